@@ -1,0 +1,1 @@
+"""The programs: the only place for flags, devices and files."""

@@ -1,0 +1,97 @@
+"""Checkpoints by Orbax: written in the background, whole or not at all."""
+
+import pathlib
+import shutil
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from absl import logging
+
+from launch.config import UsageError
+
+
+class Checkpoints:
+  """The newest few states of a run, in `<workdir>/checkpoints/<step>`."""
+
+  def __init__(self, workdir: pathlib.Path, max_to_keep: int = 3):
+    """Opens, and creates if needed, the checkpoints of a run.
+
+    Args:
+      workdir: of the run.
+      max_to_keep: older ones are deleted.
+    """
+    self._directory = (workdir / "checkpoints").absolute()
+    self._options = ocp.CheckpointManagerOptions(max_to_keep=max_to_keep)
+    self._manager = self._open()
+
+  def _open(self) -> ocp.CheckpointManager:
+    return ocp.CheckpointManager(self._directory, options=self._options)
+
+  def latest_step(self) -> int | None:
+    """The newest checkpoint's step; None if there is none."""
+    return self._manager.latest_step()
+
+  def save(self, step: int, state: Any) -> None:
+    """Saves NumPy arrays, in the background; nothing if `step` is there."""
+    if self._manager.latest_step() != step:
+      self._manager.save(step, args=ocp.args.StandardSave(state))
+
+  def restore(self, like: Any) -> Any:
+    """The newest checkpoint that can be read.
+
+    One that cannot is moved aside, with a warning, and the one before it tried.
+
+    Args:
+      like: a tree of arrays of the shapes and dtypes expected.
+
+    Returns:
+      The tree as NumPy arrays, or None if there is no checkpoint at all.
+
+    Raises:
+      UsageError: there are checkpoints, but none of them can be read.
+    """
+    steps = sorted(self._manager.all_steps(), reverse=True)
+    for step in steps:
+      try:
+        state = self._manager.restore(step, args=ocp.args.StandardRestore(like))
+        _check_like(state, like)
+        return state
+      except Exception as error:  # pylint: disable=broad-except
+        # Whatever a damaged file makes the readers raise.
+        self._set_aside(step, error)
+    if steps:
+      raise UsageError(
+          f"none of the checkpoints {steps} in {self._directory} can be read")
+    return None
+
+  def close(self) -> None:
+    """Waits until everything is written."""
+    self._manager.wait_until_finished()
+    self._manager.close()
+
+  def _set_aside(self, step: int, error: Exception) -> None:
+    source = self._directory / str(step)
+    target = self._directory.parent / f"damaged-checkpoint-{step}"
+    logging.warning(
+        "CHECKPOINT %s CANNOT BE READ (%s: %s); moved to %s, falling back to "
+        "the one before it", source, type(error).__name__,
+        str(error).strip().split("\n")[0][:200], target)
+    if target.exists():
+      shutil.rmtree(target)
+    self._manager.close()
+    source.rename(target)
+    self._manager = self._open()
+
+
+def _check_like(state: Any, like: Any) -> None:
+  def check(array, wanted):
+    if (array.shape, array.dtype) != (wanted.shape, wanted.dtype):
+      raise ValueError(f"found {array.dtype}{array.shape}, expected "
+                       f"{wanted.dtype}{wanted.shape}")
+    if (np.issubdtype(array.dtype, np.floating)
+        and not np.isfinite(array).all()):
+      raise ValueError("found values that are not finite")
+
+  jax.tree.map(check, state, like)

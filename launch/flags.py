@@ -1,0 +1,119 @@
+"""Command-line flags for the fields of a run and the members' own arguments.
+
+They are read off `default_config`, `CORES` and `TASKS`, so that a new core or
+task has its flags at once: `--core.num_slots`, `--task.max_length`.
+"""
+
+import dataclasses
+import inspect
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jax
+from absl import flags
+
+import rmc_nalu_sam
+import tasks
+from launch import config as config_lib
+from launch import experiments, optimisers
+from rmc_nalu_sam import zoo
+
+FLAGS = flags.FLAGS
+
+_HELP: Mapping[str, str] = {
+    "task": f"What to learn: {', '.join(sorted(tasks.TASKS))}.",
+    "core": f"What learns it: {', '.join(sorted(rmc_nalu_sam.CORES))}.",
+    "steps": "Updates in the whole run.",
+    "batch_size": "Episodes an update, over all devices.",
+    "learning_rate": "The learning rate, or its first value.",
+    "lr_schedule": f"Of the learning rate over all steps: "
+                   f"{', '.join(sorted(optimisers.SCHEDULES))}.",
+    "optimizer": f"One of {', '.join(sorted(optimisers.OPTIMIZERS))}.",
+    "max_grad_norm": "Gradients with a larger global norm are scaled down.",
+    "seed": "Of the initial parameters, the training and the evaluation data.",
+    "log_every": "Updates a record of metrics; they run in one device call.",
+    "eval_every": "Updates between evaluations.",
+    "eval_episodes": "Episodes an evaluation.",
+    "checkpoint_every": "Updates between checkpoints.",
+    "data_dir": "Where the files of tasks with real data lie.",
+}
+
+_DEFINE = {int: flags.DEFINE_integer, float: flags.DEFINE_float,
+           str: flags.DEFINE_string, bool: flags.DEFINE_boolean}
+
+
+def define_config_flags() -> None:
+  """Defines a flag for each field of a run, and `--preset`."""
+  for name, default in config_lib.default_config().items():
+    if name in _HELP:
+      _DEFINE[type(default)](name, default, _HELP[name])
+  flags.DEFINE_string(
+      "preset", None, "Start from a paper's experiment; other flags override "
+      f"it. One of {', '.join(experiments.preset_names())}.")
+
+
+def define_member_flags(kinds: Iterable[str] = ("core", "task")) -> None:
+  """Defines `--core.X` and `--task.X` for all arguments of all members."""
+  members = {"core": _core_arguments, "task": _task_arguments}
+  for kind in kinds:
+    arguments: dict[str, list[tuple[str, type, Any]]] = {}
+    for member, name, kind_type, default in members[kind]():
+      arguments.setdefault(name, []).append((member, kind_type, default))
+    for name, owners in sorted(arguments.items()):
+      text = "; ".join(f"{member}: default {default}"
+                       for member, _, default in owners)
+      _DEFINE[owners[0][1]](f"{kind}.{name}", None, f"Of {text}.")
+
+
+def define_device_flags() -> None:
+  """Defines `--cpu_devices`."""
+  flags.DEFINE_integer(
+      "cpu_devices", None, "Use this many devices on the CPU, each with its "
+      "share of the batch: as many as cores is fastest. Default: 1, or as "
+      "JAX is set up.", lower_bound=1)
+
+
+def apply_device_flags() -> None:
+  """Sets up devices; call before anything touches one."""
+  if FLAGS.cpu_devices is not None:
+    jax.config.update("jax_num_cpu_devices", FLAGS.cpu_devices)
+
+
+def config_overrides() -> dict[str, Any]:
+  """Fields of a run that were set on the command line."""
+  return {name: FLAGS[name].value for name in _HELP if FLAGS[name].present}
+
+
+def member_overrides(kind: str) -> dict[str, Any]:
+  """Arguments of a core or task that were set on the command line."""
+  prefix = kind + "."
+  return {name.removeprefix(prefix): FLAGS[name].value for name in FLAGS
+          if name.startswith(prefix) and FLAGS[name].present}
+
+
+def _core_arguments():
+  for core in sorted(rmc_nalu_sam.CORES):
+    for name, parameter in zoo.core_arguments(core).items():
+      simple = _simple_type(parameter.annotation)
+      if simple is not None:
+        yield core, name, simple, parameter.default
+
+
+def _task_arguments():
+  for task in sorted(tasks.TASKS):
+    hints = typing.get_type_hints(tasks.TASKS[task])
+    for name, field in tasks.task_arguments(task).items():
+      simple = _simple_type(hints[name])
+      if simple is not None:
+        assert field.default is not dataclasses.MISSING, name
+        yield task, name, simple, field.default
+
+
+def _simple_type(annotation: Any) -> type | None:
+  """The type of a flag for an argument: `int` for `int` and `int | None`."""
+  if annotation is inspect.Parameter.empty:
+    return None
+  options = [option for option in typing.get_args(annotation) or (annotation,)
+             if option is not type(None)]
+  return options[0] if len(options) == 1 and options[0] in _DEFINE else None

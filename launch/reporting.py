@@ -1,0 +1,104 @@
+"""How a run tells of itself: metrics.jsonl, TensorBoard, a progress bar."""
+
+import json
+import pathlib
+import sys
+import time
+from typing import Any
+
+import tensorboardX
+import tqdm
+from absl import logging
+
+METRICS_FILE = "metrics.jsonl"
+
+
+def quiet_libraries() -> None:
+  """Drops what the libraries log of their inner workings, below a warning."""
+  here = str(pathlib.Path(__file__).parent)
+  logging.get_absl_logger().addFilter(
+      lambda record: record.levelno >= logging.converter.STANDARD_WARNING
+      or record.pathname.startswith(here))
+
+
+def read_metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:
+  """The records of `metrics.jsonl`, oldest first; a torn last line is left out.
+
+  Each has `step`, `split` ('train' or 'eval') and the metrics' means; those of
+  'train' are over the updates since the last record.
+  """
+  path = workdir / METRICS_FILE
+  records = []
+  for line in path.read_text().splitlines() if path.exists() else ():
+    try:
+      records.append(json.loads(line))
+    except ValueError:
+      break
+  return records
+
+
+class Reporter:
+  """Writes the metrics of a run to files, and shows its progress."""
+
+  def __init__(self, workdir: pathlib.Path, first_step: int, last_step: int,
+               main_metric: str):
+    """Starts to report; records after `first_step` are of a lost past, and cut.
+
+    Args:
+      workdir: of the run.
+      first_step: updates already done.
+      last_step: updates in the whole run.
+      main_metric: the metric to show beside the loss.
+    """
+    kept = [record for record in read_metrics(workdir)
+            if record["step"] <= first_step]
+    temporary = workdir / (METRICS_FILE + ".tmp")
+    temporary.write_text("".join(json.dumps(r) + "\n" for r in kept))
+    temporary.replace(workdir / METRICS_FILE)
+    self._file = (workdir / METRICS_FILE).open("a", buffering=1)
+    self._tensorboard = tensorboardX.SummaryWriter(
+        str(workdir / "tensorboard"), purge_step=first_step + 1)
+    self._bar = tqdm.tqdm(
+        total=last_step, initial=first_step, unit="step", file=sys.stderr,
+        dynamic_ncols=True, disable=None, smoothing=0.1)
+    self._main_metric = main_metric
+    self._shown: dict[str, str] = {}
+    self._last = (first_step, time.monotonic())
+
+  def train(self, step: int, metrics: dict[str, float]) -> None:
+    """Reports the means over the updates since the last call."""
+    now = time.monotonic()
+    last_step, last_time = self._last
+    self._last = (step, now)
+    rate = (step - last_step) / (now - last_time)
+    self._write(step, "train", metrics | {"steps_per_second": rate})
+    self._show(loss=metrics["loss"],
+               **{self._main_metric: metrics[self._main_metric]})
+    self._bar.update(step - self._bar.n)
+
+  def evaluation(self, step: int, metrics: dict[str, float]) -> None:
+    """Reports an evaluation."""
+    self._write(step, "eval", metrics)
+    self._show(**{f"eval_{self._main_metric}": metrics[self._main_metric]})
+    # So that the evaluation's time is not counted as training.
+    self._last = (step, time.monotonic())
+    if self._bar.disable:
+      shown = " ".join(f"{k}={v}" for k, v in self._shown.items())
+      print(f"step {step}/{self._bar.total} {shown}", file=sys.stderr,
+            flush=True)
+
+  def close(self) -> None:
+    """Closes files and bar."""
+    self._bar.close()
+    self._tensorboard.close()
+    self._file.close()
+
+  def _write(self, step: int, split: str, metrics: dict[str, float]) -> None:
+    record = {"step": step, "split": split} | metrics
+    self._file.write(json.dumps(record) + "\n")
+    for name, value in metrics.items():
+      self._tensorboard.add_scalar(f"{split}/{name}", value, step)
+
+  def _show(self, **values: float) -> None:
+    self._shown |= {name: f"{value:.4g}" for name, value in values.items()}
+    self._bar.set_postfix(self._shown, refresh=False)

@@ -1,0 +1,232 @@
+"""Trains a core on a task.
+
+  python -m launch.train --task=copy --core=sam --workdir=/tmp/copy
+
+Started again on the same --workdir it goes on from the last checkpoint. The
+workdir gets config.json, metrics.jsonl, tensorboard/, checkpoints/ and
+pictures. What is logged goes to stderr.
+"""
+
+import contextlib
+import math
+import os
+import pathlib
+import signal
+import sys
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+from absl import app, flags, logging
+
+import tasks
+from launch import checkpoints as checkpoints_lib
+from launch import config as config_lib
+from launch import devices, plots, reporting, training
+from launch import flags as flags_lib
+
+FLAGS = flags.FLAGS
+
+EXIT_USAGE = 2
+EXIT_DIVERGED = 3
+EXIT_INTERRUPTED = 130
+
+
+class DivergedError(RuntimeError):
+  """The loss is no longer a finite number."""
+
+
+def prepare(workdir: pathlib.Path, resume: bool | None):
+  """Makes or reads the run's configuration, from flags and workdir.
+
+  Args:
+    workdir: of the run.
+    resume: True if there must be a run to continue, False if there must be
+      none, None for either.
+
+  Returns:
+    The configuration.
+
+  Raises:
+    UsageError: something the user asked for cannot be done.
+  """
+  overrides = flags_lib.config_overrides()
+  task_args = flags_lib.member_overrides("task")
+  core_args = flags_lib.member_overrides("core")
+  exists = (workdir / config_lib.CONFIG_FILE).exists()
+  if resume and not exists:
+    raise config_lib.UsageError(
+        f"--resume: no run was started in {workdir} "
+        f"({config_lib.CONFIG_FILE} is missing)")
+  if resume is False and exists:
+    raise config_lib.UsageError(
+        f"--noresume: {workdir} already holds a run; choose another --workdir")
+  if exists:
+    config = config_lib.reconcile(
+        config_lib.load(workdir), overrides, task_args, core_args)
+  else:
+    config = config_lib.resolve(FLAGS.preset, overrides, task_args, core_args)
+  config_lib.check(config, jax.local_device_count())
+  try:
+    workdir.mkdir(parents=True, exist_ok=True)
+    probe = workdir / f".writable-{os.getpid()}"
+    probe.touch()
+    probe.unlink()
+  except OSError as error:
+    raise config_lib.UsageError(
+        f"cannot write to --workdir={workdir}: {error.strerror}") from None
+  return config
+
+
+def load_data(config, task: tasks.Task):
+  """The task's training and test data, replicated over devices."""
+  try:
+    return tuple(devices.replicate(task.load(split, config.data_dir or None))
+                 for split in ("train", "test"))
+  except (OSError, ValueError) as error:
+    raise config_lib.UsageError(str(error)) from None
+
+
+@contextlib.contextmanager
+def catch_interrupts():
+  """Yields a list that is not empty once SIGINT or SIGTERM came.
+
+  A second signal is not caught.
+  """
+  caught: list[int] = []
+  previous = {}
+
+  def handler(number, _):
+    caught.append(number)
+    for name, old in previous.items():
+      signal.signal(name, old)
+
+  for name in (signal.SIGINT, signal.SIGTERM):
+    previous[name] = signal.signal(name, handler)
+  try:
+    yield caught
+  finally:
+    for name, old in previous.items():
+      signal.signal(name, old)
+
+
+def train(config, workdir: pathlib.Path) -> bool:
+  """Trains to the last step, from the last checkpoint if there is one.
+
+  Args:
+    config: a checked configuration.
+    workdir: of the run; exists.
+
+  Returns:
+    False if a signal ended it before.
+
+  Raises:
+    DivergedError: the loss is not finite.
+    UsageError: the data or all checkpoints cannot be read.
+  """
+  task = tasks.make_task(config.task, **config.task_args)
+  train_data, test_data = load_data(config, task)
+  config_lib.save(config, workdir)
+  trainer = training.Trainer(config, task)
+  checkpoints = checkpoints_lib.Checkpoints(workdir)
+  fresh = trainer.initial_state()
+  restored = checkpoints.restore(fresh)
+  state = fresh if restored is None else restored
+  step = int(state.step)
+  logging.info(
+      "%s at step %d of %d: %s on %s, %d parameters, %d devices (%s)",
+      "start" if restored is None else "CONTINUE", step, config.steps,
+      config.core, config.task, sum(map(np.size, jax.tree.leaves(state.params))),
+      jax.local_device_count(), jax.devices()[0].device_kind)
+  state = devices.replicate(state)
+  reporter = reporting.Reporter(workdir, step, config.steps, task.main_metric)
+  with catch_interrupts() as interrupts:
+    try:
+      while step < config.steps and not interrupts:
+        chunk = _updates_until_next_event(step, config)
+        state, metrics = trainer.train(state, train_data, chunk)
+        step += chunk
+        if not math.isfinite(metrics["loss"] + metrics["grad_norm"]):
+          raise DivergedError(
+              f"loss {metrics['loss']} and gradient norm "
+              f"{metrics['grad_norm']} between steps {step - chunk} and {step};"
+              " the last good checkpoint is that of step "
+              f"{checkpoints.latest_step()}. Try a lower --learning_rate or "
+              "--max_grad_norm, or another --seed, in another --workdir")
+        reporter.train(step, metrics)
+        last = step == config.steps
+        if last or step % config.eval_every == 0:
+          reporter.evaluation(step, trainer.evaluate(state.params, test_data))
+        if last or interrupts or step % config.checkpoint_every == 0:
+          checkpoints.save(step, devices.first_replica(state))
+    finally:
+      reporter.close()
+      checkpoints.close()
+  draw(config, workdir, trainer, devices.first_replica(state.params),
+       devices.first_replica(test_data), task)
+  return step >= config.steps
+
+
+def _updates_until_next_event(step: int, config) -> int:
+  periods = (config.log_every, config.eval_every, config.checkpoint_every)
+  return min(config.steps - step,
+             *(period - step % period for period in periods))
+
+
+def draw(config, workdir: pathlib.Path, trainer: training.Trainer, params,
+         test_data, task: tasks.Task) -> None:
+  """Draws the pictures of a run into its workdir."""
+  title = f"{config.core} on {config.task}, seed {config.seed}"
+  plots.learning_curves({config.core: [workdir]}, task.main_metric,
+                        workdir / "learning_curve.png", title)
+  batch, outputs, states = trainer.trace(params, test_data)
+  access = getattr(states, "access", None)
+  if access is not None:
+    plots.memory_access(access, batch, outputs, workdir / "memory.png", title)
+
+
+def main(argv: Sequence[str]) -> None:
+  if len(argv) > 1:
+    raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
+  flags_lib.apply_device_flags()
+  reporting.quiet_libraries()
+  workdir = pathlib.Path(FLAGS.workdir).expanduser().absolute()
+  try:
+    config = prepare(workdir, FLAGS.resume)
+    finished = train(config, workdir)
+  except config_lib.UsageError as error:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(EXIT_USAGE)
+  except DivergedError as error:
+    print(f"diverged: {error}", file=sys.stderr)
+    sys.exit(EXIT_DIVERGED)
+  if not finished:
+    print(f"interrupted and saved; continue with: python -m launch.train "
+          f"--workdir={workdir}", file=sys.stderr)
+    sys.exit(EXIT_INTERRUPTED)
+  last = reporting.read_metrics(workdir)[-1]
+  summary = "  ".join(f"{name} {value:.4g}" for name, value in last.items()
+                      if name not in ("step", "split"))
+  print(f"step {last['step']}, evaluation: {summary}")
+  print(f"pictures and metrics in {workdir}")
+
+
+def define_flags() -> None:
+  flags_lib.define_config_flags()
+  flags_lib.define_member_flags()
+  flags_lib.define_device_flags()
+  flags.DEFINE_string("workdir", None, "Where the run's files go.",
+                      required=True)
+  flags.DEFINE_boolean(
+      "resume", None, "True: there must be a run in the workdir, and it is "
+      "continued. False: there must be none. Default: continue if there is.")
+
+
+def run() -> None:
+  """Entry point."""
+  define_flags()
+  app.run(main)
+
+
+if __name__ == "__main__":
+  run()

@@ -1,0 +1,163 @@
+"""Training and evaluation steps, compiled for all local devices."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import optax
+
+import rmc_nalu_sam
+import tasks
+from launch import devices, optimisers
+
+
+class TrainState(NamedTuple):
+  """All that changes in training; random numbers follow from seed and step.
+
+  Attributes:
+    step: `[]` int32, updates done.
+    params: of the network.
+    opt_state: of the optimiser.
+  """
+
+  step: jax.Array
+  params: Any
+  opt_state: Any
+
+
+class Trainer:
+  """Trains and evaluates one network on one task.
+
+  Each device computes the gradients of its share of the batch; they are
+  averaged over devices, and every device applies the same update. Episode i of
+  update s is the same one for any number of devices.
+  """
+
+  def __init__(self, config: ml_collections.ConfigDict, task: tasks.Task):
+    """Builds the network and the optimiser; compiles nothing yet.
+
+    Args:
+      config: see `launch.config.default_config`.
+      task: the task to train on.
+    """
+    self._batch_size = config.batch_size
+    self._eval_episodes = config.eval_episodes
+    self._task = task
+    self.model = rmc_nalu_sam.make_model(
+        config.core, task.output_size, **config.core_args)
+    self._optimizer = optimisers.make_optimizer(
+        config.optimizer, config.lr_schedule, config.learning_rate,
+        config.steps, config.max_grad_norm)
+    self._init_key, self._train_key, self._eval_key = jax.random.split(
+        jax.random.key(config.seed), 3)
+    self._train = jax.pmap(
+        self._train_chunk, axis_name=devices.AXIS,
+        static_broadcasted_argnums=2, donate_argnums=0)
+    self._evaluate = jax.pmap(self._eval_chunk, axis_name=devices.AXIS,
+                              static_broadcasted_argnums=3)
+
+  def initial_state(self) -> TrainState:
+    """The state before the first update, on the host."""
+    inputs = jnp.zeros((1, 1, self._task.input_size))
+    params = self.model.init(self._init_key, inputs)
+    state = TrainState(np.zeros((), np.int32), params,
+                       self._optimizer.init(params))
+    return jax.tree.map(np.asarray, state)
+
+  def train(self, state: TrainState, data: Any,
+            num_updates: int) -> tuple[TrainState, dict[str, float]]:
+    """Does some updates in one call.
+
+    Args:
+      state: replicated, and donated: it cannot be used afterwards.
+      data: replicated, of the training split.
+      num_updates: how many.
+
+    Returns:
+      The state after them, and the means of loss, metrics and the gradient's
+      norm over them.
+    """
+    state, metrics = self._train(state, data, num_updates)
+    return state, _floats(metrics)
+
+  def evaluate(self, params: Any, data: Any, task: tasks.Task | None = None,
+               num_episodes: int | None = None) -> dict[str, float]:
+    """Mean loss and metrics over fixed episodes, the same at every call.
+
+    Args:
+      params: replicated.
+      data: replicated, of the split to evaluate.
+      task: the task if it is not the one trained on (another level).
+      num_episodes: `eval_episodes` if None; rounded up to whole batches.
+    """
+    num_episodes = num_episodes or self._eval_episodes
+    num_batches = -(-num_episodes // self._batch_size)
+    keys = devices.replicate(jax.random.key_data(self._eval_key))
+    evaluated = (task or self._task, num_batches)
+    return _floats(self._evaluate(params, data, keys, evaluated))
+
+  def trace(self, params: Any, data: Any) -> tuple[tasks.Batch, Any, Any]:
+    """One evaluation episode step by step: batch, outputs, all states.
+
+    Args:
+      params: one copy.
+      data: one copy, of the split to evaluate.
+    """
+
+    @jax.jit
+    def unroll(params, key, data):
+      batch = self._task.sample(key, 1, data=data)
+      outputs, states = self.model.unroll(
+          params, batch.inputs, self.model.initial_state(params, 1),
+          return_all_states=True)
+      return batch, outputs, states
+
+    return unroll(params, self._eval_key, data)
+
+  def _train_chunk(self, state, data, num_updates):
+
+    def update(state, _):
+      key = jax.random.fold_in(self._train_key, state.step)
+      grads, metrics = jax.grad(self._loss, has_aux=True)(
+          state.params, key, data, self._task)
+      # Gradients first, then their mean: the gradient of a mean over devices
+      # is another thing under pmap.
+      grads, metrics = jax.lax.pmean((grads, metrics), devices.AXIS)
+      metrics["grad_norm"] = optax.global_norm(grads)
+      updates, opt_state = self._optimizer.update(
+          grads, state.opt_state, state.params)
+      params = optax.apply_updates(state.params, updates)
+      return TrainState(state.step + 1, params, opt_state), metrics
+
+    state, metrics = jax.lax.scan(update, state, length=num_updates)
+    return state, jax.tree.map(jnp.mean, metrics)
+
+  def _eval_chunk(self, params, data, key_data, evaluated):
+    task, num_batches = evaluated
+
+    def one(_, index):
+      key = jax.random.fold_in(jax.random.wrap_key_data(key_data), index)
+      return None, self._loss(params, key, data, task)[1]
+
+    _, metrics = jax.lax.scan(one, None, jnp.arange(num_batches))
+    return jax.lax.pmean(jax.tree.map(jnp.mean, metrics), devices.AXIS)
+
+  def _loss(self, params, key, data, task):
+    """This device's share: mean loss, and means of loss and metrics."""
+    keys = jax.random.split(key, self._batch_size)
+    share = self._batch_size // jax.lax.axis_size(devices.AXIS)
+    keys = jax.lax.dynamic_slice_in_dim(
+        keys, jax.lax.axis_index(devices.AXIS) * share, share)
+    batch = task.sample_from_keys(keys, data=data)
+    outputs, _ = self.model.unroll(
+        params, batch.inputs, self.model.initial_state(params, share))
+    loss = task.loss(outputs, batch).mean()
+    metrics = jax.tree.map(jnp.mean, task.metrics(outputs, batch))
+    return loss, metrics | {"loss": loss}
+
+
+def _floats(metrics: dict[str, jax.Array]) -> dict[str, float]:
+  return {name: float(value)
+          for name, value in devices.first_replica(metrics).items()}

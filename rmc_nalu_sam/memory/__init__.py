@@ -1,0 +1,1 @@
+"""Memory maths shared by the cores: pure functions on one memory, no batch."""

@@ -1,0 +1,65 @@
+"""Nearest rows by exact search: a linear scan, then top-k in two stages."""
+
+import jax
+import jax.numpy as jnp
+
+
+def top_k_indices(scores: jax.Array, k: int, block_size: int = 64) -> jax.Array:
+  """Indices of the k largest scores, as `jax.lax.top_k`, faster for large N.
+
+  The k largest lie in the k blocks with the largest maxima, so `top_k` runs
+  over N / block_size maxima and then over k * block_size candidates. The result
+  is exactly that of one `jax.lax.top_k`, ties (lowest index first) included,
+  since the chosen blocks are kept in the order of their position.
+
+  Args:
+    scores: `[..., N]`, without NaN.
+    k: how many, at most N.
+    block_size: scores a block.
+
+  Returns:
+    `[..., k]` int32, by falling score.
+
+  Raises:
+    ValueError: k is not in [1, N].
+  """
+  num_scores = scores.shape[-1]
+  if not 1 <= k <= num_scores:
+    raise ValueError(f"need 1 <= k <= {num_scores} (the number of scores), "
+                     f"got k={k}")
+  if num_scores <= 2 * k * block_size:
+    return jax.lax.top_k(scores, k)[1]
+  padding = [(0, 0)] * (scores.ndim - 1) + [(0, -num_scores % block_size)]
+  blocks = jnp.pad(scores, padding, constant_values=-jnp.inf)
+  blocks = blocks.reshape(*scores.shape[:-1], -1, block_size)
+  best_blocks = jnp.sort(jax.lax.top_k(blocks.max(-1), k)[1])
+  candidates = jnp.take_along_axis(blocks, best_blocks[..., None], axis=-2)
+  _, best = jax.lax.top_k(candidates.reshape(*scores.shape[:-1], -1), k)
+  block = jnp.take_along_axis(best_blocks, best // block_size, axis=-1)
+  return block * block_size + best % block_size
+
+
+def exact_search(memory: jax.Array, squared_norms: jax.Array,
+                 queries: jax.Array, k: int) -> jax.Array:
+  """The k rows of largest cosine similarity to each query, O(N W).
+
+  Not differentiable: pass arrays through `jax.lax.stop_gradient` first.
+
+  Args:
+    memory: `[N, W]`.
+    squared_norms: `[N]` float32, of its rows.
+    queries: `[H, W]`.
+    k: how many.
+
+  Returns:
+    `[H, k]` int32.
+  """
+  # The query's norm would not change the order.
+  products = jnp.einsum("hw,nw->hn", queries, memory,
+                        preferred_element_type=jnp.float32)
+  return top_k_indices(products * jax.lax.rsqrt(squared_norms + EPSILON), k)
+
+
+# Added to squared norms, so that a row of zeros has similarity 0 to anything
+# and a finite gradient (the value of the DNC's public implementation).
+EPSILON = 1e-6

@@ -1,0 +1,71 @@
+"""Which rows were accessed least recently (equation 6, usage U^(2)).
+
+The paper's usage of a row is the number of steps since its last access with a
+weight above delta. Keeping the step of the last access instead says the same,
+and only the accessed rows change.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+
+class Usage(NamedTuple):
+  """When each row was last accessed.
+
+  Attributes:
+    last_access: `[N]` int32, the step of the last access, 0 for never.
+    step: `[]` int32, the number of steps so far.
+  """
+
+  last_access: jax.Array
+  step: jax.Array
+
+
+def initial_usage(num_slots: int) -> Usage:
+  """No row was ever accessed."""
+  return Usage(jnp.zeros(num_slots, jnp.int32), jnp.zeros((), jnp.int32))
+
+
+def least_recently_accessed(usage: Usage, count: int) -> jax.Array:
+  """The `count` rows whose last access is oldest, oldest first.
+
+  Ties go to the lowest index. One pass over `last_access` for each of them: no
+  sort, and no array of N elements is written.
+
+  Args:
+    usage: of N rows.
+    count: how many, at most N.
+
+  Returns:
+    `[count]` int32, all different.
+  """
+  num_slots = usage.last_access.shape[0]
+  positions = jnp.arange(num_slots, dtype=jnp.int32)
+  chosen: list[jax.Array] = []
+  for _ in range(count):
+    taken = jnp.zeros(num_slots, bool)
+    for index in chosen:
+      taken |= positions == index
+    age = jnp.where(taken, jnp.iinfo(jnp.int32).max, usage.last_access)
+    chosen.append(jnp.argmin(age).astype(jnp.int32))
+  return jnp.stack(chosen)
+
+
+def touch(usage: Usage, indices: jax.Array, weights: jax.Array,
+          delta: float) -> Usage:
+  """One step further: rows accessed with more than `delta` become recent.
+
+  Args:
+    usage: before the step.
+    indices: `[J]` int32; may repeat.
+    weights: `[J]`.
+    delta: accesses of this weight or less do not count.
+
+  Returns:
+    The usage after the step.
+  """
+  step = usage.step + 1
+  when = jnp.where(weights > delta, step, 0)
+  return Usage(usage.last_access.at[indices].max(when), step)
