@@ -16,6 +16,7 @@ import tasks
 from launch import experiments, optimisers
 
 CONFIG_FILE = "config.json"
+EXIT_USAGE = 2  # Exit status after a `UsageError`.
 
 # May differ when a run is continued: they do not change what is learnt, but for
 # `steps` under a schedule that depends on it.
@@ -152,7 +153,7 @@ def reconcile(stored: ml_collections.ConfigDict, overrides: Mapping[str, Any],
     for name, value in asked.items():
       changes = name not in has or has[name] != value
       if changes and not (prefix == "" and name in RUNTIME_FIELDS):
-        was = has[name] if name in has else "not set"
+        was = has.get(name, "not set")
         raise UsageError(
             f"the run in this workdir was started with {prefix}{name}={was}, "
             f"now {prefix}{name}={value}: continue it without that flag, or "

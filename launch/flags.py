@@ -7,7 +7,7 @@ task has its flags at once: `--core.num_slots`, `--task.max_length`.
 import dataclasses
 import inspect
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
@@ -39,8 +39,9 @@ _HELP: Mapping[str, str] = {
     "data_dir": "Where the files of tasks with real data lie.",
 }
 
-_DEFINE = {int: flags.DEFINE_integer, float: flags.DEFINE_float,
-           str: flags.DEFINE_string, bool: flags.DEFINE_boolean}
+_DEFINE: Mapping[type, Callable[..., Any]] = {
+    int: flags.DEFINE_integer, float: flags.DEFINE_float,
+    str: flags.DEFINE_string, bool: flags.DEFINE_boolean}
 
 
 def define_config_flags() -> None:

@@ -1,6 +1,7 @@
 """How a run tells of itself: metrics.jsonl, TensorBoard, a progress bar."""
 
 import json
+import logging as stdlib_logging
 import pathlib
 import sys
 import time
@@ -17,7 +18,7 @@ def quiet_libraries() -> None:
   """Drops what the libraries log of their inner workings, below a warning."""
   here = str(pathlib.Path(__file__).parent)
   logging.get_absl_logger().addFilter(
-      lambda record: record.levelno >= logging.converter.STANDARD_WARNING
+      lambda record: record.levelno >= stdlib_logging.WARNING
       or record.pathname.startswith(here))
 
 

@@ -14,6 +14,7 @@ import pathlib
 import signal
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -27,7 +28,6 @@ from launch import flags as flags_lib
 
 FLAGS = flags.FLAGS
 
-EXIT_USAGE = 2
 EXIT_DIVERGED = 3
 EXIT_INTERRUPTED = 130
 
@@ -94,7 +94,7 @@ def catch_interrupts():
   A second signal is not caught.
   """
   caught: list[int] = []
-  previous = {}
+  previous: dict[signal.Signals, Any] = {}
 
   def handler(number, _):
     caught.append(number)
@@ -136,7 +136,8 @@ def train(config, workdir: pathlib.Path) -> bool:
   logging.info(
       "%s at step %d of %d: %s on %s, %d parameters, %d devices (%s)",
       "start" if restored is None else "CONTINUE", step, config.steps,
-      config.core, config.task, sum(map(np.size, jax.tree.leaves(state.params))),
+      config.core, config.task,
+      sum(map(np.size, jax.tree.leaves(state.params))),
       jax.local_device_count(), jax.devices()[0].device_kind)
   state = devices.replicate(state)
   reporter = reporting.Reporter(workdir, step, config.steps, task.main_metric)
@@ -186,6 +187,7 @@ def draw(config, workdir: pathlib.Path, trainer: training.Trainer, params,
 
 
 def main(argv: Sequence[str]) -> None:
+  """Runs the program."""
   if len(argv) > 1:
     raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
   flags_lib.apply_device_flags()
@@ -196,7 +198,7 @@ def main(argv: Sequence[str]) -> None:
     finished = train(config, workdir)
   except config_lib.UsageError as error:
     print(f"error: {error}", file=sys.stderr)
-    sys.exit(EXIT_USAGE)
+    sys.exit(config_lib.EXIT_USAGE)
   except DivergedError as error:
     print(f"diverged: {error}", file=sys.stderr)
     sys.exit(EXIT_DIVERGED)
@@ -212,6 +214,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def define_flags() -> None:
+  """Defines the flags of this program."""
   flags_lib.define_config_flags()
   flags_lib.define_member_flags()
   flags_lib.define_device_flags()

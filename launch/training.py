@@ -22,7 +22,7 @@ class TrainState(NamedTuple):
     opt_state: of the optimiser.
   """
 
-  step: jax.Array
+  step: Any
   params: Any
   opt_state: Any
 

@@ -106,7 +106,7 @@ def access_step(interface: SAMInterface, prev: SAMAccess, *, delta: float,
     The access state after the step.
   """
   num_heads, top_k = prev.read_indices.shape
-  # Write (equation 5): A = w^W a^T with w^W = alpha (gamma w^R + (1-gamma) I^U).
+  # Write (equation 5): w^W = alpha (gamma w^R + (1 - gamma) I^U), A = w^W a^T.
   unused = usage.least_recently_accessed(prev.usage, num_heads)
   gamma = interface.interpolation_gates[:, None]
   write_weights = interface.write_gates[:, None] * jnp.concatenate(
@@ -146,10 +146,10 @@ def access_step(interface: SAMInterface, prev: SAMAccess, *, delta: float,
 class SAM(hk.RNNCore):
   r"""A recurrent network with a large memory that it reads and writes sparsely.
 
-  A controller sees the input and the words last read, and tells each head what
-  to look for and what to write. With :math:`\tilde w^R_{t-1}` the sparse weights
-  of the last read and :math:`I^U_t` the indicator of the least recently accessed
-  (LRA) row, a step
+  A controller sees the input and the words last read, and tells each head
+  what to look for and what to write. With :math:`\tilde w^R_{t-1}` the sparse
+  weights of the last read and :math:`I^U_t` the indicator of the least recently
+  accessed (LRA) row, a step
 
   .. math::
 
@@ -175,7 +175,10 @@ class SAM(hk.RNNCore):
       `1 + softplus(.)` for each head (the paper has none);
     - the K weights kept are normalised over the K rows;
     - the gates alpha and gamma are sigmoids, one pair for each head;
-    - each head has its own LRA row, the H oldest ones, and erases it;
+    - each head has its own LRA row, the H oldest ones, and erases it, at every
+      step and whatever its gates say, as the paper has it: what is not accessed
+      again is gone after N / H steps, so N should exceed H times the length of
+      an episode;
     - the memory starts at zero, and no row has ever been accessed.
 
     One more deviation: usage counts the accesses of a step, write and read

@@ -1,5 +1,6 @@
-"""The cores by name, and any of them with a read-out as three pure functions."""
+"""The cores by name, and any of them with a read-out as pure functions."""
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -9,8 +10,9 @@ import jax
 
 from rmc_nalu_sam.sam import SAM
 
-CORES: Mapping[str, type[hk.RNNCore]] = {
-    "lstm": hk.LSTM,
+CORES: Mapping[str, Callable[..., hk.RNNCore]] = {
+    # Haiku's has no default size.
+    "lstm": functools.partial(hk.LSTM, hidden_size=100),
     "sam": SAM,
 }
 

@@ -11,6 +11,7 @@ from launch import config as config_lib
 
 
 def get_config() -> ml_collections.ConfigDict:
+  """The preset."""
   config = config_lib.default_config()
   config.task = "copy"
   config.core = "sam"

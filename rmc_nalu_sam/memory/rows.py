@@ -57,7 +57,8 @@ def erase_and_add_rows(memory: jax.Array, erased: jax.Array,
   Args:
     memory: `[N, W]`, finite.
     erased: `[E]` int32, the rows to set to zero; all different.
-    indices: `[J]` int32, the rows to add to; may repeat, and may be erased ones.
+    indices: `[J]` int32, the rows to add to; may repeat, and may be erased
+      ones.
     rows: `[J, W]`, what to add.
 
   Returns:

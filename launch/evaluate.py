@@ -1,0 +1,151 @@
+"""Evaluates a trained run, also at levels that it was not trained at.
+
+  python -m launch.evaluate --workdir=/tmp/copy --levels=10,20,40
+
+Prints a table on stdout and writes evaluation.json into the workdir. Without
+--levels: the highest level of training and, where the task allows, twice and
+four times that. A memory core may be given more room: --core.num_slots=256.
+"""
+
+import json
+import math
+import pathlib
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+from absl import app, flags, logging
+
+import tasks
+from launch import checkpoints as checkpoints_lib
+from launch import config as config_lib
+from launch import devices, reporting, training
+from launch import flags as flags_lib
+
+FLAGS = flags.FLAGS
+
+EVALUATION_FILE = "evaluation.json"
+
+
+def default_levels(task: tasks.Task) -> list[int]:
+  """The task's highest level, twice and four times that, where it allows."""
+  levels = []
+  for factor in (1, 2, 4):
+    try:
+      task.at_level(factor * task.max_level)
+    except ValueError:
+      break
+    levels.append(factor * task.max_level)
+  return levels
+
+
+def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
+             core_args: Mapping[str, Any],
+             data_dir: str | None = None) -> dict[str, Any]:
+  """Evaluates the newest checkpoint of a run.
+
+  Args:
+    workdir: of the run.
+    levels: at which to evaluate; see `default_levels` if empty.
+    episodes: how many at each level.
+    core_args: the core's arguments that differ from training.
+    data_dir: where real data lies, if not where it was in training.
+
+  Returns:
+    What `evaluation.json` holds.
+
+  Raises:
+    UsageError: there is no such run, or no checkpoint, or no such level.
+  """
+  config = config_lib.load(workdir)
+  with config.unlocked():
+    config.core_args.update(core_args)
+  if data_dir is not None:
+    config.data_dir = data_dir
+  config_lib.check(config, jax.local_device_count())
+  task = tasks.make_task(config.task, **config.task_args)
+  try:
+    at_levels = {level: task.at_level(level)
+                 for level in levels or default_levels(task)}
+    data = devices.replicate(task.load("test", config.data_dir or None))
+  except (OSError, ValueError) as error:
+    raise config_lib.UsageError(str(error)) from None
+  trainer = training.Trainer(config, task)
+  checkpoints = checkpoints_lib.Checkpoints(workdir)
+  state = checkpoints.restore(trainer.initial_state())
+  checkpoints.close()
+  if state is None:
+    raise config_lib.UsageError(f"{workdir} holds no checkpoint yet")
+  params = devices.replicate(state.params)
+  rows = []
+  for level, task_at_level in at_levels.items():
+    logging.info("evaluating %d episodes at %s %d", episodes, task.level_name,
+                 level)
+    metrics = trainer.evaluate(params, data, task_at_level, episodes)
+    rows.append({"level": level, "trained": level <= task.max_level} | metrics)
+  # Whole batches were evaluated.
+  episodes = math.ceil(episodes / config.batch_size) * config.batch_size
+  return {"task": config.task, "core": config.core,
+          "core_args": config.core_args.to_dict(), "step": int(state.step),
+          "seed": config.seed, "level_name": task.level_name,
+          "episodes": episodes, "levels": rows}
+
+
+def format_table(result: Mapping[str, Any]) -> str:
+  """The evaluation as a table for people."""
+  rows = result["levels"]
+  names = [name for name in rows[0] if name not in ("level", "trained")]
+  lines = [[result["level_name"], *names]]
+  for row in rows:
+    level = f"{row['level']}" + ("" if row["trained"] else " *")
+    lines.append([level, *(f"{row[name]:.4g}" for name in names)])
+  widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+  table = ["  ".join(cell.rjust(width) for cell, width in
+                     zip(line, widths, strict=True)) for line in lines]
+  if not all(row["trained"] for row in rows):
+    table.append("* beyond training")
+  return "\n".join(table)
+
+
+def main(argv: Sequence[str]) -> None:
+  """Runs the program."""
+  if len(argv) > 1:
+    raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
+  flags_lib.apply_device_flags()
+  reporting.quiet_libraries()
+  workdir = pathlib.Path(FLAGS.workdir).expanduser().absolute()
+  try:
+    levels = [int(level) for level in FLAGS.levels]
+  except ValueError:
+    print(f"error: --levels takes integers, got {','.join(FLAGS.levels)}",
+          file=sys.stderr)
+    sys.exit(config_lib.EXIT_USAGE)
+  try:
+    result = evaluate(workdir, levels, FLAGS.episodes,
+                      flags_lib.member_overrides("core"), FLAGS.data_dir)
+    (workdir / EVALUATION_FILE).write_text(json.dumps(result, indent=2) + "\n")
+  except (config_lib.UsageError, OSError) as error:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(config_lib.EXIT_USAGE)
+  print(f"{result['core']} on {result['task']} after {result['step']} updates,"
+        f" seed {result['seed']}, {result['episodes']} episodes a row")
+  print(format_table(result))
+
+
+def run() -> None:
+  """Entry point."""
+  flags.DEFINE_string("workdir", None, "Of the run.", required=True)
+  flags.DEFINE_list("levels", [], "Levels to evaluate at (lengths, numbers of "
+                    "items or classes).")
+  flags.DEFINE_integer("episodes", 512, "Episodes at each level.",
+                       lower_bound=1)
+  flags.DEFINE_string("data_dir", None, "Where the files of tasks with real "
+                      "data lie, if not where they were in training.")
+  flags_lib.define_member_flags(["core"])
+  flags_lib.define_device_flags()
+  app.run(main)
+
+
+if __name__ == "__main__":
+  run()

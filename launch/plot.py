@@ -1,0 +1,79 @@
+"""Draws the learning curves of several runs side by side.
+
+  python -m launch.plot --output=curves.png runs/sam-0 runs/sam-1 runs/lstm-0
+
+Runs of the same core are drawn as one line, the median over seeds, in a band
+from the lowest to the highest. Prints the last evaluation of each run.
+"""
+
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from absl import app, flags
+
+import tasks
+from launch import config as config_lib
+from launch import plots, reporting
+
+FLAGS = flags.FLAGS
+
+
+def compare(workdirs: Sequence[pathlib.Path], output: pathlib.Path,
+            metric: str | None) -> str:
+  """Draws the runs, and returns a table of their last evaluations.
+
+  Args:
+    workdirs: of runs on one task.
+    output: the PNG to write.
+    metric: the metric to draw; the task's main one if None.
+
+  Raises:
+    UsageError: there is no run, or they are not of one task, or have no such
+      metric.
+  """
+  configs = {workdir: config_lib.load(workdir) for workdir in workdirs}
+  names = sorted({config.task for config in configs.values()})
+  if len(names) != 1:
+    raise config_lib.UsageError(
+        f"need runs on one task, got {', '.join(names) or 'none'}")
+  metric = metric or tasks.TASKS[names[0]].main_metric
+  groups: dict[str, list[pathlib.Path]] = {}
+  lines = []
+  for workdir, config in configs.items():
+    evaluations = [record for record in reporting.read_metrics(workdir)
+                   if record["split"] == "eval"]
+    if not evaluations:
+      raise config_lib.UsageError(f"{workdir} was not evaluated yet")
+    if metric not in evaluations[-1]:
+      valid = set(evaluations[-1]) - {"step", "split"}
+      raise config_lib.UsageError(
+          f"unknown metric {metric!r}; valid: {', '.join(sorted(valid))}")
+    groups.setdefault(config.core, []).append(workdir)
+    lines.append(f"{config.core}  seed {config.seed}  step "
+                 f"{evaluations[-1]['step']}  {metric} "
+                 f"{evaluations[-1][metric]:.4g}")
+  plots.learning_curves(groups, metric, output, names[0])
+  return "\n".join(lines)
+
+
+def main(argv: Sequence[str]) -> None:
+  """Runs the program."""
+  workdirs = [pathlib.Path(name) for name in argv[1:]]
+  try:
+    print(compare(workdirs, pathlib.Path(FLAGS.output), FLAGS.metric))
+  except (config_lib.UsageError, OSError) as error:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(config_lib.EXIT_USAGE)
+
+
+def run() -> None:
+  """Entry point."""
+  flags.DEFINE_string("output", "curves.png", "The picture to write.")
+  flags.DEFINE_string("metric", None, "The metric beside the loss. Default: "
+                      "the task's main one.")
+  app.run(main)
+
+
+if __name__ == "__main__":
+  run()
