@@ -1,8 +1,8 @@
 """Copy, lengths 1 to 20 (Rae et al. 2016, arXiv 1610.09027, Figure 2).
 
-One head is enough, since one word is to be remembered a step. The paper gives
-neither the memory's size nor the word's; its learning rate was 1e-5 with
-RMSProp and eight asynchronous workers.
+One head is enough, since one word a step is to be remembered. The paper gives
+neither the memory's size nor the word's; it used four heads, and RMSProp at
+1e-5 with eight asynchronous workers.
 """
 
 import ml_collections
