@@ -13,7 +13,7 @@ def top_k_indices(scores: jax.Array, k: int, block_size: int = 64) -> jax.Array:
   since the chosen blocks are kept in the order of their position.
 
   Args:
-    scores: `[..., N]`, without NaN.
+    scores: `[..., N]`, without NaN; integers below 2^24 in size.
     k: how many, at most N.
     block_size: scores a block.
 
@@ -28,15 +28,30 @@ def top_k_indices(scores: jax.Array, k: int, block_size: int = 64) -> jax.Array:
     raise ValueError(f"need 1 <= k <= {num_scores} (the number of scores), "
                      f"got k={k}")
   if num_scores <= 2 * k * block_size:
-    return jax.lax.top_k(scores, k)[1]
-  padding = [(0, 0)] * (scores.ndim - 1) + [(0, -num_scores % block_size)]
-  blocks = jnp.pad(scores, padding, constant_values=-jnp.inf)
+    return _top_k(scores, k)
+  blocks = _pad(scores, -num_scores % block_size)
   blocks = blocks.reshape(*scores.shape[:-1], -1, block_size)
-  best_blocks = jnp.sort(jax.lax.top_k(blocks.max(-1), k)[1])
+  best_blocks = jnp.sort(_top_k(blocks.max(-1), k))
   candidates = jnp.take_along_axis(blocks, best_blocks[..., None], axis=-2)
-  _, best = jax.lax.top_k(candidates.reshape(*scores.shape[:-1], -1), k)
+  best = _top_k(candidates.reshape(*scores.shape[:-1], -1), k)
   block = jnp.take_along_axis(best_blocks, best // block_size, axis=-1)
   return block * block_size + best % block_size
+
+
+def _top_k(scores, k):
+  if jnp.issubdtype(scores.dtype, jnp.integer):
+    # XLA has a fast top-k on the CPU for floating point alone.
+    scores = scores.astype(jnp.float32)
+  return jax.lax.top_k(scores, k)[1]
+
+
+def _pad(scores, padding):
+  if not padding:
+    return scores
+  lowest = (jnp.iinfo(scores.dtype).min
+            if jnp.issubdtype(scores.dtype, jnp.integer) else -jnp.inf)
+  return jnp.pad(scores, [(0, 0)] * (scores.ndim - 1) + [(0, padding)],
+                 constant_values=lowest)
 
 
 def exact_search(memory: jax.Array, squared_norms: jax.Array,

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rmc_nalu_sam.memory.search import top_k_indices
+
 
 class Usage(NamedTuple):
   """When each row was last accessed.
@@ -31,26 +33,17 @@ def initial_usage(num_slots: int) -> Usage:
 def least_recently_accessed(usage: Usage, count: int) -> jax.Array:
   """The `count` rows whose last access is oldest, oldest first.
 
-  Ties go to the lowest index. One pass over `last_access` for each of them: no
-  sort, and no array of N elements is written.
+  Ties go to the lowest index. One pass over `last_access`; no array of N
+  elements is written.
 
   Args:
-    usage: of N rows.
+    usage: of N rows, after fewer than 2^24 steps.
     count: how many, at most N.
 
   Returns:
     `[count]` int32, all different.
   """
-  num_slots = usage.last_access.shape[0]
-  positions = jnp.arange(num_slots, dtype=jnp.int32)
-  chosen: list[jax.Array] = []
-  for _ in range(count):
-    taken = jnp.zeros(num_slots, bool)
-    for index in chosen:
-      taken |= positions == index
-    age = jnp.where(taken, jnp.iinfo(jnp.int32).max, usage.last_access)
-    chosen.append(jnp.argmin(age).astype(jnp.int32))
-  return jnp.stack(chosen)
+  return top_k_indices(-usage.last_access, count)
 
 
 def touch(usage: Usage, indices: jax.Array, weights: jax.Array,

@@ -1,0 +1,342 @@
+"""Omniglot's images: from its own two archives to one array.
+
+Omniglot ("Human-level concept learning through probabilistic program
+induction", Lake, Salakhutdinov, Tenenbaum, 2015, Science 350) has 1623
+characters of 50 alphabets, each drawn once by 20 people, as PNGs of 105 x 105
+pixels of one bit. Its authors split it in 964 background and 659 evaluation
+characters.
+
+Import this module only where images are read: it imports TensorFlow Datasets,
+which takes a second. TensorFlow itself is not needed, which is why there is a
+builder of our own: the stock one cannot prepare its data without TensorFlow.
+"""
+
+import collections
+import contextlib
+import hashlib
+import io
+import os
+import pathlib
+import re
+import stat
+import sys
+import tempfile
+import uuid
+import zipfile
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow_datasets as tfds
+from absl import logging
+from PIL import Image
+
+ARCHIVES = {"train": "images_background.zip", "test": "images_evaluation.zip"}
+NUM_DRAWINGS = 20
+SIZE = 105  # Pixels, of both sides.
+
+_HELP = (
+    f"get {ARCHIVES['train']} and {ARCHIVES['test']} (14 MB) from the folder "
+    "python/ of https://github.com/brendenlake/omniglot, leave them packed, "
+    "and put both into one folder that you name with --data_dir")
+_FORMAT = 1  # Of the cached arrays; to be raised when their content changes.
+_CHUNK = 500  # Examples read at once; of these and their float32 images.
+_NAME = re.compile(r"images_\w+/([^/]+)/character\d+/(\d+)_(\d+)\.png")
+_INFO = "dataset_info.json"  # tfds writes it last, so the rest is there.
+
+
+class Drawing(NamedTuple):
+  """One PNG of an archive.
+
+  Attributes:
+    character: its number in the whole data set, from 1 to 1623.
+    drawer: who drew it, from 1 to 20.
+    alphabet: the name of its alphabet.
+    member: its path in the archive.
+  """
+
+  character: int
+  drawer: int
+  alphabet: str
+  member: str
+
+
+class OmniglotZip(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+  """Prepares Omniglot from its archives in `manual_dir`, packed to bits.
+
+  Its name differs from the stock builder's, `omniglot`, as its features do.
+  An image takes 105 rows of 14 bytes, `np.packbits` of its ink.
+  """
+
+  VERSION = tfds.core.Version("1.0.0")
+  MANUAL_DOWNLOAD_INSTRUCTIONS = _HELP
+
+  def _info(self) -> tfds.core.DatasetInfo:
+    features = tfds.features.FeaturesDict({
+        "packed_ink": tfds.features.Tensor(
+            shape=(SIZE, (SIZE + 7) // 8), dtype=np.uint8, encoding="bytes"),
+        "character": tfds.features.Scalar(np.int32),
+        "drawer": tfds.features.Scalar(np.int32),
+        "alphabet": tfds.features.Text(),
+    })
+    return tfds.core.DatasetInfo(
+        builder=self, features=features, description="Omniglot, ink as bits.",
+        homepage="https://github.com/brendenlake/omniglot")
+
+  def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
+    return {split: self._generate_examples(dl_manager.manual_dir / name)
+            for split, name in ARCHIVES.items()}
+
+  def _generate_examples(
+      self, path: pathlib.Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    with zipfile.ZipFile(path) as archive:
+      for drawing in _drawings(path):
+        ink = 1 - _pixels(archive.read(drawing.member))  # Paper is 1.
+        yield drawing.character * 100 + drawing.drawer, {
+            "packed_ink": np.packbits(ink, axis=1),
+            "character": drawing.character,
+            "drawer": drawing.drawer,
+            "alphabet": drawing.alphabet,
+        }
+
+
+def load_images(split: str, data_dir: str | None,
+                image_size: int = 20) -> np.ndarray:
+  """All drawings of a split, scaled down.
+
+  `data_dir` may hold the two archives, which are prepared there at the first
+  call (20 s), or be prepared already, by `OmniglotZip` or by the stock builder
+  of TensorFlow Datasets, `omniglot`. Each may also lie in its subfolder
+  `omniglot`. What has been scaled once is kept beside the prepared data. Where
+  `data_dir` cannot be written to, `$XDG_CACHE_HOME/rmc_nalu_sam` is used
+  (`~/.cache/rmc_nalu_sam` if that is not set).
+
+  Args:
+    split: 'train' (964 characters) or 'test' (659 others).
+    data_dir: where the data lies.
+    image_size: S, pixels; at most 105. Scaled by averaging over areas.
+
+  Returns:
+    `[C, 20, S, S]` uint8, ink 255 and paper 0, characters sorted by number and
+    drawings by drawer. The stock builder does not keep the drawers: there the
+    drawings of a character are in the order that it stored them.
+
+  Raises:
+    FileNotFoundError: `data_dir` is None or holds none of these.
+    ValueError: unknown split or size, or data that cannot be used.
+  """
+  if split not in ARCHIVES:
+    raise ValueError(f"unknown split {split!r}; valid splits: "
+                     f"{', '.join(sorted(ARCHIVES))}")
+  if not 1 <= image_size <= SIZE:
+    raise ValueError(f"need 1 <= image_size <= {SIZE}, got {image_size}")
+  prepared = _find_or_prepare(data_dir)
+  name = f"{split}_{image_size}_{_fingerprint(prepared / _INFO)}.npz"
+  folders = (prepared.parent, _user_cache())
+  for folder in folders:
+    images = _read_cache(folder / name, image_size)
+    if images is not None:
+      return images
+  images = _read_prepared(prepared, split, image_size)
+  _write_cache(folders, name, images)
+  return images
+
+
+def _find_or_prepare(data_dir: str | None) -> pathlib.Path:
+  """The folder of the prepared data set, `.../<name>/<version>`."""
+  if data_dir is None:
+    raise FileNotFoundError(f"Omniglot needs its data: {_HELP}")
+  given = pathlib.Path(data_dir).expanduser()
+  for folder in (given, given / "omniglot"):
+    own = _own_folder(folder)
+    # Both '<data_dir>/omniglot/<version>' and '<data_dir>/<version>' are
+    # stock layouts, the newest version first.
+    versions = sorted(folder.glob("[0-9]*.[0-9]*.[0-9]*"), key=_version)
+    for prepared in (folder, own, *reversed(versions)):
+      if (prepared / _INFO).is_file():
+        return prepared
+    if all((folder / name).is_file() for name in ARCHIVES.values()):
+      return _prepare(folder)
+  found = [name for name in ARCHIVES.values() if (given / name).is_file()]
+  raise FileNotFoundError(
+      f"no Omniglot in --data_dir={data_dir} (of the archives there: "
+      f"{', '.join(found) or 'none'}; no prepared data set): {_HELP}")
+
+
+def _own_folder(root: pathlib.Path) -> pathlib.Path:
+  return root / OmniglotZip.name / str(OmniglotZip.VERSION)
+
+
+def _version(folder: pathlib.Path) -> list[int]:
+  return [int(number) for number in re.findall(r"\d+", folder.name)]
+
+
+def _prepare(archives: pathlib.Path) -> pathlib.Path:
+  """Prepares the archives, beside them if possible; once."""
+  root = archives
+  if not _is_writable(archives):
+    files = [archives / name for name in ARCHIVES.values()]
+    root = _user_cache() / f"omniglot_{_fingerprint(*files)}"
+  prepared = _own_folder(root)
+  if (prepared / _INFO).is_file():
+    return prepared
+  for name in ARCHIVES.values():
+    _drawings(archives / name)  # Refuses what is broken before work begins.
+  logging.log(logging.INFO if root == archives else logging.WARNING,
+              "Preparing Omniglot from %s in %s, once", archives, prepared)
+  root.mkdir(parents=True, exist_ok=True)
+  # tfds reports on stdout, which is for results; and makes a folder of
+  # downloads, of which there are none.
+  with (contextlib.redirect_stdout(sys.stderr),
+        tempfile.TemporaryDirectory() as downloads):
+    config = tfds.download.DownloadConfig(
+        manual_dir=archives, try_download_gcs=False)
+    try:
+      OmniglotZip(data_dir=root, file_format="array_record"
+                  ).download_and_prepare(
+                      download_dir=downloads, download_config=config)
+    except OSError:
+      # Another process may have finished the same folder first.
+      if not (prepared / _INFO).is_file():
+        raise
+  return prepared
+
+
+def _drawings(path: pathlib.Path) -> list[Drawing]:
+  """The drawings of an archive; a ValueError if it is not whole."""
+  try:
+    with zipfile.ZipFile(path) as archive:
+      names = archive.namelist()
+  except zipfile.BadZipFile as error:
+    raise ValueError(f"{path} is not a whole archive: {error}; {_HELP}"
+                     ) from error
+  matches = [match for match in map(_NAME.fullmatch, names) if match]
+  drawings = [Drawing(int(match[2]), int(match[3]), match[1], match[0])
+              for match in matches]
+  counts = collections.Counter(drawing.character for drawing in drawings)
+  wrong = [f"{character}: {count}" for character, count in counts.items()
+           if count != NUM_DRAWINGS]
+  if wrong or not drawings:
+    raise ValueError(
+        f"{path} should have {NUM_DRAWINGS} drawings of each character as "
+        "images_*/<alphabet>/character<n>/<character>_<drawer>.png, got "
+        f"{', '.join(wrong) or 'no such file'}; {_HELP}")
+  return drawings
+
+
+def _pixels(png: bytes) -> np.ndarray:
+  """A PNG's first channel as uint8 in {0, 1}, `[105, 105]`."""
+  with Image.open(io.BytesIO(png)) as image:
+    pixels = np.asarray(image.convert("RGB"))[:, :, 0]
+  if pixels.shape != (SIZE, SIZE):
+    raise ValueError(f"an image of Omniglot has {SIZE} x {SIZE} pixels, got "
+                     f"{pixels.shape}")
+  # Writers differ in whether paper is 1 or 255.
+  return (pixels > 0).astype(np.uint8)
+
+
+def _read_prepared(prepared: pathlib.Path, split: str,
+                   image_size: int) -> np.ndarray:
+  """Reads, scales and sorts the drawings of a prepared data set."""
+  builder = tfds.builder_from_directory(prepared)
+  own = "packed_ink" in builder.info.features
+  if not own and not {"image", "label"} <= set(builder.info.features):
+    raise ValueError(f"{prepared} is not Omniglot: its features are "
+                     f"{', '.join(sorted(builder.info.features))}; {_HELP}")
+  decoders = None if own else {"image": tfds.decode.SkipDecoding()}
+  try:
+    source = builder.as_data_source(split=split, decoders=decoders)
+  except NotImplementedError as error:
+    raise ValueError(
+        f"{prepared} cannot be read without TensorFlow: prepare it with "
+        f"file_format='array_record', or {_HELP}") from error
+  images, order = [], []
+  for start in range(0, len(source), _CHUNK):
+    indices = range(start, min(start + _CHUNK, len(source)))
+    examples = source.__getitems__(list(indices))  # 3 x faster than singly.
+    if own:
+      packed = np.stack([example["packed_ink"] for example in examples])
+      ink = np.unpackbits(packed, axis=2, count=SIZE)
+      order += [(int(e["character"]), int(e["drawer"])) for e in examples]
+    else:
+      ink = np.stack([1 - _pixels(example["image"]) for example in examples])
+      order += [(int(e["label"]), i)
+                for e, i in zip(examples, indices, strict=True)]
+    images.append(_scale(ink, image_size))
+  counts = collections.Counter(character for character, _ in order)
+  if set(counts.values()) != {NUM_DRAWINGS}:
+    raise ValueError(f"{prepared} should have {NUM_DRAWINGS} drawings of each "
+                     f"character, has {sorted(set(counts.values()))}")
+  ranks = sorted(range(len(order)), key=order.__getitem__)
+  return np.concatenate(images)[ranks].reshape(
+      -1, NUM_DRAWINGS, image_size, image_size)
+
+
+def _scale(ink: np.ndarray, image_size: int) -> np.ndarray:
+  """Means over areas: `[n, 105, 105]` in {0, 1} -> `[n, S, S]` uint8."""
+  low = np.arange(image_size)[:, None] * SIZE / image_size
+  high = low + SIZE / image_size
+  pixel = np.arange(SIZE)
+  overlap = np.minimum(high, pixel + 1) - np.maximum(low, pixel)
+  weights = np.maximum(overlap, 0) * image_size / SIZE  # [S, 105]
+  weights = weights.astype(np.float32)
+  means = weights @ ink.astype(np.float32) @ weights.T
+  return np.round(255 * means).astype(np.uint8)
+
+
+def _read_cache(path: pathlib.Path, image_size: int) -> np.ndarray | None:
+  """The cached images, or None if there are none that can be trusted."""
+  try:
+    with np.load(path) as file:  # A zip, so that its checksum is verified.
+      images = file["images"]
+  except FileNotFoundError:
+    return None
+  except (OSError, ValueError, KeyError, EOFError,
+          zipfile.BadZipFile) as error:
+    logging.warning("Ignoring a broken cache, %s: %s", path, error)
+    return None
+  shape = (len(images), NUM_DRAWINGS, image_size, image_size)
+  return images if images.shape == shape else None
+
+
+def _write_cache(folders: tuple[pathlib.Path, ...], name: str,
+                 images: np.ndarray) -> None:
+  """Keeps the images in the first folder that can be written to."""
+  for folder in folders:
+    if not _is_writable(folder):
+      continue
+    # Renamed when whole, so that no other process reads half of it.
+    part = folder / f".{uuid.uuid4().hex}.part"
+    try:
+      with part.open("xb") as file:
+        np.savez_compressed(file, images=images)
+      part.replace(folder / name)
+      return
+    except OSError as error:
+      part.unlink(missing_ok=True)
+      logging.warning("Cannot write to %s: %s", folder, error)
+
+
+def _fingerprint(*files: pathlib.Path) -> str:
+  """Changes when a file is another, or was changed."""
+  stats = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns)
+           for file in files]
+  return hashlib.sha256(repr((_FORMAT, stats)).encode()).hexdigest()[:12]
+
+
+def _user_cache() -> pathlib.Path:
+  root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+  return pathlib.Path(root).expanduser() / "rmc_nalu_sam"
+
+
+def _is_writable(folder: pathlib.Path) -> bool:
+  # What its owner marked read-only stays as it is, even for root, whom the
+  # mode does not stop.
+  if folder.exists() and not folder.stat().st_mode & stat.S_IWUSR:
+    return False
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+      return True
+  except OSError:
+    return False
