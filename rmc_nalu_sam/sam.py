@@ -172,14 +172,19 @@ class SAM(hk.RNNCore):
     Where the paper leaves something open, here
 
     - similarity is the cosine, sharpened by a learned key strength
-      `1 + softplus(.)` for each head (the paper has none);
+      `1 + softplus(. + strength_bias)` for each head (the paper has none);
     - the K weights kept are normalised over the K rows;
-    - the gates alpha and gamma are sigmoids, one pair for each head;
+    - the gates are sigmoids, one pair for each head,
+      :math:`\alpha = \sigma(. + b_\alpha)` and
+      :math:`\gamma = \sigma(. + b_\gamma)`. The biases make a new network write
+      to fresh rows and read sharply: without them, some seeds never learn to
+      copy;
     - each head has its own LRA row, the H oldest ones, and erases it, at every
       step and whatever its gates say, as the paper has it: what is not accessed
       again is gone after N / H steps, so N should exceed H times the length of
       an episode;
-    - the memory starts at zero, and no row has ever been accessed.
+    - the memory starts at zero, and no row has ever been accessed; the search
+      finds rows of zeros last.
 
     One more deviation: usage counts the accesses of a step, write and read
     together, once the step is over; rows of the same age are taken in the order
@@ -195,6 +200,9 @@ class SAM(hk.RNNCore):
       top_k: int = 4,
       output_size: int | None = None,
       delta: float = 0.005,
+      write_bias: float = 1.0,
+      interpolation_bias: float = -2.0,
+      strength_bias: float = 3.0,
       controller: hk.RNNCore | None = None,
       find: Search = search.exact_search,
       name: str | None = None,
@@ -209,6 +217,9 @@ class SAM(hk.RNNCore):
       top_k: K, rows that each head reads.
       output_size: size of the output; `hidden_size` if None.
       delta: accesses of this weight or less do not count as usage.
+      write_bias: added to the write gates before the sigmoid.
+      interpolation_bias: added to the interpolation gates, likewise.
+      strength_bias: added to the key strengths before the softplus.
       controller: a core to use in place of the LSTM; its output is `[B, F]`.
       find: the search; see `rmc_nalu_sam.memory.search.exact_search`.
       name: name of the module.
@@ -233,6 +244,8 @@ class SAM(hk.RNNCore):
     self.num_heads = num_heads
     self.top_k = top_k
     self.output_size = hidden_size if output_size is None else output_size
+    # As the forget bias of an LSTM: fixed, beside the learned bias.
+    self._biases = (strength_bias, write_bias, interpolation_bias)
     self._step = functools.partial(access_step, delta=delta, find=find)
     self._controller = controller or hk.LSTM(hidden_size, name="controller")
 
@@ -274,7 +287,9 @@ class SAM(hk.RNNCore):
     queries, additions, scalars = jnp.split(flat, [words, 2 * words], axis=-1)
     split = functools.partial(
         jnp.reshape, shape=(*hidden.shape[:-1], self.num_heads, -1))
-    strengths, alpha, gamma = jnp.split(scalars, 3, axis=-1)
+    strengths, alpha, gamma = (
+        scalar + bias for scalar, bias in
+        zip(jnp.split(scalars, 3, axis=-1), self._biases, strict=True))
     return SAMInterface(
         queries=split(queries),
         strengths=1 + jax.nn.softplus(strengths),

@@ -7,11 +7,13 @@ from typing import Any
 from tasks.associative_recall import AssociativeRecall
 from tasks.base import Batch, Task
 from tasks.copy import Copy
+from tasks.omniglot import Omniglot
 from tasks.priority_sort import PrioritySort
 
 TASKS: Mapping[str, type[Task]] = {
     "associative_recall": AssociativeRecall,
     "copy": Copy,
+    "omniglot": Omniglot,
     "priority_sort": PrioritySort,
 }
 

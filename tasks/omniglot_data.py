@@ -61,7 +61,7 @@ class Drawing(NamedTuple):
   member: str
 
 
-class OmniglotZip(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class OmniglotZip(tfds.core.GeneratorBasedBuilder):
   """Prepares Omniglot from its archives in `manual_dir`, packed to bits.
 
   Its name differs from the stock builder's, `omniglot`, as its features do.
@@ -287,7 +287,9 @@ def _scale(ink: np.ndarray, image_size: int) -> np.ndarray:
 def _read_cache(path: pathlib.Path, image_size: int) -> np.ndarray | None:
   """The cached images, or None if there are none that can be trusted."""
   try:
-    with np.load(path) as file:  # A zip, so that its checksum is verified.
+    # A zip, so that its checksum is verified. Opened here because NumPy does
+    # not close a broken one.
+    with path.open("rb") as raw, np.load(raw) as file:
       images = file["images"]
   except FileNotFoundError:
     return None

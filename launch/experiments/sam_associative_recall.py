@@ -17,8 +17,9 @@ def get_config() -> ml_collections.ConfigDict:
       "sam": dict(hidden_size=100, num_slots=64, num_heads=1, top_k=4),
       "lstm": dict(hidden_size=100),
   }
-  config.steps = 12_000
+  config.steps = 8_000
+  config.eval_every = 500
   config.batch_size = 16
-  config.learning_rate = 1e-3
+  config.learning_rate = 2e-3
   config.lr_schedule = "cosine"
   return config

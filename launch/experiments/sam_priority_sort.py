@@ -17,8 +17,9 @@ def get_config() -> ml_collections.ConfigDict:
       "sam": dict(hidden_size=100, num_slots=128, num_heads=2, top_k=4),
       "lstm": dict(hidden_size=100),
   }
-  config.steps = 15_000
+  config.steps = 10_000
+  config.eval_every = 625
   config.batch_size = 16
-  config.learning_rate = 1e-3
+  config.learning_rate = 2e-3
   config.lr_schedule = "cosine"
   return config

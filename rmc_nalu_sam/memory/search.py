@@ -58,6 +58,10 @@ def exact_search(memory: jax.Array, squared_norms: jax.Array,
                  queries: jax.Array, k: int) -> jax.Array:
   """The k rows of largest cosine similarity to each query, O(N W).
 
+  Rows of zeros come last. With their similarity of 0 they would come before
+  every row of negative similarity, and a head whose query happens to start out
+  that way would read nothing but empty rows, and never learn otherwise.
+
   Not differentiable: pass arrays through `jax.lax.stop_gradient` first.
 
   Args:
@@ -72,7 +76,8 @@ def exact_search(memory: jax.Array, squared_norms: jax.Array,
   # The query's norm would not change the order.
   products = jnp.einsum("hw,nw->hn", queries, memory,
                         preferred_element_type=jnp.float32)
-  return top_k_indices(products * jax.lax.rsqrt(squared_norms + EPSILON), k)
+  similarity = products * jax.lax.rsqrt(squared_norms + EPSILON)
+  return top_k_indices(jnp.where(squared_norms > 0, similarity, -jnp.inf), k)
 
 
 # Added to squared norms, so that a row of zeros has similarity 0 to anything
