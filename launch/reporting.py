@@ -17,7 +17,7 @@ METRICS_FILE = "metrics.jsonl"
 def quiet_libraries() -> None:
   """Drops what the libraries log of their inner workings, below a warning."""
   here = str(pathlib.Path(__file__).parent)
-  logging.get_absl_logger().addFilter(
+  logging.get_absl_handler().addFilter(
       lambda record: record.levelno >= stdlib_logging.WARNING
       or record.pathname.startswith(here))
 
