@@ -1,0 +1,51 @@
+"""Strict JAX settings, and where the data lies that not everybody has."""
+
+import os
+import pathlib
+
+# Before JAX is imported; subprocesses inherit it. Set it to test on a GPU.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import jax
+import pytest
+
+NUM_DEVICES = 4
+
+# Nothing may touch a device before this; test_settings.py checks that it held.
+jax.config.update("jax_num_cpu_devices", NUM_DEVICES)
+
+
+@pytest.fixture
+def x64():
+  """Float64 in this test."""
+  with jax.enable_x64(True):
+    yield
+
+
+@pytest.fixture
+def strict_promotion():
+  """No type turns into another without a cast. (Optax needs it to.)"""
+  with jax.numpy_dtype_promotion("strict"):
+    yield
+
+
+@pytest.fixture
+def data_root() -> pathlib.Path:
+  """The folder of the real data sets; the test is skipped without it."""
+  return _folder("RMC_NALU_SAM_DATA", "the real data sets")
+
+
+@pytest.fixture
+def golden_root() -> pathlib.Path:
+  """The folder of other implementations' numbers; skipped without it."""
+  return _folder("RMC_NALU_SAM_GOLDEN", "other implementations' numbers")
+
+
+def _folder(variable: str, what: str) -> pathlib.Path:
+  if not os.environ.get(variable):
+    pytest.skip(f"set {variable} to the folder of {what}")
+  path = pathlib.Path(os.environ[variable])
+  # A misspelt folder must not look like a skipped test.
+  assert path.is_dir(), f"{variable}={path} is no folder"
+  return path
