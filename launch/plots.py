@@ -4,13 +4,10 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib import figure
 
 from launch import reporting
-
-matplotlib.use("Agg")
 
 
 def learning_curves(runs: Mapping[str, Sequence[pathlib.Path]], metric: str,
