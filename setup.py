@@ -2,14 +2,14 @@
 
 import setuptools
 
-_NOTEBOOKS = ("ipykernel>=6.29", "jupyterlab>=4.4")
-
 _TEST = (
-    "mypy>=1.18",
-    "nbclient>=0.10",
-    "pytest>=8.4",
-    "pytest-xdist>=3.8",
-    "ruff>=0.14",
+    "ipykernel>=7.4.0",
+    "jmp>=0.0.4",
+    "mypy>=2.4.1",
+    "nbclient>=0.11.0",
+    "pytest>=9.2.0",
+    "pytest-xdist>=3.8.0",
+    "ruff>=0.17.6",
 )
 
 setuptools.setup(
@@ -25,26 +25,26 @@ setuptools.setup(
     packages=setuptools.find_packages(include=["rmc_nalu_sam*"]),
     package_data={"rmc_nalu_sam": ["py.typed"]},
     install_requires=[
-        "absl-py>=2.3",
-        "array_record>=0.8",
-        "chex>=0.1.91",
-        "dm-haiku>=0.0.16",
+        "absl-py>=2.5.1",
+        "array_record>=0.8.6",
+        "chex>=0.1.92",
+        "dm-haiku>=0.0.17",
         # tensorflow-datasets needs it, and does not say so.
-        "importlib_resources>=6.5",
-        "jax>=0.10",
-        "matplotlib>=3.10",
-        "ml_collections>=1.1",
-        "numpy>=2.0",
-        "optax>=0.2.6",
-        "orbax-checkpoint>=0.11.30",
-        "pillow>=11.0",
-        "tensorboardX>=2.6.4",
-        "tensorflow-datasets>=4.9.9",
-        "tqdm>=4.67",
+        "importlib_resources>=7.1.0",
+        "jax>=0.10.2",
+        "matplotlib>=3.11.2",
+        "ml_collections>=1.1.0",
+        "numpy>=2.4.6",
+        "optax>=0.2.8",
+        "orbax-checkpoint>=0.12.8",
+        "pillow>=13.0.0",
+        "tensorboardX>=2.6.5",
+        "tensorflow-datasets>=4.9.10",
+        "tqdm>=4.70.1",
     ],
     extras_require={
-        "gpu": ["jax[cuda13]>=0.10"],
-        "notebooks": _NOTEBOOKS,
-        "test": [*_NOTEBOOKS, *_TEST],
+        "gpu": ["jax[cuda13]>=0.10.2"],
+        "notebooks": ["ipykernel>=7.4.0", "jupyterlab"],
+        "test": _TEST,
     },
 )

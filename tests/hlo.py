@@ -1,0 +1,137 @@
+"""What a compiled program writes at every step of its loops.
+
+An instruction inside a fusion allocates nothing; the fusion's outputs do,
+unless its root updates one of its own operands in place.
+"""
+
+import re
+from typing import NamedTuple
+
+_COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) \(.*\{$")
+_INSTRUCTION = re.compile(r"^\s+(ROOT )?%?([\w.\-]+) = (.*)$")
+_SHAPE = re.compile(r"\b[a-z]+\d*(?:e\d+m\d+\w*)?\[([\d,]*)\]")
+_CALLED = re.compile(
+    r"(?:calls|to_apply|body|condition|true_computation|false_computation)="
+    r"%?([\w.\-]+)|branch_computations=\{([^}]*)\}")
+_NAME = re.compile(r"%([\w.\-]+)")
+
+# These hand buffers on.
+_FREE = {"parameter", "get-tuple-element", "tuple", "bitcast", "while", "call",
+         "conditional", "optimization-barrier", "constant"}
+_IN_PLACE = {"scatter", "dynamic-update-slice"}
+
+
+class Instruction(NamedTuple):
+  name: str
+  is_root: bool
+  opcode: str
+  sizes: list[int]  # Elements of each array that it returns.
+  operands: list[str]
+  called: list[str]
+  text: str
+
+
+def parse(text: str) -> dict[str, dict[str, Instruction]]:
+  """The computations of a module, each its instructions by name."""
+  computations, current = {}, None
+  for line in text.splitlines():
+    if match := _COMPUTATION.match(line):
+      current = computations.setdefault(match[1], {})
+    elif current is not None and (match := _INSTRUCTION.match(line)):
+      instruction = _parse_instruction(match[2], bool(match[1]), match[3])
+      current[instruction.name] = instruction
+  return computations
+
+
+def writes_in_loops(text: str, size: int) -> tuple[list[str], list[str]]:
+  """Instructions that run at every step and return `size` elements or more.
+
+  Returns:
+    Those that update an array in place, and those that make a new one.
+  """
+  computations = parse(text)
+  in_place, new = [], []
+  for name in _reachable_from_loops(computations):
+    for instruction in computations[name].values():
+      if max(instruction.sizes, default=0) < size or (
+          instruction.opcode in _FREE):
+        continue
+      kept = _is_in_place(instruction, computations, size)
+      (in_place if kept else new).append(instruction.text)
+  return in_place, new
+
+
+def _parse_instruction(name, is_root, rest):
+  end = _closing(rest, 0) if rest.startswith("(") else rest.index(" ")
+  result, rest = rest[:end], rest[end:].lstrip()
+  opcode = rest[:rest.index("(")]
+  end = _closing(rest, len(opcode))
+  operands, attributes = rest[len(opcode):end], rest[end:]
+  called = [n for one, several in _CALLED.findall(attributes)
+            for n in ([one] if one else re.findall(r"[\w.\-]+", several))]
+  return Instruction(name, is_root, opcode, _sizes(result),
+                     _NAME.findall(operands), called,
+                     f"{result} {name} = {opcode}{operands}")
+
+
+def _closing(text, start):
+  """One past the parenthesis that closes the one at `start`."""
+  depth = 0
+  for i in range(start, len(text)):
+    depth += (text[i] == "(") - (text[i] == ")")
+    if not depth:
+      return i + 1
+  raise ValueError(f"unbalanced: {text}")
+
+
+def _sizes(text):
+  sizes = []
+  for dims in _SHAPE.findall(text):
+    size = 1
+    for dim in filter(None, dims.split(",")):
+      size *= int(dim)
+    sizes.append(size)
+  return sizes
+
+
+def _reachable_from_loops(computations):
+  pending = [called for c in computations.values() for i in c.values()
+             if i.opcode == "while" for called in i.called]
+  assert len(pending) >= 4, "expected a forward and a backward loop"
+  seen = set()
+  while pending:
+    name = pending.pop()
+    if name in seen:
+      continue
+    seen.add(name)
+    pending += [called for i in computations[name].values()
+                if i.opcode in ("while", "call", "conditional")
+                for called in i.called]
+  return sorted(seen)
+
+
+def _is_in_place(instruction, computations, size):
+  if instruction.opcode in _IN_PLACE:
+    return True
+  if instruction.opcode != "fusion":
+    return False
+  body = computations[instruction.called[0]]
+  (root,) = [i for i in body.values() if i.is_root]
+  outputs = ([body[n] for n in root.operands] if root.opcode == "tuple"
+             else [root])
+  return all(_updates_a_parameter(i, body) for i in outputs
+             if max(i.sizes) >= size)
+
+
+def _updates_a_parameter(instruction, body):
+  instruction = _behind_bitcasts(instruction, body)
+  if instruction.opcode not in _IN_PLACE:
+    return False
+  target = _behind_bitcasts(body[instruction.operands[0]], body)
+  return target.opcode == "parameter"
+
+
+def _behind_bitcasts(instruction, body):
+  while instruction.opcode == "bitcast":
+    instruction = body[instruction.operands[0]]
+  return instruction

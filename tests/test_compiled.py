@@ -1,0 +1,158 @@
+"""What the compiler makes of SAM: work and memory that do not grow with N."""
+
+import haiku as hk
+import hlo
+import jax
+import jax.numpy as jnp
+import jmp
+import numpy as np
+import pytest
+
+from rmc_nalu_sam import SAM
+from rmc_nalu_sam.memory import rows
+
+H, K, W, HIDDEN, F, T = 2, 3, 5, 7, 13, 11
+# Larger than anything else, and no multiple of the blocks of the search.
+N = 8191
+# What counts as an array of N: nothing else is near, and a slice would do.
+SIZE = N // 2
+
+
+def find_without_search(memory, squared_norms, queries, k):
+  """Rows that depend on the queries, in no time."""
+  first = jnp.abs(queries[:, :1] * 100).astype(jnp.int32) % (N // 2)
+  return first + jnp.arange(k, dtype=jnp.int32)
+
+
+def compile_gradients(batch, num_slots=N, num_steps=T,
+                      find=find_without_search):
+  def unroll(inputs):
+    core = SAM(hidden_size=HIDDEN, num_slots=num_slots, word_size=W,
+               num_heads=H, top_k=K, find=find)
+    outputs, _ = hk.dynamic_unroll(core, inputs, core.initial_state(batch))
+    return jnp.square(outputs).sum()
+
+  net = hk.without_apply_rng(hk.transform(unroll))
+  inputs = jnp.ones([num_steps, F] if batch is None else [num_steps, batch, F])
+  params = jax.eval_shape(net.init, jax.random.key(0), inputs)
+  gradients = jax.jit(jax.value_and_grad(net.apply, (0, 1)))
+  return gradients.lower(params, inputs).compile()
+
+
+@pytest.mark.parametrize("batch", [None, 1, 3])
+def test_no_step_writes_an_array_of_n(batch):
+  in_place, new = hlo.writes_in_loops(compile_gradients(batch).as_text(), SIZE)
+  assert not new, "\n".join(new)
+  # Memory, norms and usage forward; the cotangent of the memory backward.
+  assert len(in_place) >= 5
+
+
+def erase_by_autodiff(memory, erased, indices, added):
+  return memory.at[erased].set(0).at[indices].add(added)
+
+
+@jax.custom_vjp
+def erase_by_set(memory, erased, indices, added):
+  return erase_by_autodiff(memory, erased, indices, added)
+
+
+def erase_by_set_bwd(residuals, d_memory):
+  erased, indices = residuals
+  return d_memory.at[erased].set(0), None, None, d_memory[indices]
+
+
+erase_by_set.defvjp(lambda *args: (erase_by_set(*args), args[1:3]),
+                    erase_by_set_bwd)
+
+
+@pytest.mark.parametrize("naive", [erase_by_autodiff, erase_by_set])
+def test_the_check_sees_what_a_naive_erase_writes(monkeypatch, naive):
+  """(JAX's own derivative of a gather is in place since it accumulates.)"""
+  monkeypatch.setattr(rows, "erase_and_add_rows", naive)
+  new = hlo.writes_in_loops(compile_gradients(1).as_text(), N * W)[1]
+  assert any(f"[1,{N},{W}]" in text for text in new)
+
+
+def test_memory_over_time_does_not_depend_on_n():
+  temporary = {
+      (n, t): compile_gradients(
+          1, num_slots=n, num_steps=t).memory_analysis().temp_size_in_bytes
+      for n in (N, 4 * N) for t in (T, 2 * T)}
+  growth = [temporary[n, 2 * T] - temporary[n, T] for n in (N, 4 * N)]
+  assert growth[0] > 0
+  # Buffers are rounded up to some bytes.
+  assert abs(growth[0] - growth[1]) < .02 * growth[0]
+  # The memory and its cotangent, twice where a loop starts from a constant.
+  one_memory = 3 * N * W * 4
+  assert 1 < (temporary[4 * N, T] - temporary[N, T]) / one_memory < 4
+
+
+def subjaxprs(jaxpr):
+  yield jaxpr
+  for equation in jaxpr.eqns:
+    for value in equation.params.values():
+      for part in value if isinstance(value, tuple | list) else [value]:
+        part = getattr(part, "jaxpr", part)
+        if hasattr(part, "eqns"):
+          yield from subjaxprs(part)
+
+
+@pytest.fixture
+def bfloat16_policy():
+  with hk.mixed_precision.push_policy(SAM, jmp.get_policy(
+      "params=float32,compute=bfloat16,output=bfloat16")):
+    yield
+
+
+def step(inputs):
+  core = SAM(hidden_size=HIDDEN, num_slots=17, word_size=W, num_heads=H,
+             top_k=K)
+  state = core.initial_state(3)
+  return state, core(inputs, state)
+
+
+def test_bfloat16_policy(bfloat16_policy):
+  net = hk.without_apply_rng(hk.transform(step))
+  inputs = jnp.ones([3, F])
+  params = jax.jit(net.init)(jax.random.key(0), inputs)
+  assert all(p.dtype == jnp.float32 for p in jax.tree.leaves(params))
+  matrices = {layer["w"].shape for layer in params.values()}
+  assert len(matrices) == len(params) == 3
+  jaxpr = jax.make_jaxpr(net.apply)(params, inputs).jaxpr
+  products = [[v.aval for v in (*e.invars, *e.outvars)]
+              for j in subjaxprs(jaxpr) for e in j.eqns
+              if e.primitive.name == "dot_general"]
+  layers = [p for p in products if p[1].shape in matrices]
+  assert len(layers) == 3
+  assert all(v.dtype == jnp.bfloat16 for p in layers for v in p)
+  # The search and the similarities accumulate in float32.
+  assert sum(p[-1].dtype == jnp.float32 for p in products) == 2
+
+
+def test_state_keeps_its_types_under_the_bfloat16_policy(bfloat16_policy):
+  net = hk.without_apply_rng(hk.transform(step))
+  inputs = jnp.ones([3, F])
+  params = jax.eval_shape(net.init, jax.random.key(0), inputs)
+  before, (output, after) = jax.eval_shape(net.apply, params, inputs)
+  assert before == after  # Shapes and types.
+  types = {leaf.dtype for leaf in jax.tree.leaves(after)}
+  assert types == {jnp.dtype(jnp.bfloat16), jnp.dtype(jnp.int32)}
+  assert output.dtype == jnp.bfloat16
+
+
+def test_bfloat16_unroll_is_near_float32():
+  def unroll(inputs):
+    core = SAM(hidden_size=HIDDEN, num_slots=17, word_size=W, num_heads=H,
+               top_k=K)
+    return hk.dynamic_unroll(core, inputs, core.initial_state(3))[0]
+
+  net = hk.without_apply_rng(hk.transform(unroll))
+  inputs = jax.random.normal(jax.random.key(1), [T, 3, F])
+  params = jax.jit(net.init)(jax.random.key(0), inputs)
+  exact = jax.jit(lambda p, x: net.apply(p, x))(params, inputs)
+  with hk.mixed_precision.push_policy(SAM, jmp.get_policy(
+      "params=float32,compute=bfloat16,output=bfloat16")):
+    rounded = jax.jit(lambda p, x: net.apply(p, x))(params, inputs)
+  assert rounded.dtype == jnp.bfloat16
+  error = np.abs(np.float32(rounded) - exact)
+  assert 0 < error.mean() < .03 < np.abs(exact).mean()

@@ -1,0 +1,158 @@
+"""launch.evaluate: levels beyond training, more memory, errors."""
+
+import json
+import math
+import pathlib
+import shutil
+
+import launch_helpers
+import pytest
+from launch_helpers import TINY_CORES, records, run, saved_steps, tiny_flags
+
+import tasks
+from launch import config as config_lib
+from launch import evaluate, train
+
+
+@pytest.fixture(autouse=True, scope="module")
+def fast_compilation():
+  with launch_helpers.fast_compilation():
+    yield
+
+
+@pytest.fixture(scope="module")
+def trained(fast_compilation, tmp_path_factory) -> pathlib.Path:
+  workdir = tmp_path_factory.mktemp("trained")
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(train, "draw", lambda *_: None)
+    assert run(train, *tiny_flags("sam"), "--steps=4", "--checkpoint_every=2",
+               f"--workdir={workdir}") == 0
+  assert saved_steps(workdir) == [2, 4]
+  return workdir
+
+
+@pytest.fixture
+def workdir(trained, tmp_path) -> pathlib.Path:
+  """A copy of the run that the test may change."""
+  shutil.copytree(trained, tmp_path / "run")
+  return tmp_path / "run"
+
+
+def test_default_levels():
+  assert evaluate.default_levels(tasks.make_task("copy")) == [20, 40, 80]
+
+  class Bounded(tasks.TASKS["copy"]):
+
+    def at_level(self, level):
+      if level > 40:
+        raise ValueError("too long")
+      return super().at_level(level)
+
+  assert evaluate.default_levels(Bounded()) == [20, 40]
+
+
+def test_evaluation(workdir, capsys):
+  status = run(evaluate, f"--workdir={workdir}", "--levels=2,5",
+               "--episodes=24")
+  assert status == 0
+  result = json.loads((workdir / "evaluation.json").read_text())
+  first, beyond = result.pop("levels")
+  assert result == {
+      "task": "copy", "core": "sam", "core_args": TINY_CORES["sam"], "step": 4,
+      "seed": 0, "level_name": "length", "episodes": 24}
+  # The tiny task has this level alone, so these are the episodes on which it
+  # was evaluated in training.
+  last = records(workdir, "eval")[-1]
+  assert last.pop("step") == 4
+  assert last.pop("split") == "eval"
+  assert (first.pop("level"), first.pop("trained")) == (2, True)
+  assert first == pytest.approx(last, rel=1e-5)
+  assert (beyond["level"], beyond["trained"]) == (5, False)
+  assert beyond["bits_wrong"] == pytest.approx(
+      15 * (1 - beyond["bit_accuracy"]), rel=1e-4)
+  assert beyond["bits_wrong"] > first["bits_wrong"]
+  lines = capsys.readouterr().out.splitlines()
+  assert lines[0] == "sam on copy after 4 updates, seed 0, 24 episodes a row"
+  assert lines[1].split() == ["length", *first]
+  assert lines[2].split()[0] == "2"
+  assert lines[3].split()[:2] == ["5", "*"]
+  assert lines[2].split()[1:] == [f"{value:.4g}" for value in first.values()]
+  assert lines[4] == "* beyond training"
+  assert len(lines) == 5
+  assert len(set(map(len, lines[1:4]))) == 1  # The columns are straight.
+
+
+def test_defaults_and_a_larger_memory(workdir):
+  assert run(evaluate, f"--workdir={workdir}", "--core.num_slots=23",
+             "--episodes=9") == 0
+  result = json.loads((workdir / "evaluation.json").read_text())
+  assert result["core_args"] == dict(TINY_CORES["sam"], num_slots=23)
+  assert result["episodes"] == 16  # Whole batches of 8.
+  assert [row["level"] for row in result["levels"]] == [2, 4, 8]
+  assert [row["trained"] for row in result["levels"]] == [True, False, False]
+  assert all(math.isfinite(value) for row in result["levels"]
+             for value in row.values())
+  # The run itself is as it was.
+  assert config_lib.load(workdir).core_args.num_slots == 11
+
+
+def test_table_without_levels_beyond_training():
+  table = evaluate.format_table({"level_name": "keys", "levels": [
+      {"level": 3, "trained": True, "loss": 0.125}]})
+  assert table.split() == ["keys", "loss", "3", "0.125"]
+
+
+def stderr_of(capsys) -> str:
+  out, err = capsys.readouterr()
+  assert out == ""
+  assert err.startswith("error: ")
+  assert err.count("\n") == 1
+  return err
+
+
+@pytest.mark.parametrize("argv, words", [
+    ("--levels=two", "--levels takes integers, got two"),
+    ("--levels=2,0", "min_length=0"),
+    ("--levels=-3", "min_length=-3"),
+    ("--core.num_slots=2", "num_slots=2"),
+])
+def test_usage_errors(trained, capsys, argv, words):
+  assert run(evaluate, f"--workdir={trained}", argv) == config_lib.EXIT_USAGE
+  assert words in stderr_of(capsys)
+  assert not (trained / "evaluation.json").exists()
+
+
+def test_argument_of_another_core(workdir, capsys):
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(train, "draw", lambda *_: None)
+    lstm = workdir.parent / "lstm"
+    assert run(train, *tiny_flags(), "--steps=2", f"--workdir={lstm}") == 0
+  capsys.readouterr()
+  assert run(evaluate, f"--workdir={lstm}",
+             "--core.num_slots=5") == config_lib.EXIT_USAGE
+  assert "'lstm' has no argument 'num_slots'" in stderr_of(capsys)
+
+
+def test_no_run_and_no_checkpoint(workdir, capsys):
+  nowhere = workdir.parent / "nowhere"
+  assert run(evaluate, f"--workdir={nowhere}") == config_lib.EXIT_USAGE
+  assert "no run was started" in stderr_of(capsys)
+  assert not nowhere.exists()
+  shutil.rmtree(workdir / "checkpoints")
+  assert run(evaluate, f"--workdir={workdir}",
+             "--levels=2") == config_lib.EXIT_USAGE
+  assert "no checkpoint yet" in stderr_of(capsys)
+
+
+def test_parameters_of_another_shape_leave_the_checkpoints_alone(
+    workdir, capsys):
+  status = run(evaluate, f"--workdir={workdir}", "--core.hidden_size=13",
+               "--levels=2")
+  assert status == config_lib.EXIT_USAGE
+  err = capsys.readouterr().err
+  assert "hidden_size" in err.splitlines()[-1]
+  # It is the flag that is wrong, not they.
+  assert saved_steps(workdir) == [2, 4]
+  assert not list(workdir.glob("damaged-*"))
+  assert run(evaluate, f"--workdir={workdir}", "--levels=2",
+             "--episodes=8") == 0

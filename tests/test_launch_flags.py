@@ -1,0 +1,431 @@
+"""The command line: usage errors, that every flag is heard, presets, help."""
+
+import functools
+import json
+
+import jax
+import launch_helpers
+import ml_collections
+import pytest
+from absl import flags
+from launch_helpers import records, run, saved_state, saved_steps, tiny_flags
+
+import rmc_nalu_sam
+import tasks
+from launch import config as config_lib
+from launch import evaluate, experiments, plot, train
+from rmc_nalu_sam import zoo
+
+
+@pytest.fixture(autouse=True, scope="module")
+def fast_compilation():
+  with launch_helpers.fast_compilation():
+    yield
+
+
+@pytest.fixture
+def prepared(monkeypatch, tmp_path):
+  """Gives the configuration that a command line leads to; trains nothing."""
+  configs = []
+
+  def note(config, workdir):
+    configs.append(config)
+    config_lib.save(config, workdir)
+    # Where main reads what to print.
+    (workdir / "metrics.jsonl").write_text('{"step": 1, "split": "eval"}\n')
+    return True
+
+  monkeypatch.setattr(train, "train", note)
+
+  def prepare(*argv, workdir=None):
+    workdir = workdir or tmp_path / f"run-{len(configs)}"
+    assert run(train, *argv, f"--workdir={workdir}") == 0
+    assert config_lib.load(workdir) == configs[-1]
+    return configs[-1]
+
+  return prepare
+
+
+def assert_one_line(capsys, words: str) -> None:
+  out, err = capsys.readouterr()
+  assert out == ""
+  assert err.startswith("error: ")
+  assert err.count("\n") == 1
+  assert err.endswith("\n")
+  for word in words.split(" ... "):
+    assert word in err
+
+
+# Usage errors.
+
+
+@pytest.mark.parametrize("argv, words", [
+    ("--task=sopy", "unknown task 'sopy' ... associative_recall, copy"),
+    ("--core=lsdm", "unknown core 'lsdm' ... lstm ... sam"),
+    ("--preset=sam_sopy", "unknown preset 'sam_sopy' ... sam_copy"),
+    ("--optimizer=adan", "unknown optimizer 'adan' ... adam, rmsprop, sgd"),
+    ("--lr_schedule=sine", "unknown lr_schedule 'sine' ... constant, cosine"),
+    ("--core=lstm --core.top_k=4", "'lstm' ... 'top_k' ... hidden_size"),
+    ("--task=copy --task.max_pairs=3", "'copy' ... 'max_pairs' ... max_length"),
+    ("--batch_size=18", "batch_size=18 ... 4 devices ... multiple of 4"),
+    ("--core.num_slots=3", "top_k ... num_slots=3 ... 4"),
+    ("--core.hidden_size=0", "hidden_size ... at least 1 ... 0"),
+    ("--task.num_bits=-2", "num_bits=-2"),
+    ("--task.min_length=21", "min_length=21 ... max_length=20"),
+    ("--steps=-5", "steps ... at least 1 ... -5"),
+    ("--steps=0", "steps ... at least 1 ... 0"),
+    ("--batch_size=0", "batch_size ... at least 1 ... 0"),
+    ("--log_every=0", "log_every ... at least 1"),
+    ("--eval_every=0", "eval_every ... at least 1"),
+    ("--eval_episodes=0", "eval_episodes ... at least 1"),
+    ("--checkpoint_every=0", "checkpoint_every ... at least 1"),
+    ("--learning_rate=0", "learning_rate ... above 0 ... 0"),
+    ("--learning_rate=-1e-3", "learning_rate ... above 0 ... -0.001"),
+    ("--learning_rate=nan", "learning_rate ... above 0 ... nan"),
+    ("--max_grad_norm=0", "max_grad_norm ... above 0 ... 0"),
+    ("--resume", "--resume: no run was started in ... config.json"),
+])
+def test_usage_errors(tmp_path, capsys, argv, words):
+  workdir = tmp_path / "run"
+  status = run(train, *argv.split(), f"--workdir={workdir}")
+  assert status == config_lib.EXIT_USAGE == 2
+  assert_one_line(capsys, words)
+  assert not workdir.exists()  # Nothing was started.
+
+
+@pytest.mark.parametrize("below", ["", "below", "below/that"])
+def test_workdir_that_cannot_be_written(tmp_path, capsys, below):
+  file = tmp_path / "file"
+  file.write_text("kept")
+  assert run(train, f"--workdir={file / below}") == config_lib.EXIT_USAGE
+  assert_one_line(capsys, f"cannot write to --workdir={file} ... : "
+                  if not below else f"{file / below}: ")
+  assert file.read_text() == "kept"
+
+
+def test_data_that_is_not_there(tmp_path, capsys):
+  workdir = tmp_path / "run"
+  status = run(train, "--task=omniglot", f"--data_dir={tmp_path / 'nowhere'}",
+               f"--workdir={workdir}")
+  assert status == config_lib.EXIT_USAGE
+  assert_one_line(capsys, "nowhere")
+  assert not (workdir / "config.json").exists()
+
+
+@pytest.mark.parametrize("changed, words", [
+    ("--noresume", "--noresume ... already holds a run"),
+    ("--seed=5", "seed=0 ... seed=5"),
+    ("--task=priority_sort", "task=copy ... task=priority_sort"),
+    ("--core=sam", "core=lstm ... core=sam"),
+    ("--task.num_bits=5", "task.num_bits=3 ... task.num_bits=5"),
+    ("--core.hidden_size=5", "core.hidden_size=7 ... core.hidden_size=5"),
+    ("--core.top_k=5", "core.top_k=not set ... core.top_k=5"),
+    ("--batch_size=16", "batch_size=8 ... batch_size=16"),
+    ("--learning_rate=0.5", "learning_rate=0.001 ... learning_rate=0.5"),
+    ("--preset=sam_priority_sort", "priority_sort ... --workdir"),
+    ("--steps=-1", "steps ... at least 1"),
+])
+def test_run_that_exists_is_not_changed(
+    prepared, tmp_path, capsys, changed, words):
+  workdir = tmp_path / "run"
+  prepared(*tiny_flags(), workdir=workdir)
+  before = (workdir / "config.json").read_bytes()
+  capsys.readouterr()
+  status = run(train, changed, f"--workdir={workdir}")
+  assert status == config_lib.EXIT_USAGE
+  assert_one_line(capsys, words)
+  assert (workdir / "config.json").read_bytes() == before
+
+
+def test_run_that_exists_takes_the_same_flags_and_runtime_ones(
+    prepared, tmp_path):
+  workdir = tmp_path / "run"
+  first = prepared("--preset=sam_copy", "--seed=3", workdir=workdir)
+  again = prepared("--preset=sam_copy", "--seed=3", workdir=workdir)
+  assert again == first
+  assert prepared(workdir=workdir) == first
+  for name in config_lib.RUNTIME_FIELDS:
+    value = "elsewhere" if name == "data_dir" else 11
+    assert first[name] != value
+    config = prepared(f"--{name}={value}", workdir=workdir)
+    assert config[name] == value
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"steps": "many"}', "[]", "7"])
+def test_config_that_cannot_be_read(tmp_path, capsys, text):
+  (tmp_path / "config.json").write_text(text)
+  status = run(train, f"--workdir={tmp_path}")
+  assert status == config_lib.EXIT_USAGE
+  assert_one_line(capsys, "config.json")
+
+
+@pytest.mark.parametrize("program", [train, evaluate])
+def test_workdir_is_needed(program):
+  with pytest.raises(flags.IllegalFlagValueError, match="workdir"):
+    run(program)
+
+
+# Every flag is heard.
+
+
+def runtime_steps(workdir, split):
+  return [record["step"] for record in records(workdir, split)]
+
+
+def numbers(workdir, split):
+  return [{**record, "step": 0} for record in records(workdir, split)]
+
+
+# Field -> flags, and where the flag makes a difference.
+EFFECTS = {
+    "task": (["--task=priority_sort", "--task.num_bits=3",
+              "--task.max_keys=3"], lambda w: saved_state(w).params),
+    "core": (["--core=lstm", "--core.hidden_size=5"],
+             lambda w: saved_state(w).params),
+    "steps": (["--steps=6"], saved_steps),
+    "batch_size": (["--batch_size=4"],
+                   functools.partial(numbers, split="train")),
+    "learning_rate": (["--learning_rate=0.5"],
+                      lambda w: saved_state(w).params),
+    "lr_schedule": (["--lr_schedule=cosine"], lambda w: saved_state(w).params),
+    "optimizer": (["--optimizer=adam"], lambda w: saved_state(w).opt_state),
+    "max_grad_norm": (["--max_grad_norm=0.01"],
+                      lambda w: saved_state(w).params),
+    "seed": (["--seed=5"], functools.partial(numbers, split="train")),
+    "log_every": (["--log_every=1"],
+                  functools.partial(runtime_steps, split="train")),
+    "eval_every": (["--eval_every=2"],
+                   functools.partial(runtime_steps, split="eval")),
+    "eval_episodes": (["--eval_episodes=56"],
+                      functools.partial(numbers, split="eval")),
+    "checkpoint_every": (["--checkpoint_every=2"], saved_steps),
+    # Of the synthetic tasks none reads it; see the test after the next.
+    "data_dir": (["--data_dir=/nowhere"],
+                 lambda w: json.loads((w / "config.json").read_text())),
+}
+BASE = [*tiny_flags(optimizer="sgd", learning_rate=0.05, max_grad_norm=3),
+        "--steps=4", "--log_every=2"]
+
+
+@pytest.fixture(scope="module")
+def baseline(fast_compilation, tmp_path_factory):
+  workdir = tmp_path_factory.mktemp("baseline")
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(train, "draw", lambda *_: None)
+    assert run(train, *BASE, f"--workdir={workdir}") == 0
+  assert runtime_steps(workdir, "train") == [2, 4]
+  assert saved_steps(workdir) == [4]
+  return workdir
+
+
+def test_every_field_has_a_flag_and_a_test():
+  assert set(EFFECTS) == set(config_lib.default_config()) - {
+      "task_args", "core_args"}  # --task.X, --core.X: see below.
+
+
+def same(a, b):
+  if jax.tree.structure(a) != jax.tree.structure(b):
+    return False
+  return all(getattr(x, "shape", 0) == getattr(y, "shape", 0)
+             and not launch_helpers.differ(x, y) for x, y in zip(
+                 jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+
+
+@pytest.mark.parametrize("field", sorted(EFFECTS))
+def test_flag_has_an_effect(field, baseline, tmp_path, monkeypatch):
+  argv, observe = EFFECTS[field]
+  monkeypatch.setattr(train, "draw", lambda *_: None)
+  base = BASE
+  if field == "task":
+    base = [flag for flag in BASE if not flag.startswith("--task.")]
+  assert run(train, *base, *argv, f"--workdir={tmp_path}") == 0
+  value = argv[0].split("=")[1]
+  config, default = config_lib.load(tmp_path), config_lib.load(baseline)
+  if field != "core":  # Whose size is the flag that changes.
+    assert config[field] != default[field]
+  assert config[field] == type(default[field])(value)
+  # What is observed of the same run does not change by itself.
+  assert same(observe(baseline), observe(baseline))
+  assert not same(observe(tmp_path), observe(baseline))
+
+
+def test_data_dir_reaches_the_task(tmp_path, monkeypatch):
+  seen = []
+
+  def load(self, split, data_dir):
+    seen.append((split, data_dir))
+    raise OSError("no data")
+
+  monkeypatch.setattr(tasks.TASKS["copy"], "load", load)
+  run(train, "--data_dir=/there", f"--workdir={tmp_path}")
+  run(train, f"--workdir={tmp_path}")
+  assert seen == [("train", "/there"), ("train", None)]
+
+
+def test_defaults_are_those_of_the_configuration(prepared):
+  config, default = prepared(), config_lib.default_config()
+  assert config == default
+  for name, value in default.items():
+    assert type(config[name]) is type(value)
+
+
+# Core and task flags. An argument that takes no other value than twice its
+# default, or 3 if it has none, needs a value here.
+VALUES = {("task", "omniglot", "num_labels"): 7,
+          ("task", "omniglot", "image_size"): 11}
+# Objects, not numbers: to be given in Python.
+NO_FLAG = {("core", "sam", "controller"), ("core", "sam", "find")}
+
+
+def member_arguments():
+  for core in sorted(rmc_nalu_sam.CORES):
+    for name, parameter in zoo.core_arguments(core).items():
+      yield "core", core, name, parameter.default
+  for task in sorted(tasks.TASKS):
+    for name, field in tasks.task_arguments(task).items():
+      yield "task", task, name, field.default
+
+
+@pytest.mark.parametrize("kind, member, name, default", [
+    argument for argument in member_arguments() if argument[:3] not in NO_FLAG])
+def test_member_flag_reaches_the_member(
+    prepared, monkeypatch, kind, member, name, default):
+  registry = {"core": zoo.CORES, "task": tasks.TASKS}[kind]
+  made = []
+  build = registry[member]
+
+  @functools.wraps(build, updated=())
+  def note(*args, **kwargs):
+    made.append(kwargs)
+    return build(*args, **kwargs)
+
+  value = VALUES.get((kind, member, name))
+  if value is None:
+    value = 3 if default is None else (
+        not default if isinstance(default, bool) else 2 * default)
+  assert value != default
+  with monkeypatch.context() as patch:
+    if kind == "core":
+      patch.setitem(registry, member, note)
+    config = prepared(f"--{kind}={member}", f"--{kind}.{name}={value}")
+  assert config[kind] == member
+  assert config[f"{kind}_args"].to_dict() == {name: value}
+  assert type(config[f"{kind}_args"][name]) is type(value)
+  if kind == "core":
+    assert made
+    assert all(kwargs[name] == value for kwargs in made)
+  else:
+    task = tasks.make_task(member, **config.task_args)
+    assert getattr(task, name) == value
+
+
+def test_members_without_a_flag_have_no_flag():
+  known = {argument[:3] for argument in member_arguments()}
+  assert known > NO_FLAG
+  before = set(flags.FLAGS)
+  try:
+    train.define_flags()
+    defined = set(flags.FLAGS) - before
+    for kind, _, name, _ in member_arguments():
+      flagless = any((kind, member, name) in NO_FLAG for member in (
+          *rmc_nalu_sam.CORES, *tasks.TASKS))
+      assert (f"{kind}.{name}" in defined) != flagless
+    # The flags of a name that several members have must suit all of them.
+    for kind, member, name, default in member_arguments():
+      if (kind, member, name) not in NO_FLAG and default is not None:
+        flag = flags.FLAGS[f"{kind}.{name}"]
+        assert flag.parser.parse(str(default)) == default
+        assert type(flag.parser.parse(str(default))) is type(default)
+        assert member in flag.help
+  finally:
+    for name in set(flags.FLAGS) - before:
+      delattr(flags.FLAGS, name)
+
+
+# Presets.
+
+
+def test_there_are_presets():
+  assert "sam_copy" in experiments.preset_names()
+
+
+@pytest.mark.parametrize("preset", experiments.preset_names())
+def test_preset(preset, prepared):
+  loaded = experiments.load_preset(preset)
+  assert isinstance(loaded, ml_collections.ConfigDict)
+  # No field that nobody reads.
+  assert set(loaded) == set(config_lib.default_config())
+  assert loaded.core in loaded.core_args
+  assert set(loaded.core_args) <= set(rmc_nalu_sam.CORES)
+  assert set(loaded.task_args) <= {loaded.task}
+  for core, arguments in loaded.core_args.items():
+    config = prepared(f"--preset={preset}", f"--core={core}")
+    assert config.core == core
+    assert config.core_args.to_dict() == dict(arguments)
+    assert config.task_args.to_dict() == dict(
+        loaded.task_args.get(loaded.task, {}))
+    for name in set(loaded) - {"core", "core_args", "task_args"}:
+      assert config[name] == loaded[name]
+    for num_devices in (1, 2, 4, 8):
+      config_lib.check(config, num_devices)
+
+
+def test_flags_override_a_preset(prepared):
+  loaded = experiments.load_preset("sam_copy")
+  config = prepared("--preset=sam_copy", "--steps=7", "--core.num_slots=67",
+                    "--task.max_length=5", "--lr_schedule=constant")
+  assert config.steps == 7 != loaded.steps
+  assert config.lr_schedule == "constant" != loaded.lr_schedule
+  assert config.core_args.to_dict() == dict(
+      loaded.core_args.sam, num_slots=67)
+  assert config.task_args.to_dict() == dict(max_length=5)
+  # A default that is asked for is not the preset's value.
+  assert prepared("--preset=sam_copy", "--steps=10000").steps == 10_000
+
+
+# What only a process of its own can show.
+
+
+def test_help_and_absl_s_own_errors(tmp_path):
+  programs = {
+      "help": ["launch.train", "--help"],
+      "evaluate help": ["launch.evaluate", "--help"],
+      "unknown": ["launch.train", f"--workdir={tmp_path / 'a'}", "--stepz=3"],
+      "no number": ["launch.train", f"--workdir={tmp_path / 'b'}",
+                    "--steps=many"],
+      "argument": ["launch.train", f"--workdir={tmp_path / 'c'}", "copy"],
+  }
+  processes = {name: launch_helpers.start(["-m", *command])
+               for name, command in programs.items()}
+  out, err = {}, {}
+  for name, process in processes.items():
+    out[name], err[name] = process.communicate(timeout=300)
+    assert process.returncode != 0  # As absl has it, even for --help.
+    assert "Traceback" not in err[name]
+  assert "Unknown command line flag 'stepz'" in err["unknown"]
+  assert "Did you mean: steps" in err["unknown"]
+  assert "--steps=many" in err["no number"]
+  assert "unexpected arguments: copy" in out["argument"] + err["argument"]
+  assert not list(tmp_path.iterdir())
+  # Names come from the registries; the help must show all of them.
+  text = " ".join(out["help"].split())
+  for name in (*tasks.TASKS, *rmc_nalu_sam.CORES, *experiments.preset_names(),
+               "--workdir", "--preset", "--cpu_devices"):
+    assert name in text
+  for name in EFFECTS:
+    assert f"--{name}:" in text
+  for kind, member, name, _ in member_arguments():
+    if (kind, member, name) not in NO_FLAG:
+      assert f"{kind}.{name}:" in text
+  for name in ("--levels", "--core.num_slots"):
+    assert name in out["evaluate help"]
+
+
+def test_plot_needs_runs(tmp_path, capsys):
+  for argv, words in (
+      ([], "need runs ... none"),
+      ([tmp_path], "config.json does not exist")):
+    output = tmp_path / "curves.png"
+    assert run(plot, f"--output={output}", *argv) == config_lib.EXIT_USAGE
+    assert_one_line(capsys, words)
+    assert not output.exists()

@@ -1,0 +1,160 @@
+"""launch.plot, and the pictures."""
+
+import collections
+import json
+import pathlib
+
+import matplotlib.image
+import numpy as np
+import pytest
+from launch_helpers import run, tiny_config
+
+import tasks
+from launch import config as config_lib
+from launch import plot, plots
+
+
+def make_run(workdir: pathlib.Path, steps=(2, 4, 6), task="copy", core="lstm",
+             seed=0, **metrics) -> pathlib.Path:
+  """A workdir as a run leaves it, with invented numbers."""
+  workdir.mkdir()
+  config = tiny_config()
+  config.update(task=task, core=core, seed=seed)
+  config_lib.save(config, workdir)
+  lines = []
+  for step in steps:
+    values = {"loss": 1 / step + seed, "bits_wrong": 7. - step, **metrics}
+    lines += [{"step": step, "split": split} | values
+              for split in ("train", "eval")]
+  (workdir / "metrics.jsonl").write_text(
+      "".join(json.dumps(line) + "\n" for line in lines))
+  return workdir
+
+
+def ink(path: pathlib.Path) -> np.ndarray:
+  """The picture; it must not be blank."""
+  image = matplotlib.image.imread(path)
+  assert image.ndim == 3
+  assert min(image.shape[:2]) > 100
+  assert image.std() > 0.01
+  return image
+
+
+def colourful(path: pathlib.Path) -> int:
+  """Pixels with a colour: curves, unlike axes and text."""
+  image = ink(path)[:, :, :3]
+  return int((image.max(-1) - image.min(-1) > 0.1).sum())
+
+
+def test_compare_draws_runs_and_tells_their_end(tmp_path, capsys):
+  runs = [make_run(tmp_path / "a", seed=0),
+          make_run(tmp_path / "b", seed=1, steps=(2, 4)),
+          make_run(tmp_path / "c", core="sam", seed=0)]
+  output = tmp_path / "curves.png"
+  assert run(plot, f"--output={output}", *runs) == 0
+  assert colourful(output) > 100
+  assert capsys.readouterr().out.splitlines() == [
+      "lstm  seed 0  step 6  bits_wrong 1",
+      "lstm  seed 1  step 4  bits_wrong 3",
+      "sam  seed 0  step 6  bits_wrong 1"]
+  # One run less is another picture.
+  assert run(plot, f"--output={tmp_path / 'two.png'}", *runs[:2]) == 0
+  two = ink(tmp_path / "two.png")
+  assert two.shape != ink(output).shape or (two != ink(output)).any()
+
+
+def test_compare_takes_another_metric(tmp_path):
+  workdir = make_run(tmp_path / "a", speed=3.)
+  for metric, value in (("speed", "3"), ("bits_wrong", "1")):
+    table = plot.compare([workdir], tmp_path / f"{metric}.png", metric)
+    assert table == f"lstm  seed 0  step 6  {metric} {value}"
+  assert (ink(tmp_path / "speed.png") != ink(tmp_path / "bits_wrong.png")).any()
+
+
+def error_of(capsys) -> str:
+  out, err = capsys.readouterr()
+  assert out == ""
+  assert err.startswith("error: ")
+  assert err.count("\n") == 1
+  return err
+
+
+def test_errors(tmp_path, capsys):
+  copy = make_run(tmp_path / "copy")
+  sort = make_run(tmp_path / "sort", task="priority_sort")
+  fresh = make_run(tmp_path / "fresh", steps=())
+  output = tmp_path / "curves.png"
+  for argv, words in (
+      ([copy, sort], "one task, got copy, priority_sort"),
+      ([copy, "--metric=speed"],
+       "unknown metric 'speed'; valid: bits_wrong, loss"),
+      ([copy, fresh], "fresh was not evaluated yet"),
+      ([tmp_path / "nowhere"], "no run was started"),
+      ([], "got none"),
+  ):
+    assert run(plot, f"--output={output}", *argv) == config_lib.EXIT_USAGE
+    assert words in error_of(capsys)
+    assert not output.exists()
+
+
+@pytest.mark.parametrize("output", ["nowhere/curves.png", "curves.sopy"])
+def test_output_that_cannot_be_written(tmp_path, capsys, output):
+  workdir = make_run(tmp_path / "copy")
+  assert run(plot, f"--output={tmp_path / output}",
+             workdir) == config_lib.EXIT_USAGE
+  error_of(capsys)
+
+
+def test_curves_are_of_the_steps_that_all_seeds_have(tmp_path):
+  a = make_run(tmp_path / "a", steps=(2, 4, 6), seed=0)
+  b = make_run(tmp_path / "b", steps=(2, 6, 8), seed=1)
+  steps, values = plots._curves([a, b], "loss")
+  np.testing.assert_array_equal(steps, [2, 6])
+  np.testing.assert_allclose(values, [[1 / 2, 1 / 6], [3 / 2, 7 / 6]])
+  plots.learning_curves({"lstm": [a, b]}, "bits_wrong", tmp_path / "ab.png")
+  band = colourful(tmp_path / "ab.png")
+  plots.learning_curves({"lstm": [a]}, "bits_wrong", tmp_path / "a.png")
+  assert band > 2 * colourful(tmp_path / "a.png")  # Between the two seeds.
+
+
+def test_curves_of_a_run_that_was_not_evaluated(tmp_path):
+  fresh = make_run(tmp_path / "fresh", steps=())
+  plots.learning_curves({"lstm": [fresh]}, "bits_wrong", tmp_path / "x.png")
+  ink(tmp_path / "x.png")
+  assert colourful(tmp_path / "x.png") == 0
+
+
+def test_dense_weights_sums_heads_and_repeated_rows():
+  # T = 2, H = 2, J = 3, N = 5.
+  indices = np.array([[[[0, 1, 1], [4, 0, 2]]], [[[3, 3, 3], [2, 1, 0]]]])
+  weights = np.array([[[[1, 2, 4], [8, 16, 32]]],
+                      [[[64, 128, 256], [0, 0, 0]]]], np.float32)
+  np.testing.assert_array_equal(
+      plots.dense_weights(indices, weights, 5),
+      [[17, 6, 32, 0, 8], [0, 0, 0, 448, 0]])
+
+
+Access = collections.namedtuple(
+    "Access", ["memory", "read_indices", "read_weights", "write_indices",
+               "write_weights"])
+
+
+def test_memory_access(tmp_path):
+  steps, heads, slots = 5, 2, 7
+  weights = np.full((steps, 1, heads, 3), 0.25, np.float32)
+  first = np.zeros((steps, 1, heads, 3), np.int32)
+  batch = tasks.Batch(np.ones((steps, 1, 3)), np.ones((steps, 1, 2)),
+                      np.ones((steps, 1)))
+  outputs = np.linspace(-1, 1, 2 * steps).reshape(steps, 1, 2)
+
+  def draw(name, rows, batch=batch):
+    access = Access(np.zeros((steps, 1, slots, 2)), rows, weights, rows,
+                    weights)
+    plots.memory_access(access, batch, outputs, tmp_path / name, "a title")
+    return ink(tmp_path / name)
+
+  # Other rows are another picture.
+  assert (draw("x.png", first) != draw("y.png", first + 4)).any()
+  assert colourful(tmp_path / "x.png") > 100
+  # Nothing is asked for: no answer, and no complaint of it.
+  draw("z.png", first, batch._replace(mask=np.zeros((steps, 1))))

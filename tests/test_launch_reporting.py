@@ -1,0 +1,107 @@
+"""metrics.jsonl and TensorBoard's files."""
+
+import json
+import struct
+
+import pytest
+from tensorboardX.proto import event_pb2
+
+from launch import reporting
+
+METRICS = {"loss": 0.5, "bits_wrong": 3.0}
+
+
+def read_events(workdir):
+  """(tag, step) -> value, of all event files; a record is length, crc, data."""
+  found, purged = {}, []
+  files = sorted((workdir / "tensorboard").glob("events.out.tfevents.*"))
+  assert files
+  for path in files:
+    data = path.read_bytes()
+    while data:
+      length, = struct.unpack_from("<Q", data)
+      event = event_pb2.Event.FromString(data[12:12 + length])
+      data = data[16 + length:]
+      if event.HasField("session_log"):
+        purged.append(event.step)
+      for value in event.summary.value:
+        found[value.tag, event.step] = value.simple_value
+  return found, purged
+
+
+def report(workdir, steps, first_step=0):
+  reporter = reporting.Reporter(workdir, first_step, 100, "bits_wrong")
+  for step in steps:
+    reporter.train(step, METRICS | {"loss": step / 8})
+    reporter.evaluation(step, METRICS)
+  reporter.close()
+
+
+def test_no_file_no_records(tmp_path):
+  assert reporting.read_metrics(tmp_path) == []
+
+
+def test_what_is_written_is_read(tmp_path):
+  report(tmp_path, [2, 4])
+  records = reporting.read_metrics(tmp_path)
+  assert [(r["step"], r["split"]) for r in records] == [
+      (2, "train"), (2, "eval"), (4, "train"), (4, "eval")]
+  assert [r["loss"] for r in records] == [0.25, 0.5, 0.5, 0.5]
+  assert [r["bits_wrong"] for r in records] == [3] * 4
+  # Only training has a speed.
+  assert [r.get("steps_per_second", 0) > 0 for r in records] == [
+      True, False, True, False]
+
+
+@pytest.mark.parametrize("torn", ['{"step": 6, "spl', '{', '{"step": 6}x'])
+def test_torn_last_line_is_left_out(tmp_path, torn):
+  report(tmp_path, [2, 4])
+  whole = reporting.read_metrics(tmp_path)
+  with (tmp_path / "metrics.jsonl").open("a") as file:
+    file.write(torn)
+  assert reporting.read_metrics(tmp_path) == whole
+  # Nor does it spoil what is written after it.
+  report(tmp_path, [6], first_step=4)
+  after = reporting.read_metrics(tmp_path)
+  assert after[:4] == whole
+  assert [r["step"] for r in after] == [2, 2, 4, 4, 6, 6]
+
+
+def test_a_lost_future_is_cut(tmp_path):
+  report(tmp_path, [2, 4, 6])
+  kept = reporting.read_metrics(tmp_path)[:4]
+  report(tmp_path, [8], first_step=4)
+  records = reporting.read_metrics(tmp_path)
+  assert records[:4] == kept
+  assert [r["step"] for r in records] == [2, 2, 4, 4, 8, 8]
+  assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_records_are_in_the_file_at_once(tmp_path):
+  reporter = reporting.Reporter(tmp_path, 0, 100, "bits_wrong")
+  reporter.train(2, METRICS)
+  line = json.loads((tmp_path / "metrics.jsonl").read_text())
+  assert line["step"] == 2
+  reporter.close()
+
+
+def test_tensorboard_can_read_it(tmp_path):
+  report(tmp_path, [2, 4])
+  events, _ = read_events(tmp_path)
+  assert events["train/loss", 2] == 0.25
+  assert events["train/loss", 4] == 0.5
+  assert events["eval/bits_wrong", 4] == 3
+  assert events["train/steps_per_second", 4] > 0
+  # A run that is continued tells it from which step on to forget.
+  report(tmp_path, [6], first_step=2)
+  events, purged = read_events(tmp_path)
+  assert events["eval/loss", 6] == 0.5
+  assert purged == [3]
+
+
+def test_progress_is_told_without_a_terminal(tmp_path, capsys):
+  report(tmp_path, [2])
+  err = capsys.readouterr().err
+  assert err.startswith("step 2/100 ")
+  for words in ("loss=0.25", "bits_wrong=3", "eval_bits_wrong=3"):
+    assert words in err

@@ -1,0 +1,319 @@
+"""launch.train from end to end: resume, damage, divergence, pictures.
+
+A reference run is never interrupted. What happens to the others, in the end
+they must have written the same numbers, to the last bit.
+"""
+
+import pathlib
+import shlex
+import shutil
+import signal
+import time
+
+import jax
+import launch_helpers
+import matplotlib.image
+import numpy as np
+import pytest
+from launch_helpers import (
+    assert_same,
+    records,
+    run,
+    saved_state,
+    saved_steps,
+    tiny_flags,
+)
+
+from launch import config as config_lib
+from launch import reporting, train, training
+
+STEPS = 18
+# The periods do not coincide; all chunks are of 2 updates, compiled once.
+FLAGS = [*tiny_flags(learning_rate=0.01), f"--steps={STEPS}", "--log_every=2",
+         "--eval_every=6", "--checkpoint_every=4"]
+BLOCK_AT = 14  # Here the runs are hit; the last checkpoint before it is 12.
+
+# A run that waits at a step, so that the signal hits it there. A first SIGINT
+# lets it go on.
+BLOCKING = f"""
+import signal, time
+from launch import reporting, train
+report = reporting.Reporter.train
+def report_and_wait(self, step, metrics):
+  report(self, step, metrics)
+  if step == {BLOCK_AT}:
+    handler = signal.getsignal(signal.SIGINT)
+    deadline = time.monotonic() + 300
+    while signal.getsignal(signal.SIGINT) is handler:
+      assert time.monotonic() < deadline
+      time.sleep(0.01)
+reporting.Reporter.train = report_and_wait
+train.run()
+"""
+
+# A restore that fails leaves some of Orbax's own reads behind, which complain
+# later that they have no event loop.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def fast_compilation():
+  with launch_helpers.fast_compilation():
+    yield
+
+
+@pytest.fixture(scope="module")
+def reference(fast_compilation, tmp_path_factory) -> pathlib.Path:
+  """The workdir of a run that nothing happened to."""
+  workdir = tmp_path_factory.mktemp("reference")
+  assert run(train, *FLAGS, f"--workdir={workdir}") == 0
+  assert [record["step"] for record in records(workdir, "train")] == list(
+      range(2, STEPS + 1, 2))
+  assert [record["step"] for record in records(workdir, "eval")] == [6, 12, 18]
+  assert saved_steps(workdir) == [12, 16, 18]  # Three are kept.
+  return workdir
+
+
+@pytest.fixture
+def copy(reference, tmp_path) -> pathlib.Path:
+  """A copy of the reference run, to be damaged."""
+  workdir = tmp_path / "copy"
+  shutil.copytree(reference, workdir)
+  return workdir
+
+
+def assert_equals_reference(workdir, reference):
+  assert records(workdir) == records(reference)
+  assert saved_steps(workdir)[-1] == STEPS
+  assert_same(saved_state(workdir), saved_state(reference))
+
+
+def hit(workdir: pathlib.Path, number: signal.Signals):
+  """Starts a run in a process of its own and hits it at `BLOCK_AT`."""
+  process = launch_helpers.start(
+      ["-c", BLOCKING, *FLAGS, "--cpu_devices=4", f"--workdir={workdir}"])
+  try:
+    deadline = time.monotonic() + 300
+    while not (reporting.read_metrics(workdir)
+               and reporting.read_metrics(workdir)[-1]["step"] == BLOCK_AT
+               # They are written in the background.
+               and saved_steps(workdir)[-1] == 12):
+      assert process.poll() is None, process.communicate()
+      assert time.monotonic() < deadline
+      time.sleep(0.05)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=300)
+  finally:
+    process.kill()
+  return process.returncode, out, err
+
+
+def test_interrupted_and_continued_equals_uninterrupted(
+    reference, tmp_path, capsys):
+  workdir = tmp_path / "run"
+  status, _, err = hit(workdir, signal.SIGINT)
+  assert status == train.EXIT_INTERRUPTED == 130
+  assert "Traceback" not in err
+  assert "interrupted and saved" in err
+  assert "4 devices" in err  # --cpu_devices was heard.
+  assert saved_steps(workdir)[-1] == BLOCK_AT
+  assert (workdir / "learning_curve.png").exists()
+  # What it says to do is to be done literally.
+  command = shlex.split(err.split("continue with: ")[1].splitlines()[0])
+  assert command[:3] == ["python", "-m", "launch.train"]
+  assert run(train, *command[3:]) == 0
+  assert f"step {STEPS}, evaluation: " in capsys.readouterr().out
+  assert_equals_reference(workdir, reference)
+
+
+def test_killed_and_continued_equals_uninterrupted(reference, tmp_path):
+  workdir = tmp_path / "run"
+  status, _, _ = hit(workdir, signal.SIGKILL)
+  assert status == -signal.SIGKILL
+  # It had done more than it saved; those records are to be made again.
+  assert saved_steps(workdir)[-1] == 12
+  assert records(workdir)[-1]["step"] == BLOCK_AT
+  # A line that was being written when it was killed.
+  with (workdir / "metrics.jsonl").open("a") as file:
+    file.write('{"step": 16, "spl')
+  assert run(train, f"--workdir={workdir}", "--resume") == 0
+  assert_equals_reference(workdir, reference)
+
+
+def test_killed_before_the_first_checkpoint_starts_again(reference, copy):
+  shutil.rmtree(copy / "checkpoints")
+  assert records(copy)
+  assert run(train, f"--workdir={copy}") == 0
+  assert_equals_reference(copy, reference)
+
+
+def test_sigterm_is_like_sigint(reference, tmp_path, monkeypatch, capsys):
+  report = reporting.Reporter.train
+
+  def report_and_signal(self, step, metrics):
+    report(self, step, metrics)
+    if step == 6:
+      signal.raise_signal(signal.SIGTERM)
+
+  before = [signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)]
+  with monkeypatch.context() as patch:
+    patch.setattr(reporting.Reporter, "train", report_and_signal)
+    status = run(train, *FLAGS, f"--workdir={tmp_path}")
+  assert status == train.EXIT_INTERRUPTED
+  assert "interrupted and saved" in capsys.readouterr().err
+  assert saved_steps(tmp_path)[-1] == 6
+  assert before == [signal.getsignal(name)
+                    for name in (signal.SIGINT, signal.SIGTERM)]
+  assert run(train, f"--workdir={tmp_path}") == 0
+  assert_equals_reference(tmp_path, reference)
+
+
+def test_second_signal_is_not_caught():
+  with train.catch_interrupts() as caught:
+    assert not caught
+    signal.raise_signal(signal.SIGINT)
+    assert caught == [signal.SIGINT]
+    with pytest.raises(KeyboardInterrupt):
+      signal.raise_signal(signal.SIGINT)
+
+
+def test_finished_run_is_left_as_it_is(reference, copy, capsys):
+  assert run(train, f"--workdir={copy}") == 0
+  assert f"step {STEPS}, evaluation: " in capsys.readouterr().out
+  assert_equals_reference(copy, reference)
+
+
+def test_run_can_be_made_longer(reference, copy):
+  assert run(train, f"--workdir={copy}", "--steps=20") == 0
+  assert records(copy)[:len(records(reference))] == records(reference)
+  assert records(copy)[-1]["step"] == 20
+  assert config_lib.load(copy).steps == 20
+
+
+def files_of(checkpoint: pathlib.Path) -> list[pathlib.Path]:
+  files = [path for path in checkpoint.rglob("*")
+           if path.is_file() and path.stat().st_size]
+  assert len(files) > 3
+  return files
+
+
+def truncate(checkpoint: pathlib.Path) -> None:
+  for path in files_of(checkpoint):
+    path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
+
+
+def delete_arrays(checkpoint: pathlib.Path) -> None:
+  arrays = [path for path in files_of(checkpoint) if path.parent.name == "d"]
+  assert arrays
+  for path in arrays:
+    path.unlink()
+
+
+def empty(checkpoint: pathlib.Path) -> None:
+  for path in files_of(checkpoint):
+    path.unlink()
+
+
+def overwrite(checkpoint: pathlib.Path) -> None:
+  for path in files_of(checkpoint):
+    path.write_bytes(b"\xff" * path.stat().st_size)
+
+
+@pytest.mark.parametrize("damage", [truncate, delete_arrays, empty, overwrite])
+def test_damaged_checkpoint_falls_back_to_the_one_before(
+    reference, copy, damage, caplog):
+  damage(copy / "checkpoints" / str(STEPS))
+  assert run(train, f"--workdir={copy}") == 0
+  warnings = [record.getMessage() for record in caplog.records
+              if record.levelname == "WARNING"]
+  assert any("CANNOT BE READ" in warning and "checkpoints/18" in warning
+             for warning in warnings)
+  assert (copy / "damaged-checkpoint-18").is_dir()
+  assert_equals_reference(copy, reference)
+
+
+def test_damage_is_told_on_stderr(reference, copy):
+  for step in (18, 16):
+    truncate(copy / "checkpoints" / str(step))
+  process = launch_helpers.start(
+      ["-m", "launch.train", "--cpu_devices=4", f"--workdir={copy}"])
+  out, err = process.communicate(timeout=300)
+  assert process.returncode == 0
+  for step in (18, 16):
+    assert f"checkpoints/{step} CANNOT BE READ" in err
+    assert (copy / f"damaged-checkpoint-{step}").is_dir()
+  assert "CONTINUE at step 12 of 18" in err
+  assert "Traceback" not in err
+  assert f"step {STEPS}, evaluation: " in out
+  assert_equals_reference(copy, reference)
+
+
+def test_all_checkpoints_damaged(copy, capsys):
+  for step in saved_steps(copy):
+    truncate(copy / "checkpoints" / str(step))
+  before = records(copy)
+  assert run(train, f"--workdir={copy}") == config_lib.EXIT_USAGE
+  err = capsys.readouterr().err.splitlines()
+  assert [line for line in err if line.startswith("error: ")] == err[-1:]
+  assert "none of the checkpoints [18, 16, 12]" in err[-1]
+  assert "Traceback" not in "\n".join(err)
+  assert records(copy) == before  # Nothing is lost that was not yet.
+
+
+def test_not_finite_loss_stops_the_run(tmp_path, monkeypatch, capsys):
+  chunk = training.Trainer.train
+
+  def poisoned(self, state, data, num_updates):
+    first = int(np.asarray(state.step.addressable_shards[0].data)[0])
+    state, metrics = chunk(self, state, data, num_updates)
+    if first >= 10:
+      metrics["loss"] = float("nan")
+      state = state._replace(params=jax.tree.map(
+          lambda x: x * np.nan, state.params))
+    return state, metrics
+
+  with monkeypatch.context() as patch:
+    patch.setattr(training.Trainer, "train", poisoned)
+    status = run(train, *FLAGS, f"--workdir={tmp_path}")
+  assert status == train.EXIT_DIVERGED == 3
+  err = capsys.readouterr().err.strip().splitlines()[-1]
+  assert err.startswith("diverged: ")
+  for words in ("loss nan", "steps 10 and 12", "step 8", "--learning_rate"):
+    assert words in err
+  assert saved_steps(tmp_path) == [4, 8]
+  assert saved_state(tmp_path).step == 8
+  assert records(tmp_path)[-1]["step"] == 10
+
+
+def test_divergence_leaves_no_checkpoint_that_is_not_finite(tmp_path, capsys):
+  # The loss of an update is that of the parameters before it, so it is finite
+  # once more when the parameters no longer are. This rate is float32's inf.
+  status = run(
+      train, *tiny_flags(optimizer="sgd", learning_rate=1e39), "--steps=20",
+      "--log_every=1", "--checkpoint_every=1", f"--workdir={tmp_path}")
+  assert status == train.EXIT_DIVERGED
+  assert "diverged: " in capsys.readouterr().err
+  steps = saved_steps(tmp_path)
+  if steps:
+    assert saved_state(tmp_path).step == steps[-1]
+  assert not list(tmp_path.glob("damaged-*"))
+
+
+def assert_picture(path: pathlib.Path) -> None:
+  """It is there, and not blank."""
+  image = matplotlib.image.imread(path)
+  assert min(image.shape[:2]) > 100
+  assert image.std() > 0.01
+
+
+def test_pictures_of_an_lstm(reference):
+  assert_picture(reference / "learning_curve.png")
+  assert not (reference / "memory.png").exists()
+
+
+def test_pictures_of_a_sam(tmp_path):
+  assert run(train, *tiny_flags("sam"), "--steps=2",
+             f"--workdir={tmp_path}") == 0
+  assert_picture(tmp_path / "learning_curve.png")
+  assert_picture(tmp_path / "memory.png")
