@@ -137,12 +137,24 @@ def test_run_that_exists_is_not_changed(
   assert (workdir / "config.json").read_bytes() == before
 
 
+def test_run_of_a_preset_is_not_changed_by_the_preset_alone(
+    prepared, tmp_path, capsys):
+  workdir = tmp_path / "run"
+  prepared("--preset=sam_copy", "--core.num_slots=67", workdir=workdir)
+  capsys.readouterr()
+  status = run(train, "--preset=sam_copy", f"--workdir={workdir}")
+  assert status == config_lib.EXIT_USAGE
+  assert_one_line(capsys, "67 ... --preset=sam_copy ... 64")
+
+
 def test_run_that_exists_takes_the_same_flags_and_runtime_ones(
     prepared, tmp_path):
   workdir = tmp_path / "run"
-  first = prepared("--preset=sam_copy", "--seed=3", workdir=workdir)
-  again = prepared("--preset=sam_copy", "--seed=3", workdir=workdir)
-  assert again == first
+  argv = ["--preset=sam_copy", "--core=lstm", "--core.hidden_size=11",
+          "--task.max_length=7", "--steps=13"]
+  first = prepared(*argv, workdir=workdir)
+  assert first.core == "lstm"
+  assert prepared(*argv, workdir=workdir) == first
   assert prepared(workdir=workdir) == first
   for name in config_lib.RUNTIME_FIELDS:
     value = "elsewhere" if name == "data_dir" else 11

@@ -288,9 +288,9 @@ def test_not_finite_loss_stops_the_run(tmp_path, monkeypatch, capsys):
 
 def test_divergence_leaves_no_checkpoint_that_is_not_finite(tmp_path, capsys):
   # The loss of an update is that of the parameters before it, so it is finite
-  # once more when the parameters no longer are. This rate is float32's inf.
+  # once more when the parameters no longer are.
   status = run(
-      train, *tiny_flags(optimizer="sgd", learning_rate=1e39), "--steps=20",
+      train, *tiny_flags(optimizer="sgd", learning_rate="inf"), "--steps=20",
       "--log_every=1", "--checkpoint_every=1", f"--workdir={tmp_path}")
   assert status == train.EXIT_DIVERGED
   assert "diverged: " in capsys.readouterr().err
