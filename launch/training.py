@@ -125,7 +125,7 @@ class Trainer:
       # Gradients first, then their mean: the gradient of a mean over devices
       # is another thing under pmap.
       grads, metrics = jax.lax.pmean((grads, metrics), devices.AXIS)
-      metrics["grad_norm"] = optax.global_norm(grads)
+      metrics["grad_norm"] = optax.tree.norm(grads)
       updates, opt_state = self._optimizer.update(
           grads, state.opt_state, state.params)
       params = optax.apply_updates(state.params, updates)

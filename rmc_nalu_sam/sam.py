@@ -82,7 +82,7 @@ def initial_access(num_slots: int, word_size: int, num_heads: int,
   """An empty memory: all rows zero, never accessed."""
   return SAMAccess(
       memory=jnp.zeros([num_slots, word_size]),
-      squared_norms=jnp.zeros([num_slots]),
+      squared_norms=jnp.zeros([num_slots], jnp.float32),
       usage=usage.initial_usage(num_slots),
       read_indices=jnp.zeros([num_heads, top_k], jnp.int32),
       read_weights=jnp.zeros([num_heads, top_k]),
@@ -119,7 +119,7 @@ def access_step(interface: SAMInterface, prev: SAMAccess, *, delta: float,
       additions.reshape(flat_indices.shape[0], -1).astype(prev.memory.dtype))
   written = jax.lax.stop_gradient(memory)[flat_indices].astype(jnp.float32)
   squared_norms = prev.squared_norms.at[flat_indices].set(
-      jnp.square(written).sum(-1))
+      jnp.square(written).sum(-1).astype(prev.squared_norms.dtype))
 
   # Read (equation 4) from the memory just written.
   read_indices = find(

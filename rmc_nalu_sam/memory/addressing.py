@@ -7,17 +7,19 @@ from rmc_nalu_sam.memory.search import EPSILON
 
 
 def cosine_similarity(queries: jax.Array, rows: jax.Array) -> jax.Array:
-  """Cosine similarity in float32; 0, with a finite gradient, at zero vectors.
+  """Cosine similarity; 0, with a finite gradient, at zero vectors.
+
+  Computed in float32, or in what was given if that is more.
 
   Args:
     queries: `[..., W]`.
     rows: `[..., K, W]`.
 
   Returns:
-    `[..., K]` float32.
+    `[..., K]`, at least float32.
   """
-  queries = queries.astype(jnp.float32)
-  rows = rows.astype(jnp.float32)
+  dtype = jnp.float64 if rows.dtype == jnp.float64 else jnp.float32
+  queries, rows = queries.astype(dtype), rows.astype(dtype)
   products = jnp.einsum("...w,...kw->...k", queries, rows)
   query_norms = jnp.square(queries).sum(-1, keepdims=True) + EPSILON
   row_norms = jnp.square(rows).sum(-1) + EPSILON
@@ -34,7 +36,8 @@ def content_weights(queries: jax.Array, rows: jax.Array,
     strengths: `[H]`, at least 0: the sharpness.
 
   Returns:
-    `[H, K]` float32, each row summing to 1.
+    `[H, K]`, at least float32, each row summing to 1.
   """
   similarity = cosine_similarity(queries, rows)
-  return jax.nn.softmax(similarity * strengths.astype(jnp.float32)[:, None])
+  strengths = strengths.astype(similarity.dtype)
+  return jax.nn.softmax(similarity * strengths[:, None])

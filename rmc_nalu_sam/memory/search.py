@@ -2,9 +2,11 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
-def top_k_indices(scores: jax.Array, k: int, block_size: int = 64) -> jax.Array:
+def top_k_indices(scores: jax.Array, k: int, block_size: int = 64,
+                  smallest: bool = False) -> jax.Array:
   """Indices of the k largest scores, as `jax.lax.top_k`, faster for large N.
 
   The k largest lie in the k blocks with the largest maxima, so `top_k` runs
@@ -16,9 +18,10 @@ def top_k_indices(scores: jax.Array, k: int, block_size: int = 64) -> jax.Array:
     scores: `[..., N]`, without NaN; integers below 2^24 in size.
     k: how many, at most N.
     block_size: scores a block.
+    smallest: whether to find the k smallest instead.
 
   Returns:
-    `[..., k]` int32, by falling score.
+    `[..., k]` int32, by falling score (rising, if the smallest).
 
   Raises:
     ValueError: k is not in [1, N].
@@ -28,30 +31,46 @@ def top_k_indices(scores: jax.Array, k: int, block_size: int = 64) -> jax.Array:
     raise ValueError(f"need 1 <= k <= {num_scores} (the number of scores), "
                      f"got k={k}")
   if num_scores <= 2 * k * block_size:
-    return _top_k(scores, k)
-  blocks = _pad(scores, -num_scores % block_size)
-  blocks = blocks.reshape(*scores.shape[:-1], -1, block_size)
-  best_blocks = jnp.sort(_top_k(blocks.max(-1), k))
-  candidates = jnp.take_along_axis(blocks, best_blocks[..., None], axis=-2)
-  best = _top_k(candidates.reshape(*scores.shape[:-1], -1), k)
-  block = jnp.take_along_axis(best_blocks, best // block_size, axis=-1)
-  return block * block_size + best % block_size
+    return _top_k(scores, k, smallest)
+  last = _last(scores.dtype, smallest)
+  best_blocks = jnp.sort(
+      _top_k(_block_best(scores, block_size, smallest), k, smallest))
+  candidates = best_blocks[..., None] * block_size + jnp.arange(
+      block_size, dtype=best_blocks.dtype)
+  candidates = candidates.reshape(*scores.shape[:-1], -1)
+  # From the scores and not from blocks of them, which XLA would write out.
+  found = jnp.take_along_axis(
+      scores, jnp.minimum(candidates, num_scores - 1), axis=-1)
+  found = jnp.where(candidates < num_scores, found, last)
+  return jnp.take_along_axis(candidates, _top_k(found, k, smallest), axis=-1)
 
 
-def _top_k(scores, k):
+def _block_best(scores, block_size, smallest):
+  """The maximum, or minimum, of each block; the last one may be short."""
+  best = jnp.min if smallest else jnp.max
+  if scores.shape[-1] % block_size == 0:
+    return best(scores.reshape(*scores.shape[:-1], -1, block_size), axis=-1)
+  window = (1,) * (scores.ndim - 1) + (block_size,)
+  padding = [(0, 0)] * (scores.ndim - 1) + [(0, -scores.shape[-1] % block_size)]
+  # XLA would write out a padded copy.
+  return jax.lax.reduce_window(
+      scores, _last(scores.dtype, smallest),
+      jax.lax.min if smallest else jax.lax.max, window, window, padding)
+
+
+def _last(dtype, smallest):
+  """A score that comes after all others."""
+  if jnp.issubdtype(dtype, jnp.integer):
+    limits = jnp.iinfo(dtype)
+    return np.array(limits.max if smallest else limits.min, dtype)
+  return np.array(np.inf if smallest else -np.inf, dtype)
+
+
+def _top_k(scores, k, smallest):
   if jnp.issubdtype(scores.dtype, jnp.integer):
     # XLA has a fast top-k on the CPU for floating point alone.
     scores = scores.astype(jnp.float32)
-  return jax.lax.top_k(scores, k)[1]
-
-
-def _pad(scores, padding):
-  if not padding:
-    return scores
-  lowest = (jnp.iinfo(scores.dtype).min
-            if jnp.issubdtype(scores.dtype, jnp.integer) else -jnp.inf)
-  return jnp.pad(scores, [(0, 0)] * (scores.ndim - 1) + [(0, padding)],
-                 constant_values=lowest)
+  return jax.lax.top_k(-scores if smallest else scores, k)[1]
 
 
 def exact_search(memory: jax.Array, squared_norms: jax.Array,
@@ -76,6 +95,7 @@ def exact_search(memory: jax.Array, squared_norms: jax.Array,
   # The query's norm would not change the order.
   products = jnp.einsum("hw,nw->hn", queries, memory,
                         preferred_element_type=jnp.float32)
+  squared_norms = squared_norms.astype(jnp.float32)
   similarity = products * jax.lax.rsqrt(squared_norms + EPSILON)
   return top_k_indices(jnp.where(squared_norms > 0, similarity, -jnp.inf), k)
 

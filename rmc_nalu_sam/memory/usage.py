@@ -43,7 +43,7 @@ def least_recently_accessed(usage: Usage, count: int) -> jax.Array:
   Returns:
     `[count]` int32, all different.
   """
-  return top_k_indices(-usage.last_access, count)
+  return top_k_indices(usage.last_access, count, smallest=True)
 
 
 def touch(usage: Usage, indices: jax.Array, weights: jax.Array,
@@ -53,12 +53,15 @@ def touch(usage: Usage, indices: jax.Array, weights: jax.Array,
   Args:
     usage: before the step.
     indices: `[J]` int32; may repeat.
-    weights: `[J]`.
-    delta: accesses of this weight or less do not count.
+    weights: `[J]`; those of the same row are added up.
+    delta: a row accessed by this much or less does not become recent.
 
   Returns:
     The usage after the step.
   """
   step = usage.step + 1
-  when = jnp.where(weights > delta, step, 0)
+  # J is small: comparing all pairs costs less than a sum for each row.
+  same_row = indices[:, None] == indices[None, :]
+  totals = jnp.where(same_row, weights[None, :], 0).sum(1)
+  when = jnp.where(totals > delta, step, 0)
   return Usage(usage.last_access.at[indices].max(when), step)
