@@ -128,18 +128,22 @@ def load(workdir: pathlib.Path) -> ml_collections.ConfigDict:
   except (OSError, ValueError) as error:
     raise UsageError(f"cannot read {path}: {error}") from None
   config = default_config()
-  with config.unlocked():
-    config.update(stored)
+  try:
+    with config.unlocked():
+      config.update(stored)
+  except (AttributeError, TypeError, ValueError) as error:
+    raise UsageError(f"{path} is not of a run: {error}") from None
   return config
 
 
-def reconcile(stored: ml_collections.ConfigDict, overrides: Mapping[str, Any],
-              task_args: Mapping[str, Any],
+def reconcile(stored: ml_collections.ConfigDict, preset: str | None,
+              overrides: Mapping[str, Any], task_args: Mapping[str, Any],
               core_args: Mapping[str, Any]) -> ml_collections.ConfigDict:
   """The configuration of a run that is continued.
 
   Args:
     stored: from `load`.
+    preset: named on the command line, or None.
     overrides: fields set on the command line.
     task_args: the task's arguments set there.
     core_args: the core's arguments set there.
@@ -147,7 +151,15 @@ def reconcile(stored: ml_collections.ConfigDict, overrides: Mapping[str, Any],
   Raises:
     UsageError: something that was set would change what is learnt.
   """
-  for prefix, asked, has in (("", overrides, stored),
+  asked_fields, by = dict(overrides), ""
+  if preset:
+    wanted = resolve(preset, overrides, task_args, core_args)
+    task_args, core_args = wanted.task_args, wanted.core_args
+    asked_fields |= {
+        name: value for name, value in wanted.items()
+        if name not in (*RUNTIME_FIELDS, "task_args", "core_args")}
+    by = f"by --preset={preset} "
+  for prefix, asked, has in (("", asked_fields, stored),
                              ("task.", task_args, stored.task_args),
                              ("core.", core_args, stored.core_args)):
     for name, value in asked.items():
@@ -156,7 +168,7 @@ def reconcile(stored: ml_collections.ConfigDict, overrides: Mapping[str, Any],
         was = has.get(name, "not set")
         raise UsageError(
             f"the run in this workdir was started with {prefix}{name}={was}, "
-            f"now {prefix}{name}={value}: continue it without that flag, or "
+            f"now {by}{prefix}{name}={value}: continue it without that flag, or "
             "choose another --workdir")
   config = ml_collections.ConfigDict(stored)
   config.update(overrides)

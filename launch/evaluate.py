@@ -144,6 +144,7 @@ def run() -> None:
                       "data lie, if not where they were in training.")
   flags_lib.define_member_flags(["core"])
   flags_lib.define_device_flags()
+  flags.adopt_module_key_flags(flags_lib)
   app.run(main)
 
 

@@ -63,7 +63,8 @@ def prepare(workdir: pathlib.Path, resume: bool | None):
         f"--noresume: {workdir} already holds a run; choose another --workdir")
   if exists:
     config = config_lib.reconcile(
-        config_lib.load(workdir), overrides, task_args, core_args)
+        config_lib.load(workdir), FLAGS.preset, overrides, task_args,
+        core_args)
   else:
     config = config_lib.resolve(FLAGS.preset, overrides, task_args, core_args)
   config_lib.check(config, jax.local_device_count())
@@ -218,6 +219,8 @@ def define_flags() -> None:
   flags_lib.define_config_flags()
   flags_lib.define_member_flags()
   flags_lib.define_device_flags()
+  # So that --help, too, shows them.
+  flags.adopt_module_key_flags(flags_lib)
   flags.DEFINE_string("workdir", None, "Where the run's files go.",
                       required=True)
   flags.DEFINE_boolean(
