@@ -168,8 +168,8 @@ def reconcile(stored: ml_collections.ConfigDict, preset: str | None,
         was = has.get(name, "not set")
         raise UsageError(
             f"the run in this workdir was started with {prefix}{name}={was}, "
-            f"now {by}{prefix}{name}={value}: continue it without that flag, or "
-            "choose another --workdir")
+            f"now {by}{prefix}{name}={value}: continue it without that flag, "
+            "or choose another --workdir")
   config = ml_collections.ConfigDict(stored)
   config.update(overrides)
   return config
