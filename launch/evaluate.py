@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from absl import app, flags, logging
 
 import tasks
@@ -58,7 +59,7 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
   Raises:
     UsageError: there is no such run, or no checkpoint, or no such level.
   """
-  config = config_lib.load(workdir)
+  stored, config = config_lib.load(workdir), config_lib.load(workdir)
   with config.unlocked():
     config.core_args.update(core_args)
   if data_dir is not None:
@@ -72,8 +73,14 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
   except (OSError, ValueError) as error:
     raise config_lib.UsageError(str(error)) from None
   trainer = training.Trainer(config, task)
+  like = trainer.initial_state()
+  if core_args and _shapes(like) != _shapes(
+      training.Trainer(stored, task).initial_state()):
+    raise config_lib.UsageError(
+        f"the parameters in {workdir} do not fit "
+        + ", ".join(f"core.{k}={v}" for k, v in core_args.items()))
   checkpoints = checkpoints_lib.Checkpoints(workdir)
-  state = checkpoints.restore(trainer.initial_state())
+  state = checkpoints.restore(like)
   checkpoints.close()
   if state is None:
     raise config_lib.UsageError(f"{workdir} holds no checkpoint yet")
@@ -90,6 +97,10 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
           "core_args": config.core_args.to_dict(), "step": int(state.step),
           "seed": config.seed, "level_name": task.level_name,
           "episodes": episodes, "levels": rows}
+
+
+def _shapes(tree: Any) -> Any:
+  return jax.tree.map(jnp.shape, tree)
 
 
 def format_table(result: Mapping[str, Any]) -> str:

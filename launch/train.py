@@ -28,6 +28,8 @@ from launch import flags as flags_lib
 
 FLAGS = flags.FLAGS
 
+DIVERGED_ADVICE = ("Try a lower --learning_rate or --max_grad_norm, or another "
+                   "--seed, in another --workdir")
 EXIT_DIVERGED = 3
 EXIT_INTERRUPTED = 130
 
@@ -153,14 +155,20 @@ def train(config, workdir: pathlib.Path) -> bool:
               f"loss {metrics['loss']} and gradient norm "
               f"{metrics['grad_norm']} between steps {step - chunk} and {step};"
               " the last good checkpoint is that of step "
-              f"{checkpoints.latest_step()}. Try a lower --learning_rate or "
-              "--max_grad_norm, or another --seed, in another --workdir")
+              f"{checkpoints.latest_step()}. {DIVERGED_ADVICE}")
         reporter.train(step, metrics)
         last = step == config.steps
         if last or step % config.eval_every == 0:
           reporter.evaluation(step, trainer.evaluate(state.params, test_data))
         if last or interrupts or step % config.checkpoint_every == 0:
-          checkpoints.save(step, devices.first_replica(state))
+          saved = devices.first_replica(state)
+          if not all(np.isfinite(x).all() for x in jax.tree.leaves(saved)):
+            # The loss is of the parameters before the last update.
+            raise DivergedError(
+                f"parameters that are not finite at step {step}; the last good "
+                f"checkpoint is that of step {checkpoints.latest_step()}. "
+                f"{DIVERGED_ADVICE}")
+          checkpoints.save(step, saved)
     finally:
       reporter.close()
       checkpoints.close()

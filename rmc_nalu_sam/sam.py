@@ -26,7 +26,7 @@ class SAMAccess(NamedTuple):
 
   Attributes:
     memory: `[N, W]`.
-    squared_norms: `[N]` float32, of the rows; kept for the search.
+    squared_norms: `[N]`, of the rows; kept for the search.
     usage: when each row was last accessed.
     read_indices: `[H, K]` int32, the rows last read.
     read_weights: `[H, K]`, by how much.
@@ -82,7 +82,7 @@ def initial_access(num_slots: int, word_size: int, num_heads: int,
   """An empty memory: all rows zero, never accessed."""
   return SAMAccess(
       memory=jnp.zeros([num_slots, word_size]),
-      squared_norms=jnp.zeros([num_slots], jnp.float32),
+      squared_norms=jnp.zeros([num_slots]),
       usage=usage.initial_usage(num_slots),
       read_indices=jnp.zeros([num_heads, top_k], jnp.int32),
       read_weights=jnp.zeros([num_heads, top_k]),

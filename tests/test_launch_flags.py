@@ -46,6 +46,16 @@ def prepared(monkeypatch, tmp_path):
   return prepare
 
 
+@pytest.fixture
+def refuse_to_train(monkeypatch):
+  """A mistake that is not seen must not cost an hour of training."""
+
+  def refuse(config, workdir):
+    pytest.fail(f"was trained in {workdir}: {config}")
+
+  monkeypatch.setattr(train, "train", refuse)
+
+
 def assert_one_line(capsys, words: str) -> None:
   out, err = capsys.readouterr()
   assert out == ""
@@ -85,7 +95,7 @@ def assert_one_line(capsys, words: str) -> None:
     ("--max_grad_norm=0", "max_grad_norm ... above 0 ... 0"),
     ("--resume", "--resume: no run was started in ... config.json"),
 ])
-def test_usage_errors(tmp_path, capsys, argv, words):
+def test_usage_errors(refuse_to_train, tmp_path, capsys, argv, words):
   workdir = tmp_path / "run"
   status = run(train, *argv.split(), f"--workdir={workdir}")
   assert status == config_lib.EXIT_USAGE == 2
@@ -94,7 +104,8 @@ def test_usage_errors(tmp_path, capsys, argv, words):
 
 
 @pytest.mark.parametrize("below", ["", "below", "below/that"])
-def test_workdir_that_cannot_be_written(tmp_path, capsys, below):
+def test_workdir_that_cannot_be_written(
+    refuse_to_train, tmp_path, capsys, below):
   file = tmp_path / "file"
   file.write_text("kept")
   assert run(train, f"--workdir={file / below}") == config_lib.EXIT_USAGE
@@ -164,7 +175,7 @@ def test_run_that_exists_takes_the_same_flags_and_runtime_ones(
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"steps": "many"}', "[]", "7"])
-def test_config_that_cannot_be_read(tmp_path, capsys, text):
+def test_config_that_cannot_be_read(refuse_to_train, tmp_path, capsys, text):
   (tmp_path / "config.json").write_text(text)
   status = run(train, f"--workdir={tmp_path}")
   assert status == config_lib.EXIT_USAGE

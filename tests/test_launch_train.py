@@ -148,7 +148,20 @@ def test_killed_before_the_first_checkpoint_starts_again(reference, copy):
   assert_equals_reference(copy, reference)
 
 
-def test_sigterm_is_like_sigint(reference, tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def sigterm_fails():
+  """Where it is not caught it would end the tests."""
+
+  def fail(number, _):
+    pytest.fail(f"signal {number} was not caught")
+
+  original = signal.signal(signal.SIGTERM, fail)
+  yield
+  signal.signal(signal.SIGTERM, original)
+
+
+def test_sigterm_is_like_sigint(
+    reference, tmp_path, monkeypatch, capsys, sigterm_fails):
   report = reporting.Reporter.train
 
   def report_and_signal(self, step, metrics):
