@@ -58,7 +58,8 @@ class Reporter:
     temporary.replace(workdir / METRICS_FILE)
     self._file = (workdir / METRICS_FILE).open("a", buffering=1)
     self._tensorboard = tensorboardX.SummaryWriter(
-        str(workdir / "tensorboard"), purge_step=first_step + 1)
+        str(workdir / "tensorboard"),
+        purge_step=first_step + 1 if first_step else None)
     self._bar = tqdm.tqdm(
         total=last_step, initial=first_step, unit="step", file=sys.stderr,
         dynamic_ncols=True, disable=None, smoothing=0.1)
