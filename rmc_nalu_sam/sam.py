@@ -8,17 +8,14 @@ Letters: B batch, N slots, W word size, H heads, K rows a head reads.
 """
 
 import functools
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from rmc_nalu_sam.memory import addressing, rows, search, usage
-
-# (memory [N, W], squared_norms [N], queries [H, W], k) -> indices [H, k]
-Search = Callable[[jax.Array, jax.Array, jax.Array, int], jax.Array]
+from rmc_nalu_sam.memory import addressing, history, indices, rows, search
+from rmc_nalu_sam.memory import usage as usage_lib
 
 
 class SAMAccess(NamedTuple):
@@ -26,24 +23,30 @@ class SAMAccess(NamedTuple):
 
   Attributes:
     memory: `[N, W]`.
-    squared_norms: `[N]`, of the rows; kept for the search.
-    usage: when each row was last accessed.
+    history: where the gradients of its rows go; None if the memory itself takes
+      them.
+    index: what the index knows of the rows.
+    usage: the order in which rows were last accessed.
     read_indices: `[H, K]` int32, the rows last read.
     read_weights: `[H, K]`, by how much.
     read_words: `[H, W]`, what was read.
     write_indices: `[H, K + 1]` int32, the rows last written to; the last column
       holds the least recently accessed rows, which were erased first.
     write_weights: `[H, K + 1]`, by how much.
+    recall: `[2]`, how many of the rows that exact search would have found were
+      found since the start, and how many there were; None if not asked for.
   """
 
   memory: jax.Array
-  squared_norms: jax.Array
-  usage: usage.Usage
+  history: history.History | None
+  index: Any
+  usage: usage_lib.Usage
   read_indices: jax.Array
   read_weights: jax.Array
   read_words: jax.Array
   write_indices: jax.Array
   write_weights: jax.Array
+  recall: jax.Array | None
 
 
 class SAMState(NamedTuple):
@@ -77,70 +80,98 @@ class SAMInterface(NamedTuple):
   interpolation_gates: jax.Array
 
 
-def initial_access(num_slots: int, word_size: int, num_heads: int,
-                   top_k: int) -> SAMAccess:
+def initial_access(num_slots: int, word_size: int, num_heads: int, top_k: int,
+                   index: search.Index, gradient_steps: int | None = None,
+                   measure_recall: bool = False) -> SAMAccess:
   """An empty memory: all rows zero, never accessed."""
   return SAMAccess(
       memory=jnp.zeros([num_slots, word_size]),
-      squared_norms=jnp.zeros([num_slots]),
-      usage=usage.initial_usage(num_slots),
+      history=None if gradient_steps is None else history.initial_history(
+          num_slots, word_size, num_heads * (top_k + 1), gradient_steps),
+      index=index.initial_state(),
+      usage=usage_lib.initial_usage(num_slots),
       read_indices=jnp.zeros([num_heads, top_k], jnp.int32),
       read_weights=jnp.zeros([num_heads, top_k]),
       read_words=jnp.zeros([num_heads, word_size]),
       write_indices=jnp.zeros([num_heads, top_k + 1], jnp.int32),
       write_weights=jnp.zeros([num_heads, top_k + 1]),
+      recall=jnp.zeros([2]) if measure_recall else None,
   )
 
 
+def forget(access: SAMAccess) -> SAMAccess:
+  """An empty memory in the arrays of a used one, which needs a history.
+
+  Costs the same for any N. As good as a new one, but that rows which were never
+  accessed are taken in another order.
+  """
+  assert access.history is not None
+  reads = jax.tree.map(jnp.zeros_like, dict(
+      read_indices=access.read_indices, read_weights=access.read_weights,
+      read_words=access.read_words, write_indices=access.write_indices,
+      write_weights=access.write_weights, recall=access.recall))
+  return access._replace(history=history.forget(access.history), **reads)
+
+
 def access_step(interface: SAMInterface, prev: SAMAccess, *, delta: float,
-                find: Search) -> SAMAccess:
+                index: search.Index) -> SAMAccess:
   """One step of one memory: write, then read.
 
   Args:
     interface: from the controller.
     prev: the access state before the step.
     delta: accesses of this weight or less do not count as usage.
-    find: the search for the rows to read.
+    index: finds the rows to read.
 
   Returns:
     The access state after the step.
   """
   num_heads, top_k = prev.read_indices.shape
   # Write (equation 5): w^W = alpha (gamma w^R + (1 - gamma) I^U), A = w^W a^T.
-  unused = usage.least_recently_accessed(prev.usage, num_heads)
+  unused = usage_lib.least_recently_accessed(prev.usage, num_heads)
   gamma = interface.interpolation_gates[:, None]
   write_weights = interface.write_gates[:, None] * jnp.concatenate(
       [gamma * prev.read_weights, 1 - gamma], axis=1)
   write_indices = jnp.concatenate([prev.read_indices, unused[:, None]], axis=1)
-  flat_indices = write_indices.reshape(-1)
+  written = write_indices.reshape(-1)
   additions = write_weights[:, :, None] * interface.additions[:, None, :]
-  memory = rows.erase_and_add_rows(
-      prev.memory, unused, flat_indices,
-      additions.reshape(flat_indices.shape[0], -1).astype(prev.memory.dtype))
-  written = jax.lax.stop_gradient(memory)[flat_indices].astype(jnp.float32)
-  squared_norms = prev.squared_norms.at[flat_indices].set(
-      jnp.square(written).sum(-1).astype(prev.squared_norms.dtype))
+  additions = additions.reshape(written.shape[0], -1).astype(prev.memory.dtype)
+  log = prev.history
+  if log is None:
+    memory = rows.erase_and_add_rows(prev.memory, unused, written, additions)
+  else:
+    memory, log = history.write(prev.memory, log, unused, written, additions)
+  constant = jax.lax.stop_gradient(memory)
+  index_state = index.update(prev.index, written, constant[written], unused)
 
   # Read (equation 4) from the memory just written.
-  read_indices = find(
-      jax.lax.stop_gradient(memory), squared_norms,
-      jax.lax.stop_gradient(interface.queries), top_k)
-  read_rows, memory = rows.gather_rows(memory, read_indices)
+  is_written = None if log is None else functools.partial(
+      history.is_written, log)
+  queries = jax.lax.stop_gradient(interface.queries)
+  read_indices = index.find(
+      index_state, constant, is_written, queries, top_k, written)
+  if log is None:
+    read_rows, memory = rows.gather_rows(memory, read_indices)
+  else:
+    read_rows, log = history.read(memory, log, read_indices)
   read_weights = addressing.content_weights(
       interface.queries, read_rows, interface.strengths)
   read_weights = read_weights.astype(prev.read_weights.dtype)
   read_words = jnp.einsum("hk,hkw->hw", read_weights, read_rows)
 
-  new_usage = usage.touch(
-      prev.usage,
-      jnp.concatenate([read_indices.reshape(-1), flat_indices]),
+  recall = prev.recall
+  if recall is not None:
+    recall += search.compare_with_exact(
+        read_indices, constant, is_written, queries).astype(recall.dtype)
+  new_usage = usage_lib.touch(
+      prev.usage, jnp.concatenate([read_indices.reshape(-1), written]),
       jnp.concatenate([read_weights.reshape(-1), write_weights.reshape(-1)]),
       delta)
   return SAMAccess(
-      memory=memory, squared_norms=squared_norms, usage=new_usage,
+      memory=memory, history=log, index=index_state, usage=new_usage,
       read_indices=read_indices, read_weights=read_weights,
       read_words=read_words, write_indices=write_indices,
-      write_weights=write_weights)
+      write_weights=write_weights, recall=recall)
 
 
 class SAM(hk.RNNCore):
@@ -163,8 +194,9 @@ class SAM(hk.RNNCore):
   and the words read.
 
   Forward and backward touch O(H K) rows a step in place, so that a training
-  step's memory does not grow with T * N; only the exact search reads all rows.
-  No gradient flows through the choice of rows.
+  step's memory does not grow with T * N; only the exact search reads all rows,
+  and with `index="lsh"` a step costs the same for any N. No gradient flows
+  through the choice of rows.
 
   See Rae et al. 2016 (https://arxiv.org/abs/1610.09027), equations 4 to 6.
 
@@ -199,12 +231,14 @@ class SAM(hk.RNNCore):
       num_heads: int = 4,
       top_k: int = 4,
       output_size: int | None = None,
+      index: str | search.Index = "exact",
+      gradient_steps: int | None = None,
+      measure_recall: bool = False,
       delta: float = 0.005,
       write_bias: float = 1.0,
       interpolation_bias: float = -2.0,
       strength_bias: float = 3.0,
       controller: hk.RNNCore | None = None,
-      find: Search = search.exact_search,
       name: str | None = None,
   ):
     """Constructs a SAM.
@@ -216,21 +250,31 @@ class SAM(hk.RNNCore):
       num_heads: H, read-and-write heads.
       top_k: K, rows that each head reads.
       output_size: size of the output; `hidden_size` if None.
+      index: how to find the rows most similar to a query: 'exact' compares it
+        with all rows, 'lsh' with some that hash alike, 'approx' is a faster
+        linear scan on a TPU; or an index of your own.
+      gradient_steps: how many steps back gradients reach through the memory. If
+        None, any number; but a backward pass then clears an array of the
+        memory's size once, and so does each new state. If given, a backward
+        pass costs nothing that grows with N, no gradient reaches an initial
+        memory, and `forget` makes a used state new.
+      measure_recall: whether the state counts how many of the rows that exact
+        search would find are found; needs an exact search at every step.
       delta: accesses of this weight or less do not count as usage.
       write_bias: added to the write gates before the sigmoid.
       interpolation_bias: added to the interpolation gates, likewise.
       strength_bias: added to the key strengths before the softplus.
       controller: a core to use in place of the LSTM; its output is `[B, F]`.
-      find: the search; see `rmc_nalu_sam.memory.search.exact_search`.
       name: name of the module.
 
     Raises:
-      ValueError: a size is not positive, or `top_k` or `num_heads` exceeds
-        `num_slots`.
+      ValueError: a size is not positive, `top_k` or `num_heads` exceeds
+        `num_slots`, or there is no such index.
     """
     super().__init__(name=name)
     sizes = dict(hidden_size=hidden_size, num_slots=num_slots,
-                 word_size=word_size, num_heads=num_heads, top_k=top_k)
+                 word_size=word_size, num_heads=num_heads, top_k=top_k,
+                 gradient_steps=1 if gradient_steps is None else gradient_steps)
     for size_name, size in sizes.items():
       if size < 1:
         raise ValueError(f"{size_name} must be at least 1, got {size}")
@@ -246,7 +290,11 @@ class SAM(hk.RNNCore):
     self.output_size = hidden_size if output_size is None else output_size
     # As the forget bias of an LSTM: fixed, beside the learned bias.
     self._biases = (strength_bias, write_bias, interpolation_bias)
-    self._step = functools.partial(access_step, delta=delta, find=find)
+    self.gradient_steps = gradient_steps
+    self.measure_recall = measure_recall
+    self._index = (indices.make_index(index, num_slots, word_size)
+                   if isinstance(index, str) else index)
+    self._step = functools.partial(access_step, delta=delta, index=self._index)
     self._controller = controller or hk.LSTM(hidden_size, name="controller")
 
   def __call__(self, inputs: jax.Array,
@@ -275,11 +323,29 @@ class SAM(hk.RNNCore):
   def initial_state(self, batch_size: int | None) -> SAMState:
     """An empty memory, nothing read; leading axis B unless it is None."""
     access = initial_access(
-        self.num_slots, self.word_size, self.num_heads, self.top_k)
+        self.num_slots, self.word_size, self.num_heads, self.top_k,
+        self._index, self.gradient_steps, self.measure_recall)
     if batch_size is not None:
       access = jax.tree.map(
           lambda x: jnp.broadcast_to(x, (batch_size, *x.shape)), access)
     return SAMState(self._controller.initial_state(batch_size), access)
+
+  def forget(self, state: SAMState) -> SAMState:
+    """As `initial_state`, in the arrays of a used state, at no cost in N.
+
+    Args:
+      state: of a SAM with `gradient_steps`, of any batch size; do not use it
+        afterwards, or all of it is copied.
+
+    Raises:
+      ValueError: the SAM has no `gradient_steps`.
+    """
+    if self.gradient_steps is None:
+      raise ValueError("forget needs a SAM with gradient_steps")
+    batch_size = (None if state.access.memory.ndim == 2
+                  else state.access.memory.shape[0])
+    return SAMState(self._controller.initial_state(batch_size),
+                    forget(state.access))
 
   def _interface(self, hidden: jax.Array) -> SAMInterface:
     words = self.num_heads * self.word_size

@@ -1,8 +1,10 @@
-"""Which rows were accessed least recently (equation 6, usage U^(2)).
+"""Which rows were accessed least recently (equation 6, usage U^(2)), in O(1).
 
-The paper's usage of a row is the number of steps since its last access with a
-weight above delta. Keeping the step of the last access instead says the same,
-and only the accessed rows change.
+"Scaling Memory-Augmented Neural Networks with Sparse Reads and Writes" (Rae et
+al., 2016, arXiv 1610.09027), supplement A.3: a circular, doubly linked list of
+all rows in the order of their last access. Rows that are accessed are unlinked
+and pushed to its end, so that its first row is always the least recently
+accessed one. Nothing here costs more with more rows.
 """
 
 from typing import NamedTuple
@@ -10,45 +12,50 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rmc_nalu_sam.memory.search import top_k_indices
-
 
 class Usage(NamedTuple):
-  """When each row was last accessed.
+  """The ring of N rows. Entry N is no row: it joins the last to the first.
 
   Attributes:
-    last_access: `[N]` int32, the step of the last access, 0 for never.
-    step: `[]` int32, the number of steps so far.
+    after: `[N + 1]` int32, the next row in the order of last access;
+      `after[N]` is the least recently accessed one.
+    before: `[N + 1]` int32, the one before; `before[N]` is the most recently
+      accessed one.
   """
 
-  last_access: jax.Array
-  step: jax.Array
+  after: jax.Array
+  before: jax.Array
 
 
 def initial_usage(num_slots: int) -> Usage:
-  """No row was ever accessed."""
-  return Usage(jnp.zeros(num_slots, jnp.int32), jnp.zeros((), jnp.int32))
+  """No row was ever accessed: they come in the order of their index."""
+  rows = jnp.arange(num_slots + 1, dtype=jnp.int32)
+  return Usage(jnp.roll(rows, -1), jnp.roll(rows, 1))
 
 
 def least_recently_accessed(usage: Usage, count: int) -> jax.Array:
   """The `count` rows whose last access is oldest, oldest first.
 
-  Ties go to the lowest index. One pass over `last_access`; no array of N
-  elements is written.
+  Of rows last accessed in the same step, and of rows never accessed, the one
+  of lowest index comes first.
 
   Args:
-    usage: of N rows, after fewer than 2^24 steps.
+    usage: of N rows.
     count: how many, at most N.
 
   Returns:
     `[count]` int32, all different.
   """
-  return top_k_indices(usage.last_access, count, smallest=True)
+  found, row = [], jnp.int32(usage.after.shape[0] - 1)
+  for _ in range(count):
+    row = usage.after[row]
+    found.append(row)
+  return jnp.stack(found)
 
 
 def touch(usage: Usage, indices: jax.Array, weights: jax.Array,
           delta: float) -> Usage:
-  """One step further: rows accessed with more than `delta` become recent.
+  """Rows accessed with more than `delta` become the most recent ones.
 
   Args:
     usage: before the step.
@@ -59,9 +66,69 @@ def touch(usage: Usage, indices: jax.Array, weights: jax.Array,
   Returns:
     The usage after the step.
   """
-  step = usage.step + 1
-  # J is small: comparing all pairs costs less than a sum for each row.
-  same_row = indices[:, None] == indices[None, :]
-  totals = jnp.where(same_row, weights[None, :], 0).sum(1)
-  when = jnp.where(totals > delta, step, 0)
-  return Usage(usage.last_access.at[indices].max(when), step)
+  end = usage.after.shape[0] - 1
+  # J is small: comparing all pairs costs less than an array over rows.
+  same = indices[:, None] == indices[None, :]
+  first = ~jnp.tril(same, -1).any(1)
+  moved = first & (jnp.where(same, weights[None, :], 0).sum(1) > delta)
+
+  # Unlink. Neighbors may move, too: look past whole runs of such rows.
+  # (Read together: XLA would read a single entry wherever it needs it, also
+  # after the write, and copy the whole array for that.)
+  before = usage.before[jnp.append(indices, end)]
+  before, last = before[:-1], before[-1]
+  after = usage.after[indices]
+  before = before[_end_of_run(before, indices, moved)]
+  after = after[_end_of_run(after, indices, moved)]
+  tail = jnp.where(moved & (indices == last), before, -1).max(initial=-1)
+  tail = jnp.where(tail < 0, last, tail)
+
+  # Push to the end, in the order of the index.
+  rows = jnp.where(moved, indices, -1)
+  lowest = jnp.where(moved, indices, end).min()
+  pushed_before = jnp.where(rows[None, :] < indices[:, None], rows[None, :], -1)
+  pushed_before = pushed_before.max(1)
+  pushed_before = jnp.where(pushed_before < 0, tail, pushed_before)
+  pushed_after = jnp.where(rows[None, :] > indices[:, None], rows[None, :], end)
+  pushed_after = pushed_after.min(1)
+
+  # One write for each array; where two entries coincide, they agree. What is
+  # not to be written is sent beyond the end, and dropped there.
+  def where_moved(x):
+    return jnp.where(moved, x, end + 1)
+
+  any_moved = jnp.any(moved)
+  new_after = usage.after.at[jnp.concatenate([
+      where_moved(before), where_moved(indices),
+      jnp.where(any_moved, tail, end + 1)[None]])].set(
+          jnp.concatenate([jnp.where(after == end, lowest, after),
+                           pushed_after, lowest[None]]), mode="drop")
+  new_before = usage.before.at[jnp.concatenate([
+      where_moved(jnp.where(after == end, end + 1, after)),
+      where_moved(indices), jnp.where(any_moved, end, end + 1)[None]])].set(
+          jnp.concatenate([before, pushed_before, rows.max()[None]]),
+          mode="drop")
+  return Usage(new_after, new_before)
+
+
+def _end_of_run(neighbors: jax.Array, indices: jax.Array,
+                moved: jax.Array) -> jax.Array:
+  """For each row, the last of the moved rows that are neighbors in a chain.
+
+  Args:
+    neighbors: `[J]`, of each row.
+    indices: `[J]`, the rows.
+    moved: `[J]` bool, false for all but one of equal rows.
+
+  Returns:
+    `[J]` int32, positions in `indices`.
+  """
+  count = indices.shape[0]
+  position = jnp.arange(count, dtype=jnp.int32)
+  is_moved = moved[None, :] & (neighbors[:, None] == indices[None, :])
+  jump = jnp.where(is_moved, position[None, :], -1).max(1)
+  jump = jnp.where(jump < 0, position, jump)
+  # A row whose neighbor stays points at itself; each round doubles the reach.
+  for _ in range((count - 1).bit_length()):
+    jump = jump[jump]
+  return jump
