@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from rmc_nalu_sam.memory import addressing, history, indices, rows, search
+from rmc_nalu_sam.memory import sparse_links
 from rmc_nalu_sam.memory import usage as usage_lib
 
 
@@ -35,6 +36,8 @@ class SAMAccess(NamedTuple):
     write_weights: `[H, K + 1]`, by how much.
     recall: `[2]`, how many of the rows that exact search would have found were
       found since the start, and how many there were; None if not asked for.
+    links: in which order each head wrote the rows, with a leading H axis; None
+      but for the SDNC.
   """
 
   memory: jax.Array
@@ -47,6 +50,7 @@ class SAMAccess(NamedTuple):
   write_indices: jax.Array
   write_weights: jax.Array
   recall: jax.Array | None
+  links: sparse_links.SparseLinks | None
 
 
 class SAMState(NamedTuple):
@@ -71,6 +75,8 @@ class SAMInterface(NamedTuple):
     write_gates: `[H]` alpha, in (0, 1): how much to write.
     interpolation_gates: `[H]` gamma, in (0, 1): to the rows last read (1) or to
       the least recently accessed one (0).
+    read_modes: `[H, 3]`, of sum 1: how much to read back along the links, by
+      content, and on along the links; None but for the SDNC.
   """
 
   queries: jax.Array
@@ -78,11 +84,13 @@ class SAMInterface(NamedTuple):
   additions: jax.Array
   write_gates: jax.Array
   interpolation_gates: jax.Array
+  read_modes: jax.Array | None = None
 
 
 def initial_access(num_slots: int, word_size: int, num_heads: int, top_k: int,
                    index: search.Index, gradient_steps: int | None = None,
-                   measure_recall: bool = False) -> SAMAccess:
+                   measure_recall: bool = False,
+                   num_links: int | None = None) -> SAMAccess:
   """An empty memory: all rows zero, never accessed."""
   return SAMAccess(
       memory=jnp.zeros([num_slots, word_size]),
@@ -96,6 +104,9 @@ def initial_access(num_slots: int, word_size: int, num_heads: int, top_k: int,
       write_indices=jnp.zeros([num_heads, top_k + 1], jnp.int32),
       write_weights=jnp.zeros([num_heads, top_k + 1]),
       recall=jnp.zeros([2]) if measure_recall else None,
+      links=None if num_links is None else jax.tree.map(
+          lambda x: jnp.broadcast_to(x, (num_heads, *x.shape)),
+          sparse_links.initial_links(num_slots, num_links)),
   )
 
 
@@ -110,7 +121,12 @@ def forget(access: SAMAccess) -> SAMAccess:
       read_indices=access.read_indices, read_weights=access.read_weights,
       read_words=access.read_words, write_indices=access.write_indices,
       write_weights=access.write_weights, recall=access.recall))
-  return access._replace(history=history.forget(access.history), **reads)
+  links = access.links
+  if links is not None:
+    links = links._replace(
+        precedence=jax.tree.map(jnp.zeros_like, links.precedence))
+  return access._replace(
+      history=history.forget(access.history), links=links, **reads)
 
 
 def access_step(interface: SAMInterface, prev: SAMAccess, *, delta: float,
@@ -126,52 +142,93 @@ def access_step(interface: SAMInterface, prev: SAMAccess, *, delta: float,
   Returns:
     The access state after the step.
   """
-  num_heads, top_k = prev.read_indices.shape
-  # Write (equation 5): w^W = alpha (gamma w^R + (1 - gamma) I^U), A = w^W a^T.
-  unused = usage_lib.least_recently_accessed(prev.usage, num_heads)
+  access = _read(interface, _write(interface, prev, index), index)
+  return access._replace(usage=usage_lib.touch(
+      access.usage,
+      jnp.concatenate([access.read_indices, access.write_indices],
+                      axis=1).reshape(-1),
+      jnp.concatenate([access.read_weights, access.write_weights],
+                      axis=1).reshape(-1),
+      delta))
+
+
+def _write(interface: SAMInterface, prev: SAMAccess,
+           index: search.Index) -> SAMAccess:
+  """Equation 5: w^W = alpha (gamma w^R + (1 - gamma) I^U), A = w^W a^T."""
+  unused = usage_lib.least_recently_accessed(
+      prev.usage, prev.read_indices.shape[0])
   gamma = interface.interpolation_gates[:, None]
-  write_weights = interface.write_gates[:, None] * jnp.concatenate(
+  weights = interface.write_gates[:, None] * jnp.concatenate(
       [gamma * prev.read_weights, 1 - gamma], axis=1)
-  write_indices = jnp.concatenate([prev.read_indices, unused[:, None]], axis=1)
-  written = write_indices.reshape(-1)
-  additions = write_weights[:, :, None] * interface.additions[:, None, :]
+  weights = weights.astype(prev.write_weights.dtype)
+  where = jnp.concatenate([prev.read_indices, unused[:, None]], axis=1)
+  written = where.reshape(-1)
+  additions = weights[:, :, None] * interface.additions[:, None, :]
   additions = additions.reshape(written.shape[0], -1).astype(prev.memory.dtype)
-  log = prev.history
+  log, links = prev.history, prev.links
+  was_written = None
   if log is None:
     memory = rows.erase_and_add_rows(prev.memory, unused, written, additions)
   else:
-    memory, log = history.write(prev.memory, log, unused, written, additions)
-  constant = jax.lax.stop_gradient(memory)
-  index_state = index.update(prev.index, written, constant[written], unused)
+    memory, log, was_written = history.write(
+        prev.memory, log, unused, written, additions)
+    was_written = was_written.reshape(where.shape)
+  if links is not None:
+    links = jax.vmap(sparse_links.update)(links, where, weights, was_written)
+  values = jax.lax.stop_gradient(memory)[written]
+  return prev._replace(
+      memory=memory, history=log, links=links,
+      index=index.update(prev.index, written, values, unused),
+      write_indices=where, write_weights=weights)
 
-  # Read (equation 4) from the memory just written.
+
+def _read(interface: SAMInterface, access: SAMAccess,
+          index: search.Index) -> SAMAccess:
+  """Equation 4, from the memory just written."""
+  log = access.history
   is_written = None if log is None else functools.partial(
       history.is_written, log)
   queries = jax.lax.stop_gradient(interface.queries)
-  read_indices = index.find(
-      index_state, constant, is_written, queries, top_k, written)
-  if log is None:
-    read_rows, memory = rows.gather_rows(memory, read_indices)
-  else:
-    read_rows, log = history.read(memory, log, read_indices)
-  read_weights = addressing.content_weights(
-      interface.queries, read_rows, interface.strengths)
-  read_weights = read_weights.astype(prev.read_weights.dtype)
-  read_words = jnp.einsum("hk,hkw->hw", read_weights, read_rows)
-
-  recall = prev.recall
+  constant = jax.lax.stop_gradient(access.memory)
+  top_k = access.read_indices.shape[1]
+  found = index.find(access.index, constant, is_written, queries, top_k,
+                     access.write_indices.reshape(-1))
+  recall = access.recall
   if recall is not None:
     recall += search.compare_with_exact(
-        read_indices, constant, is_written, queries).astype(recall.dtype)
-  new_usage = usage_lib.touch(
-      prev.usage, jnp.concatenate([read_indices.reshape(-1), written]),
-      jnp.concatenate([read_weights.reshape(-1), write_weights.reshape(-1)]),
-      delta)
-  return SAMAccess(
-      memory=memory, history=log, index=index_state, usage=new_usage,
-      read_indices=read_indices, read_weights=read_weights,
-      read_words=read_words, write_indices=write_indices,
-      write_weights=write_weights, recall=recall)
+        found, constant, is_written, queries).astype(recall.dtype)
+
+  linked = None
+  if access.links is not None:
+    last = sparse_links.SparseWeights(access.read_indices, access.read_weights)
+    follow = jax.vmap(sparse_links.follow)
+    linked = (follow(access.links.before, last),
+              follow(access.links.after, last))
+  where = found if linked is None else jnp.maximum(
+      jnp.concatenate([linked[0].rows, found, linked[1].rows], axis=1), 0)
+  if log is None:
+    words, memory = rows.gather_rows(access.memory, where)
+  else:
+    words, log = history.read(access.memory, log, where)
+    memory = access.memory
+  content = words if linked is None else words[:, top_k:2 * top_k]
+  weights = addressing.content_weights(
+      interface.queries, content, interface.strengths)
+  weights = weights.astype(access.read_weights.dtype)
+  if linked is not None:
+    modes = jnp.repeat(interface.read_modes, top_k, axis=1)
+    weights = (modes * jnp.concatenate(
+        [linked[0].weights, weights, linked[1].weights], axis=1)
+               ).astype(weights.dtype)
+  read_words = jnp.einsum("hk,hkw->hw", weights, words)
+  if linked is not None:
+    # Only the K largest go on into the next write, and into the usage.
+    where, weights = jax.vmap(sparse_links.merge, (0, None))(
+        sparse_links.SparseWeights(where, weights), top_k)
+    where = jnp.maximum(where, 0)
+  return access._replace(
+      memory=memory, history=log, read_indices=where, read_weights=weights,
+      read_words=read_words, recall=recall)
 
 
 class SAM(hk.RNNCore):
@@ -272,6 +329,7 @@ class SAM(hk.RNNCore):
         `num_slots`, or there is no such index.
     """
     super().__init__(name=name)
+    self._num_links: int | None = None  # But for the SDNC.
     sizes = dict(hidden_size=hidden_size, num_slots=num_slots,
                  word_size=word_size, num_heads=num_heads, top_k=top_k,
                  gradient_steps=1 if gradient_steps is None else gradient_steps)
@@ -324,7 +382,8 @@ class SAM(hk.RNNCore):
     """An empty memory, nothing read; leading axis B unless it is None."""
     access = initial_access(
         self.num_slots, self.word_size, self.num_heads, self.top_k,
-        self._index, self.gradient_steps, self.measure_recall)
+        self._index, self.gradient_steps, self.measure_recall,
+        self._num_links)
     if batch_size is not None:
       access = jax.tree.map(
           lambda x: jnp.broadcast_to(x, (batch_size, *x.shape)), access)
@@ -349,8 +408,11 @@ class SAM(hk.RNNCore):
 
   def _interface(self, hidden: jax.Array) -> SAMInterface:
     words = self.num_heads * self.word_size
-    flat = hk.Linear(2 * words + 3 * self.num_heads, name="interface")(hidden)
-    queries, additions, scalars = jnp.split(flat, [words, 2 * words], axis=-1)
+    has_links = self._num_links is not None
+    flat = hk.Linear(2 * words + (3 + 3 * has_links) * self.num_heads,
+                     name="interface")(hidden)
+    queries, additions, scalars, modes = jnp.split(
+        flat, [words, 2 * words, 2 * words + 3 * self.num_heads], axis=-1)
     split = functools.partial(
         jnp.reshape, shape=(*hidden.shape[:-1], self.num_heads, -1))
     strengths, alpha, gamma = (
@@ -361,7 +423,8 @@ class SAM(hk.RNNCore):
         strengths=1 + jax.nn.softplus(strengths),
         additions=split(additions),
         write_gates=jax.nn.sigmoid(alpha),
-        interpolation_gates=jax.nn.sigmoid(gamma))
+        interpolation_gates=jax.nn.sigmoid(gamma),
+        read_modes=jax.nn.softmax(split(modes)) if has_links else None)
 
 
 def _merge_heads(words: jax.Array) -> jax.Array:

@@ -9,11 +9,13 @@ import haiku as hk
 import jax
 
 from rmc_nalu_sam.sam import SAM
+from rmc_nalu_sam.sdnc import SDNC
 
 CORES: Mapping[str, Callable[..., hk.RNNCore]] = {
     # Haiku's has no default size.
     "lstm": functools.partial(hk.LSTM, hidden_size=100),
     "sam": SAM,
+    "sdnc": SDNC,
 }
 
 
@@ -45,7 +47,7 @@ def core_arguments(core: str) -> Mapping[str, inspect.Parameter]:
         f"unknown core {core!r}; valid cores: {', '.join(sorted(CORES))}")
   parameters = inspect.signature(CORES[core]).parameters
   return {name: parameter for name, parameter in parameters.items()
-          if name not in ("output_size", "name")}
+          if name not in ("output_size", "name", "kwargs")}
 
 
 def make_model(core: str, output_size: int, **core_kwargs: Any) -> Model:

@@ -78,9 +78,9 @@ def read(memory: jax.Array, history: History,
   return rows, history._replace(tape=tape)
 
 
-def write(memory: jax.Array, history: History, erased: jax.Array,
-          indices: jax.Array,
-          additions: jax.Array) -> tuple[jax.Array, History]:
+def write(
+    memory: jax.Array, history: History, erased: jax.Array, indices: jax.Array,
+    additions: jax.Array) -> tuple[jax.Array, History, jax.Array]:
   """Sets some rows to zero, then adds to some rows: one step's writes.
 
   Args:
@@ -91,7 +91,8 @@ def write(memory: jax.Array, history: History, erased: jax.Array,
     additions: `[J, W]`, what to add.
 
   Returns:
-    The memory and its history after the step.
+    The memory and its history after the step, and `[J]` bool, whether each row
+    was written before.
   """
   num_writes = indices.shape[0]
   # All writes of one row in one step make one version, that of the first.
@@ -101,7 +102,8 @@ def write(memory: jax.Array, history: History, erased: jax.Array,
   is_kept = ~(indices[:, None] == erased[None, :]).any(1)
 
   old_version = history.version[indices]
-  old = jnp.where((is_kept & (old_version >= history.oldest))[:, None],
+  was_written = old_version >= history.oldest
+  old = jnp.where((is_kept & was_written)[:, None],
                   jax.lax.stop_gradient(memory)[indices], 0)
   added = jnp.where(same[:, :, None],
                     jax.lax.stop_gradient(additions)[None], 0).sum(1)
@@ -121,7 +123,7 @@ def write(memory: jax.Array, history: History, erased: jax.Array,
                         num_slots)
   tape = _write(history.tape, additions.astype(memory.dtype), slots, new_slots,
                 old_slots)
-  return new_memory, after._replace(tape=tape)
+  return new_memory, after._replace(tape=tape), was_written
 
 
 def _slots(history: History, version: jax.Array) -> jax.Array:

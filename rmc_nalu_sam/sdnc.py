@@ -1,0 +1,81 @@
+"""Sparse Differentiable Neural Computer.
+
+"Scaling Memory-Augmented Neural Networks with Sparse Reads and Writes", Rae,
+Hunt, Harley, Danihelka, Senior, Wayne, Graves, Lillicrap, 2016, arXiv
+1610.09027: supplement D.
+"""
+
+from typing import Any
+
+from rmc_nalu_sam.memory import search
+from rmc_nalu_sam.sam import SAM
+
+
+class SDNC(SAM):
+  r"""A Sparse Access Memory that also reads on from what it read last.
+
+  Writes, and reads by content, are those of `SAM`. Beside them stand the DNC's
+  temporal links, kept sparse: of each row the :math:`K_L` rows written before
+  it, and after it, that count most. A head reads
+
+  .. math::
+
+    w^R_t = \pi_1 b_t + \pi_2 c_t + \pi_3 f_t,
+
+  with :math:`c_t` the sparse content weights, :math:`b_t` and :math:`f_t` the
+  weights of its last read moved back and on along the links, and :math:`\pi` a
+  softmax that the controller gives. There is no allocation and there are no
+  free gates: rows are taken by their last access, as in SAM.
+
+  See `rmc_nalu_sam.memory.sparse_links` for the equations of the links, and
+  `SAM` for the rest.
+
+  Notes:
+    Where the paper leaves something open, here
+
+    - each head has links of its own, for its own writes, and follows them;
+    - the K largest of each of :math:`b_t`, :math:`c_t` and :math:`f_t` are read,
+      and the K largest of their sum go on into the next write and the usage;
+    - no gradient flows through the links; it does through the read weights that
+      are moved along them.
+  """
+
+  def __init__(
+      self,
+      hidden_size: int = 100,
+      num_slots: int = 128,
+      word_size: int = 32,
+      num_heads: int = 4,
+      top_k: int = 4,
+      num_links: int = 8,
+      output_size: int | None = None,
+      index: str | search.Index = "exact",
+      gradient_steps: int | None = None,
+      name: str | None = None,
+      **kwargs: Any,
+  ):
+    """Constructs an SDNC.
+
+    Args:
+      hidden_size: units of the LSTM controller.
+      num_slots: N, rows of the memory.
+      word_size: W, numbers in a row.
+      num_heads: H, read-and-write heads.
+      top_k: K, rows that each head reads.
+      num_links: K_L, how many links of a row are kept, in each direction.
+      output_size: size of the output; `hidden_size` if None.
+      index: how to find rows; see `SAM`.
+      gradient_steps: how far back gradients reach; see `SAM`.
+      name: name of the module.
+      **kwargs: the other arguments of `SAM`.
+
+    Raises:
+      ValueError: as `SAM`, or `num_links` is not positive.
+    """
+    super().__init__(
+        hidden_size=hidden_size, num_slots=num_slots, word_size=word_size,
+        num_heads=num_heads, top_k=top_k, output_size=output_size, index=index,
+        gradient_steps=gradient_steps, name=name, **kwargs)
+    if num_links < 1:
+      raise ValueError(f"num_links must be at least 1, got {num_links}")
+    self._num_links = num_links
