@@ -29,11 +29,15 @@ class Model(NamedTuple):
       (outputs [T, B, output_size], state)`; the last state, or all of them with
       a leading T axis.
     initial_state: `(params, batch_size) -> state`; no B axis if it is None.
+    forget: `(params, state) -> state`: an initial state in the arrays of a used
+      one, at no cost that grows with them; None if the core cannot (`SAM` can
+      if it has `gradient_steps`).
   """
 
   init: Callable[..., hk.Params]
   unroll: Callable[..., tuple[jax.Array, Any]]
   initial_state: Callable[..., Any]
+  forget: Callable[..., Any] | None = None
 
 
 def core_arguments(core: str) -> Mapping[str, inspect.Parameter]:
@@ -94,9 +98,9 @@ def make_model(core: str, output_size: int, **core_kwargs: Any) -> Model:
       return hk.dynamic_unroll(
           net, inputs, state, return_all_states=return_all_states)
 
-    return init, (unroll, net.initial_state)
+    return init, (unroll, net.initial_state, getattr(net, "forget", None))
 
-  init, (unroll, initial_state) = hk.multi_transform(model)
+  init, (unroll, initial_state, forget) = hk.multi_transform(model)
   # The constructors check their arguments: let them do so now, not at init.
   hk.transform(lambda: build() and None).init(None)
   return Model(
@@ -104,4 +108,6 @@ def make_model(core: str, output_size: int, **core_kwargs: Any) -> Model:
       unroll=lambda params, *args, **kwargs: unroll(
           params, None, *args, **kwargs),
       initial_state=lambda params, batch_size: initial_state(
-          params, None, batch_size))
+          params, None, batch_size),
+      forget=None if core_kwargs.get("gradient_steps") is None else (
+          lambda params, state: forget(params, None, state)))

@@ -1,0 +1,118 @@
+"""Measures the cores side by side.
+
+  python -m launch.benchmark --suite=sam_scaling --output=/tmp/scaling
+
+Prints a table on stdout; writes benchmark.json and, where sizes are compared,
+benchmark.png into --output. What is compared is measured in one process, in
+turns. What does not fit is reported as such.
+"""
+
+import json
+import pathlib
+import platform
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+from absl import app, flags
+
+from launch import benchmarks, plots, reporting
+from launch import config as config_lib
+from launch import flags as flags_lib
+
+FLAGS = flags.FLAGS
+
+
+def machine() -> dict[str, Any]:
+  """Where the numbers are from."""
+  device = jax.devices()[0]
+  name = platform.processor() or platform.machine()
+  cpu = pathlib.Path("/proc/cpuinfo")
+  if device.platform == "cpu" and cpu.exists():
+    names = [line.split(":")[1].strip() for line in cpu.read_text().splitlines()
+             if line.startswith("model name")]
+    name = f"{len(names)} x {names[0]}" if names else name
+  return dict(device=f"{device.platform}: {device.device_kind}", cpu=name,
+              python=platform.python_version(), jax=jax.__version__)
+
+
+def format_table(result: dict[str, Any]) -> str:
+  """The rows as a table for people."""
+  lines = [["slots", "model", "ms a step", "spread", "steps", "MiB",
+            "times faster", "times less memory"]]
+  notes = []
+  for row in result["rows"]:
+    time, memory = row["time"], row["memory"]
+    cells = [f"{row['num_slots']:,}", row["model"]]
+    if isinstance(time, dict):
+      spread = (f"{time['low'] * 1e3:.3g} to {time['high'] * 1e3:.3g}"
+                if "low" in time else "")
+      cells += [f"{time['median'] * 1e3:.4g}", spread, str(time["num_steps"])]
+    else:
+      notes.append(f"{row['num_slots']:,} {row['model']}: {time}")
+      cells += ["-", "", ""]
+    cells.append(f"{memory[result['memory_key']] / 2**20:.4g}"
+                 if isinstance(memory, dict) else "-")
+    cells += [f"{row[name]:,.0f}" if name in row else ""
+              for name in ("times_faster", "times_less_memory")]
+    lines.append(cells)
+  widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+  table = ["  ".join(cell.rjust(width) for cell, width in
+                     zip(line, widths, strict=True)).rstrip() for line in lines]
+  return "\n".join([*table, f"MiB: {result['title']}", *notes])
+
+
+def main(argv: Sequence[str]) -> None:
+  """Runs the program."""
+  if len(argv) > 1:
+    raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
+  flags_lib.apply_device_flags()
+  reporting.quiet_libraries()
+  output = pathlib.Path(FLAGS.output).expanduser()
+  try:
+    sizes = [int(size) for size in FLAGS.sizes]
+    if any(size < 4 for size in sizes):
+      raise ValueError
+  except ValueError:
+    print(f"error: --sizes takes integers of at least 4, got "
+          f"{','.join(FLAGS.sizes)}", file=sys.stderr)
+    sys.exit(config_lib.EXIT_USAGE)
+  try:
+    output.mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    print(f"error: cannot write to --output={output}: {error.strerror}",
+          file=sys.stderr)
+    sys.exit(config_lib.EXIT_USAGE)
+  result = benchmarks.SUITES[FLAGS.suite](benchmarks.Options(
+      sizes=sizes, repeats=FLAGS.repeats, time_limit=FLAGS.time_limit,
+      memory_limit=int(FLAGS.memory_limit * 2**30),
+      num_steps=FLAGS.num_steps))
+  result |= dict(suite=FLAGS.suite, machine=machine())
+  (output / "benchmark.json").write_text(json.dumps(result, indent=2) + "\n")
+  if len({row["num_slots"] for row in result["rows"]}) > 1:
+    plots.scaling(result, output / "benchmark.png")
+  print(", ".join(f"{k} {v}" for k, v in result["machine"].items()))
+  print(format_table(result))
+
+
+def run() -> None:
+  """Entry point."""
+  flags.DEFINE_enum("suite", None, sorted(benchmarks.SUITES), "What to measure.",
+                    required=True)
+  flags.DEFINE_string("output", None, "Folder for the results.", required=True)
+  flags.DEFINE_list("sizes", [], "Numbers of slots; default: the suite's own.")
+  flags.DEFINE_integer("repeats", 5, "Calls of each program; the median counts.",
+                       lower_bound=1)
+  flags.DEFINE_float("time_limit", 600, "Seconds after which nothing new is "
+                     "started; what is missing then is reported.")
+  flags.DEFINE_float("memory_limit", 12, "GiB that one program may need.")
+  flags.DEFINE_integer("num_steps", 250_000, "Of the long sequence.",
+                       lower_bound=1)
+  flags_lib.define_device_flags()
+  flags.adopt_module_key_flags(flags_lib)
+  app.run(main)
+
+
+if __name__ == "__main__":
+  run()

@@ -1,0 +1,12 @@
+"""The suites of `launch.benchmark` by name."""
+
+from collections.abc import Callable, Mapping
+
+from launch.benchmarks import long_sequence, scaling
+from launch.benchmarks.scaling import Options
+
+SUITES: Mapping[str, Callable[[Options], dict]] = {
+    "sam_scaling": scaling.sam_scaling,
+    "sdnc": scaling.sdnc,
+    "long_sequence": long_sequence.long_sequence,
+}

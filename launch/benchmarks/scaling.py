@@ -1,0 +1,159 @@
+"""Time and memory against the number of slots: the SAM paper's Figures 1 and 7.
+
+Time is that of a forward and backward pass, a step, at a batch of 8; memory is
+what training over a sequence needs at a batch of 1. Controller, words, heads
+and K are the paper's (Rae et al. 2016, arXiv 1610.09027, supplement E).
+"""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import tqdm
+
+from launch.benchmarks import measure
+
+COMMON = dict(hidden_size=100, word_size=32)
+HEADS = dict(num_heads=4)
+SPARSE = HEADS | dict(top_k=4)
+TIME_BATCH, MEMORY_BATCH = 8, 1
+
+# label -> core and its arguments.
+SAM_MODELS = {
+    "NTM": ("ntm", HEADS),
+    "DAM": ("dam", HEADS),
+    "SAM exact": ("sam", SPARSE | dict(index="exact")),
+    "SAM lsh": ("sam", SPARSE | dict(index="lsh")),
+}
+SDNC_MODELS = {
+    "DNC": ("dnc", dict(num_read_heads=4)),
+    "SDNC": ("sdnc", SPARSE | dict(index="exact")),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """What the user asked for.
+
+  Attributes:
+    sizes: numbers of slots; those of the suite if empty.
+    repeats: calls of each program.
+    time_limit: seconds after which nothing new is started.
+    memory_limit: bytes that one program may need.
+    num_steps: steps of the long sequence.
+  """
+
+  sizes: Sequence[int] = ()
+  repeats: int = 5
+  time_limit: float = 600
+  memory_limit: int = 12 << 30
+  num_steps: int = 250_000
+
+
+def sam_scaling(options: Options) -> dict[str, Any]:
+  """NTM, DAM and SAM: time a step, and memory of 100 steps beside the state."""
+  sizes = options.sizes or [4**n for n in range(4, 11)]
+  result = _scaling(SAM_MODELS, sizes, options, memory_steps=100)
+  result["title"] = "memory of 100 steps, without the initial state"
+  result["memory_key"] = "other"
+  _compare(result, "NTM", ("SAM exact", "SAM lsh"))
+  return result
+
+
+def sdnc(options: Options) -> dict[str, Any]:
+  """DNC and SDNC: time a step, and memory of 10 steps, state included."""
+  sizes = options.sizes or [2**n for n in range(6, 12)]
+  result = _scaling(SDNC_MODELS, sizes, options, memory_steps=10)
+  result["title"] = "memory of 10 steps, with the initial state"
+  result["memory_key"] = "total"
+  _compare(result, "DNC", ("SDNC",))
+  return result
+
+
+def _case(label, model, num_slots, batch_size, num_steps):
+  core, arguments = model
+  arguments = COMMON | arguments | dict(num_slots=num_slots)
+  if core in ("sam", "sdnc"):
+    arguments["gradient_steps"] = num_steps
+  return measure.Case(label, core, tuple(arguments.items()), batch_size,
+                      num_steps)
+
+
+def _scaling(models, sizes, options, memory_steps):
+  deadline = time.monotonic() + options.time_limit
+  rows = []
+  with tqdm.tqdm(total=len(sizes) * len(models), unit="case") as bar:
+    for num_slots in sizes:
+      programs, labels = [], []
+      for label, model in models.items():
+        bar.set_postfix(slots=num_slots, model=label)
+        row = dict(num_slots=num_slots, model=label)
+        rows.append(row)
+        if time.monotonic() > deadline:
+          row["time"] = row["memory"] = "not run: the time limit was reached"
+          bar.update()
+          continue
+        program = measure.Program(
+            _case(label, model, num_slots, MEMORY_BATCH, memory_steps))
+        row["memory"] = dict(num_steps=memory_steps, batch=MEMORY_BATCH,
+                             state=program.memory.state,
+                             other=program.memory.other,
+                             total=program.memory.total)
+        program = _largest_that_fits(label, model, num_slots, options)
+        if isinstance(program, str):
+          row["time"] = program
+        else:
+          programs.append(program)
+          labels.append((label, row))
+        bar.update()
+      for program in programs:
+        program.prepare()
+      times = measure.interleaved(programs, options.repeats, deadline)
+      for label, row in labels:
+        row["time"] = times[label] | dict(
+            batch=TIME_BATCH, num_steps=_steps_of(programs, label))
+      for program in programs:
+        program.release()
+      bar.write(_line(rows[-len(models):]))
+  return dict(rows=rows)
+
+
+def _largest_that_fits(label, model, num_slots, options):
+  """The program of most steps that the memory has room for, or why none."""
+  needed = 0
+  for num_steps in (100, 10, 1):
+    program = measure.Program(
+        _case(label, model, num_slots, TIME_BATCH, num_steps))
+    needed = program.memory.total
+    if needed <= options.memory_limit:
+      return program
+  return (f"does not fit: one step needs {needed / 2**30:.1f} GiB, the limit "
+          f"is {options.memory_limit / 2**30:.1f} GiB")
+
+
+def _steps_of(programs, label):
+  (steps,) = [p.case.num_steps for p in programs if p.case.label == label]
+  return steps
+
+
+def _line(rows):
+  cells = [f"{row['model']} "
+           + (f"{row['time']['median'] * 1e3:.3g} ms"
+              if isinstance(row["time"], dict) else row["time"])
+           for row in rows]
+  return f"{rows[0]['num_slots']} slots: {'; '.join(cells)}"
+
+
+def _compare(result, dense, sparse):
+  """Adds how many times as long, and as much memory, the dense model takes."""
+  by_key = {(row["num_slots"], row["model"]): row for row in result["rows"]}
+  for (num_slots, model), row in by_key.items():
+    other = by_key[num_slots, dense]
+    if model not in sparse:
+      continue
+    if isinstance(row["time"], dict) and isinstance(other["time"], dict):
+      row["times_faster"] = other["time"]["median"] / row["time"]["median"]
+    if isinstance(row["memory"], dict) and isinstance(other["memory"], dict):
+      key = result["memory_key"]
+      row["times_less_memory"] = other["memory"][key] / row["memory"][key]
