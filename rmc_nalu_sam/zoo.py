@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 import haiku as hk
 import jax
 
+from rmc_nalu_sam.dnc import DNC
 from rmc_nalu_sam.sam import SAM
 
 CORES: Mapping[str, Callable[..., hk.RNNCore]] = {
+    "dnc": DNC,
     # Haiku's has no default size.
     "lstm": functools.partial(hk.LSTM, hidden_size=100),
     "sam": SAM,
