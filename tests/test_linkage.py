@@ -1,6 +1,8 @@
 """Temporal links, against loops, a public implementation and the rules that the
 equations promise."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import jax.test_util
@@ -67,18 +69,17 @@ def test_links_lead_along_the_order_of_writing():
   order = [3, 1, 6, 0]
   link, precedence = links(len(order), writes=write_in_order(order))
   expected = np.zeros([N, N])
-  for before, after in zip(order[:-1], order[1:], strict=True):
+  for before, after in itertools.pairwise(order):
     expected[after, before] = 1
   np.testing.assert_array_equal(link, [expected] * H)
   np.testing.assert_array_equal(precedence, jnp.eye(N)[jnp.array([0, 0])])
 
-  one_hot = jnp.eye(N)
-  backward, forward = linkage.directional_reads(link, one_hot[jnp.array(order)])
+  reads = jnp.eye(N)[jnp.array(order)]
+  backward, forward = linkage.directional_reads(link, reads)
   for h in range(H):
-    np.testing.assert_array_equal(forward[:-1, h], one_hot[jnp.array(order[1:])])
+    np.testing.assert_array_equal(forward[:-1, h], reads[1:])
     np.testing.assert_array_equal(forward[-1, h], 0)
-    np.testing.assert_array_equal(
-        backward[1:, h], one_hot[jnp.array(order[:-1])])
+    np.testing.assert_array_equal(backward[1:, h], reads[:-1])
     np.testing.assert_array_equal(backward[0, h], 0)
 
 
