@@ -1,4 +1,5 @@
-"""What the compiler makes of SAM: work and memory that do not grow with N."""
+"""What the compiler makes of a core: SAM's work and memory do not grow with N,
+and DNC keeps its largest array once a step."""
 
 import haiku as hk
 import hlo
@@ -8,7 +9,7 @@ import jmp
 import numpy as np
 import pytest
 
-from rmc_nalu_sam import SAM
+from rmc_nalu_sam import DNC, SAM
 from rmc_nalu_sam.memory import rows
 
 H, K, W, HIDDEN, F, T = 2, 3, 5, 7, 13, 11
@@ -156,3 +157,24 @@ def test_bfloat16_unroll_is_near_float32():
   assert rounded.dtype == jnp.bfloat16
   error = np.abs(np.float32(rounded) - exact)
   assert 0 < error.mean() < .03 < np.abs(exact).mean()
+
+
+def test_dnc_keeps_one_link_a_step():
+  num_slots = 512
+
+  def unroll(inputs):
+    core = DNC(hidden_size=HIDDEN, num_slots=num_slots, word_size=W,
+               num_read_heads=H)
+    outputs, _ = hk.dynamic_unroll(core, inputs, core.initial_state(1))
+    return jnp.square(outputs).sum()
+
+  net = hk.without_apply_rng(hk.transform(unroll))
+
+  def temporary(num_steps):
+    inputs = jnp.ones([num_steps, 1, F])
+    params = jax.eval_shape(net.init, jax.random.key(0), inputs)
+    compiled = jax.jit(jax.grad(net.apply)).lower(params, inputs).compile()
+    return compiled.memory_analysis().temp_size_in_bytes
+
+  growth = (temporary(2 * T) - temporary(T)) / T
+  assert 1 <= growth / (num_slots**2 * 4) < 1.5  # 3 without a checkpoint.

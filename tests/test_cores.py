@@ -19,6 +19,16 @@ T, B, F = 5, 3, 13
 # A core's arguments, the shapes of its parameters, and the sum of absolute
 # outputs, and last output, of `golden_unroll` for the parameters of `fill`.
 MEMBERS = {
+    "dnc": dict(
+        arguments=dict(hidden_size=7, num_slots=17, word_size=11,
+                       num_read_heads=3, num_write_heads=2, output_size=19,
+                       masked=True, deallocate=True, sharpen_links=True),
+        shapes={
+            "dnc/~/controller/linear": {"w": (53, 28), "b": (28,)},
+            "dnc/~_interface/interface": {"w": (7, 193), "b": (193,)},
+            "dnc/output": {"w": (40, 19), "b": (19,)},
+        },
+        golden=(71.90067, -.321019)),
     "lstm": dict(
         arguments=dict(hidden_size=7),
         shapes={"lstm/linear": {"w": (20, 28), "b": (28,)}},

@@ -12,6 +12,7 @@ pytestmark = pytest.mark.usefixtures("strict_promotion")
 
 T, B, F, OUT = 5, 3, 13, 2
 SMALL = {
+    "dnc": dict(hidden_size=7, num_slots=17, word_size=11, num_read_heads=3),
     "lstm": dict(hidden_size=7),
     "sam": dict(hidden_size=7, num_slots=17, word_size=11, top_k=3),
 }
