@@ -8,11 +8,15 @@ from typing import Any, NamedTuple
 import haiku as hk
 import jax
 
+from rmc_nalu_sam.dam import DAM
+from rmc_nalu_sam.ntm import NTM
 from rmc_nalu_sam.sam import SAM
 
 CORES: Mapping[str, Callable[..., hk.RNNCore]] = {
+    "dam": DAM,
     # Haiku's has no default size.
     "lstm": functools.partial(hk.LSTM, hidden_size=100),
+    "ntm": NTM,
     "sam": SAM,
 }
 
