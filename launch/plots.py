@@ -9,6 +9,11 @@ from matplotlib import figure
 
 from launch import reporting
 
+# Of a larger memory only the first rows to be accessed are drawn.
+MAX_ROWS = 512
+# The least weight of an access that counts (delta in the SAM paper).
+ACCESSED = 0.005
+
 
 def learning_curves(runs: Mapping[str, Sequence[pathlib.Path]], metric: str,
                     path: pathlib.Path, title: str = "") -> None:
@@ -58,23 +63,29 @@ def memory_access(access: Any, batch: Any, outputs: np.ndarray,
   """Draws one episode: inputs, answers, and the rows written and read.
 
   Args:
-    access: `SAMAccess` of batch size 1 with a leading T axis.
+    access: the access state of a memory core, of batch size 1 with a leading T
+      axis. In a memory of more than `MAX_ROWS` rows, the first `MAX_ROWS` to be
+      accessed are shown.
     batch: the episode, a `tasks.Batch` of batch size 1.
     outputs: `[T, 1, O]` logits.
     path: the PNG to write.
     title: above the picture.
   """
   num_slots = access.memory.shape[2]
+  written, read = _accesses(access, "write"), _accesses(access, "read")
+  if num_slots <= MAX_ROWS:
+    rows, which = np.arange(num_slots), "row"
+  else:
+    rows = first_accessed(written, read)
+    which = f"row\n({len(rows)} of {num_slots},\nby first access)"
   mask = np.asarray(batch.mask[:, 0])
   answers = np.where(mask[:, None] > 0, np.asarray(outputs[:, 0]), np.nan)
   panels = [
       ("input", np.asarray(batch.inputs[:, 0]).T, "Greys"),
       ("target", np.asarray(batch.targets[:, 0]).T, "Greys"),
       ("answer (logit)", answers.T, "coolwarm"),
-      ("written to row", dense_weights(
-          access.write_indices, access.write_weights, num_slots).T, "Blues"),
-      ("read from row", dense_weights(
-          access.read_indices, access.read_weights, num_slots).T, "Reds"),
+      (f"written to {which}", weights_of(rows, *written).T, "Blues"),
+      (f"read from {which}", weights_of(rows, *read).T, "Reds"),
   ]
   heights = [1, 1, 1, 2, 2]
   fig = figure.Figure(figsize=(10, 12), layout="constrained")
@@ -91,21 +102,50 @@ def memory_access(access: Any, batch: Any, outputs: np.ndarray,
   fig.savefig(path, dpi=120)
 
 
-def dense_weights(indices: np.ndarray, weights: np.ndarray,
-                  num_slots: int) -> np.ndarray:
-  """Sparse weights of one batch element, summed over heads, as `[T, N]`.
+def _accesses(access, kind):
+  """Rows `[T, J]` that the heads accessed in each step, and by how much."""
+  weights = np.asarray(getattr(access, f"{kind}_weights"))
+  indices = getattr(access, f"{kind}_indices", None)
+  if indices is None:  # All rows.
+    indices = np.broadcast_to(np.arange(weights.shape[-1]), weights.shape)
+  shape = len(weights), -1
+  return np.asarray(indices).reshape(shape), weights.reshape(shape)
+
+
+def first_accessed(*accesses: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+  """The rows that were accessed by more than `ACCESSED`, in that order.
 
   Args:
-    indices: `[T, 1, H, J]`.
-    weights: `[T, 1, H, J]`.
-    num_slots: N.
+    *accesses: rows and weights, each `[T, J]`; those of a step in their order.
+
+  Returns:
+    The first `MAX_ROWS` of them, `[R]`; row 0 if there are none.
   """
-  num_steps = indices.shape[0]
-  dense = np.zeros((num_steps, num_slots))
-  steps = np.arange(num_steps)[:, None]
-  np.add.at(dense, (steps, np.asarray(indices).reshape(num_steps, -1)),
-            np.asarray(weights).reshape(num_steps, -1))
-  return dense
+  indices, weights = (np.concatenate(x, axis=1)
+                      for x in zip(*accesses, strict=True))
+  rows, first = np.unique(indices[weights > ACCESSED], return_index=True)
+  return rows[np.argsort(first)][:MAX_ROWS] if rows.size else np.array([0])
+
+
+def weights_of(rows: np.ndarray, indices: np.ndarray,
+               weights: np.ndarray) -> np.ndarray:
+  """By how much some rows were accessed in each step, summed over heads.
+
+  Args:
+    rows: `[R]`, all different.
+    indices: `[T, J]`, the rows accessed.
+    weights: `[T, J]`.
+
+  Returns:
+    `[T, R]`.
+  """
+  order = np.argsort(rows)
+  place = np.searchsorted(rows, indices, sorter=order)
+  place = order[np.minimum(place, len(rows) - 1)]
+  steps, columns = np.nonzero(rows[place] == indices)
+  image = np.zeros((len(indices), len(rows)))
+  np.add.at(image, (steps, place[steps, columns]), weights[steps, columns])
+  return image
 
 
 def scaling(result: Mapping[str, Any], path: pathlib.Path) -> None:

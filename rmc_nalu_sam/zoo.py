@@ -8,14 +8,18 @@ from typing import Any, NamedTuple
 import haiku as hk
 import jax
 
+from rmc_nalu_sam.dam import DAM
+from rmc_nalu_sam.ntm import NTM
 from rmc_nalu_sam.dnc import DNC
 from rmc_nalu_sam.sam import SAM
 from rmc_nalu_sam.sdnc import SDNC
 
 CORES: Mapping[str, Callable[..., hk.RNNCore]] = {
+    "dam": DAM,
     "dnc": DNC,
     # Haiku's has no default size.
     "lstm": functools.partial(hk.LSTM, hidden_size=100),
+    "ntm": NTM,
     "sam": SAM,
     "sdnc": SDNC,
 }

@@ -25,8 +25,10 @@ ROOT = pathlib.Path(__file__).parent.parent
 TINY_TASK = dict(num_bits=3, min_length=2, max_length=2)
 # A core that is not here has its default sizes in the tests.
 TINY_CORES: dict[str, dict[str, Any]] = {
+    "dam": dict(hidden_size=7, num_slots=11, word_size=5, num_heads=2),
     "dnc": dict(hidden_size=7, num_slots=11, word_size=5, num_read_heads=2),
     "lstm": dict(hidden_size=7),
+    "ntm": dict(hidden_size=7, num_slots=11, word_size=5, num_heads=2),
     "sam": dict(hidden_size=7, num_slots=11, word_size=5, num_heads=2,
                 top_k=3),
 }

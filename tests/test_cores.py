@@ -19,6 +19,15 @@ T, B, F = 5, 3, 13
 # A core's arguments, the shapes of its parameters, and the sum of absolute
 # outputs, and last output, of `golden_unroll` for the parameters of `fill`.
 MEMBERS = {
+    "dam": dict(
+        arguments=dict(hidden_size=7, num_slots=17, word_size=11, num_heads=2,
+                       output_size=19),
+        shapes={
+            "dam/~/controller/linear": {"w": (42, 28), "b": (28,)},
+            "dam/interface": {"w": (7, 50), "b": (50,)},
+            "dam/output": {"w": (29, 19), "b": (19,)},
+        },
+        golden=(105.54234, -.522577)),
     "dnc": dict(
         arguments=dict(hidden_size=7, num_slots=17, word_size=11,
                        num_read_heads=3, num_write_heads=2, output_size=19,
@@ -33,6 +42,15 @@ MEMBERS = {
         arguments=dict(hidden_size=7),
         shapes={"lstm/linear": {"w": (20, 28), "b": (28,)}},
         golden=(11.856416, .0979629)),
+    "ntm": dict(
+        arguments=dict(hidden_size=7, num_slots=17, word_size=11, num_heads=2,
+                       output_size=19),
+        shapes={
+            "ntm/~/controller/linear": {"w": (42, 28), "b": (28,)},
+            "ntm/~_interface/interface": {"w": (7, 112), "b": (112,)},
+            "ntm/output": {"w": (29, 19), "b": (19,)},
+        },
+        golden=(99.22321, -.425601)),
     "sam": dict(
         arguments=dict(hidden_size=7, num_slots=17, word_size=11, num_heads=2,
                        top_k=3, output_size=19),

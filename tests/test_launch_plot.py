@@ -124,37 +124,94 @@ def test_curves_of_a_run_that_was_not_evaluated(tmp_path):
   assert colourful(tmp_path / "x.png") == 0
 
 
-def test_dense_weights_sums_heads_and_repeated_rows():
-  # T = 2, H = 2, J = 3, N = 5.
-  indices = np.array([[[[0, 1, 1], [4, 0, 2]]], [[[3, 3, 3], [2, 1, 0]]]])
-  weights = np.array([[[[1, 2, 4], [8, 16, 32]]],
-                      [[[64, 128, 256], [0, 0, 0]]]], np.float32)
+def test_weights_of_rows_are_summed_over_heads_and_repeated_rows():
+  # T = 2, J = 6, N = 5.
+  indices = np.array([[0, 1, 1, 4, 0, 2], [3, 3, 3, 2, 1, 0]])
+  weights = np.array([[1, 2, 4, 8, 16, 32], [64, 128, 256, 0, 0, 0]],
+                     np.float32)
+  image = [[17, 6, 32, 0, 8], [0, 0, 0, 448, 0]]
   np.testing.assert_array_equal(
-      plots.dense_weights(indices, weights, 5),
-      [[17, 6, 32, 0, 8], [0, 0, 0, 448, 0]])
+      plots.weights_of(np.arange(5), indices, weights), image)
+  # Some rows, in another order.
+  rows = np.array([4, 0, 3])
+  np.testing.assert_array_equal(
+      plots.weights_of(rows, indices, weights), np.array(image)[:, rows])
+  np.testing.assert_array_equal(
+      plots.weights_of(np.array([7]), indices, weights), [[0], [0]])
 
 
-Access = collections.namedtuple(
-    "Access", ["memory", "read_indices", "read_weights", "write_indices",
+def test_rows_in_the_order_of_their_first_access(monkeypatch):
+  written = (np.array([[9, 4], [2, 2]]), np.array([[.5, .5], [.001, .5]]))
+  read = np.array([[7, 4], [1, 9]]), np.array([[.001, .5], [.5, .5]])
+  assert plots.first_accessed(written, read).tolist() == [9, 4, 2, 1]
+  assert plots.first_accessed(read, written).tolist() == [4, 9, 1, 2]
+  monkeypatch.setattr(plots, "MAX_ROWS", 3)
+  assert plots.first_accessed(written, read).tolist() == [9, 4, 2]
+  nothing = written[0], 0 * written[1]
+  assert plots.first_accessed(nothing, nothing).tolist() == [0]
+
+
+Sparse = collections.namedtuple(
+    "Sparse", ["memory", "read_indices", "read_weights", "write_indices",
                "write_weights"])
+Dense = collections.namedtuple(
+    "Dense", ["memory", "read_weights", "write_weights"])
+STEPS, HEADS = 5, 2
 
 
-def test_memory_access(tmp_path):
-  steps, heads, slots = 5, 2, 7
-  weights = np.full((steps, 1, heads, 3), 0.25, np.float32)
-  first = np.zeros((steps, 1, heads, 3), np.int32)
-  batch = tasks.Batch(np.ones((steps, 1, 3)), np.ones((steps, 1, 2)),
-                      np.ones((steps, 1)))
-  outputs = np.linspace(-1, 1, 2 * steps).reshape(steps, 1, 2)
+def sparse_access(rows, slots):
+  """Both heads read and write the three rows `[T, 1, H, 3]` at every step."""
+  weights = np.full((STEPS, 1, HEADS, 3), 0.25, np.float32)
+  # Takes no memory, however many slots.
+  memory = np.broadcast_to(np.float32(0), (STEPS, 1, slots, 2))
+  return Sparse(memory, rows, weights, rows, weights)
 
-  def draw(name, rows, batch=batch):
-    access = Access(np.zeros((steps, 1, slots, 2)), rows, weights, rows,
-                    weights)
-    plots.memory_access(access, batch, outputs, tmp_path / name, "a title")
-    return ink(tmp_path / name)
 
+def dense_access(rows, slots):
+  """The same as a dense core has it."""
+  sparse = sparse_access(rows, slots)
+  weights = np.zeros((STEPS, 1, HEADS, slots), np.float32)
+  index = np.ogrid[:STEPS, :1, :HEADS, :1][:3]
+  np.add.at(weights, (*index, rows), sparse.read_weights)
+  return Dense(sparse.memory, weights, weights)
+
+
+@pytest.fixture
+def draw_access(tmp_path):
+  batch = tasks.Batch(np.ones((STEPS, 1, 3)), np.ones((STEPS, 1, 2)),
+                      np.ones((STEPS, 1)))
+  outputs = np.linspace(-1, 1, 2 * STEPS).reshape(STEPS, 1, 2)
+
+  def draw(access, mask=None):
+    path = tmp_path / "memory.png"
+    shown = batch if mask is None else batch._replace(mask=mask)
+    plots.memory_access(access, shown, outputs, path, "a title")
+    assert colourful(path) > 100
+    return ink(path)
+
+  return draw
+
+
+FIRST = np.tile(np.array([0, 1, 1], np.int32), (STEPS, 1, HEADS, 1))
+
+
+def test_memory_access(draw_access):
+  picture = draw_access(sparse_access(FIRST, 7))
   # Other rows are another picture.
-  assert (draw("x.png", first) != draw("y.png", first + 4)).any()
-  assert colourful(tmp_path / "x.png") > 100
+  assert (picture != draw_access(sparse_access(FIRST + 4, 7))).any()
   # Nothing is asked for: no answer, and no complaint of it.
-  draw("z.png", first, batch._replace(mask=np.zeros((steps, 1))))
+  draw_access(sparse_access(FIRST, 7), np.zeros((STEPS, 1)))
+
+
+@pytest.mark.parametrize("slots", [7, plots.MAX_ROWS + 1])
+def test_memory_access_of_a_dense_core_is_that_of_a_sparse_one(draw_access,
+                                                               slots):
+  np.testing.assert_array_equal(draw_access(dense_access(FIRST + 2, slots)),
+                                draw_access(sparse_access(FIRST + 2, slots)))
+
+
+def test_memory_access_in_a_large_memory_shows_the_rows_accessed(draw_access):
+  """Any [T, N] of these would not fit anywhere."""
+  slots = 2**40
+  far = draw_access(sparse_access(FIRST.astype(np.int64) + slots - 2, slots))
+  np.testing.assert_array_equal(far, draw_access(sparse_access(FIRST, slots)))

@@ -12,8 +12,10 @@ pytestmark = pytest.mark.usefixtures("strict_promotion")
 
 T, B, F, OUT = 5, 3, 13, 2
 SMALL = {
+    "dam": dict(hidden_size=7, num_slots=17, word_size=11),
     "dnc": dict(hidden_size=7, num_slots=17, word_size=11, num_read_heads=3),
     "lstm": dict(hidden_size=7),
+    "ntm": dict(hidden_size=7, num_slots=17, word_size=11),
     "sam": dict(hidden_size=7, num_slots=17, word_size=11, top_k=3),
 }
 every_core = pytest.mark.parametrize("core", SMALL)

@@ -1,0 +1,34 @@
+"""Layers in plain NumPy, for the references of the cores."""
+
+import numpy as np
+
+EPSILON = 1e-6  # Added to squared norms.
+
+
+def layer(params, suffix):
+  """The parameters of the one layer whose name ends so."""
+  (found,) = [v for name, v in params.items() if name.endswith(suffix)]
+  return found
+
+
+def linear(params, x):
+  return x @ np.asarray(params["w"]) + np.asarray(params["b"])
+
+
+def lstm(params, x, cell):
+  """Haiku's LSTM; `x` holds the last hidden state, too."""
+  i, g, f, o = np.split(linear(params, x), 4)
+  cell = sigmoid(f + 1) * cell + sigmoid(i) * np.tanh(g)
+  return sigmoid(o) * np.tanh(cell), cell
+
+
+def sigmoid(x):
+  return 1 / (1 + np.exp(-x))
+
+
+def softplus(x):
+  return np.log1p(np.exp(x))
+
+
+def cosine(a, b):
+  return a @ b / np.sqrt((a @ a + EPSILON) * (b @ b + EPSILON))
