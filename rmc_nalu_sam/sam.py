@@ -14,8 +14,14 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from rmc_nalu_sam.memory import addressing, history, indices, rows, search
-from rmc_nalu_sam.memory import sparse_links
+from rmc_nalu_sam.memory import (
+  addressing,
+  history,
+  indices,
+  rows,
+  search,
+  sparse_links,
+)
 from rmc_nalu_sam.memory import usage as usage_lib
 
 

@@ -9,8 +9,8 @@ import haiku as hk
 import jax
 
 from rmc_nalu_sam.dam import DAM
-from rmc_nalu_sam.ntm import NTM
 from rmc_nalu_sam.dnc import DNC
+from rmc_nalu_sam.ntm import NTM
 from rmc_nalu_sam.sam import SAM
 from rmc_nalu_sam.sdnc import SDNC
 
