@@ -25,6 +25,10 @@ from rmc_nalu_sam.memory import (
 from rmc_nalu_sam.memory import usage as usage_lib
 
 
+# Of `jax.ad_checkpoint.checkpoint_name`: what is not computed again.
+KEPT = history.KEPT
+
+
 class SAMAccess(NamedTuple):
   """The memory of one batch element, and what was last done with it.
 
@@ -296,6 +300,7 @@ class SAM(hk.RNNCore):
       output_size: int | None = None,
       index: str | search.Index = "exact",
       gradient_steps: int | None = None,
+      recompute: bool = False,
       measure_recall: bool = False,
       delta: float = 0.005,
       write_bias: float = 1.0,
@@ -321,6 +326,8 @@ class SAM(hk.RNNCore):
         memory's size once, and so does each new state. If given, a backward
         pass costs nothing that grows with N, no gradient reaches an initial
         memory, and `forget` makes a used state new.
+      recompute: whether the backward pass computes the controller's insides
+        again, instead of keeping them: less memory over time, more work.
       measure_recall: whether the state counts how many of the rows that exact
         search would find are found; needs an exact search at every step.
       delta: accesses of this weight or less do not count as usage.
@@ -358,6 +365,7 @@ class SAM(hk.RNNCore):
     self.measure_recall = measure_recall
     self._index = (indices.make_index(index, num_slots, word_size)
                    if isinstance(index, str) else index)
+    self._recompute = recompute
     self._step = functools.partial(access_step, delta=delta, index=self._index)
     self._controller = controller or hk.LSTM(hidden_size, name="controller")
 
@@ -374,6 +382,14 @@ class SAM(hk.RNNCore):
     """
     if inputs.ndim not in (1, 2):
       raise ValueError(f"SAM takes inputs [B, F] or [F], got {inputs.shape}")
+    if self._recompute:
+      # What depends on the memory is kept, so that it need not be.
+      policy = jax.checkpoint_policies.save_only_these_names(KEPT)
+      return hk.remat(self._one_step, prevent_cse=False, policy=policy)(
+          inputs, prev_state)
+    return self._one_step(inputs, prev_state)
+
+  def _one_step(self, inputs, prev_state):
     seen = jnp.concatenate(
         [inputs, _merge_heads(prev_state.access.read_words)], axis=-1)
     hidden, controller = self._controller(seen, prev_state.controller)

@@ -15,6 +15,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
+
+# A name for what comes out of the memory: under `jax.checkpoint` it has to be
+# kept, or the whole memory would be, to read it again.
+KEPT = "from_memory"
 
 
 class History(NamedTuple):
@@ -74,7 +79,8 @@ def read(memory: jax.Array, history: History,
   version = history.version[indices]
   rows = jnp.where((version >= history.oldest)[..., None],
                    jax.lax.stop_gradient(memory)[indices], 0)
-  rows, tape = _read(history.tape, rows, _slots(history, version))
+  rows, slots = checkpoint_name((rows, _slots(history, version)), KEPT)
+  rows, tape = _read(history.tape, rows, slots)
   return rows, history._replace(tape=tape)
 
 
@@ -121,6 +127,8 @@ def write(
                + jnp.arange(num_writes, dtype=jnp.int32))
   old_slots = jnp.where(is_first & is_kept, _slots(after, old_version),
                         num_slots)
+  slots, new_slots, old_slots = checkpoint_name(
+      (slots, new_slots, old_slots), KEPT)
   tape = _write(history.tape, additions.astype(memory.dtype), slots, new_slots,
                 old_slots)
   return new_memory, after._replace(tape=tape), was_written
