@@ -148,8 +148,8 @@ class DAM(hk.RNNCore):
   and the words read.
 
   It costs O(H N W) a step, and a gradient keeps the memory of every step. The
-  rest of a step is computed again on the way back, which on a CPU is no slower
-  than to keep it. No gradient flows through usage and the choice of rows.
+  rest of a step is computed again on the way back, which on a CPU takes about
+  as long as to keep it. No gradient flows through usage and the choice of rows.
 
   See Rae et al. 2016 (https://arxiv.org/abs/1610.09027), section 3.
 

@@ -232,8 +232,8 @@ class NTM(hk.RNNCore):
   The output is a linear function of the controller's output and the words read.
 
   It costs O(H N W) a step, and a gradient keeps the memory of every step. The
-  rest of a step is computed again on the way back, which on a CPU is no slower
-  than to keep it.
+  rest of a step is computed again on the way back, which on a CPU takes about
+  as long as to keep it.
 
   See Graves et al. 2014 (https://arxiv.org/abs/1410.5401), equations 2 to 9.
 

@@ -295,6 +295,7 @@ def test_defaults_are_those_of_the_configuration(prepared):
 # Core and task flags. An argument that takes no other value than twice its
 # default, or 3 if it has none, needs a value here.
 VALUES = {("core", "dnc", "mask_min"): .25,
+VALUES = {("core", "dam", "discount"): 0.5,
           ("task", "omniglot", "num_labels"): 7,
           ("task", "omniglot", "image_size"): 11}
 # Objects, not numbers: to be given in Python.
