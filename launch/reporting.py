@@ -40,6 +40,11 @@ def read_metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:
   return records
 
 
+def format_value(value: float) -> str:
+  """A metric for people; a whole number, such as a level, in full."""
+  return f"{value}" if isinstance(value, int) else f"{value:.4g}"
+
+
 class Reporter:
   """Writes the metrics of a run to files, and shows its progress.
 
@@ -112,7 +117,5 @@ class Reporter:
             prefix: str = "") -> None:
     for name in names:
       if name in metrics:
-        value = metrics[name]
-        self._shown[prefix + name] = (
-            f"{value}" if isinstance(value, int) else f"{value:.4g}")
+        self._shown[prefix + name] = format_value(metrics[name])
     self._bar.set_postfix(self._shown, refresh=False)

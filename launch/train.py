@@ -235,8 +235,8 @@ def main(argv: Sequence[str]) -> None:
           f"--workdir={workdir}", file=sys.stderr)
     sys.exit(EXIT_INTERRUPTED)
   last = reporting.read_metrics(workdir)[-1]
-  summary = "  ".join(f"{name} {value:.6g}" if name == "level"
-                      else f"{name} {value:.4g}" for name, value in last.items()
+  summary = "  ".join(f"{name} {reporting.format_value(value)}"
+                      for name, value in last.items()
                       if name not in ("step", "split"))
   split = {"eval": "evaluation", "train": "training"}[last["split"]]
   print(f"step {last['step']}, {split}: {summary}")
