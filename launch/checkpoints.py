@@ -34,9 +34,12 @@ class Checkpoints:
     return self._manager.latest_step()
 
   def save(self, step: int, state: Any) -> None:
-    """Saves NumPy arrays, in the background; nothing if `step` is there."""
+    """Saves a NamedTuple of NumPy arrays, in the background.
+
+    Does nothing if `step` is there.
+    """
     if self._manager.latest_step() != step:
-      self._manager.save(step, args=ocp.args.StandardSave(state))
+      self._manager.save(step, args=ocp.args.StandardSave(_non_empty(state)))
 
   def restore(self, like: Any) -> Any:
     """The newest checkpoint that can be read.
@@ -44,10 +47,10 @@ class Checkpoints:
     One that cannot is moved aside, with a warning, and the one before it tried.
 
     Args:
-      like: a tree of arrays of the shapes and dtypes expected.
+      like: a NamedTuple of arrays of the shapes and dtypes expected.
 
     Returns:
-      The tree as NumPy arrays, or None if there is no checkpoint at all.
+      It with NumPy arrays, or None if there is no checkpoint at all.
 
     Raises:
       UsageError: there are checkpoints, but none of them can be read.
@@ -55,7 +58,9 @@ class Checkpoints:
     steps = sorted(self._manager.all_steps(), reverse=True)
     for step in steps:
       try:
-        state = self._manager.restore(step, args=ocp.args.StandardRestore(like))
+        fields = self._manager.restore(
+            step, args=ocp.args.StandardRestore(_non_empty(like)))
+        state = like._replace(**fields)
         _check_like(state, like)
         return state
       except Exception as error:  # pylint: disable=broad-except
@@ -83,6 +88,12 @@ class Checkpoints:
     self._manager.close()
     source.rename(target)
     self._manager = self._open()
+
+
+def _non_empty(state: Any) -> dict[str, Any]:
+  """The fields that hold arrays, so that a run does not depend on others."""
+  return {name: value for name, value in state._asdict().items()
+          if jax.tree.leaves(value)}
 
 
 def _check_like(state: Any, like: Any) -> None:

@@ -13,6 +13,7 @@ import ml_collections
 
 import rmc_nalu_sam
 import tasks
+from launch import curriculum as curriculum_lib
 from launch import experiments, optimisers
 
 CONFIG_FILE = "config.json"
@@ -20,8 +21,8 @@ EXIT_USAGE = 2  # Exit status after a `UsageError`.
 
 # May differ when a run is continued: they do not change what is learnt, but for
 # `steps` under a schedule that depends on it.
-RUNTIME_FIELDS = ("steps", "log_every", "eval_every", "eval_episodes",
-                  "checkpoint_every", "data_dir")
+RUNTIME_FIELDS = ("steps", "max_minutes", "log_every", "eval_every",
+                  "eval_episodes", "checkpoint_every", "data_dir")
 
 
 class UsageError(ValueError):
@@ -39,7 +40,13 @@ def default_config() -> ml_collections.ConfigDict:
       task_args=ml_collections.ConfigDict(),
       core="sam",
       core_args=ml_collections.ConfigDict(),
+      curriculum="none",
+      curriculum_start=1,
+      curriculum_threshold=0.05,
+      curriculum_patience=100,
+      curriculum_max=4096,
       steps=10_000,
+      max_minutes=0.,
       batch_size=16,
       learning_rate=1e-3,
       lr_schedule="constant",
@@ -82,6 +89,10 @@ def resolve(preset: str | None, overrides: Mapping[str, Any],
                             ("core_args", core_args, config.core)):
     merged = dict(config[field].get(name, {})) | dict(args)
     config[field] = ml_collections.ConfigDict(merged)
+  unused = [name for name in overrides if name.startswith("curriculum_")]
+  if unused and config.curriculum == "none":
+    raise UsageError(f"{unused[0]} is of a curriculum, and there is none; "
+                     "did you mean --curriculum=exponential?")
   return config
 
 
@@ -94,6 +105,9 @@ def check(config: ml_collections.ConfigDict, num_devices: int) -> None:
   for field in ("learning_rate", "max_grad_norm"):
     if not config[field] > 0:
       raise UsageError(f"{field} must be above 0, got {config[field]}")
+  if not config.max_minutes >= 0:
+    raise UsageError(
+        f"max_minutes must be 0 (no limit) or above, got {config.max_minutes}")
   if config.batch_size % num_devices:
     raise UsageError(
         f"batch_size={config.batch_size} does not divide over {num_devices} "
@@ -101,9 +115,21 @@ def check(config: ml_collections.ConfigDict, num_devices: int) -> None:
   try:
     optimisers.check(config.optimizer, config.lr_schedule)
     task = tasks.make_task(config.task, **config.task_args)
+    curriculum = curriculum_lib.make_curriculum(config)
+    if curriculum:
+      _check_curriculum(task, curriculum)
     rmc_nalu_sam.make_model(config.core, task.output_size, **config.core_args)
   except (TypeError, ValueError) as error:
     raise UsageError(str(error)) from None
+
+
+def _check_curriculum(task, curriculum):
+  """A level that cannot be had must not be found after hours of training."""
+  try:
+    task.at_level(curriculum.max_level)
+  except ValueError as error:
+    raise ValueError(
+        f"curriculum_max={curriculum.max_level} is too high: {error}") from None
 
 
 def save(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:

@@ -3,8 +3,9 @@
   python -m launch.evaluate --workdir=/tmp/copy --levels=10,20,40
 
 Prints a table on stdout and writes evaluation.json into the workdir. Without
---levels: the highest level of training and, where the task allows, twice and
-four times that. A memory core may be given more room: --core.num_slots=256.
+--levels: the highest level of training (with a curriculum, the one reached)
+and, where the task allows, twice and four times that. A memory core may be
+given more room: --core.num_slots=256.
 """
 
 import json
@@ -67,8 +68,6 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
   config_lib.check(config, jax.local_device_count())
   task = tasks.make_task(config.task, **config.task_args)
   try:
-    at_levels = {level: task.at_level(level)
-                 for level in levels or default_levels(task)}
     data = devices.replicate(task.load("test", config.data_dir or None))
   except (OSError, ValueError) as error:
     raise config_lib.UsageError(str(error)) from None
@@ -84,6 +83,13 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
   checkpoints.close()
   if state is None:
     raise config_lib.UsageError(f"{workdir} holds no checkpoint yet")
+  if state.curriculum:
+    task = task.at_level(int(state.curriculum.level))
+  try:
+    at_levels = {level: task.at_level(level)
+                 for level in levels or default_levels(task)}
+  except ValueError as error:
+    raise config_lib.UsageError(str(error)) from None
   params = devices.replicate(state.params)
   rows = []
   for level, task_at_level in at_levels.items():

@@ -16,7 +16,7 @@ from absl import flags
 import rmc_nalu_sam
 import tasks
 from launch import config as config_lib
-from launch import experiments, optimisers
+from launch import curriculum, experiments, optimisers
 from rmc_nalu_sam import zoo
 
 FLAGS = flags.FLAGS
@@ -24,7 +24,17 @@ FLAGS = flags.FLAGS
 _HELP: Mapping[str, str] = {
     "task": f"What to learn: {', '.join(sorted(tasks.TASKS))}.",
     "core": f"What learns it: {', '.join(sorted(rmc_nalu_sam.CORES))}.",
+    "curriculum": f"How the level of the episodes grows, whatever levels "
+                  f"--task.X sets: {', '.join(curriculum.CURRICULA)}.",
+    "curriculum_start": "The highest level at first.",
+    "curriculum_threshold": "The highest level is doubled when the mean loss "
+                            "(nats a bit or a label) is below this.",
+    "curriculum_patience": f"Updates that this mean is over, a multiple of "
+                           f"{curriculum.STRETCH}.",
+    "curriculum_max": "The highest level grows no further.",
     "steps": "Updates in the whole run.",
+    "max_minutes": "The run ends after so many minutes, pauses not counted; "
+                   "0: no limit.",
     "batch_size": "Episodes an update, over all devices.",
     "learning_rate": "The learning rate, or its first value.",
     "lr_schedule": f"Of the learning rate over all steps: "

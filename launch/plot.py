@@ -4,6 +4,10 @@
 
 Runs of the same core are drawn as one line, the median over seeds, in a band
 from the lowest to the highest. Prints the last evaluation of each run.
+
+  python -m launch.plot --metric=level --x=minutes --output=levels.png runs/*
+
+draws the level that runs with a curriculum have reached against wall time.
 """
 
 import pathlib
@@ -21,17 +25,18 @@ FLAGS = flags.FLAGS
 
 
 def compare(workdirs: Sequence[pathlib.Path], output: pathlib.Path,
-            metric: str | None) -> str:
+            metric: str | None, x: str = "updates") -> str:
   """Draws the runs, and returns a table of their last evaluations.
 
   Args:
     workdirs: of runs on one task.
     output: the PNG to write.
     metric: the metric to draw; the task's main one if None.
+    x: against what, 'updates' or 'minutes'.
 
   Raises:
     UsageError: there is no run, or they are not of one task, or have no such
-      metric.
+      metric, or no times.
   """
   formats = figure.Figure().canvas.get_supported_filetypes()
   if output.suffix.removeprefix(".") not in formats:
@@ -46,19 +51,23 @@ def compare(workdirs: Sequence[pathlib.Path], output: pathlib.Path,
   groups: dict[str, list[pathlib.Path]] = {}
   lines = []
   for workdir, config in configs.items():
-    evaluations = [record for record in reporting.read_metrics(workdir)
-                   if record["split"] == "eval"]
+    records = reporting.read_metrics(workdir)
+    evaluations = [record for record in records if record["split"] == "eval"]
     if not evaluations:
       raise config_lib.UsageError(f"{workdir} was not evaluated yet")
     if metric not in evaluations[-1]:
-      valid = set(evaluations[-1]) - {"step", "split"}
+      valid = set(evaluations[-1]) - {"step", "split", "seconds"}
       raise config_lib.UsageError(
           f"unknown metric {metric!r}; valid: {', '.join(sorted(valid))}")
+    if x == "minutes" and any("seconds" not in record for record in records):
+      raise config_lib.UsageError(
+          f"{workdir} is of a version that noted no times: draw it with "
+          "--x=updates")
     groups.setdefault(config.core, []).append(workdir)
     lines.append(f"{config.core}  seed {config.seed}  step "
                  f"{evaluations[-1]['step']}  {metric} "
-                 f"{evaluations[-1][metric]:.4g}")
-  plots.learning_curves(groups, metric, output, names[0])
+                 f"{reporting.format_value(evaluations[-1][metric])}")
+  plots.learning_curves(groups, metric, output, names[0], x)
   return "\n".join(lines)
 
 
@@ -66,7 +75,7 @@ def main(argv: Sequence[str]) -> None:
   """Runs the program."""
   workdirs = [pathlib.Path(name) for name in argv[1:]]
   try:
-    print(compare(workdirs, pathlib.Path(FLAGS.output), FLAGS.metric))
+    print(compare(workdirs, pathlib.Path(FLAGS.output), FLAGS.metric, FLAGS.x))
   except (config_lib.UsageError, OSError) as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(config_lib.EXIT_USAGE)
@@ -77,6 +86,8 @@ def run() -> None:
   flags.DEFINE_string("output", "curves.png", "The picture to write.")
   flags.DEFINE_string("metric", None, "The metric beside the loss. Default: "
                       "the task's main one.")
+  flags.DEFINE_enum("x", "updates", ["updates", "minutes"],
+                    "What the curves are drawn against.")
   app.run(main)
 
 

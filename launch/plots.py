@@ -16,32 +16,39 @@ ACCESSED = 0.005
 
 
 def learning_curves(runs: Mapping[str, Sequence[pathlib.Path]], metric: str,
-                    path: pathlib.Path, title: str = "") -> None:
-  """Draws loss and a metric of the evaluations against updates.
+                    path: pathlib.Path, title: str = "",
+                    x: str = "updates") -> None:
+  """Draws loss and a metric of the evaluations.
 
   Args:
     runs: label -> workdirs of runs that differ in their seed alone: a line for
       their median, and a band from the lowest to the highest.
-    metric: name of the metric.
+    metric: name of the metric; a curriculum's level is on a scale of powers of
+      two.
     path: the PNG to write.
     title: above the picture.
+    x: against what, 'updates' or 'minutes' of wall time.
   """
   fig = figure.Figure(figsize=(10, 4), layout="constrained")
   axes = fig.subplots(1, 2)
   for axis, name in zip(axes, ("loss", metric), strict=True):
     for number, (label, workdirs) in enumerate(runs.items()):
-      steps, values = _curves(workdirs, name)
-      if not steps.size:
+      points, values = _curves(workdirs, name, x)
+      if not points.size:
         continue
       if len(workdirs) > 1:
         label = f"{label} ({len(workdirs)} seeds)"
-      axis.plot(steps, np.median(values, axis=0), color=f"C{number}",
-                label=label)
-      axis.fill_between(steps, values.min(0), values.max(0), alpha=0.2,
-                        color=f"C{number}")
-    axis.set_xlabel("updates")
+      stepped = name == "level" or x == "minutes"
+      axis.plot(points, np.median(values, axis=0), color=f"C{number}",
+                label=label, drawstyle="steps-post" if stepped else "default")
+      axis.fill_between(points, values.min(0), values.max(0), alpha=0.2,
+                        color=f"C{number}", step="post" if stepped else None)
+    axis.set_xlabel(x)
     axis.set_ylabel(name.replace("_", " "))
-    axis.set_ylim(bottom=0)
+    if name == "level":
+      axis.set_yscale("log", base=2)
+    else:
+      axis.set_ylim(bottom=0)
     axis.grid(alpha=0.3)
     if axis.lines:
       axis.legend()
@@ -49,13 +56,31 @@ def learning_curves(runs: Mapping[str, Sequence[pathlib.Path]], metric: str,
   fig.savefig(path, dpi=120)
 
 
-def _curves(workdirs, metric):
-  """Steps `[S]` that all runs evaluated at, values `[runs, S]`."""
-  runs = [{record["step"]: record[metric]
-           for record in reporting.read_metrics(workdir)
-           if record["split"] == "eval"} for workdir in workdirs]
-  steps = sorted(set.intersection(*map(set, runs)))
-  return np.array(steps), np.array([[run[s] for s in steps] for run in runs])
+def _curves(workdirs, metric, x):
+  """Points `[S]` on the axis `x` that all runs have, values `[runs, S]`.
+
+  Runs have the same steps, but times of their own: between two of its records
+  a run has the value of the first.
+  """
+  # The level is known more often than it is evaluated.
+  split = "train" if metric == "level" else "eval"
+  runs = []
+  for workdir in workdirs:
+    records = [record for record in reporting.read_metrics(workdir)
+               if record["split"] == split]
+    runs.append({record["step"] if x == "updates" else record["seconds"] / 60:
+                 record[metric] for record in records})
+  if x == "updates":
+    points = sorted(set.intersection(*map(set, runs)))
+  else:
+    first = max(min(run, default=np.inf) for run in runs)
+    last = min(max(run, default=-np.inf) for run in runs)
+    points = sorted(point for point in set.union(*map(set, runs))
+                    if first <= point <= last)
+  values = [np.array(list(run.values()))[
+      np.searchsorted(list(run), points, side="right") - 1] for run in runs
+  ] if points else []
+  return np.array(points), np.array(values)
 
 
 def memory_access(access: Any, batch: Any, outputs: np.ndarray,

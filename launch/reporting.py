@@ -5,6 +5,7 @@ import logging as stdlib_logging
 import pathlib
 import sys
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import tensorboardX
@@ -25,8 +26,9 @@ def quiet_libraries() -> None:
 def read_metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:
   """The records of `metrics.jsonl`, oldest first; a torn last line is left out.
 
-  Each has `step`, `split` ('train' or 'eval') and the metrics' means; those of
-  'train' are over the updates since the last record.
+  Each has `step`, `split` ('train' or 'eval'), `seconds` (that the run has
+  taken so far, while it ran, to the state with these updates) and the metrics'
+  means; those of 'train' are over the updates since the last record.
   """
   path = workdir / METRICS_FILE
   records = []
@@ -38,8 +40,17 @@ def read_metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:
   return records
 
 
+def format_value(value: float) -> str:
+  """A metric for people; a whole number, such as a level, in full."""
+  return f"{value}" if isinstance(value, int) else f"{value:.4g}"
+
+
 class Reporter:
-  """Writes the metrics of a run to files, and shows its progress."""
+  """Writes the metrics of a run to files, and shows its progress.
+
+  Attributes:
+    seconds: that the run had taken at the last record.
+  """
 
   def __init__(self, workdir: pathlib.Path, first_step: int, last_step: int,
                main_metric: str):
@@ -57,6 +68,8 @@ class Reporter:
     temporary.write_text("".join(json.dumps(r) + "\n" for r in kept))
     temporary.replace(workdir / METRICS_FILE)
     self._file = (workdir / METRICS_FILE).open("a", buffering=1)
+    self.seconds = kept[-1].get("seconds", 0.) if kept else 0.
+    self._start = time.monotonic() - self.seconds
     self._tensorboard = tensorboardX.SummaryWriter(
         str(workdir / "tensorboard"),
         purge_step=first_step + 1 if first_step else None)
@@ -74,14 +87,13 @@ class Reporter:
     self._last = (step, now)
     rate = (step - last_step) / (now - last_time)
     self._write(step, "train", metrics | {"steps_per_second": rate})
-    self._show(loss=metrics["loss"],
-               **{self._main_metric: metrics[self._main_metric]})
+    self._show(metrics, ("level", "loss", self._main_metric))
     self._bar.update(step - self._bar.n)
 
   def evaluation(self, step: int, metrics: dict[str, float]) -> None:
     """Reports an evaluation."""
     self._write(step, "eval", metrics)
-    self._show(**{f"eval_{self._main_metric}": metrics[self._main_metric]})
+    self._show(metrics, (self._main_metric,), "eval_")
     # So that the evaluation's time is not counted as training.
     self._last = (step, time.monotonic())
     if self._bar.disable:
@@ -96,11 +108,15 @@ class Reporter:
     self._file.close()
 
   def _write(self, step: int, split: str, metrics: dict[str, float]) -> None:
-    record = {"step": step, "split": split} | metrics
+    self.seconds = time.monotonic() - self._start
+    record = {"step": step, "split": split, "seconds": self.seconds} | metrics
     self._file.write(json.dumps(record) + "\n")
     for name, value in metrics.items():
       self._tensorboard.add_scalar(f"{split}/{name}", value, step)
 
-  def _show(self, **values: float) -> None:
-    self._shown |= {name: f"{value:.4g}" for name, value in values.items()}
+  def _show(self, metrics: dict[str, float], names: Iterable[str],
+            prefix: str = "") -> None:
+    for name in names:
+      if name in metrics:
+        self._shown[prefix + name] = format_value(metrics[name])
     self._bar.set_postfix(self._shown, refresh=False)

@@ -28,6 +28,8 @@ from launch import flags as flags_lib
 
 FLAGS = flags.FLAGS
 
+# More than this is not kept of an episode for a picture of the memory.
+MAX_TRACE_BYTES = 2**30
 DIVERGED_ADVICE = ("Try a lower --learning_rate or --max_grad_norm, or another "
                    "--seed, in another --workdir")
 EXIT_DIVERGED = 3
@@ -114,7 +116,7 @@ def catch_interrupts():
 
 
 def train(config, workdir: pathlib.Path) -> bool:
-  """Trains to the last step, from the last checkpoint if there is one.
+  """Trains until the steps or minutes are over, from the last checkpoint on.
 
   Args:
     config: a checked configuration.
@@ -144,9 +146,11 @@ def train(config, workdir: pathlib.Path) -> bool:
       jax.local_device_count(), jax.devices()[0].device_kind)
   state = devices.replicate(state)
   reporter = reporting.Reporter(workdir, step, config.steps, task.main_metric)
+  limit = 60 * config.max_minutes or math.inf
+  done = step >= config.steps or reporter.seconds >= limit
   with catch_interrupts() as interrupts:
     try:
-      while step < config.steps and not interrupts:
+      while not done and not interrupts:
         chunk = _updates_until_next_event(step, config)
         state, metrics = trainer.train(state, train_data, chunk)
         step += chunk
@@ -156,11 +160,15 @@ def train(config, workdir: pathlib.Path) -> bool:
               f"{metrics['grad_norm']} between steps {step - chunk} and {step};"
               " the last good checkpoint is that of step "
               f"{checkpoints.latest_step()}. {DIVERGED_ADVICE}")
-        reporter.train(step, metrics)
-        last = step == config.steps
-        if last or step % config.eval_every == 0:
-          reporter.evaluation(step, trainer.evaluate(state.params, test_data))
-        if last or interrupts or step % config.checkpoint_every == 0:
+        level = trainer.level(state)
+        reached = {} if level is None else {"level": level}
+        reporter.train(step, metrics | reached)
+        done = step >= config.steps or reporter.seconds >= limit
+        if done or step % config.eval_every == 0:
+          metrics = trainer.evaluate(
+              state.params, test_data, task.at_level(level) if level else task)
+          reporter.evaluation(step, metrics | reached)
+        if done or interrupts or step % config.checkpoint_every == 0:
           saved = devices.first_replica(state)
           if not all(np.isfinite(x).all() for x in jax.tree.leaves(saved)):
             # The loss is of the parameters before the last update.
@@ -172,9 +180,12 @@ def train(config, workdir: pathlib.Path) -> bool:
     finally:
       reporter.close()
       checkpoints.close()
+  level = trainer.level(state)
+  if level:  # No longer than the task itself, or there is little to see.
+    task = task.at_level(min(level, task.max_level))
   draw(config, workdir, trainer, devices.first_replica(state.params),
        devices.first_replica(test_data), task)
-  return step >= config.steps
+  return done
 
 
 def _updates_until_next_event(step: int, config) -> int:
@@ -185,11 +196,19 @@ def _updates_until_next_event(step: int, config) -> int:
 
 def draw(config, workdir: pathlib.Path, trainer: training.Trainer, params,
          test_data, task: tasks.Task) -> None:
-  """Draws the pictures of a run into its workdir."""
+  """Draws the pictures of a run, at the level of `task`, into its workdir."""
   title = f"{config.core} on {config.task}, seed {config.seed}"
-  plots.learning_curves({config.core: [workdir]}, task.main_metric,
+  metric = task.main_metric if config.curriculum == "none" else "level"
+  plots.learning_curves({config.core: [workdir]}, metric,
                         workdir / "learning_curve.png", title)
-  batch, outputs, states = trainer.trace(params, test_data)
+  state = jax.eval_shape(lambda: trainer.model.initial_state(params, 1))
+  size = task.num_steps * sum(x.size * x.dtype.itemsize
+                              for x in jax.tree.leaves(state))
+  if size > MAX_TRACE_BYTES:
+    logging.info("no picture of the memory: it is too large to keep %d of them",
+                 task.num_steps)
+    return
+  batch, outputs, states = trainer.trace(params, test_data, task)
   access = getattr(states, "access", None)
   if access is not None:
     plots.memory_access(access, batch, outputs, workdir / "memory.png", title)
@@ -216,9 +235,11 @@ def main(argv: Sequence[str]) -> None:
           f"--workdir={workdir}", file=sys.stderr)
     sys.exit(EXIT_INTERRUPTED)
   last = reporting.read_metrics(workdir)[-1]
-  summary = "  ".join(f"{name} {value:.4g}" for name, value in last.items()
+  summary = "  ".join(f"{name} {reporting.format_value(value)}"
+                      for name, value in last.items()
                       if name not in ("step", "split"))
-  print(f"step {last['step']}, evaluation: {summary}")
+  split = {"eval": "evaluation", "train": "training"}[last["split"]]
+  print(f"step {last['step']}, {split}: {summary}")
   print(f"pictures and metrics in {workdir}")
 
 

@@ -1,5 +1,6 @@
 """Training and evaluation steps, compiled for all local devices."""
 
+import collections
 from typing import Any, NamedTuple
 
 import jax
@@ -10,6 +11,7 @@ import optax
 
 import rmc_nalu_sam
 import tasks
+from launch import curriculum as curriculum_lib
 from launch import devices, optimisers
 
 
@@ -20,11 +22,13 @@ class TrainState(NamedTuple):
     step: `[]` int32, updates done.
     params: of the network.
     opt_state: of the optimiser.
+    curriculum: a `CurriculumState`, or empty.
   """
 
   step: Any
   params: Any
   opt_state: Any
+  curriculum: Any = ()
 
 
 class Trainer:
@@ -42,6 +46,7 @@ class Trainer:
       config: see `launch.config.default_config`.
       task: the task to train on.
     """
+    self._seed = config.seed
     self._batch_size = config.batch_size
     self._eval_episodes = config.eval_episodes
     self._task = task
@@ -50,11 +55,13 @@ class Trainer:
     self._optimizer = optimisers.make_optimizer(
         config.optimizer, config.lr_schedule, config.learning_rate,
         config.steps, config.max_grad_norm)
-    self._init_key, self._train_key, self._eval_key = jax.random.split(
-        jax.random.key(config.seed), 3)
+    self._curriculum = curriculum_lib.make_curriculum(config)
+    key = jax.random.key(config.seed)
+    self._init_key, self._train_key, self._eval_key = jax.random.split(key, 3)
+    self._level_key = jax.random.fold_in(key, 3)
     self._train = jax.pmap(
         self._train_chunk, axis_name=devices.AXIS,
-        static_broadcasted_argnums=2, donate_argnums=0)
+        static_broadcasted_argnums=(2, 3), donate_argnums=0)
     self._evaluate = jax.pmap(self._eval_chunk, axis_name=devices.AXIS,
                               static_broadcasted_argnums=3)
 
@@ -62,13 +69,14 @@ class Trainer:
     """The state before the first update, on the host."""
     inputs = jnp.zeros((1, 1, self._task.input_size))
     params = self.model.init(self._init_key, inputs)
-    state = TrainState(np.zeros((), np.int32), params,
-                       self._optimizer.init(params))
+    state = TrainState(
+        np.zeros((), np.int32), params, self._optimizer.init(params),
+        self._curriculum.initial_state() if self._curriculum else ())
     return jax.tree.map(np.asarray, state)
 
   def train(self, state: TrainState, data: Any,
             num_updates: int) -> tuple[TrainState, dict[str, float]]:
-    """Does some updates in one call.
+    """Does some updates, in one call (with a curriculum: one a stretch).
 
     Args:
       state: replicated, and donated: it cannot be used afterwards.
@@ -79,8 +87,32 @@ class Trainer:
       The state after them, and the means of loss, metrics and the gradient's
       norm over them.
     """
-    state, metrics = self._train(state, data, num_updates)
-    return state, _floats(metrics)
+    if not self._curriculum:
+      state, metrics = self._train(state, data, num_updates, None)
+      return state, _floats(metrics)
+    means: dict[str, float] = collections.defaultdict(float)
+    step = int(devices.first_replica(state.step))
+    last = step + num_updates
+    while step < last:
+      level = int(devices.first_replica(state.curriculum.level))
+      levels = self._curriculum.draw_levels(self._seed, step, level)
+      chunk = min(last - step, curriculum_lib.STRETCH
+                  - step % curriculum_lib.STRETCH)
+      state, metrics = self._train(state, data, chunk, levels)
+      for name, value in _floats(metrics).items():
+        means[name] += value * chunk / num_updates
+      step += chunk
+    return state, dict(means)
+
+  def level(self, state: TrainState) -> int | None:
+    """The level that the curriculum has reached; None without a curriculum.
+
+    Args:
+      state: replicated.
+    """
+    if not self._curriculum:
+      return None
+    return int(devices.first_replica(state.curriculum.level))
 
   def evaluate(self, params: Any, data: Any, task: tasks.Task | None = None,
                num_episodes: int | None = None) -> dict[str, float]:
@@ -98,17 +130,19 @@ class Trainer:
     evaluated = (task or self._task, num_batches)
     return _floats(self._evaluate(params, data, keys, evaluated))
 
-  def trace(self, params: Any, data: Any) -> tuple[tasks.Batch, Any, Any]:
+  def trace(self, params: Any, data: Any, task: tasks.Task | None = None
+            ) -> tuple[tasks.Batch, Any, Any]:
     """One evaluation episode step by step: batch, outputs, all states.
 
     Args:
       params: one copy.
       data: one copy, of the split to evaluate.
+      task: the task if it is not the one trained on (another level).
     """
 
     @jax.jit
     def unroll(params, key, data):
-      batch = self._task.sample(key, 1, data=data)
+      batch = (task or self._task).sample(key, 1, data=data)
       outputs, states = self.model.unroll(
           params, batch.inputs, self.model.initial_state(params, 1),
           return_all_states=True)
@@ -116,12 +150,16 @@ class Trainer:
 
     return unroll(params, self._eval_key, data)
 
-  def _train_chunk(self, state, data, num_updates):
+  def _train_chunk(self, state, data, num_updates, levels):
+    task = self._task.at_level(levels.room) if levels else self._task
 
     def update(state, _):
       key = jax.random.fold_in(self._train_key, state.step)
+      level = curriculum_lib.draw_level(
+          jax.random.fold_in(self._level_key, state.step),
+          levels) if levels else None
       grads, metrics = jax.grad(self._loss, has_aux=True)(
-          state.params, key, data, self._task)
+          state.params, key, data, task, level)
       # Gradients first, then their mean: the gradient of a mean over devices
       # is another thing under pmap.
       grads, metrics = jax.lax.pmean((grads, metrics), devices.AXIS)
@@ -129,7 +167,11 @@ class Trainer:
       updates, opt_state = self._optimizer.update(
           grads, state.opt_state, state.params)
       params = optax.apply_updates(state.params, updates)
-      return TrainState(state.step + 1, params, opt_state), metrics
+      curriculum = self._curriculum.next_state(
+          state.curriculum, state.step,
+          metrics["loss"]) if self._curriculum else ()
+      return (TrainState(state.step + 1, params, opt_state, curriculum),
+              metrics)
 
     state, metrics = jax.lax.scan(update, state, length=num_updates)
     return state, jax.tree.map(jnp.mean, metrics)
@@ -139,18 +181,18 @@ class Trainer:
 
     def one(_, index):
       key = jax.random.fold_in(jax.random.wrap_key_data(key_data), index)
-      return None, self._loss(params, key, data, task)[1]
+      return None, self._loss(params, key, data, task, None)[1]
 
     _, metrics = jax.lax.scan(one, None, jnp.arange(num_batches))
     return jax.lax.pmean(jax.tree.map(jnp.mean, metrics), devices.AXIS)
 
-  def _loss(self, params, key, data, task):
+  def _loss(self, params, key, data, task, level):
     """This device's share: mean loss, and means of loss and metrics."""
     keys = jax.random.split(key, self._batch_size)
     share = self._batch_size // jax.lax.axis_size(devices.AXIS)
     keys = jax.lax.dynamic_slice_in_dim(
         keys, jax.lax.axis_index(devices.AXIS) * share, share)
-    batch = task.sample_from_keys(keys, data=data)
+    batch = task.sample_from_keys(keys, level, data)
     outputs, _ = self.model.unroll(
         params, batch.inputs, self.model.initial_state(params, share))
     loss = task.loss(outputs, batch).mean()

@@ -70,7 +70,10 @@ class Task(abc.ABC):
 
   @abc.abstractmethod
   def at_level(self, level: int) -> "Task":
-    """This task with every episode at exactly `level`, for evaluation.
+    """This task with every episode at exactly `level`.
+
+    A lower level that is passed to `sample` is had exactly, too, in the shapes
+    of this one.
 
     Raises:
       ValueError: `level` cannot be had, whatever the shapes.

@@ -1,5 +1,6 @@
 """Strict JAX settings, and where the data lies that not everybody has."""
 
+import functools
 import os
 import pathlib
 
@@ -28,6 +29,20 @@ def strict_promotion():
   """No type turns into another without a cast. (Optax needs it to.)"""
   with jax.numpy_dtype_promotion("strict"):
     yield
+
+
+@pytest.fixture
+def use_devices(monkeypatch):
+  """Makes the first n devices all that there are."""
+  local, pmap = jax.local_devices(), jax.pmap
+
+  def use(number):
+    assert number <= len(local)
+    chosen = local[:number]
+    monkeypatch.setattr(jax, "local_devices", lambda: chosen)
+    monkeypatch.setattr(jax, "pmap", functools.partial(pmap, devices=chosen))
+
+  return use
 
 
 @pytest.fixture

@@ -131,6 +131,7 @@ def records(workdir: pathlib.Path, split: str | None = None):
            (workdir / "metrics.jsonl").read_text().splitlines()]
   for record in found:
     record.pop("steps_per_second", None)
+    record.pop("seconds", None)
   return [record for record in found if split in (None, record["split"])]
 
 

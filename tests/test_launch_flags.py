@@ -93,6 +93,22 @@ def assert_one_line(capsys, words: str) -> None:
     ("--learning_rate=-1e-3", "learning_rate ... above 0 ... -0.001"),
     ("--learning_rate=nan", "learning_rate ... above 0 ... nan"),
     ("--max_grad_norm=0", "max_grad_norm ... above 0 ... 0"),
+    ("--max_minutes=-1", "max_minutes ... 0 (no limit) or above ... -1"),
+    ("--max_minutes=nan", "max_minutes ... nan"),
+    ("--curriculum=linear", "unknown curriculum 'linear' ... exponential"),
+    ("--curriculum_start=2", "curriculum_start ... --curriculum=exponential"),
+    ("--curriculum=exponential --curriculum_start=0", "curriculum_start=0"),
+    ("--curriculum=exponential --curriculum_start=8 --curriculum_max=7",
+     "curriculum_start=8 ... curriculum_max=7"),
+    ("--curriculum=exponential --curriculum_max=2000000000", "2000000000"),
+    ("--curriculum=exponential --curriculum_threshold=0",
+     "curriculum_threshold ... above 0 ... 0"),
+    ("--curriculum=exponential --curriculum_patience=0",
+     "curriculum_patience ... multiple of 10 ... 0"),
+    ("--curriculum=exponential --curriculum_patience=25",
+     "curriculum_patience ... multiple of 10 ... 25"),
+    ("--curriculum=exponential --task=omniglot --task.num_labels=7",
+     "curriculum_max=4096 is too high ... num_labels=7"),
     ("--resume", "--resume: no run was started in ... config.json"),
 ])
 def test_usage_errors(refuse_to_train, tmp_path, capsys, argv, words):
@@ -133,6 +149,7 @@ def test_data_that_is_not_there(tmp_path, capsys):
     ("--core.top_k=5", "core.top_k=not set ... core.top_k=5"),
     ("--batch_size=16", "batch_size=8 ... batch_size=16"),
     ("--learning_rate=0.5", "learning_rate=0.001 ... learning_rate=0.5"),
+    ("--curriculum=exponential", "curriculum=none ... curriculum=exponential"),
     ("--preset=sam_priority_sort", "priority_sort ... --workdir"),
     ("--steps=-1", "steps ... at least 1"),
 ])
@@ -206,6 +223,8 @@ EFFECTS = {
     "core": (["--core=lstm", "--core.hidden_size=5"],
              lambda w: saved_state(w).params),
     "steps": (["--steps=6"], saved_steps),
+    # Not a moment, but as much as is done in one call.
+    "max_minutes": (["--max_minutes=1e-9"], saved_steps),
     "batch_size": (["--batch_size=4"],
                    functools.partial(numbers, split="train")),
     "learning_rate": (["--learning_rate=0.5"],
@@ -226,6 +245,9 @@ EFFECTS = {
     "data_dir": (["--data_dir=/nowhere"],
                  lambda w: json.loads((w / "config.json").read_text())),
 }
+# Tested in test_launch_curriculum.py.
+CURRICULUM = {"curriculum", "curriculum_start", "curriculum_threshold",
+              "curriculum_patience", "curriculum_max"}
 BASE = [*tiny_flags(optimizer="sgd", learning_rate=0.05, max_grad_norm=3),
         "--steps=4", "--log_every=2"]
 
@@ -243,7 +265,7 @@ def baseline(fast_compilation, tmp_path_factory):
 
 def test_every_field_has_a_flag_and_a_test():
   assert set(EFFECTS) == set(config_lib.default_config()) - {
-      "task_args", "core_args"}  # --task.X, --core.X: see below.
+      "task_args", "core_args"} - CURRICULUM  # --task.X, --core.X: see below.
 
 
 def same(a, b):
@@ -369,6 +391,9 @@ def test_members_without_a_flag_have_no_flag():
 
 # Presets.
 
+# Cores that presets know already.
+PLANNED = {"dam", "ntm"}
+
 
 def test_there_are_presets():
   assert "sam_copy" in experiments.preset_names()
@@ -381,9 +406,10 @@ def test_preset(preset, prepared):
   # No field that nobody reads.
   assert set(loaded) == set(config_lib.default_config())
   assert loaded.core in loaded.core_args
-  assert set(loaded.core_args) <= set(rmc_nalu_sam.CORES)
+  assert set(loaded.core_args) <= set(rmc_nalu_sam.CORES) | PLANNED
   assert set(loaded.task_args) <= {loaded.task}
-  for core, arguments in loaded.core_args.items():
+  for core in set(loaded.core_args) & set(rmc_nalu_sam.CORES):
+    arguments = loaded.core_args[core]
     config = prepared(f"--preset={preset}", f"--core={core}")
     assert config.core == core
     assert config.core_args.to_dict() == dict(arguments)
@@ -437,7 +463,7 @@ def test_help_and_absl_s_own_errors(tmp_path):
   for name in (*tasks.TASKS, *rmc_nalu_sam.CORES, *experiments.preset_names(),
                "--workdir", "--preset", "--cpu_devices"):
     assert name in text
-  for name in EFFECTS:
+  for name in EFFECTS.keys() | CURRICULUM:
     assert f"--{name}:" in text
   for kind, member, name, _ in member_arguments():
     if (kind, member, name) not in NO_FLAG:

@@ -15,7 +15,7 @@ from launch import plot, plots
 
 
 def make_run(workdir: pathlib.Path, steps=(2, 4, 6), task="copy", core="lstm",
-             seed=0, **metrics) -> pathlib.Path:
+             seed=0, minutes=None, **metrics) -> pathlib.Path:
   """A workdir as a run leaves it, with invented numbers."""
   workdir.mkdir()
   config = tiny_config()
@@ -24,6 +24,9 @@ def make_run(workdir: pathlib.Path, steps=(2, 4, 6), task="copy", core="lstm",
   lines = []
   for step in steps:
     values = {"loss": 1 / step + seed, "bits_wrong": 7. - step, **metrics}
+    if minutes:
+      values |= {"seconds": 60 * minutes[steps.index(step)],
+                 "level": 2 ** int(step)}
     lines += [{"step": step, "split": split} | values
               for split in ("train", "eval")]
   (workdir / "metrics.jsonl").write_text(
@@ -108,7 +111,7 @@ def test_output_that_cannot_be_written(tmp_path, capsys, output):
 def test_curves_are_of_the_steps_that_all_seeds_have(tmp_path):
   a = make_run(tmp_path / "a", steps=(2, 4, 6), seed=0)
   b = make_run(tmp_path / "b", steps=(2, 6, 8), seed=1)
-  steps, values = plots._curves([a, b], "loss")
+  steps, values = plots._curves([a, b], "loss", "updates")
   np.testing.assert_array_equal(steps, [2, 6])
   np.testing.assert_allclose(values, [[1 / 2, 1 / 6], [3 / 2, 7 / 6]])
   plots.learning_curves({"lstm": [a, b]}, "bits_wrong", tmp_path / "ab.png")
@@ -117,9 +120,37 @@ def test_curves_are_of_the_steps_that_all_seeds_have(tmp_path):
   assert band > 2 * colourful(tmp_path / "a.png")  # Between the two seeds.
 
 
-def test_curves_of_a_run_that_was_not_evaluated(tmp_path):
+def test_curves_against_time_are_steps_where_all_seeds_have_begun(tmp_path):
+  a = make_run(tmp_path / "a", minutes=[1.0, 3.0, 4.5])
+  b = make_run(tmp_path / "b", minutes=[0.5, 2.0, 4.0])
+  points, values = plots._curves([a, b], "level", "minutes")
+  np.testing.assert_allclose(points, [1, 2, 3, 4])
+  np.testing.assert_array_equal(values, [[4, 4, 16, 16], [4, 16, 16, 64]])
+
+
+def test_levels_against_minutes(tmp_path, capsys):
+  runs = [make_run(tmp_path / str(seed), seed=seed, steps=(2, 4, 14),
+                   minutes=[seed + 1.0, seed + 3.0, seed + 4.5])
+          for seed in (0, 1)]
+  pictures = []
+  for i, flags in enumerate([["--metric=level", "--x=minutes"],
+                             ["--metric=level"], ["--x=minutes"]]):
+    assert run(plot, f"--output={tmp_path / f'{i}.png'}", *flags, *runs) == 0
+    assert colourful(tmp_path / f"{i}.png") > 1000
+    pictures.append(ink(tmp_path / f"{i}.png"))
+  assert not np.array_equal(pictures[0], pictures[1])
+  assert not np.array_equal(pictures[0], pictures[2])
+  assert "lstm  seed 1  step 14  level 16384" in capsys.readouterr().out
+  old = make_run(tmp_path / "old")
+  assert run(plot, "--x=minutes", old) == config_lib.EXIT_USAGE
+  assert "noted no times" in error_of(capsys)
+
+
+@pytest.mark.parametrize("x", ["updates", "minutes"])
+def test_curves_of_a_run_that_was_not_evaluated(tmp_path, x):
   fresh = make_run(tmp_path / "fresh", steps=())
-  plots.learning_curves({"lstm": [fresh]}, "bits_wrong", tmp_path / "x.png")
+  plots.learning_curves({"lstm": [fresh]}, "bits_wrong", tmp_path / "x.png",
+                        x=x)
   ink(tmp_path / "x.png")
   assert colourful(tmp_path / "x.png") == 0
 

@@ -77,6 +77,31 @@ def test_a_lost_future_is_cut(tmp_path):
   assert not list(tmp_path.glob("*.tmp"))
 
 
+def test_seconds_are_those_of_all_starts(tmp_path):
+  report(tmp_path, [2, 4, 6])
+  seconds = [record["seconds"] for record in reporting.read_metrics(tmp_path)]
+  assert 0 < seconds[0] < seconds[-1] < 60
+  assert seconds == sorted(seconds)
+  records = reporting.read_metrics(tmp_path)
+  records[3]["seconds"] = 1000
+  (tmp_path / "metrics.jsonl").write_text(
+      "".join(json.dumps(record) + "\n" for record in records))
+  # What came after step 4 is lost, and its time with it.
+  report(tmp_path, [6], first_step=4)
+  seconds = [record["seconds"] for record in reporting.read_metrics(tmp_path)]
+  assert seconds[3] == 1000 < seconds[4] < seconds[5] < 1060
+
+
+def test_whole_numbers_are_told_in_full(tmp_path, capsys):
+  reporter = reporting.Reporter(tmp_path, 0, 100, "bits_wrong")
+  assert reporter.seconds == 0
+  reporter.train(2, METRICS | {"level": 16384})
+  reporter.evaluation(2, METRICS | {"level": 16384})
+  assert reporter.seconds == reporting.read_metrics(tmp_path)[-1]["seconds"] > 0
+  reporter.close()
+  assert "level=16384 loss=0.5 " in capsys.readouterr().err
+
+
 def test_records_are_in_the_file_at_once(tmp_path):
   reporter = reporting.Reporter(tmp_path, 0, 100, "bits_wrong")
   reporter.train(2, METRICS)

@@ -330,3 +330,11 @@ def test_pictures_of_a_sam(tmp_path):
              f"--workdir={tmp_path}") == 0
   assert_picture(tmp_path / "learning_curve.png")
   assert_picture(tmp_path / "memory.png")
+
+
+def test_no_picture_of_a_memory_that_is_too_large(tmp_path, monkeypatch):
+  monkeypatch.setattr(train, "MAX_TRACE_BYTES", 1000)
+  assert run(train, *tiny_flags("sam"), "--steps=2",
+             f"--workdir={tmp_path}") == 0
+  assert_picture(tmp_path / "learning_curve.png")
+  assert not (tmp_path / "memory.png").exists()

@@ -22,20 +22,6 @@ def fast_compilation():
     yield
 
 
-@pytest.fixture
-def use_devices(monkeypatch):
-  """Makes the first n devices all that there are."""
-  local, pmap = jax.local_devices(), jax.pmap
-
-  def use(number):
-    assert number <= len(local)
-    chosen = local[:number]
-    monkeypatch.setattr(jax, "local_devices", lambda: chosen)
-    monkeypatch.setattr(jax, "pmap", functools.partial(pmap, devices=chosen))
-
-  return use
-
-
 def start(config):
   trainer = make_trainer(config)
   return trainer, devices.replicate(trainer.initial_state())

@@ -495,6 +495,12 @@ def test_at_level_keeps_the_sizes_of_a_network():
       VARIED.at_level(level)
 
 
+def test_at_level_has_room_for_a_lower_level():
+  batch = sample(VARIED.at_level(5), level=3)
+  assert batch.mask.shape[0] == 11 * 5
+  np.testing.assert_array_equal(batch.mask.sum(0), 11 * 3)
+
+
 def test_quarter_turns_alike_within_an_episode():
   task = dataclasses.replace(PLAIN, quarter_turns=True)
   batch = sample(task)

@@ -233,6 +233,16 @@ def test_at_level(case, level):
 
 
 @all_tasks
+@pytest.mark.parametrize("room, level", [(7, 1), (7, 4), (11, 3)])
+def test_at_level_has_room_for_a_lower_level(case, room, level):
+  task = case.make().at_level(room)
+  batch = sample(task, 12, level=level)
+  assert batch.mask.shape[0] == case.num_steps(room)
+  assert set(case.lengths(batch.inputs)) == {level}
+  assert set(batch.mask.sum(0)) == {case.num_answers(level)}
+
+
+@all_tasks
 def test_mask_targets_and_silence(case):
   batch = sample(case.make(), 12)
   asked = batch.mask == 1
