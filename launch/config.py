@@ -53,6 +53,7 @@ def default_config() -> ml_collections.ConfigDict:
       optimizer="adam",
       max_grad_norm=1.0,
       seed=0,
+      reuse_memory=False,
       log_every=100,
       eval_every=1_000,
       eval_episodes=512,
@@ -115,6 +116,10 @@ def check(config: ml_collections.ConfigDict, num_devices: int) -> None:
   try:
     optimisers.check(config.optimizer, config.lr_schedule)
     task = tasks.make_task(config.task, **config.task_args)
+    if config.reuse_memory and (
+        "gradient_steps" not in rmc_nalu_sam.core_arguments(config.core)):
+      raise UsageError(f"reuse_memory: core {config.core!r} cannot forget what "
+                       "its memory holds; sam and sdnc can")
     curriculum = curriculum_lib.make_curriculum(config)
     if curriculum:
       _check_curriculum(task, curriculum)

@@ -165,8 +165,13 @@ def train(config, workdir: pathlib.Path) -> bool:
         reporter.train(step, metrics | reached)
         done = step >= config.steps or reporter.seconds >= limit
         if done or step % config.eval_every == 0:
-          metrics = trainer.evaluate(
-              state.params, test_data, task.at_level(level) if level else task)
+          reached_task = task.at_level(level) if level else task
+          metrics = trainer.evaluate(state.params, test_data, reached_task)
+          recall = trainer.index_recall(
+              devices.first_replica(state.params),
+              devices.first_replica(test_data), reached_task)
+          if recall is not None:
+            metrics["index_recall"] = recall
           reporter.evaluation(step, metrics | reached)
         if done or interrupts or step % config.checkpoint_every == 0:
           saved = devices.first_replica(state)
