@@ -5,7 +5,6 @@ task has its flags at once: `--core.num_slots`, `--task.max_length`.
 """
 
 import dataclasses
-import inspect
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -125,9 +124,10 @@ def _task_arguments():
 
 
 def _simple_type(annotation: Any) -> type | None:
-  """The type of a flag for an argument: `int` for `int` and `int | None`."""
-  if annotation is inspect.Parameter.empty:
-    return None
-  options = [option for option in typing.get_args(annotation) or (annotation,)
-             if option is not type(None)]
-  return options[0] if len(options) == 1 and options[0] in _DEFINE else None
+  """The type of a flag for an argument: `int` for `int` and `int | None`.
+
+  Of `str | Index` it is `str`: an object is to be given in Python.
+  """
+  simple = [option for option in typing.get_args(annotation) or (annotation,)
+            if option in _DEFINE]
+  return simple[0] if len(simple) == 1 else None

@@ -80,6 +80,8 @@ def assert_one_line(capsys, words: str) -> None:
     ("--batch_size=18", "batch_size=18 ... 4 devices ... multiple of 4"),
     ("--core.num_slots=3", "top_k ... num_slots=3 ... 4"),
     ("--core.hidden_size=0", "hidden_size ... at least 1 ... 0"),
+    ("--core.gradient_steps=0", "gradient_steps ... at least 1 ... 0"),
+    ("--core.index=lhs", "unknown index 'lhs' ... exact, approx, lsh"),
     ("--task.num_bits=-2", "num_bits=-2"),
     ("--task.min_length=21", "min_length=21 ... max_length=20"),
     ("--steps=-5", "steps ... at least 1 ... -5"),
@@ -316,12 +318,14 @@ def test_defaults_are_those_of_the_configuration(prepared):
 
 # Core and task flags. An argument that takes no other value than twice its
 # default, or 3 if it has none, needs a value here.
-VALUES = {("core", "dnc", "mask_min"): .25,
-VALUES = {("core", "dam", "discount"): 0.5,
+VALUES = {("core", "dam", "discount"): .5,
+          ("core", "dnc", "mask_min"): .25,
+          ("core", "sam", "index"): "lsh",
+          ("core", "sdnc", "index"): "lsh",
           ("task", "omniglot", "num_labels"): 7,
           ("task", "omniglot", "image_size"): 11}
 # Objects, not numbers: to be given in Python.
-NO_FLAG = {("core", "sam", "controller"), ("core", "sam", "find")}
+NO_FLAG = {("core", "sam", "controller")}
 
 
 def member_arguments():

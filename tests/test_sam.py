@@ -11,7 +11,7 @@ import pytest
 import reference_sam
 
 from rmc_nalu_sam import sam
-from rmc_nalu_sam.memory import search, usage
+from rmc_nalu_sam.memory import lsh, search, usage
 
 # All different; N so small that every row is erased several times in T steps,
 # and that rows just read are erased.
@@ -19,6 +19,7 @@ H, K, B, N, W, T, F, HIDDEN, OUT = 2, 3, 5, 7, 11, 13, 17, 19, 23
 STEPS = 4  # Where gradients are taken.
 SIZES = dict(hidden_size=HIDDEN, num_slots=N, word_size=W, num_heads=H, top_k=K)
 DELTA = 0.005
+EXACT = search.ExactIndex(N)
 # Similarities are computed in float32 whatever the inputs are.
 TOLERANCE = 1e-5
 NUMERICAL = 3e-3
@@ -51,6 +52,17 @@ def make_params(init, initial_state, seed=0):
   return jax.tree.map(lambda p: .4 * draw(p.size + seed, *p.shape), params)
 
 
+def make_ring(order):
+  """The usage in which rows come in this order, least recent first."""
+  ring = jnp.append(order, N).astype(jnp.int32)
+  return usage.Usage(jnp.zeros_like(ring).at[ring].set(jnp.roll(ring, -1)),
+                     jnp.zeros_like(ring).at[ring].set(jnp.roll(ring, 1)))
+
+
+def order_of(state):
+  return usage.least_recently_accessed(state, N)
+
+
 def random_state(state, seed):
   """A state of [B] in the middle of a life, consistent with itself."""
   rng = np.random.default_rng(seed)
@@ -58,12 +70,11 @@ def random_state(state, seed):
       lambda x: jnp.asarray(rng.normal(size=x.shape), x.dtype), state)
   read_indices = rng.permuted(np.tile(np.arange(N), (B, H, 1)), axis=-1)
   weights = rng.dirichlet(np.ones(K), [B, H])
-  last_access = rng.integers(0, N, [B, N])
+  order = rng.permuted(np.tile(np.arange(N), (B, 1)), axis=-1)
   access = state.access
   return state._replace(access=access._replace(
-      squared_norms=jnp.square(access.memory).sum(-1),
-      usage=usage.Usage(jnp.asarray(last_access, jnp.int32),
-                        jnp.full([B], N, jnp.int32)),
+      index=jnp.square(access.memory).sum(-1),
+      usage=jax.vmap(make_ring)(jnp.asarray(order, jnp.int32)),
       read_indices=jnp.asarray(read_indices[:, :, :K], jnp.int32),
       read_weights=jnp.asarray(weights),
       write_indices=jnp.zeros([B, H, K + 1], jnp.int32)))
@@ -80,9 +91,14 @@ def to_dense(indices, weights):
 @pytest.mark.parametrize("arguments", [
     {},  # The defaults.
     dict(delta=.2, write_bias=2., interpolation_bias=1., strength_bias=.5),
-], ids=["defaults", "others"])
+    # Where an index looks at all rows, it finds what exact search finds; how
+    # far gradients reach changes no value.
+    dict(index=lsh.LSHIndex(N, W, num_recent=T * H), gradient_steps=2),
+], ids=["defaults", "others", "lsh"])
 def test_equals_the_numpy_reference(x64, arguments):
-  init, unroll, initial_state = network(**arguments)
+  init, unroll, initial_state = network(measure_recall=True, **arguments)
+  arguments = {name: value for name, value in arguments.items()
+               if name not in ("index", "gradient_steps")}
   params = make_params(init, initial_state)
   inputs = draw(1, T, B, F)
   outputs, states = jax.device_get(
@@ -105,7 +121,8 @@ def test_equals_the_numpy_reference(x64, arguments):
       close(controller.hidden, ref.hidden)
       close(controller.cell, ref.cell)
       close(access.memory, ref.memory)
-      close(access.squared_norms, np.square(ref.memory).sum(-1))
+      if isinstance(access.index, np.ndarray):
+        close(access.index, np.square(ref.memory).sum(-1))
       close(access.read_words, ref.read_words)
       close(to_dense(access.read_indices, access.read_weights),
             ref.read_weights)
@@ -116,18 +133,24 @@ def test_equals_the_numpy_reference(x64, arguments):
           access.write_indices,
           np.concatenate([previous.read_order, ref.unused[:, None]], axis=1))
       np.testing.assert_array_equal(
-          access.usage.last_access, ref.last_access())
-      assert access.usage.step == t + 1
+          order_of(access.usage),
+          np.argsort(ref.last_access(), kind="stable"))
       erased_after_read += bool(
           t and set(ref.unused) & set(previous.read_order.ravel()))
   assert erased_after_read > 3  # Rows wrap around.
   assert np.ptp(np.asarray(states.access.read_weights)) > .3
+  found, wanted = np.moveaxis(states.access.recall, -1, 0)
+  np.testing.assert_array_equal(found, wanted)
+  assert np.all(wanted[-1] > .9 * T * H * K)  # Some were empty.
 
 
 def test_initial_state_is_empty():
   state = network()[2](B)
-  assert all(np.all(np.asarray(x) == 0) for x in jax.tree.leaves(state))
   assert len(jax.tree.leaves(state)) == 11
+  np.testing.assert_array_equal(
+      jax.vmap(order_of)(state.access.usage), np.tile(np.arange(N), (B, 1)))
+  rest = state._replace(access=state.access._replace(usage=None))
+  assert all(np.all(np.asarray(x) == 0) for x in jax.tree.leaves(rest))
 
 
 # Gradients.
@@ -137,10 +160,11 @@ def norm(x):
   return jnp.sqrt(jnp.square(x).sum(-1) + search.EPSILON)
 
 
-def dense_access_step(interface, prev, *, delta, find):
+def dense_access_step(interface, prev, *, delta, index):
   """`sam.access_step` with weights of N, and JAX's own derivatives."""
   one_hot = jnp.eye(N, dtype=prev.memory.dtype)
-  oldest = jnp.argsort(prev.usage.last_access)[:H].astype(jnp.int32)
+  order = order_of(prev.usage)
+  oldest = order[:H]
   previously_read = jnp.einsum(
       "hkn,hk->hn", one_hot[prev.read_indices], prev.read_weights)
   alpha = interface.write_gates[:, None]
@@ -152,7 +176,8 @@ def dense_access_step(interface, prev, *, delta, find):
   memory += write_weights.T @ interface.additions
   squared_norms = jnp.square(jax.lax.stop_gradient(memory)).sum(-1)
 
-  indices = find(memory, squared_norms, interface.queries, K)
+  indices = index.find(
+      squared_norms, memory, None, interface.queries, K, oldest)
   words = memory[indices]
   similarity = jnp.einsum("hw,hkw->hk", interface.queries, words)
   similarity /= norm(interface.queries)[:, None] * norm(words)
@@ -161,31 +186,33 @@ def dense_access_step(interface, prev, *, delta, find):
 
   accessed = (jnp.einsum("hkn,hk->n", one_hot[indices], read_weights)
               + write_weights.sum(0)) > delta
-  step = prev.usage.step + 1
-  write_indices = jnp.concatenate([prev.read_indices, oldest[:, None]], axis=1)
+  age = jnp.where(accessed, N + jnp.arange(N), jnp.argsort(order))
   return sam.SAMAccess(
-      memory, squared_norms,
-      usage.Usage(jnp.where(accessed, step, prev.usage.last_access), step),
-      indices, read_weights, read_words, write_indices,
-      jnp.concatenate([alpha * gamma * prev.read_weights, alpha * (1 - gamma)],
-                      axis=1))
+      memory=memory, history=None, index=squared_norms,
+      usage=make_ring(jnp.argsort(age)), read_indices=indices,
+      read_weights=read_weights, read_words=read_words,
+      write_indices=jnp.concatenate(
+          [prev.read_indices, oldest[:, None]], axis=1),
+      write_weights=jnp.concatenate(
+          [alpha * gamma * prev.read_weights, alpha * (1 - gamma)], axis=1),
+      recall=None)
 
 
 def float_leaves(state):
   """Those that gradients flow to; the norms serve the search alone."""
-  state = state._replace(access=state.access._replace(squared_norms=None))
+  state = state._replace(access=state.access._replace(index=None))
   return [x for x in jax.tree.leaves(state)
           if jnp.issubdtype(x.dtype, jnp.floating)]
 
 
 def with_float_leaves(state, floats):
-  norms = state.access.squared_norms
-  state = state._replace(access=state.access._replace(squared_norms=None))
+  norms = state.access.index
+  state = state._replace(access=state.access._replace(index=None))
   floats = iter(floats)
   state = jax.tree.map(
       lambda x: next(floats) if jnp.issubdtype(x.dtype, jnp.floating) else x,
       state)
-  return state._replace(access=state.access._replace(squared_norms=norms))
+  return state._replace(access=state.access._replace(index=norms))
 
 
 def make_loss(unroll):
@@ -241,7 +268,7 @@ def test_random_states_erase_rows_that_were_read(x64):
   """The cases above hold the overlaps that could go wrong."""
   _, state = jax.device_get(variables_and_state(0))
   read = state.access.read_indices
-  oldest = np.argsort(state.access.usage.last_access, kind="stable")[:, :H]
+  oldest = np.asarray(jax.vmap(order_of)(state.access.usage))[:, :H]
   assert any(set(o) & set(r.ravel())
              for o, r in zip(oldest, read, strict=True))
   assert any(len(set(r.ravel())) < r.size for r in read)
@@ -301,8 +328,7 @@ def test_gradients_at_ties_of_the_top_k():
   access = state.access
   access = access._replace(
       memory=jnp.broadcast_to(access.memory[:, :1], access.memory.shape),
-      squared_norms=jnp.broadcast_to(
-          access.squared_norms[:, :1], access.squared_norms.shape))
+      index=jnp.broadcast_to(access.index[:, :1], access.index.shape))
   gradients = first_gradients(
       make_params(init, initial_state), state._replace(access=access))
   chex.assert_tree_all_finite(gradients)
@@ -320,19 +346,18 @@ def interface(seed=0, alpha=.5, gamma=.5):
 
 def used_access(seed=0):
   """All rows written, and rows 2, 3, 4 and 4, 5, 6 last read."""
-  access = sam.initial_access(N, W, H, K)
+  access = sam.initial_access(N, W, H, K, EXACT)
   memory = draw(seed + 7, N, W)
   return access._replace(
-      memory=memory, squared_norms=jnp.square(memory).sum(-1),
-      usage=usage.Usage(jnp.array([3, 1, 5, 5, 5, 2, 4], jnp.int32),
-                        jnp.int32(5)),
+      memory=memory, index=jnp.square(memory).sum(-1),
+      usage=make_ring(jnp.array([1, 5, 0, 6, 2, 3, 4])),
       read_indices=jnp.array([[2, 3, 4], [4, 5, 6]], jnp.int32),
       read_weights=jnp.array([[.5, .3, .2], [.7, .2, .1]]))
 
 
-def access_step(said, access, delta=DELTA, find=search.exact_search):
-  return jax.jit(sam.access_step, static_argnames=("delta", "find"))(
-      said, access, delta=delta, find=find)
+def access_step(said, access, delta=DELTA):
+  return jax.jit(sam.access_step, static_argnames=("delta", "index"))(
+      said, access, delta=delta, index=EXACT)
 
 
 def test_full_interpolation_writes_to_the_rows_last_read():
@@ -364,7 +389,7 @@ def test_oldest_rows_are_erased_even_when_nothing_is_written(gamma):
   before = used_access()
   after = access_step(interface(alpha=0., gamma=gamma), before)
   np.testing.assert_array_equal(after.memory[np.array([1, 5])], 0)
-  np.testing.assert_array_equal(after.squared_norms[np.array([1, 5])], 0)
+  np.testing.assert_array_equal(after.index[np.array([1, 5])], 0)
   kept = np.array([0, 2, 3, 4, 6])
   np.testing.assert_array_equal(after.memory[kept], before.memory[kept])
   assert np.all(before.memory != 0)
@@ -393,11 +418,14 @@ def test_usage_counts_what_is_above_delta():
   marked = []
   for delta in (-1., .3, 10.):
     after = access_step(interface(), before, delta=delta)
-    touched = np.flatnonzero(after.usage.last_access == 6)
+    weights = sum(to_dense(i, w).sum(0) for i, w in (
+        (after.read_indices, after.read_weights),
+        (after.write_indices, after.write_weights)))
     accessed = np.concatenate(
         [after.read_indices.ravel(), after.write_indices.ravel()])
-    assert set(touched) <= set(accessed.tolist())
-    assert after.usage.step == 6
+    touched = [i for i in sorted(set(accessed.tolist())) if weights[i] > delta]
+    kept = [i for i in order_of(before.usage).tolist() if i not in touched]
+    assert order_of(after.usage).tolist() == kept + touched
     marked.append(len(touched))
   assert marked[0] == len(set(accessed.tolist()))
   assert marked[0] > marked[1] > marked[2] == 0
@@ -417,22 +445,61 @@ def test_gradients_flow_only_to_rows_read():
   assert expected
 
 
-def test_the_search_sees_the_memory_after_the_write():
-  seen = []
+class NotingIndex:
+  """Finds the first rows, and notes what it was given."""
 
-  def find(memory, squared_norms, queries, k):
-    seen.append((memory, squared_norms, queries, k))
+  def __init__(self):
+    self.updates, self.searches = [], []
+
+  def initial_state(self):
+    return jnp.zeros([], jnp.int32)
+
+  def update(self, state, indices, rows, fresh):
+    self.updates.append((state, indices, rows, fresh))
+    return state + 1
+
+  def find(self, state, memory, is_written, queries, k, recent):
+    self.searches.append((state, memory, is_written, queries, k, recent))
     return jnp.tile(jnp.arange(k, dtype=jnp.int32), (H, 1))
 
-  said = interface()
-  after = sam.access_step(said, used_access(), delta=DELTA, find=find)
-  ((memory, squared_norms, queries, k),) = seen
+
+@pytest.mark.parametrize("gradient_steps", [None, 2])
+def test_the_index_sees_the_memory_after_the_write(gradient_steps):
+  index, said, used = NotingIndex(), interface(), used_access()
+  before = sam.initial_access(N, W, H, K, index, gradient_steps)
+  before = before._replace(usage=used.usage, read_indices=used.read_indices,
+                           read_weights=used.read_weights)
+  after = sam.access_step(said, before, delta=DELTA, index=index)
+  written = np.ravel(after.write_indices)
+  ((old_state, indices, rows, fresh),) = index.updates
+  assert old_state == 0
+  np.testing.assert_array_equal(indices, written)
+  np.testing.assert_array_equal(rows, after.memory[written])
+  np.testing.assert_array_equal(fresh, [1, 5])
+  ((state, memory, is_written, queries, k, recent),) = index.searches
+  assert state == after.index == 1
   np.testing.assert_array_equal(memory, after.memory)
-  np.testing.assert_allclose(
-      squared_norms, np.square(memory).sum(-1), rtol=1e-5)
   np.testing.assert_array_equal(queries, said.queries)
   assert k == K
+  np.testing.assert_array_equal(recent, written)
   np.testing.assert_array_equal(after.read_indices, [[0, 1, 2], [0, 1, 2]])
+  if gradient_steps is None:
+    assert is_written is None
+  else:
+    assert np.flatnonzero(is_written(slice(None))).tolist() == sorted(
+        set(written.tolist()))
+    assert is_written(jnp.array([0, 1])).tolist() == [False, True]
+
+
+def test_recall_counts_what_exact_search_would_find():
+  before = used_access()._replace(recall=jnp.array([3, 5]))
+  said, index = interface(), NotingIndex()
+  after = sam.access_step(said, before, delta=DELTA, index=index)
+  exact = access_step(said, before)
+  hits = sum(len({0, 1, 2} & set(row)) for row in exact.read_indices.tolist())
+  assert 0 < hits < H * K
+  assert after.recall.tolist() == [3 + hits, 5 + H * K]
+  assert exact.recall.tolist() == [3 + H * K, 5 + H * K]
 
 
 # The module.
@@ -489,7 +556,7 @@ def test_output_size_is_that_of_the_controller_by_default():
   assert outputs.shape == (1, B, HIDDEN)
 
 
-@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("name", [*SIZES, "gradient_steps"])
 @pytest.mark.parametrize("value", [0, -1])
 def test_sizes_must_be_positive(name, value):
   with pytest.raises(ValueError, match=f"{name} must be at least 1.*{value}"):
@@ -504,6 +571,20 @@ def test_no_more_reads_than_slots(name):
   make(N)
   with pytest.raises(ValueError, match=f"{name} must be at most num_slots={N}"):
     make(N + 1)
+
+
+def test_unknown_index():
+  with pytest.raises(ValueError, match="unknown index 'lhs'"):
+    hk.transform(lambda: sam.SAM(**SIZES, index="lhs") and None).init(None)
+
+
+def test_forget_needs_gradient_steps():
+  def net():
+    core = sam.SAM(**SIZES)
+    core.forget(core.initial_state(B))
+
+  with pytest.raises(ValueError, match="gradient_steps"):
+    hk.transform(net).init(None)
 
 
 @pytest.mark.parametrize("shape", [(), (T, B, F)])

@@ -1,5 +1,7 @@
 """The least recently accessed rows, against brute force."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,85 +12,146 @@ from rmc_nalu_sam.memory import usage
 pytestmark = pytest.mark.usefixtures("strict_promotion")
 
 DELTA = 0.005
+STEPS = 300
+
+touch = jax.jit(usage.touch)
 
 
-def brute_force(last_access, count):
-  """The argmin, `count` times over, without those taken before."""
-  ages = list(np.asarray(last_access))
-  chosen = []
-  for _ in range(count):
-    oldest = min(age for i, age in enumerate(ages) if i not in chosen)
-    chosen.append(next(i for i, age in enumerate(ages)
-                       if age == oldest and i not in chosen))
-  return chosen
+def make_ring(order):
+  """The usage in which rows come in this order, least recent first."""
+  ring = np.array([*order, len(order)], np.int32)
+  after, before = np.empty([2, len(ring)], np.int32)
+  after[ring], before[ring] = np.roll(ring, -1), np.roll(ring, 1)
+  return usage.Usage(jnp.asarray(after), jnp.asarray(before))
 
 
-@pytest.mark.parametrize("num_slots", [7, 401])  # 401 takes two stages.
-@pytest.mark.parametrize("count", [1, 2, 3])
+def order_of(state):
+  """All rows, least recently accessed first; the ring must be sound."""
+  after, before = np.asarray(state.after), np.asarray(state.before)
+  assert after.dtype == before.dtype == np.int32
+  np.testing.assert_array_equal(before[after], np.arange(len(after)))
+  np.testing.assert_array_equal(after[before], np.arange(len(after)))
+  found = usage.least_recently_accessed(state, len(after) - 1)
+  assert found.dtype == jnp.int32
+  return found.tolist()
+
+
+@functools.partial(jax.jit, static_argnames="delta")
+def orders(start, indices, weights, delta=DELTA):
+  """The rings after each step, and the oldest rows, up to 40 of them."""
+  count = min(start.after.shape[0] - 1, 40)
+
+  def step(state, accesses):
+    state = usage.touch(state, *accesses, delta)
+    return state, (state, usage.least_recently_accessed(state, count))
+
+  return jax.lax.scan(step, start, (indices, weights))[1]
+
+
+def last_accesses(num_slots, indices, weights, delta=DELTA):
+  """The step at which each row was last accessed, 0 for never: `[T, N]`."""
+  last, steps = np.zeros(num_slots, int), []
+  for when, accesses in enumerate(zip(indices, weights, strict=True), start=1):
+    totals = np.zeros(num_slots)
+    np.add.at(totals, *accesses)
+    last[totals > delta] = when
+    steps.append(last.copy())
+  return np.array(steps)
+
+
+def random_accesses(num_slots, count, seed=0):
+  """Some rows twice, some by too little, in some steps all, in some none."""
+  rng = np.random.default_rng(seed)
+  indices = rng.integers(0, num_slots, [STEPS, count])
+  # Neighbors in the ring move together: those of one step, taken again.
+  indices[5::7] = indices[4::7][:len(indices[5::7])]
+  weights = rng.choice([0, .003, .1], [STEPS, count])
+  weights[::11], weights[4::11] = .1, 0
+  return indices.astype(np.int32), weights.astype(np.float32)
+
+
+@pytest.mark.parametrize("num_slots, count", [
+    (1, 1), (1, 3), (2, 2), (5, 4), (7, 12), (40, 36), (13, 36), (401, 24)])
 def test_equals_brute_force(num_slots, count):
-  for seed in range(5):
-    last_access = jax.random.randint(
-        jax.random.key(seed), [num_slots], 0, num_slots // 2, jnp.int32)
-    assert len(set(last_access.tolist())) < num_slots  # There are ties.
-    found = usage.least_recently_accessed(
-        usage.Usage(last_access, jnp.int32(num_slots)), count)
-    assert found.dtype == jnp.int32
-    assert found.tolist() == brute_force(last_access, count)
-    assert len(set(found.tolist())) == count
+  indices, weights = random_accesses(num_slots, count)
+  rings, found = jax.device_get(
+      orders(usage.initial_usage(num_slots), indices, weights))
+  last = last_accesses(num_slots, indices, weights)
+  expected = np.argsort(last, axis=1, kind="stable")  # Ties: lowest index.
+  np.testing.assert_array_equal(found, expected[:, :40])
+  identity = np.tile(np.arange(num_slots + 1), [STEPS, 1])
+  for one, other in (rings, rings[::-1]):
+    np.testing.assert_array_equal(
+        np.take_along_axis(one, other, axis=1), identity)
+
+
+@pytest.mark.parametrize("num_slots, count", [(7, 12), (40, 36), (401, 24)])
+def test_random_accesses_hold_all_cases(num_slots, count):
+  indices, weights = random_accesses(num_slots, count)
+  last = last_accesses(num_slots, indices, weights)
+  moved = last == np.arange(1, STEPS + 1)[:, None]
+  assert any(len(set(i.tolist())) < count for i in indices)
+  assert any(not m.any() for m in moved)
+  assert any(0 < m.sum() < len(set(i.tolist()))
+             for m, i in zip(moved, indices, strict=True))
+  assert any(m.all() for m in moved) == (num_slots < count)
+  # Rows that move together, and were the last three to move before.
+  runs = [set(np.argsort(last[t], kind="stable")[-3:].tolist()) <=
+          set(np.flatnonzero(moved[t + 1]).tolist()) for t in range(STEPS - 1)]
+  assert any(runs)
+
+
+def test_all_runs_of_neighbors():
+  """Every set of rows of a ring of five, named in any order."""
+  start = make_ring([3, 0, 4, 1, 2])
+  rng = np.random.default_rng(0)
+  for chosen in range(2**5):
+    indices = rng.permutation(5).astype(np.int32)
+    weights = (chosen >> indices & 1).astype(np.float32)
+    moved = [row for row in range(5) if chosen >> row & 1]
+    expected = [row for row in [3, 0, 4, 1, 2] if row not in moved] + moved
+    assert order_of(touch(start, indices, weights, DELTA)) == expected
 
 
 def test_no_row_was_ever_accessed():
   start = usage.initial_usage(7)
-  assert start.step == 0
+  assert order_of(start) == [*range(7)]
   assert usage.least_recently_accessed(start, 3).tolist() == [0, 1, 2]
 
 
-def test_all_rows_can_be_asked_for():
-  last_access = jnp.array([4, 1, 3, 1, 2], jnp.int32)
-  found = usage.least_recently_accessed(
-      usage.Usage(last_access, jnp.int32(4)), 5)
-  assert found.tolist() == [1, 3, 4, 2, 0]
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_the_oldest_rows_come_first(count):
+  order = [1, 3, 4, 2, 0]
+  found = usage.least_recently_accessed(make_ring(order), count)
+  assert found.tolist() == order[:count]
+  assert found.dtype == jnp.int32
 
 
-def test_late_steps_are_told_apart():
-  """The search goes through float32, exact below 2^24."""
-  late = 2**24 - 1
-  last_access = jnp.array([late, late - 1, late, late - 2, late], jnp.int32)
-  found = usage.least_recently_accessed(
-      usage.Usage(last_access, jnp.int32(late)), 3)
-  assert found.tolist() == [3, 1, 0]
-
-
-def test_touch_counts_the_step_and_marks_the_rows():
-  before = usage.Usage(jnp.array([2, 0, 1, 2, 0], jnp.int32), jnp.int32(2))
-  after = usage.touch(
-      before, jnp.array([3, 1]), jnp.array([.5, .25]), DELTA)
-  assert after.step == 3
-  assert after.last_access.tolist() == [2, 3, 1, 3, 0]
-  assert after.last_access.dtype == after.step.dtype == jnp.int32
+def test_touch_moves_the_rows_to_the_end_in_the_order_of_their_index():
+  after = touch(make_ring([4, 1, 2, 0, 3]), jnp.array([3, 1]),
+                jnp.array([.5, .25]), DELTA)
+  assert order_of(after) == [4, 2, 0, 1, 3]
 
 
 def test_touch_ignores_small_weights():
-  before = usage.Usage(jnp.array([2, 0, 1], jnp.int32), jnp.int32(2))
-  after = usage.touch(before, jnp.array([0, 1, 2]),
-                      jnp.array([DELTA, DELTA * .9, DELTA * 1.1]), DELTA)
-  assert after.last_access.tolist() == [2, 0, 3]
+  after = touch(make_ring([1, 0, 2]), jnp.array([1, 0, 2]),
+                jnp.array([DELTA, DELTA * 1.1, DELTA * .9]), DELTA)
+  assert order_of(after) == [1, 2, 0]
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_touch_counts_a_row_that_is_accessed_twice_and_once_enough(order):
-  before = usage.initial_usage(3)
   weights = jnp.array([.5, .001])[jnp.array(order)]
-  after = usage.touch(before, jnp.array([1, 1]), weights, DELTA)
-  assert after.last_access.tolist() == [0, 1, 0]
+  after = touch(
+      usage.initial_usage(3), jnp.array([1, 1]), weights, DELTA)
+  assert order_of(after) == [0, 2, 1]
 
 
 def test_touch_adds_up_the_weights_of_a_row():
   """The paper's condition is w^W(i) + w^R(i) > delta."""
-  before = usage.initial_usage(3)
-  after = usage.touch(before, jnp.array([1, 2, 1]),
-                      jnp.array([.6, .6, .6]) * DELTA, DELTA)
-  assert after.last_access.tolist() == [0, 1, 0]
+  after = touch(usage.initial_usage(3), jnp.array([0, 1, 0]),
+                jnp.array([.6, .6, .6]) * DELTA, DELTA)
+  assert order_of(after) == [1, 2, 0]
 
 
 def test_rows_wrap_around_in_the_order_of_their_access():
@@ -96,5 +159,18 @@ def test_rows_wrap_around_in_the_order_of_their_access():
   for _ in range(4):
     found = usage.least_recently_accessed(state, 2)
     taken += found.tolist()
-    state = usage.touch(state, found, jnp.ones(2), DELTA)
+    state = touch(state, found, jnp.ones(2), DELTA)
   assert taken == [0, 1, 2, 3, 4, 0, 1, 2]
+
+
+def test_under_vmap():
+  indices, weights = random_accesses(7, 12)
+  state = jax.tree.map(
+      lambda x: jnp.tile(x, [5, 1]), usage.initial_usage(7))
+  several = jax.jit(jax.vmap(usage.touch, (0, 0, 0, None)))
+  for now in (slice(5), slice(5, 10)):
+    state = several(state, indices[now], weights[now], DELTA)
+  for b in range(5):
+    last = last_accesses(7, indices[b:10:5], weights[b:10:5])[-1]
+    expected = np.argsort(last, kind="stable").tolist()
+    assert order_of(jax.tree.map(lambda x, b=b: x[b], state)) == expected

@@ -1,0 +1,413 @@
+"""Gradients by row versions equal those through the memory itself."""
+
+import functools
+
+import chex
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import jax.test_util
+import numpy as np
+import pytest
+
+from rmc_nalu_sam import SAM
+from rmc_nalu_sam.memory import history, lsh
+
+pytestmark = pytest.mark.usefixtures("strict_promotion")
+
+# So few rows that all of them are written, erased and read again and again.
+N, W, J, R, E = 5, 3, 7, 4, 2
+STEPS = 12
+
+
+def draw(seed, *shape):
+  return jnp.asarray(np.random.default_rng(seed).normal(size=shape), float)
+
+
+# The operations. A case is a fixed sequence of rows written and read.
+
+
+def accesses(num_steps, seed=0):
+  """Rows erased, written and read at each step; written ones may repeat."""
+  rng = np.random.default_rng(seed)
+  written = rng.integers(0, N, [num_steps, J])
+  # Different ones, and one of those written last.
+  erased = np.array([rng.permutation(N)[:E] for _ in range(num_steps)])
+  written[:, J - E:] = erased
+  read = rng.integers(0, N, [num_steps, R])
+  return tuple(jnp.asarray(x, jnp.int32) for x in (erased, written, read))
+
+
+def unroll(read_and_write, state, additions, rows):
+  """What is read at each step, and the state after all of them.
+
+  What is written depends on what was read before, so that gradients go from
+  version to version in more than one way.
+  """
+  def step(carry, now):
+    state, seen = carry
+    additions, *rows = now
+    seen, state = read_and_write(state, additions + jnp.tanh(seen.mean()), rows)
+    return (state, seen), seen
+
+  (state, _), seen = jax.lax.scan(
+      step, (state, jnp.zeros([R, W], additions.dtype)), (additions, *rows))
+  return seen, state
+
+
+def by_versions(state, additions, rows):
+  erased, written, read = rows
+  memory, log = history.write(*state, erased, written, additions)
+  seen, log = history.read(memory, log, read)
+  return seen, (memory, log)
+
+
+def by_dense_arrays(gradient_steps, state, additions, rows):
+  """Gradients through the memory, but for versions of older steps."""
+  memory, steps, step = state
+  erased, written, read = rows
+  step += 1
+
+  def young(memory, steps):
+    reached = step - steps < gradient_steps
+    return jnp.where(reached[:, None], memory, jax.lax.stop_gradient(memory))
+
+  memory = young(memory, steps).at[erased].set(0).at[written].add(additions)
+  steps = steps.at[written].set(step)
+  return young(memory, steps)[read], (memory, steps, step)
+
+
+def empty(gradient_steps):
+  return (jnp.zeros([N, W]),
+          history.initial_history(N, W, J, gradient_steps))
+
+
+def dense_empty():
+  return jnp.zeros([N, W]), jnp.zeros([N], jnp.int32), jnp.int32(0)
+
+
+def loss_of(seen):
+  return jnp.vdot(draw(1, *seen.shape).astype(seen.dtype), jnp.sin(seen))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def value_and_gradients(gradient_steps, additions, rows):
+  def loss(additions):
+    seen, _ = unroll(by_versions, empty(gradient_steps), additions, rows)
+    return loss_of(seen), seen
+  return jax.value_and_grad(loss, has_aux=True)(additions)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def dense_value_and_gradients(gradient_steps, additions, rows):
+  def loss(additions):
+    seen, _ = unroll(functools.partial(by_dense_arrays, gradient_steps),
+                     dense_empty(), additions, rows)
+    return loss_of(seen), seen
+  return jax.value_and_grad(loss, has_aux=True)(additions)
+
+
+def close(a, b, tolerance=1e-10):
+  chex.assert_trees_all_equal_shapes_and_dtypes(a, b)
+  chex.assert_trees_all_close(a, b, rtol=tolerance, atol=tolerance)
+
+
+def test_the_cases_hold_repeated_and_erased_rows():
+  erased, written, read = map(np.asarray, accesses(STEPS))
+  assert all(set(e) <= set(w) for e, w in zip(erased, written, strict=True))
+  assert any(len(set(w)) < J - 1 for w in written)
+  assert any(len(set(r)) < R for r in read)
+  # Written, erased at another step, and read in between and afterwards.
+  assert any(set(w[:J - E]) & set(e)
+             for w, e in zip(written[:-1], erased[1:], strict=True))
+  assert any(set(w[:J - E]) - set(e)
+             for w, e in zip(written, erased, strict=True))
+
+
+@pytest.mark.parametrize("gradient_steps, num_steps", [
+    (STEPS, STEPS), (3 * STEPS, STEPS),
+    # The tape is used again and again.
+    (1, STEPS), (2, 5 * STEPS), (3, 5 * STEPS), (7, 5 * STEPS)])
+def test_equals_gradients_through_the_memory(x64, gradient_steps, num_steps):
+  for seed in range(5):
+    rows = accesses(num_steps, seed)
+    additions = draw(seed, num_steps, J, W)
+    found = value_and_gradients(gradient_steps, additions, rows)
+    close(found, dense_value_and_gradients(gradient_steps, additions, rows))
+    assert np.any(found[1] != 0, axis=(1, 2)).mean() > .8
+
+
+@pytest.mark.parametrize("gradient_steps", [1, 2])
+def test_fewer_steps_are_other_gradients(x64, gradient_steps):
+  """Or the test above would not see how far they reach."""
+  additions, rows = draw(0, STEPS, J, W), accesses(STEPS)
+  found, longer = (value_and_gradients(steps, additions, rows)
+                   for steps in (gradient_steps, gradient_steps + 1))
+  close(found[0], longer[0])
+  assert np.abs(found[1] - longer[1]).max() > .1
+
+
+def test_numerical_gradients(x64):
+  rows = accesses(STEPS)
+  jax.test_util.check_grads(
+      lambda additions: loss_of(
+          unroll(by_versions, empty(STEPS), additions, rows)[0]),
+      [draw(0, STEPS, J, W)], order=1, modes=["rev"])
+
+
+@pytest.mark.parametrize("gradient_steps", [2, STEPS])
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_gradients_across_two_chunks(x64, gradient_steps, is_cut):
+  rows, additions = accesses(STEPS), draw(0, STEPS, J, W)
+
+  def gradients(read_and_write, state):
+    def loss(additions):
+      first, second = (
+          jax.tree.map(lambda x, n=now: x[n], (additions, rows))
+          for now in (slice(5), slice(5, None)))
+      seen, between = unroll(read_and_write, state, *first)
+      if is_cut:
+        seen, between = jax.lax.stop_gradient((seen, between))
+      return loss_of(seen) + loss_of(
+          unroll(read_and_write, between, *second)[0])
+    return jax.jit(jax.grad(loss))(additions)
+
+  found = gradients(by_versions, empty(gradient_steps))
+  close(found, gradients(functools.partial(by_dense_arrays, gradient_steps),
+                         dense_empty()))
+  assert np.any(found[:5] != 0) != is_cut
+
+
+@pytest.mark.parametrize("gradient_steps", [2, STEPS])
+def test_forgotten_is_as_good_as_new(x64, gradient_steps):
+  rows, additions = accesses(STEPS), draw(0, STEPS, J, W)
+  _, (memory, log) = unroll(by_versions, empty(gradient_steps),
+                            draw(7, STEPS, J, W), accesses(STEPS, seed=7))
+  assert history.is_written(log, slice(None)).all()
+  log = history.forget(log)
+  assert not history.is_written(log, slice(None)).any()
+  nothing, _ = history.read(memory, log, jnp.arange(N, dtype=jnp.int32))
+  assert np.all(memory != 0)
+  np.testing.assert_array_equal(nothing, 0)
+
+  def loss(additions):
+    seen, _ = unroll(by_versions, (memory, log), additions, rows)
+    return loss_of(seen), seen
+
+  found = jax.jit(jax.value_and_grad(loss, has_aux=True))(additions)
+  close(found, value_and_gradients(gradient_steps, additions, rows))
+
+
+def test_versions_of_rows_never_written_and_of_the_last_step():
+  _, (_, log) = unroll(
+      by_versions, empty(2), jnp.zeros([1, J, W]),
+      jax.tree.map(lambda x: x[:1] % 3, accesses(1)))
+  assert log.count == J
+  written = set(np.asarray(accesses(1)[1] % 3).ravel().tolist())
+  assert 0 < len(written) < N
+  assert {row for row in range(N) if log.version[row] >= 0} == written
+  assert np.flatnonzero(
+      history.is_written(log, slice(None))).tolist() == sorted(written)
+  assert log.tape.shape == (2 * J, W)
+  np.testing.assert_array_equal(log.tape, 0)
+
+
+def test_under_vmap(x64):
+  rows = jax.tree.map(lambda *x: jnp.stack(x),
+                      *[accesses(STEPS, seed) for seed in range(3)])
+  additions = draw(0, 3, STEPS, J, W)
+  found = jax.vmap(functools.partial(value_and_gradients, 2))(additions, rows)
+  for b in range(3):
+    close(jax.tree.map(lambda x, b=b: x[b], found), value_and_gradients(
+        2, additions[b], jax.tree.map(lambda x, b=b: x[b], rows)))
+
+
+def test_bfloat16_stays_bfloat16():
+  rows = accesses(STEPS)
+  half = functools.partial(jax.tree.map, lambda x: x.astype(
+      jnp.bfloat16) if x.dtype == jnp.float32 else x)
+
+  def loss(additions):
+    seen, (memory, log) = unroll(by_versions, half(empty(2)), additions, rows)
+    assert seen.dtype == memory.dtype == log.tape.dtype == jnp.bfloat16
+    return seen.sum()
+
+  gradient = jax.grad(loss)(half(draw(0, STEPS, J, W)))
+  assert gradient.dtype == jnp.bfloat16
+  assert np.any(gradient != 0)
+
+
+# SAM.
+
+B, F, T = 3, 13, 11
+SIZES = dict(hidden_size=17, num_slots=7, word_size=5, num_heads=2, top_k=3,
+             output_size=19)
+
+
+def network(**kwargs):
+  """Init, unroll, the first state, and forget, as pure functions."""
+  def net():
+    core = SAM(**SIZES | kwargs)
+
+    def unroll(inputs, state):
+      return hk.dynamic_unroll(core, inputs, state, return_all_states=True)
+
+    return unroll, (unroll, core.initial_state, core.forget)
+
+  init, (unroll, initial_state, forget) = hk.multi_transform(net)
+  return (init, lambda params, *args: unroll(params, None, *args),
+          initial_state({}, None, B), lambda state: forget({}, None, state))
+
+
+def make_params(init, state):
+  """Larger than at initialisation, so that gates and words vary."""
+  params = jax.eval_shape(init, jax.random.key(0), draw(0, 1, B, F), state)
+  return jax.tree.map(lambda p: .4 * draw(p.size, *p.shape), params)
+
+
+def sam_gradients(unroll):
+  """Compiles gradients of what counts them all, outputs, and states."""
+  @jax.jit
+  def gradients(params, inputs, state):
+    def loss(params, inputs, controller):
+      outputs, states = unroll(
+          params, inputs, state._replace(controller=controller))
+      read = states.access.read_words, states.access.write_weights
+      values = [outputs, *read, *jax.tree.leaves(states.controller)]
+      return sum(jnp.vdot(draw(i, *v.shape), v)
+                 for i, v in enumerate(values)), (outputs, states)
+    return jax.grad(loss, (0, 1, 2), has_aux=True)(
+        params, inputs, state.controller)
+  return gradients
+
+
+def random_controller(state):
+  return state._replace(controller=jax.tree.map(
+      lambda x: draw(x.size, *x.shape), state.controller))
+
+
+@functools.cache
+def dense_sam():
+  """Gradients through the memory, however far."""
+  init, unroll, state, _ = network()
+  return sam_gradients(unroll)(make_params(init, state), draw(1, T, B, F),
+                               random_controller(state))
+
+
+@pytest.mark.parametrize("gradient_steps", [T, 2 * T])
+def test_sam_has_the_gradients_of_the_dense_memory(x64, gradient_steps):
+  init, unroll, state, _ = network(gradient_steps=gradient_steps)
+  gradients, (outputs, states) = sam_gradients(unroll)(
+      make_params(init, state), draw(1, T, B, F),
+      random_controller(state))
+  dense_gradients, (dense_outputs, dense_states) = dense_sam()
+  close(outputs, dense_outputs)
+  close(states.access.memory, dense_states.access.memory)
+  close(gradients, dense_gradients)
+  assert all(np.any(np.abs(g) > .01) for g in jax.tree.leaves(gradients))
+  # Rows are erased, read by several heads at once, and written by them.
+  written = np.asarray(states.access.write_indices)
+  assert len(set(written[:, 0, :, -1].ravel())) < written[:, 0, :, -1].size
+  read = np.asarray(states.access.read_indices).reshape(T * B, -1)
+  assert any(len(set(rows)) < len(rows) for rows in read.tolist())
+
+
+def dense_read(gradient_steps, memory, log, indices):
+  """`history.read` through the memory itself, by the age of versions."""
+  age = (log.count - 1) // 8 - log.version // 8
+  memory = jnp.where((age < gradient_steps)[:, None], memory,
+                     jax.lax.stop_gradient(memory))
+  return memory[indices], log
+
+
+def dense_write(gradient_steps, write, memory, log, erased, indices, additions):
+  """`history.write`, likewise."""
+  _, after = write(memory, log, erased, indices, additions)
+  reached, _ = dense_read(gradient_steps, memory,
+                          log._replace(count=after.count), slice(None))
+  return reached.at[erased].set(0).at[indices].add(additions), after
+
+
+@pytest.mark.parametrize("gradient_steps", [1, 2])
+def test_sam_has_no_gradients_of_older_versions(
+    x64, monkeypatch, gradient_steps):
+  init, unroll, state, _ = network(gradient_steps=gradient_steps)
+  args = make_params(init, state), draw(1, T, B, F), random_controller(state)
+  gradients, (outputs, _) = sam_gradients(unroll)(*args)
+  monkeypatch.setattr(
+      history, "write",
+      functools.partial(dense_write, gradient_steps, history.write))
+  monkeypatch.setattr(
+      history, "read", functools.partial(dense_read, gradient_steps))
+  dense, (dense_outputs, _) = sam_gradients(unroll)(*args)
+  close(outputs, dense_outputs)
+  close(gradients, dense)
+  whole, (outputs, _) = dense_sam()
+  close(outputs, dense_outputs)
+  difference = jax.tree.map(
+      lambda a, b: float(np.abs(a - b).max()), gradients, whole)
+  del difference[0]["sam/output"]  # Behind the memory.
+  assert min(jax.tree.leaves(difference)) > .1
+
+
+INDICES = {
+    "exact": lambda num_slots: "exact",
+    "lsh": lambda num_slots: lsh.LSHIndex(
+        num_slots, SIZES["word_size"], num_recent=2 * T),
+}
+
+
+@pytest.mark.parametrize("index", INDICES)
+def test_sam_that_has_forgotten_is_as_good_as_new(x64, index):
+  """Where no row is used twice; then it does not matter which are used."""
+  num_slots = 101
+  init, unroll, state, forget = network(
+      num_slots=num_slots, gradient_steps=4, delta=0.,
+      index=INDICES[index](num_slots), measure_recall=True)
+  params, inputs = make_params(init, state), draw(1, T, B, F)
+  gradients = sam_gradients(unroll)
+  fresh = gradients(params, inputs, state)
+  _, (_, used) = gradients(params, draw(2, T, B, F), state)
+  used = jax.tree.map(lambda x: x[-1], used)
+  forgotten = forget(used)
+  chex.assert_trees_all_equal_shapes_and_dtypes(forgotten, state)
+  assert np.any(forgotten.access.memory != 0)
+  assert not np.any(forgotten.controller.hidden)
+  def of_interest(gradients, outputs_and_states):
+    outputs, states = outputs_and_states
+    access = states.access
+    return gradients, outputs, access.read_weights, access.recall
+
+  again = gradients(params, inputs, forgotten)
+  close(of_interest(*again), of_interest(*fresh), 1e-5)
+  states = again[1][1]
+  taken = np.asarray(states.access.write_indices)[:, 0, :, -1]
+  assert len(set(taken.ravel())) == taken.size
+  assert set(taken.ravel()) != {*range(taken.size)}  # Those of a new one.
+
+
+@pytest.mark.parametrize("index", INDICES)
+def test_what_was_forgotten_is_never_seen(x64, index):
+  """Not where rows are used again and again, either."""
+  init, unroll, state, forget = network(
+      gradient_steps=2, index=INDICES[index](7), measure_recall=True)
+  params, inputs = make_params(init, state), draw(1, T, B, F)
+  unroll = jax.jit(unroll)
+  _, used = unroll(params, draw(2, T, B, F), state)
+  forgotten = forget(jax.tree.map(lambda x: x[-1], used))
+  expected = None
+  for scale in (1, 1e6):
+    memory = scale * draw(3, *forgotten.access.memory.shape)
+    outputs, states = unroll(params, inputs, forgotten._replace(
+        access=forgotten.access._replace(memory=memory)))
+    values = outputs, states.access.read_words, states.access.recall
+    expected = expected or values
+    close(values, expected)
+  assert np.ptp(np.asarray(outputs)) > 1
+  assert len(set(np.ravel(states.access.write_indices[:, 0, :, -1]))) == 7
+
+
+def test_the_tape_is_as_long_as_the_steps():
+  state = network(gradient_steps=5)[2]
+  assert state.access.history.tape.shape == (B, 5 * 8, 5)
+  assert state.access.history.version.shape == (B, 7)
