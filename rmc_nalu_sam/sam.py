@@ -33,8 +33,8 @@ class SAMAccess(NamedTuple):
     write_indices: `[H, K + 1]` int32, the rows last written to; the last column
       holds the least recently accessed rows, which were erased first.
     write_weights: `[H, K + 1]`, by how much.
-    recall: `[2]`, how many of the rows that exact search would have found were
-      found since the start, and how many there were; None if not asked for.
+    recall: `[2]` int32, how many of the rows that exact search would have found
+      were found since the start, and how many there were; None if not asked for.
   """
 
   memory: jax.Array
@@ -95,7 +95,7 @@ def initial_access(num_slots: int, word_size: int, num_heads: int, top_k: int,
       read_words=jnp.zeros([num_heads, word_size]),
       write_indices=jnp.zeros([num_heads, top_k + 1], jnp.int32),
       write_weights=jnp.zeros([num_heads, top_k + 1]),
-      recall=jnp.zeros([2]) if measure_recall else None,
+      recall=jnp.zeros([2], jnp.int32) if measure_recall else None,
   )
 
 
@@ -162,7 +162,7 @@ def access_step(interface: SAMInterface, prev: SAMAccess, *, delta: float,
   recall = prev.recall
   if recall is not None:
     recall += search.compare_with_exact(
-        read_indices, constant, is_written, queries).astype(recall.dtype)
+        read_indices, constant, is_written, queries)
   new_usage = usage_lib.touch(
       prev.usage, jnp.concatenate([read_indices.reshape(-1), written]),
       jnp.concatenate([read_weights.reshape(-1), write_weights.reshape(-1)]),
