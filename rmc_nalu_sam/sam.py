@@ -34,7 +34,8 @@ class SAMAccess(NamedTuple):
       holds the least recently accessed rows, which were erased first.
     write_weights: `[H, K + 1]`, by how much.
     recall: `[2]` int32, how many of the rows that exact search would have found
-      were found since the start, and how many there were; None if not asked for.
+      were found since the start, and how many there were; None if not asked
+      for.
   """
 
   memory: jax.Array
