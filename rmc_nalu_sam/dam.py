@@ -147,9 +147,9 @@ class DAM(hk.RNNCore):
   :math:`U_{t-1}`. The output is a linear function of the controller's output
   and the words read.
 
-  It costs O(H N W) a step, and a gradient keeps the memory of every step. The
-  rest of a step is computed again on the way back, which on a CPU takes about
-  as long as to keep it. No gradient flows through usage and the choice of rows.
+  It costs O(H N W) a step, and a gradient keeps the memory of every step,
+  and some times as much without `recompute`. No gradient flows through usage
+  and the choice of rows.
 
   See Rae et al. 2016 (https://arxiv.org/abs/1610.09027), section 3.
 
@@ -174,6 +174,7 @@ class DAM(hk.RNNCore):
       word_size: int = 32,
       num_heads: int = 4,
       output_size: int | None = None,
+      recompute: bool = True,
       discount: float = 0.99,
       write_bias: float = 1.0,
       interpolation_bias: float = -2.0,
@@ -188,6 +189,8 @@ class DAM(hk.RNNCore):
       word_size: W, numbers in a row.
       num_heads: H, read-and-write heads.
       output_size: size of the output; `hidden_size` if None.
+      recompute: whether the backward pass computes the insides of a step again,
+        instead of keeping them: less memory over time.
       discount: lambda: how much of a row's usage is left a step later.
       write_bias: added to the write gates before the sigmoid.
       interpolation_bias: added to the interpolation gates, likewise.
@@ -216,8 +219,8 @@ class DAM(hk.RNNCore):
     self.output_size = hidden_size if output_size is None else output_size
     self._biases = (strength_bias, write_bias, interpolation_bias)
     # A scan needs no guard against common subexpressions.
-    self._step = jax.checkpoint(
-        functools.partial(access_step, discount=discount), prevent_cse=False)
+    step = functools.partial(access_step, discount=discount)
+    self._step = jax.checkpoint(step, prevent_cse=False) if recompute else step
     self._controller = hk.LSTM(hidden_size, name="controller")
 
   def __call__(self, inputs: jax.Array,

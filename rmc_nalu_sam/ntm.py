@@ -231,9 +231,8 @@ class NTM(hk.RNNCore):
 
   The output is a linear function of the controller's output and the words read.
 
-  It costs O(H N W) a step, and a gradient keeps the memory of every step. The
-  rest of a step is computed again on the way back, which on a CPU takes about
-  as long as to keep it.
+  It costs O(H N W) a step, and a gradient keeps the memory of every step,
+  and some times as much without `recompute`.
 
   See Graves et al. 2014 (https://arxiv.org/abs/1410.5401), equations 2 to 9.
 
@@ -260,6 +259,7 @@ class NTM(hk.RNNCore):
       shift_range: int = 1,
       memory_init: float = 1e-6,
       output_size: int | None = None,
+      recompute: bool = True,
       name: str | None = None,
   ):
     """Constructs an NTM.
@@ -272,6 +272,8 @@ class NTM(hk.RNNCore):
       shift_range: how many rows a head can move in a step, up or down.
       memory_init: all numbers of the memory at first.
       output_size: size of the output; `hidden_size` if None.
+      recompute: whether the backward pass computes the insides of a step again,
+        instead of keeping them: less memory over time.
       name: name of the module.
 
     Raises:
@@ -296,7 +298,8 @@ class NTM(hk.RNNCore):
     self._initial_access = functools.partial(
         initial_access, num_slots, word_size, num_heads, memory_init)
     # A scan needs no guard against common subexpressions.
-    self._step = jax.checkpoint(access_step, prevent_cse=False)
+    self._step = jax.checkpoint(
+        access_step, prevent_cse=False) if recompute else access_step
     self._controller = hk.LSTM(hidden_size, name="controller")
 
   def __call__(self, inputs: jax.Array,

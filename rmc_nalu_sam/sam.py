@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import haiku as hk
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 
 from rmc_nalu_sam.memory import (
   addressing,
@@ -44,8 +45,9 @@ class SAMAccess(NamedTuple):
     write_indices: `[H, K + 1]` int32, the rows last written to; the last column
       holds the least recently accessed rows, which were erased first.
     write_weights: `[H, K + 1]`, by how much.
-    recall: `[2]`, how many of the rows that exact search would have found were
-      found since the start, and how many there were; None if not asked for.
+    recall: `[2]` int32, how many of the rows that exact search would have found
+      were found since the start, and how many there were; None if not asked
+      for.
     links: in which order each head wrote the rows, with a leading H axis; None
       but for the SDNC.
   """
@@ -113,7 +115,7 @@ def initial_access(num_slots: int, word_size: int, num_heads: int, top_k: int,
       read_words=jnp.zeros([num_heads, word_size]),
       write_indices=jnp.zeros([num_heads, top_k + 1], jnp.int32),
       write_weights=jnp.zeros([num_heads, top_k + 1]),
-      recall=jnp.zeros([2]) if measure_recall else None,
+      recall=jnp.zeros([2], jnp.int32) if measure_recall else None,
       links=None if num_links is None else jax.tree.map(
           lambda x: jnp.broadcast_to(x, (num_heads, *x.shape)),
           sparse_links.initial_links(num_slots, num_links)),
@@ -165,8 +167,8 @@ def access_step(interface: SAMInterface, prev: SAMAccess, *, delta: float,
 def _write(interface: SAMInterface, prev: SAMAccess,
            index: search.Index) -> SAMAccess:
   """Equation 5: w^W = alpha (gamma w^R + (1 - gamma) I^U), A = w^W a^T."""
-  unused = usage_lib.least_recently_accessed(
-      prev.usage, prev.read_indices.shape[0])
+  unused = checkpoint_name(usage_lib.least_recently_accessed(
+      prev.usage, prev.read_indices.shape[0]), KEPT)
   gamma = interface.interpolation_gates[:, None]
   weights = interface.write_gates[:, None] * jnp.concatenate(
       [gamma * prev.read_weights, 1 - gamma], axis=1)
@@ -201,12 +203,12 @@ def _read(interface: SAMInterface, access: SAMAccess,
   queries = jax.lax.stop_gradient(interface.queries)
   constant = jax.lax.stop_gradient(access.memory)
   top_k = access.read_indices.shape[1]
-  found = index.find(access.index, constant, is_written, queries, top_k,
-                     access.write_indices.reshape(-1))
+  found = checkpoint_name(
+      index.find(access.index, constant, is_written, queries, top_k,
+                 access.write_indices.reshape(-1)), KEPT)
   recall = access.recall
   if recall is not None:
-    recall += search.compare_with_exact(
-        found, constant, is_written, queries).astype(recall.dtype)
+    recall += search.compare_with_exact(found, constant, is_written, queries)
 
   linked = None
   if access.links is not None:
@@ -218,6 +220,7 @@ def _read(interface: SAMInterface, access: SAMAccess,
       jnp.concatenate([linked[0].rows, found, linked[1].rows], axis=1), 0)
   if log is None:
     words, memory = rows.gather_rows(access.memory, where)
+    words = checkpoint_name(words, KEPT)
   else:
     words, log = history.read(access.memory, log, where)
     memory = access.memory
@@ -276,8 +279,7 @@ class SAM(hk.RNNCore):
     - the gates are sigmoids, one pair for each head,
       :math:`\alpha = \sigma(. + b_\alpha)` and
       :math:`\gamma = \sigma(. + b_\gamma)`. The biases make a new network write
-      to fresh rows and read sharply: without them, some seeds never learn to
-      copy;
+      to fresh rows and read sharply;
     - each head has its own LRA row, the H oldest ones, and erases it, at every
       step and whatever its gates say, as the paper has it: what is not accessed
       again is gone after N / H steps, so N should exceed H times the length of
@@ -300,7 +302,7 @@ class SAM(hk.RNNCore):
       output_size: int | None = None,
       index: str | search.Index = "exact",
       gradient_steps: int | None = None,
-      recompute: bool = False,
+      recompute: bool = True,
       measure_recall: bool = False,
       delta: float = 0.005,
       write_bias: float = 1.0,
@@ -327,7 +329,7 @@ class SAM(hk.RNNCore):
         pass costs nothing that grows with N, no gradient reaches an initial
         memory, and `forget` makes a used state new.
       recompute: whether the backward pass computes the controller's insides
-        again, instead of keeping them: less memory over time, more work.
+        again, instead of keeping them: half the memory over time.
       measure_recall: whether the state counts how many of the rows that exact
         search would find are found; needs an exact search at every step.
       delta: accesses of this weight or less do not count as usage.

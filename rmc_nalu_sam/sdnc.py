@@ -5,7 +5,7 @@ Hunt, Harley, Danihelka, Senior, Wayne, Graves, Lillicrap, 2016, arXiv
 1610.09027: supplement D.
 """
 
-from typing import Any
+import haiku as hk
 
 from rmc_nalu_sam.memory import search
 from rmc_nalu_sam.sam import SAM
@@ -34,8 +34,9 @@ class SDNC(SAM):
     Where the paper leaves something open, here
 
     - each head has links of its own, for its own writes, and follows them;
-    - the K largest of each of :math:`b_t`, :math:`c_t` and :math:`f_t` are read,
-      and the K largest of their sum go on into the next write and the usage;
+    - the K largest of each of :math:`b_t`, :math:`c_t` and :math:`f_t` are
+      read, and the K largest of their sum go on into the next write and the
+      usage;
     - no gradient flows through the links; it does through the read weights that
       are moved along them.
   """
@@ -51,23 +52,35 @@ class SDNC(SAM):
       output_size: int | None = None,
       index: str | search.Index = "exact",
       gradient_steps: int | None = None,
+      recompute: bool = True,
+      measure_recall: bool = False,
+      delta: float = 0.005,
+      write_bias: float = 1.0,
+      interpolation_bias: float = -2.0,
+      strength_bias: float = 3.0,
+      controller: hk.RNNCore | None = None,
       name: str | None = None,
-      **kwargs: Any,
   ):
     """Constructs an SDNC.
 
     Args:
-      hidden_size: units of the LSTM controller.
-      num_slots: N, rows of the memory.
-      word_size: W, numbers in a row.
-      num_heads: H, read-and-write heads.
-      top_k: K, rows that each head reads.
+      hidden_size: this and all but `num_links` as in `SAM`.
+      num_slots: N.
+      word_size: W.
+      num_heads: H.
+      top_k: K.
       num_links: K_L, how many links of a row are kept, in each direction.
-      output_size: size of the output; `hidden_size` if None.
-      index: how to find rows; see `SAM`.
-      gradient_steps: how far back gradients reach; see `SAM`.
+      output_size: of the output.
+      index: how to find rows.
+      gradient_steps: how far back gradients reach.
+      recompute: whether less is kept for the backward pass.
+      measure_recall: whether the state counts what the index finds.
+      delta: of the usage.
+      write_bias: of the write gates.
+      interpolation_bias: of the interpolation gates.
+      strength_bias: of the key strengths.
+      controller: in place of the LSTM.
       name: name of the module.
-      **kwargs: the other arguments of `SAM`.
 
     Raises:
       ValueError: as `SAM`, or `num_links` is not positive.
@@ -75,7 +88,10 @@ class SDNC(SAM):
     super().__init__(
         hidden_size=hidden_size, num_slots=num_slots, word_size=word_size,
         num_heads=num_heads, top_k=top_k, output_size=output_size, index=index,
-        gradient_steps=gradient_steps, name=name, **kwargs)
+        gradient_steps=gradient_steps, recompute=recompute,
+        measure_recall=measure_recall, delta=delta, write_bias=write_bias,
+        interpolation_bias=interpolation_bias, strength_bias=strength_bias,
+        controller=controller, name=name)
     if num_links < 1:
       raise ValueError(f"num_links must be at least 1, got {num_links}")
     self._num_links = num_links

@@ -57,7 +57,7 @@ def core_arguments(core: str) -> Mapping[str, inspect.Parameter]:
         f"unknown core {core!r}; valid cores: {', '.join(sorted(CORES))}")
   parameters = inspect.signature(CORES[core]).parameters
   return {name: parameter for name, parameter in parameters.items()
-          if name not in ("output_size", "name", "kwargs")}
+          if name not in ("output_size", "name")}
 
 
 def make_model(core: str, output_size: int, **core_kwargs: Any) -> Model:

@@ -1,4 +1,4 @@
-"""What a compiled program writes at every step of its loops.
+"""What a compiled program writes, in all or at every step of its loops.
 
 An instruction inside a fusion allocates nothing; the fusion's outputs do,
 unless its root updates one of its own operands in place.
@@ -8,6 +8,7 @@ import re
 from typing import NamedTuple
 
 _COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) \(.*\{$")
+_ENTRY = re.compile(r"^ENTRY %?([\w.\-]+) ", re.MULTILINE)
 _INSTRUCTION = re.compile(r"^\s+(ROOT )?%?([\w.\-]+) = (.*)$")
 _SHAPE = re.compile(r"\b[a-z]+\d*(?:e\d+m\d+\w*)?\[([\d,]*)\]")
 _CALLED = re.compile(
@@ -50,8 +51,20 @@ def writes_in_loops(text: str, size: int) -> tuple[list[str], list[str]]:
     Those that update an array in place, and those that make a new one.
   """
   computations = parse(text)
+  loops = [called for c in computations.values() for i in c.values()
+           if i.opcode == "while" for called in i.called]
+  assert len(loops) >= 4, "expected a forward and a backward loop"
+  return _writes(computations, loops, size)
+
+
+def writes(text: str, size: int) -> tuple[list[str], list[str]]:
+  """As `writes_in_loops`, of the whole program."""
+  return _writes(parse(text), _ENTRY.findall(text), size)
+
+
+def _writes(computations, names, size):
   in_place, new = [], []
-  for name in _reachable_from_loops(computations):
+  for name in _reachable(computations, names):
     for instruction in computations[name].values():
       if max(instruction.sizes, default=0) < size or (
           instruction.opcode in _FREE):
@@ -94,11 +107,8 @@ def _sizes(text):
   return sizes
 
 
-def _reachable_from_loops(computations):
-  pending = [called for c in computations.values() for i in c.values()
-             if i.opcode == "while" for called in i.called]
-  assert len(pending) >= 4, "expected a forward and a backward loop"
-  seen = set()
+def _reachable(computations, names):
+  pending, seen = list(names), set()
   while pending:
     name = pending.pop()
     if name in seen:

@@ -1,6 +1,8 @@
 """What the compiler makes of a core: SAM's work and memory do not grow with N,
 and DNC keeps its largest array once a step."""
 
+import functools
+
 import haiku as hk
 import hlo
 import jax
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 
 from rmc_nalu_sam import DNC, SAM
-from rmc_nalu_sam.memory import rows
+from rmc_nalu_sam.memory import lsh, rows, search
 
 H, K, W, HIDDEN, F, T = 2, 3, 5, 7, 13, 11
 # Larger than anything else, and no multiple of the blocks of the search.
@@ -19,17 +21,18 @@ N = 8191
 SIZE = N // 2
 
 
-def find_without_search(memory, squared_norms, queries, k):
+class WithoutSearch(search.ExactIndex):
   """Rows that depend on the queries, in no time."""
-  first = jnp.abs(queries[:, :1] * 100).astype(jnp.int32) % (N // 2)
-  return first + jnp.arange(k, dtype=jnp.int32)
+
+  def find(self, state, memory, is_written, queries, k, recent):
+    first = jnp.abs(queries[:, :1] * 100).astype(jnp.int32) % (N // 2)
+    return first + jnp.arange(k, dtype=jnp.int32)
 
 
-def compile_gradients(batch, num_slots=N, num_steps=T,
-                      find=find_without_search):
+def compile_gradients(batch, num_slots=N, num_steps=T):
   def unroll(inputs):
     core = SAM(hidden_size=HIDDEN, num_slots=num_slots, word_size=W,
-               num_heads=H, top_k=K, find=find)
+               num_heads=H, top_k=K, index=WithoutSearch(num_slots))
     outputs, _ = hk.dynamic_unroll(core, inputs, core.initial_state(batch))
     return jnp.square(outputs).sum()
 
@@ -44,8 +47,8 @@ def compile_gradients(batch, num_slots=N, num_steps=T,
 def test_no_step_writes_an_array_of_n(batch):
   in_place, new = hlo.writes_in_loops(compile_gradients(batch).as_text(), SIZE)
   assert not new, "\n".join(new)
-  # Memory, norms and usage forward; the cotangent of the memory backward.
-  assert len(in_place) >= 5
+  # Memory, norms and the ring forward; the memory's cotangent backward.
+  assert len(in_place) >= 6
 
 
 def erase_by_autodiff(memory, erased, indices, added):
@@ -88,6 +91,91 @@ def test_memory_over_time_does_not_depend_on_n():
   assert 1 < (temporary[4 * N, T] - temporary[N, T]) / one_memory < 4
 
 
+# A training call that costs nothing in N.
+
+# Compiled, but never run. The index has tables for N rows: its smallest array
+# that grows with N has more than N / 16 elements.
+BIG = 10**6 + 3
+BIG_SIZE = BIG // 16
+
+
+def compile_training(batch, num_slots=BIG, is_forgotten=True, is_donated=True,
+                     **kwargs):
+  """Of an episode in a used state, which is handed back."""
+  kwargs = dict(index="lsh", gradient_steps=T) | kwargs
+
+  def net():
+    core = SAM(hidden_size=HIDDEN, num_slots=num_slots, word_size=W,
+               num_heads=H, top_k=K, **kwargs)
+
+    def unroll(inputs, state):
+      if is_forgotten:
+        state = core.forget(state)
+      outputs, state = hk.dynamic_unroll(core, inputs, state)
+      return jnp.square(outputs).sum(), state
+
+    return unroll, (unroll, core.initial_state)
+
+  init, (unroll, initial_state) = hk.multi_transform(net)
+  state = jax.eval_shape(lambda: initial_state({}, None, batch))
+  inputs = jnp.ones([T, F] if batch is None else [T, batch, F])
+  params = jax.eval_shape(init, jax.random.key(0), inputs, state)
+
+  @functools.partial(jax.jit, donate_argnums=1 if is_donated else ())
+  def train(params, state, inputs):
+    (loss, state), gradients = jax.value_and_grad(
+        lambda *args: unroll(args[0], None, args[1], state), (0, 1),
+        has_aux=True)(params, inputs)
+    return loss, gradients, state
+
+  return train.lower(params, state, inputs).compile()
+
+
+@pytest.mark.parametrize("batch", [None, 1, 3])
+def test_a_training_call_writes_no_array_of_n(batch):
+  text = compile_training(batch).as_text()
+  in_loops, new = hlo.writes_in_loops(text, BIG_SIZE)
+  assert not new, "\n".join(new)
+  # Memory, versions, buckets, cursors, and the two arrays of the ring.
+  assert len(in_loops) >= 6
+  in_place, new = hlo.writes(text, BIG_SIZE)
+  assert not new, "\n".join(new)
+  assert set(in_place) >= set(in_loops)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_training_call_needs_no_memory_for_n(batch):
+  analyses = [compile_training(
+      batch, num_slots=n, index=lsh.LSHIndex(n, W, max_bits=8))
+              .memory_analysis() for n in (BIG, 4 * BIG)]
+  # Buffers are rounded up to some bytes.
+  small, large = (a.temp_size_in_bytes for a in analyses)
+  assert abs(large - small) < 10_000
+  small, large = (a.output_size_in_bytes - a.alias_size_in_bytes
+                  for a in analyses)
+  assert abs(large - small) < 10_000
+  # The memory, its versions, and the ring; or it would not have seen N.
+  grown = analyses[1].alias_size_in_bytes - analyses[0].alias_size_in_bytes
+  assert grown >= batch * 3 * BIG * 4 * (W + 3)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("arguments, is_in_loops", [
+    (dict(index="exact"), True),
+    (dict(measure_recall=True), True),
+    # The memory's cotangent is cleared once.
+    (dict(gradient_steps=None, is_forgotten=False), False),
+    (dict(is_donated=False), False),
+], ids=["exact", "recall", "cotangent of the memory", "copied state"])
+def test_the_check_sees_what_costs_more(batch, arguments, is_in_loops):
+  text = compile_training(batch, **arguments).as_text()
+  new_in_loops = hlo.writes_in_loops(text, BIG_SIZE)[1]
+  new = hlo.writes(text, BIG_SIZE)[1]
+  assert set(new_in_loops) <= set(new)
+  assert bool(new_in_loops) == is_in_loops
+  assert new
+
+
 def subjaxprs(jaxpr):
   yield jaxpr
   for equation in jaxpr.eqns:
@@ -105,9 +193,9 @@ def bfloat16_policy():
     yield
 
 
-def step(inputs):
+def step(inputs, **kwargs):
   core = SAM(hidden_size=HIDDEN, num_slots=17, word_size=W, num_heads=H,
-             top_k=K)
+             top_k=K, **kwargs)
   state = core.initial_state(3)
   return state, core(inputs, state)
 
@@ -130,8 +218,11 @@ def test_bfloat16_policy(bfloat16_policy):
   assert sum(p[-1].dtype == jnp.float32 for p in products) == 2
 
 
-def test_state_keeps_its_types_under_the_bfloat16_policy(bfloat16_policy):
-  net = hk.without_apply_rng(hk.transform(step))
+@pytest.mark.parametrize("arguments", [
+    {}, dict(index="lsh", gradient_steps=2, measure_recall=True)])
+def test_state_keeps_its_types_under_the_bfloat16_policy(
+    bfloat16_policy, arguments):
+  net = hk.without_apply_rng(hk.transform(functools.partial(step, **arguments)))
   inputs = jnp.ones([3, F])
   params = jax.eval_shape(net.init, jax.random.key(0), inputs)
   before, (output, after) = jax.eval_shape(net.apply, params, inputs)

@@ -492,7 +492,7 @@ def test_the_index_sees_the_memory_after_the_write(gradient_steps):
 
 
 def test_recall_counts_what_exact_search_would_find():
-  before = used_access()._replace(recall=jnp.array([3, 5]))
+  before = used_access()._replace(recall=jnp.array([3, 5], jnp.int32))
   said, index = interface(), NotingIndex()
   after = sam.access_step(said, before, delta=DELTA, index=index)
   exact = access_step(said, before)

@@ -173,8 +173,10 @@ def test_compare_with_exact_counts_what_was_found():
   found = np.array(exact_search(memory, queries, 3))
 
   def recall(rows):
-    return search.compare_with_exact(
-        jnp.asarray(rows), memory, None, queries).tolist()
+    counts = search.compare_with_exact(
+        jnp.asarray(rows), memory, None, queries)
+    assert counts.dtype == jnp.int32
+    return counts.tolist()
 
   assert recall(found) == [6, 6]
   assert recall(found[:, ::-1]) == [6, 6]  # In any order.

@@ -21,8 +21,10 @@ TIME_BATCH, MEMORY_BATCH = 8, 1
 
 # label -> core and its arguments.
 SAM_MODELS = {
-    "NTM": ("ntm", HEADS),
-    "DAM": ("dam", HEADS),
+    # As in the paper, all that the backward pass needs is kept.
+    "NTM": ("ntm", HEADS | dict(recompute=False)),
+    "NTM recompute": ("ntm", HEADS),
+    "DAM recompute": ("dam", HEADS),
     "SAM exact": ("sam", SPARSE | dict(index="exact")),
     "SAM lsh": ("sam", SPARSE | dict(index="lsh")),
 }

@@ -28,7 +28,7 @@ class History(NamedTuple):
   Attributes:
     version: `[N]` int32, of each row; -1 if it was never written.
     tape: `[L * J, W]`, zeros; L steps of J writes each.
-    count: `[]` int32, versions numbered so far, J in each step.
+    count: `[]` int32, versions numbered so far, J in each step; below 2^31.
     oldest: `[]` int32; rows of an older version are empty.
   """
 

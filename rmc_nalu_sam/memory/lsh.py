@@ -1,4 +1,4 @@
-"""Nearest rows by locality-sensitive hashing: a search that does not grow with N.
+"""Nearest rows by locality-sensitive hashing, at the same cost for any N.
 
 A row's code in a table are the signs of its products with random directions;
 rows of one code share a bucket, which holds those entered last. A search looks
@@ -27,7 +27,7 @@ class LSHState(NamedTuple):
   Attributes:
     buckets: `[total buckets, bucket_size]` int32, rows; -1 where there is none.
     cursors: `[total buckets]` int32, how many rows were ever entered.
-    recent: `[num_recent]` int32, the rows last written.
+    recent: `[num_recent]` int32, the rows last taken into use; -1 likewise.
   """
 
   buckets: jax.Array
@@ -69,6 +69,8 @@ class LSHIndex:
       if getattr(self, name) < 1:
         raise ValueError(
             f"{name} must be at least 1, got {getattr(self, name)}")
+    if self.min_bits > 24:
+      raise ValueError(f"min_bits must be at most 24, got {self.min_bits}")
     if self.max_bits is not None and not self.min_bits <= self.max_bits <= 24:
       raise ValueError(f"max_bits must be from min_bits={self.min_bits} to 24, "
                        f"got {self.max_bits}")
@@ -99,12 +101,14 @@ class LSHIndex:
     turn = jnp.where(np.tri(len(indices), k=-1, dtype=bool)[:, :, None],
                      same, False).sum(1, dtype=jnp.int32)
     entry = state.cursors[buckets] + turn
-    # What does not enter is sent beyond the end, and dropped there.
+    # What does not enter is sent beyond the end, and dropped there; so is what
+    # would be overwritten in this very step, in an order that nobody knows.
     buckets = jnp.where(enters, buckets, state.cursors.shape[0])
+    stays = turn >= same.sum(1, dtype=jnp.int32) - self.bucket_size
     entered = jnp.broadcast_to(indices[:, None], buckets.shape)
     return LSHState(
-        state.buckets.at[buckets, entry % self.bucket_size].set(
-            entered, mode="drop"),
+        state.buckets.at[jnp.where(stays, buckets, state.cursors.shape[0]),
+                         entry % self.bucket_size].set(entered, mode="drop"),
         # Not by `.add(1)`, which XLA would not know to come after the read.
         state.cursors.at[buckets].max(entry + 1, mode="drop"),
         jnp.concatenate([fresh, state.recent])[:self.num_recent])

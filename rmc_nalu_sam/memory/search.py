@@ -176,7 +176,7 @@ def compare_with_exact(found: jax.Array, memory: jax.Array,
     queries: `[H, W]`.
 
   Returns:
-    `[2]` float32: how many were found, and how many there were.
+    `[2]` int32: how many were found, and how many there were.
   """
   exact = ExactIndex(memory.shape[0])
   squared_norms = jnp.square(memory.astype(jnp.float32)).sum(-1)
@@ -186,7 +186,7 @@ def compare_with_exact(found: jax.Array, memory: jax.Array,
   if is_written is not None:
     exists &= is_written(wanted)
   hit = (wanted[:, :, None] == found[:, None, :]).any(-1)
-  return jnp.stack([(hit & exists).sum(), exists.sum()]).astype(jnp.float32)
+  return jnp.stack([(hit & exists).sum(), exists.sum()]).astype(jnp.int32)
 
 
 # Added to squared norms, so that a row of zeros has similarity 0 to anything

@@ -50,7 +50,9 @@ def least_recently_accessed(usage: Usage, count: int) -> jax.Array:
   for _ in range(count):
     row = usage.after[row]
     found.append(row)
-  return jnp.stack(found)
+  # Without it, XLA would read these entries again where it needs the rows, also
+  # after they were written, and copy the whole array for that.
+  return jax.lax.optimization_barrier(jnp.stack(found))
 
 
 def touch(usage: Usage, indices: jax.Array, weights: jax.Array,
