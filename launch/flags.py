@@ -41,9 +41,9 @@ _HELP: Mapping[str, str] = {
     "optimizer": f"One of {', '.join(sorted(optimisers.OPTIMIZERS))}.",
     "max_grad_norm": "Gradients with a larger global norm are scaled down.",
     "seed": "Of the initial parameters, the training and the evaluation data.",
-    "reuse_memory": "Start each update in the memory of the last one, forgotten "
-                    "but not cleared, so that no update costs anything that "
-                    "grows with the number of slots.",
+    "reuse_memory": "Start each update in the memory of the last one, "
+                    "forgotten but not cleared, so that no update costs "
+                    "anything that grows with the number of slots.",
     "log_every": "Updates a record of metrics; they run in one device call.",
     "eval_every": "Updates between evaluations.",
     "eval_episodes": "Episodes an evaluation.",

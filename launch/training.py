@@ -15,7 +15,6 @@ import tasks
 from launch import curriculum as curriculum_lib
 from launch import devices, optimisers
 
-
 # Numbers that an exact search may read in an episode, to measure the recall.
 MAX_RECALL_WORK = 2**30
 

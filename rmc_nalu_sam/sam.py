@@ -25,7 +25,6 @@ from rmc_nalu_sam.memory import (
 )
 from rmc_nalu_sam.memory import usage as usage_lib
 
-
 # Of `jax.ad_checkpoint.checkpoint_name`: what is not computed again.
 KEPT = history.KEPT
 
