@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import jax.test_util
 import numpy as np
 import pytest
+import reference_sdnc
 
 from rmc_nalu_sam.memory import sparse_links
 from rmc_nalu_sam.memory.sparse_links import SparseWeights
@@ -118,61 +119,23 @@ def test_update_with_room_for_all_links_is_equations_19_and_20():
   assert np.all(before[~np.eye(N, dtype=bool)] > 0)
 
 
-def keep(weights, num_links):
-  """The largest."""
-  ranked = sorted(weights.items(), key=lambda item: -item[1])
-  return {row: weight for row, weight in ranked[:num_links] if weight > 0}
-
-
-def reference_update(before, after, precedence, rows, weights, was_written,
-                     num_links):
-  """Row by row; each one is cut to its largest links as soon as it changes."""
-  write, known = {}, {}
-  for row, weight, was in zip(rows.tolist(), weights, was_written, strict=True):
-    if weight > 0:
-      write[row] = write.get(row, 0) + weight
-    known[row] = known.get(row, False) or was
-  old = {row: before[row] if known[row] else {} for row in write}
-  before, after = list(before), [dict(links) for links in after]
-  for row, weight in write.items():
-    links = {j: (1 - weight) * w for j, w in old[row].items()}
-    for j, w in precedence.items():
-      if j != row:
-        links[j] = links.get(j, 0) + weight * w
-    before[row] = keep(links, num_links)
-    if not known[row]:
-      after[row] = {}
-  # It decays where the link is known from its other end.
-  for row, weight in write.items():
-    for j in old[row]:
-      if row in after[j]:
-        after[j][row] *= 1 - weight
-  for j, w in precedence.items():
-    for row, weight in write.items():
-      if row != j:
-        after[j][row] = after[j].get(row, 0) + weight * w
-    after[j] = keep(after[j], num_links)
-  rest = 1 - sum(write.values())
-  precedence = {row: rest * w for row, w in precedence.items()}
-  for row, weight in write.items():
-    precedence[row] = precedence.get(row, 0) + weight
-  return before, after, keep(precedence, num_links)
-
-
 @pytest.mark.parametrize("num_links", [1, 2, 5])
 def test_update_keeps_the_largest_links_of_each_row(num_links):
   rng = np.random.default_rng(num_links)
   links = sparse_links.initial_links(N, num_links)
-  before, after, precedence = [{}] * N, [{}] * N, {}
+  reference = reference_sdnc.initial_links(N)
   cut = 0
   for rows, weights in draw_writes(num_links, 2 * STEPS):
-    was_written = rng.uniform(size=J) < .8
-    before, after, precedence = reference_update(
-        before, after, precedence, rows, weights, was_written, num_links)
-    cut += max(map(len, after)) == num_links
-    links = update(links, rows, weights.astype(np.float32), was_written)
+    is_old = rng.uniform(size=N) < .8
+    write = np.zeros(N)
+    np.add.at(write, rows, weights)
+    reference = reference_sdnc.update_links(
+        reference, reference_sdnc.nonzero(write), num_links,
+        np.flatnonzero(~is_old).tolist())
+    cut += max(map(len, reference.after)) == num_links
+    links = update(links, rows, weights.astype(np.float32), is_old[rows])
     for found, expected in zip(
-        links, (before, after, [precedence]), strict=True):
+        links, (*reference[:2], [reference.precedence]), strict=True):
       for one, other in zip(as_dicts(found), expected, strict=True):
         assert one == pytest.approx(other, abs=TOLERANCE)
   assert cut > STEPS
