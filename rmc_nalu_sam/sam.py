@@ -390,6 +390,7 @@ class SAM(hk.RNNCore):
           inputs, prev_state)
     return self._one_step(inputs, prev_state)
 
+  @hk.transparent  # Its layers are called as those of `__call__`.
   def _one_step(self, inputs, prev_state):
     seen = jnp.concatenate(
         [inputs, _merge_heads(prev_state.access.read_words)], axis=-1)

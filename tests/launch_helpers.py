@@ -31,6 +31,8 @@ TINY_CORES: dict[str, dict[str, Any]] = {
     "ntm": dict(hidden_size=7, num_slots=11, word_size=5, num_heads=2),
     "sam": dict(hidden_size=7, num_slots=11, word_size=5, num_heads=2,
                 top_k=3),
+    "sdnc": dict(hidden_size=7, num_slots=11, word_size=5, num_heads=2,
+                 top_k=3, num_links=2),
 }
 
 _CACHE = tempfile.TemporaryDirectory(prefix="test-launch-cache-")

@@ -60,6 +60,15 @@ MEMBERS = {
             "sam/output": {"w": (29, 19), "b": (19,)},
         },
         golden=(115.4871, -.551636)),
+    "sdnc": dict(
+        arguments=dict(hidden_size=7, num_slots=17, word_size=11, num_heads=2,
+                       top_k=3, num_links=2, output_size=19),
+        shapes={
+            "sdnc/~/controller/linear": {"w": (42, 28), "b": (28,)},
+            "sdnc/~_interface/interface": {"w": (7, 56), "b": (56,)},
+            "sdnc/output": {"w": (29, 19), "b": (19,)},
+        },
+        golden=(89.18288, -.407784)),
 }
 
 # Other arguments of these cores, with which all of it holds as well.

@@ -17,6 +17,7 @@ SMALL = {
     "lstm": dict(hidden_size=7),
     "ntm": dict(hidden_size=7, num_slots=17, word_size=11),
     "sam": dict(hidden_size=7, num_slots=17, word_size=11, top_k=3),
+    "sdnc": dict(hidden_size=7, num_slots=17, word_size=11, top_k=3),
 }
 every_core = pytest.mark.parametrize("core", SMALL)
 
