@@ -16,7 +16,8 @@ import jax.numpy as jnp
 
 from rmc_nalu_sam.memory import dense
 from rmc_nalu_sam.memory.search import top_k_indices
-from rmc_nalu_sam.sam import SAMInterface
+from rmc_nalu_sam.memory_core import MemoryCore, check_positive
+from rmc_nalu_sam.sam import SAMInterface, make_interface
 
 
 class DAMAccess(NamedTuple):
@@ -35,18 +36,6 @@ class DAMAccess(NamedTuple):
   read_weights: jax.Array
   read_words: jax.Array
   write_weights: jax.Array
-
-
-class DAMState(NamedTuple):
-  """State of `DAM`. Every leaf has a leading B axis when there is a batch.
-
-  Attributes:
-    controller: state of the controller.
-    access: the memory and its bookkeeping.
-  """
-
-  controller: hk.LSTMState
-  access: DAMAccess
 
 
 def initial_access(num_slots: int, word_size: int,
@@ -98,37 +87,7 @@ def access_step(interface: SAMInterface, prev: DAMAccess, *,
       write_weights=write_weights)
 
 
-def make_interface(hidden: jax.Array, num_heads: int, word_size: int,
-                   biases: tuple[float, float, float]) -> SAMInterface:
-  """What a linear layer makes of the controller's output, inside a module.
-
-  Args:
-    hidden: `[..., F]`.
-    num_heads: H.
-    word_size: W.
-    biases: of key strengths, write gates and interpolation gates; fixed, beside
-      the learned ones, as the forget bias of an LSTM.
-
-  Returns:
-    The interface, each leaf with the leading axes of `hidden`.
-  """
-  words = num_heads * word_size
-  flat = hk.Linear(2 * words + 3 * num_heads, name="interface")(hidden)
-  queries, additions, scalars = jnp.split(flat, [words, 2 * words], axis=-1)
-  split = functools.partial(
-      jnp.reshape, shape=(*hidden.shape[:-1], num_heads, -1))
-  strengths, alpha, gamma = (
-      scalar + bias for scalar, bias in
-      zip(jnp.split(scalars, 3, axis=-1), biases, strict=True))
-  return SAMInterface(
-      queries=split(queries),
-      strengths=1 + jax.nn.softplus(strengths),
-      additions=split(additions),
-      write_gates=jax.nn.sigmoid(alpha),
-      interpolation_gates=jax.nn.sigmoid(gamma))
-
-
-class DAM(hk.RNNCore):
+class DAM(MemoryCore):
   r"""A recurrent network with a memory that it reads and writes everywhere.
 
   `SAM` without the sparsity: the dense model that it approximates. With
@@ -202,11 +161,8 @@ class DAM(hk.RNNCore):
         `discount` is not in [0, 1].
     """
     super().__init__(name=name)
-    sizes = dict(hidden_size=hidden_size, num_slots=num_slots,
-                 word_size=word_size, num_heads=num_heads)
-    for size_name, size in sizes.items():
-      if size < 1:
-        raise ValueError(f"{size_name} must be at least 1, got {size}")
+    check_positive(hidden_size=hidden_size, num_slots=num_slots,
+                   word_size=word_size, num_heads=num_heads)
     if num_heads > num_slots:
       raise ValueError(f"num_heads must be at most num_slots={num_slots}, "
                        f"got {num_heads}")
@@ -223,39 +179,9 @@ class DAM(hk.RNNCore):
     self._step = jax.checkpoint(step, prevent_cse=False) if recompute else step
     self._controller = hk.LSTM(hidden_size, name="controller")
 
-  def __call__(self, inputs: jax.Array,
-               prev_state: DAMState) -> tuple[jax.Array, DAMState]:
-    """One step.
+  def _initial_access(self):
+    return initial_access(self.num_slots, self.word_size, self.num_heads)
 
-    Args:
-      inputs: `[B, F]`, or `[F]` without a batch.
-      prev_state: the state before it.
-
-    Returns:
-      The output `[B, output_size]` and the next state.
-    """
-    if inputs.ndim not in (1, 2):
-      raise ValueError(f"DAM takes inputs [B, F] or [F], got {inputs.shape}")
-    seen = jnp.concatenate(
-        [inputs, _merge_heads(prev_state.access.read_words)], axis=-1)
-    hidden, controller = self._controller(seen, prev_state.controller)
-    step = self._step if inputs.ndim == 1 else jax.vmap(self._step)
-    interface = make_interface(
+  def _interface(self, hidden):
+    return make_interface(
         hidden, self.num_heads, self.word_size, self._biases)
-    access = step(interface, prev_state.access)
-    features = jnp.concatenate(
-        [hidden, _merge_heads(access.read_words)], axis=-1)
-    output = hk.Linear(self.output_size, name="output")(features)
-    return output, DAMState(controller, access)
-
-  def initial_state(self, batch_size: int | None) -> DAMState:
-    """An empty memory, nothing read; leading axis B unless it is None."""
-    access = initial_access(self.num_slots, self.word_size, self.num_heads)
-    if batch_size is not None:
-      access = jax.tree.map(
-          lambda x: jnp.broadcast_to(x, (batch_size, *x.shape)), access)
-    return DAMState(self._controller.initial_state(batch_size), access)
-
-
-def _merge_heads(words: jax.Array) -> jax.Array:
-  return words.reshape(*words.shape[:-2], -1)

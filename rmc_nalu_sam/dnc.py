@@ -11,7 +11,7 @@ Letters: B batch, N slots, W word size, R read heads, H write heads.
 import functools
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import haiku as hk
 import jax
@@ -20,6 +20,7 @@ import numpy as np
 
 from rmc_nalu_sam.memory import allocation, linkage, lookup
 from rmc_nalu_sam.memory.precision import at_least_float32
+from rmc_nalu_sam.memory_core import MemoryCore, check_positive
 
 
 class DNCAccess(NamedTuple):
@@ -42,18 +43,6 @@ class DNCAccess(NamedTuple):
   read_words: jax.Array
   link: jax.Array
   precedence: jax.Array
-
-
-class DNCState(NamedTuple):
-  """State of `DNC`. Every leaf has a leading B axis when there is a batch.
-
-  Attributes:
-    controller: state of the controller.
-    access: the memory and its bookkeeping.
-  """
-
-  controller: Any
-  access: DNCAccess
 
 
 class DNCInterface(NamedTuple):
@@ -193,7 +182,7 @@ def access_step(interface: DNCInterface, prev: DNCAccess, *,
   return jax.tree.map(lambda new, old: new.astype(old.dtype), access, prev)
 
 
-class DNC(hk.RNNCore):
+class DNC(MemoryCore):
   r"""A recurrent network with a memory that it allocates, frees and links.
 
   A controller sees the input and the words last read. Each write head mixes a
@@ -287,12 +276,10 @@ class DNC(hk.RNNCore):
     """
     super().__init__(name=name)
     self.output_size = hidden_size if output_size is None else output_size
-    sizes = dict(hidden_size=hidden_size, num_slots=num_slots,
-                 word_size=word_size, num_read_heads=num_read_heads,
-                 num_write_heads=num_write_heads, output_size=self.output_size)
-    for size_name, size in sizes.items():
-      if size < 1:
-        raise ValueError(f"{size_name} must be at least 1, got {size}")
+    check_positive(hidden_size=hidden_size, num_slots=num_slots,
+                   word_size=word_size, num_read_heads=num_read_heads,
+                   num_write_heads=num_write_heads,
+                   output_size=self.output_size)
     if not clip >= 0:
       raise ValueError(f"clip must be at least 0, got {clip}")
     if not 0 <= mask_min < 1:
@@ -309,38 +296,9 @@ class DNC(hk.RNNCore):
     self._step = functools.partial(access_step, deallocate=deallocate)
     self._controller = hk.LSTM(hidden_size, name="controller")
 
-  def __call__(self, inputs: jax.Array,
-               prev_state: DNCState) -> tuple[jax.Array, DNCState]:
-    """One step.
-
-    Args:
-      inputs: `[B, F]`, or `[F]` without a batch.
-      prev_state: the state before it.
-
-    Returns:
-      The output `[B, output_size]` and the next state.
-    """
-    if inputs.ndim not in (1, 2):
-      raise ValueError(f"DNC takes inputs [B, F] or [F], got {inputs.shape}")
-    seen = jnp.concatenate(
-        [inputs, _merge_heads(prev_state.access.read_words)], axis=-1)
-    hidden, controller = jax.tree.map(
-        self._clip, self._controller(seen, prev_state.controller))
-    step = self._step if inputs.ndim == 1 else jax.vmap(self._step)
-    access = step(self._interface(hidden), prev_state.access)
-    features = jnp.concatenate(
-        [hidden, _merge_heads(access.read_words)], axis=-1)
-    output = hk.Linear(self.output_size, name="output")(features)
-    return self._clip(output), DNCState(controller, access)
-
-  def initial_state(self, batch_size: int | None) -> DNCState:
-    """An empty memory, nothing read; leading axis B unless it is None."""
-    access = initial_access(self.num_slots, self.word_size,
-                            self.num_read_heads, self.num_write_heads)
-    if batch_size is not None:
-      access = jax.tree.map(
-          lambda x: jnp.broadcast_to(x, (batch_size, *x.shape)), access)
-    return DNCState(self._controller.initial_state(batch_size), access)
+  def _initial_access(self):
+    return initial_access(self.num_slots, self.word_size,
+                          self.num_read_heads, self.num_write_heads)
 
   def _clip(self, x: jax.Array) -> jax.Array:
     if not self._clip_value:
@@ -377,7 +335,3 @@ class DNC(hk.RNNCore):
       if name in ("read_masks", "write_masks"):
         said[name] = self._mask_min + (1 - self._mask_min) * said[name]
     return DNCInterface(**said)
-
-
-def _merge_heads(words: jax.Array) -> jax.Array:
-  return words.reshape(*words.shape[:-2], -1)

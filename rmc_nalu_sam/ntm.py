@@ -16,6 +16,8 @@ import jax
 import jax.numpy as jnp
 
 from rmc_nalu_sam.memory import dense
+from rmc_nalu_sam.memory.precision import at_least_float32
+from rmc_nalu_sam.memory_core import MemoryCore, check_positive
 
 
 class NTMAccess(NamedTuple):
@@ -32,18 +34,6 @@ class NTMAccess(NamedTuple):
   read_weights: jax.Array
   read_words: jax.Array
   write_weights: jax.Array
-
-
-class NTMState(NamedTuple):
-  """State of `NTM`. Every leaf has a leading B axis when there is a batch.
-
-  Attributes:
-    controller: state of the controller.
-    access: the memory and the heads.
-  """
-
-  controller: hk.LSTMState
-  access: NTMAccess
 
 
 class Addressing(NamedTuple):
@@ -208,7 +198,7 @@ def access_step(interface: NTMInterface, prev: NTMAccess) -> NTMAccess:
   return NTMAccess(memory, read_weights, read_words, write_weights)
 
 
-class NTM(hk.RNNCore):
+class NTM(MemoryCore):
   r"""A recurrent network with a memory that it reads and writes everywhere.
 
   A controller sees the input and the words last read, and tells each head where
@@ -281,11 +271,8 @@ class NTM(hk.RNNCore):
         `memory_init` is not finite.
     """
     super().__init__(name=name)
-    sizes = dict(hidden_size=hidden_size, num_slots=num_slots,
-                 word_size=word_size, num_heads=num_heads)
-    for size_name, size in sizes.items():
-      if size < 1:
-        raise ValueError(f"{size_name} must be at least 1, got {size}")
+    check_positive(hidden_size=hidden_size, num_slots=num_slots,
+                   word_size=word_size, num_heads=num_heads)
     if shift_range < 0:
       raise ValueError(f"shift_range must be at least 0, got {shift_range}")
     if not math.isfinite(memory_init):
@@ -295,43 +282,16 @@ class NTM(hk.RNNCore):
     self.word_size = word_size
     self.num_shifts = 2 * shift_range + 1
     self.output_size = hidden_size if output_size is None else output_size
-    self._initial_access = functools.partial(
-        initial_access, num_slots, word_size, num_heads, memory_init)
+    self.num_slots = num_slots
+    self._memory_init = memory_init
     # A scan needs no guard against common subexpressions.
     self._step = jax.checkpoint(
         access_step, prevent_cse=False) if recompute else access_step
     self._controller = hk.LSTM(hidden_size, name="controller")
 
-  def __call__(self, inputs: jax.Array,
-               prev_state: NTMState) -> tuple[jax.Array, NTMState]:
-    """One step.
-
-    Args:
-      inputs: `[B, F]`, or `[F]` without a batch.
-      prev_state: the state before it.
-
-    Returns:
-      The output `[B, output_size]` and the next state.
-    """
-    if inputs.ndim not in (1, 2):
-      raise ValueError(f"NTM takes inputs [B, F] or [F], got {inputs.shape}")
-    seen = jnp.concatenate(
-        [inputs, _merge_heads(prev_state.access.read_words)], axis=-1)
-    hidden, controller = self._controller(seen, prev_state.controller)
-    step = self._step if inputs.ndim == 1 else jax.vmap(self._step)
-    access = step(self._interface(hidden), prev_state.access)
-    features = jnp.concatenate(
-        [hidden, _merge_heads(access.read_words)], axis=-1)
-    output = hk.Linear(self.output_size, name="output")(features)
-    return output, NTMState(controller, access)
-
-  def initial_state(self, batch_size: int | None) -> NTMState:
-    """All heads on row 0, nothing read; leading axis B unless it is None."""
-    access = self._initial_access()
-    if batch_size is not None:
-      access = jax.tree.map(
-          lambda x: jnp.broadcast_to(x, (batch_size, *x.shape)), access)
-    return NTMState(self._controller.initial_state(batch_size), access)
+  def _initial_access(self):
+    return initial_access(self.num_slots, self.word_size, self.num_heads,
+                          self._memory_init)
 
   def _interface(self, hidden: jax.Array) -> NTMInterface:
     moves = [self.word_size, 1, 1, self.num_shifts, 1]
@@ -350,9 +310,5 @@ def _addressing(keys, strengths, gates, shifts, sharpness) -> Addressing:
       keys=keys,
       strengths=jax.nn.softplus(strengths[..., 0]),
       gates=jax.nn.sigmoid(gates[..., 0]),
-      shifts=jax.nn.softmax(dense.at_least_float32(shifts)),
+      shifts=jax.nn.softmax(at_least_float32(shifts)),
       sharpness=1 + jax.nn.softplus(sharpness[..., 0]))
-
-
-def _merge_heads(words: jax.Array) -> jax.Array:
-  return words.reshape(*words.shape[:-2], -1)

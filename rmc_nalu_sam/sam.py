@@ -24,6 +24,7 @@ from rmc_nalu_sam.memory import (
   sparse_links,
 )
 from rmc_nalu_sam.memory import usage as usage_lib
+from rmc_nalu_sam.memory_core import MemoryCore, MemoryState, check_positive
 
 # Of `jax.ad_checkpoint.checkpoint_name`: what is not computed again.
 KEPT = history.KEPT
@@ -64,18 +65,6 @@ class SAMAccess(NamedTuple):
   links: sparse_links.SparseLinks | None
 
 
-class SAMState(NamedTuple):
-  """State of `SAM`. Every leaf has a leading B axis when there is a batch.
-
-  Attributes:
-    controller: state of the controller.
-    access: the memory and its bookkeeping.
-  """
-
-  controller: Any
-  access: SAMAccess
-
-
 class SAMInterface(NamedTuple):
   """What the controller says to the memory in one step.
 
@@ -96,6 +85,41 @@ class SAMInterface(NamedTuple):
   write_gates: jax.Array
   interpolation_gates: jax.Array
   read_modes: jax.Array | None = None
+
+
+def make_interface(hidden: jax.Array, num_heads: int, word_size: int,
+                   biases: tuple[float, float, float],
+                   has_links: bool = False) -> SAMInterface:
+  """What a linear layer makes of the controller's output, inside a module.
+
+  Args:
+    hidden: `[..., F]`.
+    num_heads: H.
+    word_size: W.
+    biases: of key strengths, write gates and interpolation gates; fixed, beside
+      the learned ones, as the forget bias of an LSTM.
+    has_links: whether there are read modes.
+
+  Returns:
+    The interface, each leaf with the leading axes of `hidden`.
+  """
+  words = num_heads * word_size
+  flat = hk.Linear(2 * words + (3 + 3 * has_links) * num_heads,
+                   name="interface")(hidden)
+  queries, additions, scalars, modes = jnp.split(
+      flat, [words, 2 * words, 2 * words + 3 * num_heads], axis=-1)
+  split = functools.partial(
+      jnp.reshape, shape=(*hidden.shape[:-1], num_heads, -1))
+  strengths, alpha, gamma = (
+      scalar + bias for scalar, bias in
+      zip(jnp.split(scalars, 3, axis=-1), biases, strict=True))
+  return SAMInterface(
+      queries=split(queries),
+      strengths=1 + jax.nn.softplus(strengths),
+      additions=split(additions),
+      write_gates=jax.nn.sigmoid(alpha),
+      interpolation_gates=jax.nn.sigmoid(gamma),
+      read_modes=jax.nn.softmax(split(modes)) if has_links else None)
 
 
 def initial_access(num_slots: int, word_size: int, num_heads: int, top_k: int,
@@ -243,7 +267,7 @@ def _read(interface: SAMInterface, access: SAMAccess,
       read_words=read_words, recall=recall)
 
 
-class SAM(hk.RNNCore):
+class SAM(MemoryCore):
   r"""A recurrent network with a large memory that it reads and writes sparsely.
 
   A controller sees the input and the words last read, and tells each head
@@ -344,16 +368,14 @@ class SAM(hk.RNNCore):
     """
     super().__init__(name=name)
     self._num_links: int | None = None  # But for the SDNC.
-    sizes = dict(hidden_size=hidden_size, num_slots=num_slots,
-                 word_size=word_size, num_heads=num_heads, top_k=top_k,
-                 gradient_steps=1 if gradient_steps is None else gradient_steps)
-    for size_name, size in sizes.items():
-      if size < 1:
-        raise ValueError(f"{size_name} must be at least 1, got {size}")
-    for size_name in ("top_k", "num_heads"):
-      if sizes[size_name] > num_slots:
+    check_positive(hidden_size=hidden_size, num_slots=num_slots,
+                   word_size=word_size, num_heads=num_heads, top_k=top_k,
+                   gradient_steps=1 if gradient_steps is None else
+                   gradient_steps)
+    for size_name, size in (("top_k", top_k), ("num_heads", num_heads)):
+      if size > num_slots:
         raise ValueError(f"{size_name} must be at most num_slots={num_slots}, "
-                         f"got {sizes[size_name]}")
+                         f"got {size}")
     self.hidden_size = hidden_size
     self.num_slots = num_slots
     self.word_size = word_size
@@ -371,49 +393,23 @@ class SAM(hk.RNNCore):
     self._controller = controller or hk.LSTM(hidden_size, name="controller")
 
   def __call__(self, inputs: jax.Array,
-               prev_state: SAMState) -> tuple[jax.Array, SAMState]:
-    """One step.
-
-    Args:
-      inputs: `[B, F]`, or `[F]` without a batch.
-      prev_state: the state before it.
-
-    Returns:
-      The output `[B, output_size]` and the next state.
-    """
-    if inputs.ndim not in (1, 2):
-      raise ValueError(f"SAM takes inputs [B, F] or [F], got {inputs.shape}")
+               prev_state: MemoryState) -> tuple[jax.Array, MemoryState]:
+    """One step; see `MemoryCore`."""
+    step = super().__call__
     if self._recompute:
       # What depends on the memory is kept, so that it need not be.
-      policy = jax.checkpoint_policies.save_only_these_names(KEPT)
-      return hk.remat(self._one_step, prevent_cse=False, policy=policy)(
-          inputs, prev_state)
-    return self._one_step(inputs, prev_state)
+      step = hk.remat(
+          step, prevent_cse=False,
+          policy=jax.checkpoint_policies.save_only_these_names(KEPT))
+    return step(inputs, prev_state)
 
-  @hk.transparent  # Its layers are called as those of `__call__`.
-  def _one_step(self, inputs, prev_state):
-    seen = jnp.concatenate(
-        [inputs, _merge_heads(prev_state.access.read_words)], axis=-1)
-    hidden, controller = self._controller(seen, prev_state.controller)
-    step = self._step if inputs.ndim == 1 else jax.vmap(self._step)
-    access = step(self._interface(hidden), prev_state.access)
-    features = jnp.concatenate(
-        [hidden, _merge_heads(access.read_words)], axis=-1)
-    output = hk.Linear(self.output_size, name="output")(features)
-    return output, SAMState(controller, access)
-
-  def initial_state(self, batch_size: int | None) -> SAMState:
-    """An empty memory, nothing read; leading axis B unless it is None."""
-    access = initial_access(
+  def _initial_access(self):
+    return initial_access(
         self.num_slots, self.word_size, self.num_heads, self.top_k,
         self._index, self.gradient_steps, self.measure_recall,
         self._num_links)
-    if batch_size is not None:
-      access = jax.tree.map(
-          lambda x: jnp.broadcast_to(x, (batch_size, *x.shape)), access)
-    return SAMState(self._controller.initial_state(batch_size), access)
 
-  def forget(self, state: SAMState) -> SAMState:
+  def forget(self, state: MemoryState) -> MemoryState:
     """As `initial_state`, in the arrays of a used state, at no cost in N.
 
     Args:
@@ -427,29 +423,9 @@ class SAM(hk.RNNCore):
       raise ValueError("forget needs a SAM with gradient_steps")
     batch_size = (None if state.access.memory.ndim == 2
                   else state.access.memory.shape[0])
-    return SAMState(self._controller.initial_state(batch_size),
+    return MemoryState(self._controller.initial_state(batch_size),
                     forget(state.access))
 
   def _interface(self, hidden: jax.Array) -> SAMInterface:
-    words = self.num_heads * self.word_size
-    has_links = self._num_links is not None
-    flat = hk.Linear(2 * words + (3 + 3 * has_links) * self.num_heads,
-                     name="interface")(hidden)
-    queries, additions, scalars, modes = jnp.split(
-        flat, [words, 2 * words, 2 * words + 3 * self.num_heads], axis=-1)
-    split = functools.partial(
-        jnp.reshape, shape=(*hidden.shape[:-1], self.num_heads, -1))
-    strengths, alpha, gamma = (
-        scalar + bias for scalar, bias in
-        zip(jnp.split(scalars, 3, axis=-1), self._biases, strict=True))
-    return SAMInterface(
-        queries=split(queries),
-        strengths=1 + jax.nn.softplus(strengths),
-        additions=split(additions),
-        write_gates=jax.nn.sigmoid(alpha),
-        interpolation_gates=jax.nn.sigmoid(gamma),
-        read_modes=jax.nn.softmax(split(modes)) if has_links else None)
-
-
-def _merge_heads(words: jax.Array) -> jax.Array:
-  return words.reshape(*words.shape[:-2], -1)
+    return make_interface(hidden, self.num_heads, self.word_size, self._biases,
+                          has_links=self._num_links is not None)

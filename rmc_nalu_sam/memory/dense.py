@@ -3,12 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from rmc_nalu_sam.memory.precision import at_least_float32
 from rmc_nalu_sam.memory.search import EPSILON
-
-
-def at_least_float32(x: jax.Array) -> jax.Array:
-  """Float64 stays so, anything less becomes float32."""
-  return x.astype(jnp.float64 if x.dtype == jnp.float64 else jnp.float32)
 
 
 def content_weights(queries: jax.Array, memory: jax.Array,
