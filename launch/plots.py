@@ -199,5 +199,6 @@ def scaling(result: Mapping[str, Any], path: pathlib.Path) -> None:
   for axis in axes:
     axis.set_xlabel("slots")
     axis.grid(alpha=0.3)
-    axis.legend()
+    if axis.lines:  # Nothing may have fitted.
+      axis.legend()
   fig.savefig(path, dpi=120)

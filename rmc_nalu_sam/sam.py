@@ -201,15 +201,18 @@ def _write(interface: SAMInterface, prev: SAMAccess,
   additions = weights[:, :, None] * interface.additions[:, None, :]
   additions = additions.reshape(written.shape[0], -1).astype(prev.memory.dtype)
   log, links = prev.history, prev.links
-  was_written = None
   if log is None:
     memory = rows.erase_and_add_rows(prev.memory, unused, written, additions)
   else:
     memory, log, was_written = history.write(
         prev.memory, log, unused, written, additions)
-    was_written = was_written.reshape(where.shape)
+    if links is not None:
+      # What links a row has when it is first written are of another life, for
+      # every head, whichever writes it.
+      new = jnp.where(was_written, prev.memory.shape[0], written)
+      links = jax.vmap(sparse_links.cut, (0, None))(links, new)
   if links is not None:
-    links = jax.vmap(sparse_links.update)(links, where, weights, was_written)
+    links = jax.vmap(sparse_links.update)(links, where, weights)
   values = jax.lax.stop_gradient(memory)[written]
   return prev._replace(
       memory=memory, history=log, links=links,

@@ -18,6 +18,7 @@ STEPS = 50
 TOLERANCE = 1e-5
 
 update = jax.jit(sparse_links.update)
+cut = jax.jit(sparse_links.cut)
 
 
 def sparse(rows, weights):
@@ -124,27 +125,28 @@ def test_update_keeps_the_largest_links_of_each_row(num_links):
   rng = np.random.default_rng(num_links)
   links = sparse_links.initial_links(N, num_links)
   reference = reference_sdnc.initial_links(N)
-  cut = 0
+  full = 0
   for rows, weights in draw_writes(num_links, 2 * STEPS):
-    is_old = rng.uniform(size=N) < .8
+    new = np.flatnonzero(rng.uniform(size=N) < .2)
     write = np.zeros(N)
     np.add.at(write, rows, weights)
     reference = reference_sdnc.update_links(
         reference, reference_sdnc.nonzero(write), num_links,
-        np.flatnonzero(~is_old).tolist())
-    cut += max(map(len, reference.after)) == num_links
-    links = update(links, rows, weights.astype(np.float32), is_old[rows])
+        new.tolist())
+    full += max(map(len, reference.after)) == num_links
+    # Only of rows that are written; the rest is beyond the end.
+    links = cut(links, np.where(np.isin(rows, new) & (weights > 0), rows, N))
+    links = update(links, rows, weights.astype(np.float32))
     for found, expected in zip(
         links, (*reference[:2], [reference.precedence]), strict=True):
       for one, other in zip(as_dicts(found), expected, strict=True):
         assert one == pytest.approx(other, abs=TOLERANCE)
-  assert cut > STEPS
+  assert full > STEPS
 
 
-def write_one_by_one(links, *rows, weight=.5, was_written=None):
+def write_one_by_one(links, *rows, weight=.5):
   for row in rows:
-    links = update(links, jnp.array([row], jnp.int32), jnp.array([weight]),
-                   None if was_written is None else jnp.array([was_written]))
+    links = update(links, jnp.array([row], jnp.int32), jnp.array([weight]))
   return links
 
 
@@ -157,21 +159,24 @@ def test_links_lead_from_row_to_row():
   assert as_dicts(links.precedence) == [{1: 1}]
 
 
-def test_row_that_was_not_written_loses_its_old_links():
+def test_cut_drops_the_links_of_some_rows():
   links = write_one_by_one(sparse_links.initial_links(N, N), 3, 7, 1)
-  links = links._replace(precedence=sparse([-1] * N, [0] * N))  # Forgotten.
-  kept = write_one_by_one(links, 7)
-  lost = write_one_by_one(links, 7, was_written=False)
-  assert as_dicts(kept.before)[7].keys() == {3}
-  assert as_dicts(kept.after)[7].keys() == {1}
-  assert as_dicts(lost.before)[7] == as_dicts(lost.after)[7] == {}
-  # Other rows keep theirs until they are written themselves.
-  assert as_dicts(lost.before)[1] == as_dicts(kept.before)[1] != {}
+  after = sparse_links.cut(links, jnp.array([7, N, 7], jnp.int32))
+  for one, other in zip(links[:2], after[:2], strict=True):
+    assert as_dicts(one)[7] != {}
+    expected = to_dense(one)
+    expected[7] = 0
+    np.testing.assert_array_equal(to_dense(other), expected)
+  # As if it had never been written.
+  again = write_one_by_one(after, 7)
+  assert as_dicts(again.before)[7].keys() == {3, 1}
+  assert as_dicts(again.before)[7] == pytest.approx({3: .0625, 1: .25})
+  assert as_dicts(again.after)[7] == {}
 
 
 def test_write_of_weight_zero_changes_nothing():
   links = write_one_by_one(sparse_links.initial_links(N, 2), 3, 7, 1)
-  after = write_one_by_one(links, 7, weight=0., was_written=False)
+  after = write_one_by_one(links, 7, weight=0.)
   for one, other in zip(links, after, strict=True):
     np.testing.assert_array_equal(to_dense(one), to_dense(other))
   assert to_dense(links.before).any()
@@ -198,12 +203,11 @@ def test_types_are_kept(x64, dtype):
   links = jax.tree.map(
       lambda x: x if x.dtype == jnp.int32 else x.astype(dtype),
       sparse_links.initial_links(N, 2))
-  for was_written in (None, jnp.ones([J], bool)):
-    after = sparse_links.update(
-        links, jnp.arange(J, dtype=jnp.int32), jnp.full([J], .2, dtype),
-        was_written)
-    assert jax.eval_shape(lambda x: x, after) == jax.eval_shape(
-        lambda x: x, links)
+  rows = jnp.arange(J, dtype=jnp.int32)
+  after = sparse_links.update(
+      sparse_links.cut(links, rows), rows, jnp.full([J], .2, dtype))
+  assert jax.eval_shape(lambda x: x, after) == jax.eval_shape(
+      lambda x: x, links)
   read = SparseWeights(jnp.arange(3, dtype=jnp.int32), jnp.ones([3], dtype))
   assert sparse_links.follow(after.after, read).weights.dtype == dtype
 

@@ -73,16 +73,27 @@ def merge(candidates: SparseWeights, count: int) -> SparseWeights:
   return SparseWeights(jnp.where(totals > 0, rows[kept], -1), totals)
 
 
-def update(links: SparseLinks, written: jax.Array, weights: jax.Array,
-           was_written: jax.Array | None = None) -> SparseLinks:
+def cut(links: SparseLinks, rows: jax.Array) -> SparseLinks:
+  """Drops the links of some rows.
+
+  Args:
+    links: before it.
+    rows: `[J]` int32; may repeat; N where there is none.
+  """
+  def drop(links):
+    return links._replace(weights=links.weights.at[rows].set(0, mode="drop"))
+
+  return links._replace(before=drop(links.before), after=drop(links.after))
+
+
+def update(links: SparseLinks, written: jax.Array,
+           weights: jax.Array) -> SparseLinks:
   """The links after a write.
 
   Args:
     links: before it.
     written: `[J]` int32, rows; may repeat.
     weights: `[J]`, by how much, of sum at most 1.
-    was_written: `[J]` bool, whether each row was written before: links of one
-      that was not are those of another life. None if all were.
 
   Returns:
     The new links.
@@ -92,14 +103,10 @@ def update(links: SparseLinks, written: jax.Array, weights: jax.Array,
   writes = merge(SparseWeights(written, weights), written.shape[0])
   # Beyond the end, where scatters drop it, what is not written.
   rows = jnp.where(writes.weights > 0, writes.rows, num_slots)
-  found = rows[:, None] == written[None, :]
-  known = (jnp.ones(rows.shape) if was_written is None else
-           (found & was_written[None, :]).any(1)).astype(weights.dtype)
   precedence = links.precedence
 
   # Equation 19, for the rows written; the diagonal stays 0.
   old = jax.tree.map(lambda x: x[writes.rows], links.before)
-  old = old._replace(weights=old.weights * known[:, None])
 
   def link_back(row, weight, old):
     new = jnp.where(precedence.rows == row, 0, weight * precedence.weights)
@@ -113,13 +120,12 @@ def update(links: SparseLinks, written: jax.Array, weights: jax.Array,
 
   # Equation 20, the decay: of each entry i in the rows that i follows.
   after = links.after
-  forgotten = after.weights.at[rows].multiply(known[:, None], mode="drop")
   followed = jnp.where(old.weights > 0, old.rows, num_slots)
   is_entry = after.rows[jnp.minimum(followed, num_slots - 1)] == (
       writes.rows[:, None, None])
   place = jnp.where(is_entry.any(-1), jnp.argmax(is_entry, -1), num_links)
   decay = jnp.broadcast_to((1 - writes.weights)[:, None], place.shape)
-  decayed = forgotten.at[followed, place].multiply(decay, mode="drop")
+  decayed = after.weights.at[followed, place].multiply(decay, mode="drop")
   after = SparseWeights(after.rows, decayed)
   # And what is added to the rows written last.
   old = jax.tree.map(lambda x: x[precedence.rows], after)

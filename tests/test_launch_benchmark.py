@@ -1,0 +1,262 @@
+"""launch.benchmark: what it writes, what it refuses, and what it reports."""
+
+import json
+import time
+
+import launch_helpers
+import pytest
+from absl import flags
+from launch_helpers import run
+from test_launch_plot import colourful
+
+from launch import benchmark, benchmarks
+from launch import config as config_lib
+from launch.benchmarks import long_sequence, measure, scaling
+
+SMALL = dict(hidden_size=3, word_size=2)
+# So that little is compiled.
+TINY = {"NTM": ("ntm", dict(num_heads=1)),
+        "SAM lsh": ("sam", dict(num_heads=1, top_k=2, index="lsh"))}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def fast_compilation():
+  with launch_helpers.fast_compilation():
+    yield
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+  """Few models, few steps."""
+  monkeypatch.setattr(scaling, "COMMON", SMALL)
+  monkeypatch.setattr(scaling, "TIME_BATCH", 2)
+  # `sam_scaling` compares with both SAMs.
+  monkeypatch.setattr(scaling, "SAM_MODELS", TINY)
+
+
+@pytest.fixture
+def counted(monkeypatch):
+  """Programs that compile nothing and need 100 bytes a step."""
+  made = []
+
+  class Program:
+    def __init__(self, case):
+      made.append(case)
+      self.case = case
+      self.memory = measure.Memory(
+          state=1000, other=100 * case.num_steps * case.num_slots)
+
+    def prepare(self):
+      pass
+
+    def run(self):
+      return self.case.num_slots * self.case.num_steps * {
+          "NTM": 1e-3, "SAM lsh": 1e-4}[self.case.label]
+
+    def release(self):
+      pass
+
+  monkeypatch.setattr(measure, "Program", Program)
+  monkeypatch.setattr(scaling, "SAM_MODELS", TINY)
+  return made
+
+
+def measured(tmp_path, *argv, suite="sam_scaling"):
+  """What the program writes."""
+  assert run(benchmark, f"--suite={suite}", f"--output={tmp_path}", *argv) == 0
+  return json.loads((tmp_path / "benchmark.json").read_text())
+
+
+@pytest.mark.slow
+def test_table_numbers_and_picture(tiny, tmp_path, capsys):
+  result = measured(tmp_path / "new", "--sizes=8,16", "--repeats=1")
+  assert result["suite"] == "sam_scaling"
+  assert set(result["machine"]) == {"device", "cpu", "python", "jax"}
+  assert [(row["num_slots"], row["model"]) for row in result["rows"]] == [
+      (size, model) for size in (8, 16) for model in TINY]
+  for row in result["rows"]:
+    assert 0 < row["time"]["low"] <= row["time"]["median"]
+    assert row["time"]["calls"] == 1
+    assert row["time"]["batch"] == 2
+    memory = row["memory"]
+    assert memory["num_steps"] == 100
+    assert memory["total"] == memory["state"] + memory["other"]
+    assert min(memory["state"], memory["other"]) > 0
+    assert ("times_faster" in row) == (row["model"] != "NTM")
+  # The NTM's memory over time grows with the slots.
+  small, large = (row["memory"]["other"] for row in result["rows"]
+                  if row["model"] == "NTM")
+  assert large > small
+  assert colourful(tmp_path / "new" / "benchmark.png", 0.4) > 100
+  out = capsys.readouterr().out.splitlines()
+  table = benchmark.format_table(result).splitlines()
+  assert out[-len(table):] == table
+  assert result["machine"]["device"] in out[-len(table) - 1]
+
+
+def test_one_size_has_no_picture(counted, tmp_path):
+  result = measured(tmp_path, "--sizes=8")
+  assert [case.num_steps for case in counted] == [100] * 4
+  assert not (tmp_path / "benchmark.png").exists()
+  times = [row["time"] for row in result["rows"]]
+  assert [t["median"] for t in times] == pytest.approx([8e-3, 8e-4])
+  assert result["rows"][1]["times_faster"] == pytest.approx(10)
+  assert result["rows"][1]["times_less_memory"] == pytest.approx(1)
+
+
+def test_fewer_steps_where_memory_is_short(counted, tmp_path, capsys):
+  limit = (1500 + 100 * 8 * 10) / 2**30  # Ten steps of 8 slots.
+  result = measured(tmp_path, "--sizes=8,800", f"--memory_limit={limit:.12f}")
+  small, large = result["rows"][1], result["rows"][3]
+  assert small["time"]["num_steps"] == 10
+  assert large["time"].startswith("does not fit: one step needs 0.0 GiB")
+  assert isinstance(large["memory"], dict)  # As the compiler says.
+  assert "times_faster" not in large
+  out = capsys.readouterr().out
+  assert f"800 SAM lsh: {large['time']}" in out
+  assert (tmp_path / "benchmark.png").exists()
+
+
+def test_time_limit_is_reported(counted, tmp_path, capsys):
+  result = measured(tmp_path, "--sizes=8,16", "--time_limit=-1")
+  assert counted == []
+  for row in result["rows"]:
+    assert row["time"] == row["memory"] == (
+        "not run: the time limit was reached")
+  assert "16 NTM: not run: the time limit" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("sizes", ["3", "8,x", "8,-4", "8.5"])
+def test_bad_sizes(counted, tmp_path, capsys, sizes):
+  output = tmp_path / "out"
+  status = run(benchmark, "--suite=sam_scaling", f"--output={output}",
+               f"--sizes={sizes}")
+  assert status == config_lib.EXIT_USAGE == 2
+  assert capsys.readouterr().err == (
+      f"error: --sizes takes integers of at least 4, got {sizes}\n")
+  assert not output.exists()
+  assert counted == []
+
+
+@pytest.mark.parametrize("below", ["", "below"])
+def test_output_that_cannot_be_written(counted, tmp_path, capsys, below):
+  file = tmp_path / "file"
+  file.write_text("kept")
+  status = run(benchmark, "--suite=sam_scaling", f"--output={file / below}")
+  assert status == config_lib.EXIT_USAGE
+  (line,) = capsys.readouterr().err.splitlines()
+  assert line.startswith(f"error: cannot write to --output={file / below}: ")
+  assert file.read_text() == "kept"
+  assert counted == []
+
+
+def test_suites_are_those_of_the_flag(tmp_path, capsys):
+  called = []
+
+  def suite(options):
+    called.append(options)
+    return dict(rows=[], title="", memory_key="total")
+
+  for name in list(benchmarks.SUITES):
+    with pytest.MonkeyPatch.context() as patch:
+      patch.setattr(benchmarks, "SUITES", {**benchmarks.SUITES, name: suite})
+      assert measured(
+          tmp_path, "--repeats=3", "--num_steps=7", "--memory_limit=0.5",
+          "--time_limit=9", suite=name)["suite"] == name
+  assert called == 3 * [benchmarks.Options(
+      sizes=[], repeats=3, time_limit=9, memory_limit=2**29, num_steps=7)]
+  with pytest.raises(flags.IllegalFlagValueError, match="sam_scaling"):
+    run(benchmark, "--suite=none", f"--output={tmp_path}")
+  assert set(benchmarks.SUITES) == {"sam_scaling", "sdnc", "long_sequence"}
+
+
+@pytest.mark.parametrize("models, suite", [
+    (scaling.SAM_MODELS, "sam_scaling"), (scaling.SDNC_MODELS, "sdnc")])
+def test_sizes_and_models_of_the_suites(monkeypatch, models, suite):
+  """And every model takes its arguments."""
+  seen = []
+
+  def note(models, sizes, options, memory_steps):
+    seen.extend(sizes)
+    return dict(rows=[dict(num_slots=size, model=model, time="", memory="")
+                      for size in sizes for model in models])
+
+  monkeypatch.setattr(scaling, "_scaling", note)
+  result = benchmarks.SUITES[suite](benchmarks.Options())
+  assert seen == sorted(seen)
+  assert len(result["rows"]) == len(seen) * len(models)
+  for label, model in models.items():
+    case = scaling._case(label, model, 64, 2, 3)
+    assert case.num_slots == 64
+    measure.rmc_nalu_sam.make_model(
+        case.core, measure.OUTPUT_SIZE, **dict(case.core_args))
+
+
+def test_format_table():
+  time_of = dict(num_steps=10, low=.001, high=.004)
+  rows = [
+      dict(num_slots=1024, model="NTM", time=dict(time_of, median=.002),
+           memory=dict(other=3 * 2**20)),
+      dict(num_slots=1024, model="SAM", time=dict(num_steps=1, median=.001),
+           memory=dict(other=2**19), times_faster=2.2, times_less_memory=6),
+      dict(num_slots=4096, model="NTM", time="too large", memory="no room"),
+  ]
+  table = benchmark.format_table(
+      dict(rows=rows, title="memory of it", memory_key="other"))
+  assert [" ".join(line.split()) for line in table.splitlines()] == [
+      "slots model ms a step spread steps MiB times faster times less memory",
+      "1,024 NTM 2 1 to 4 10 3",
+      "1,024 SAM 1 1 0.5 2 6",
+      "4,096 NTM - -",
+      "MiB: memory of it",
+      "4,096 NTM: too large"]
+  ends = [line.index(name) + len(name) for line, name in zip(
+      table.splitlines(), ("model", "NTM", "SAM", "NTM"), strict=False)]
+  assert len(set(ends)) == 1  # The columns are aligned.
+
+
+def test_programs_take_turns():
+  calls = []
+
+  class Program:
+    def __init__(self, label, seconds):
+      self.case = measure.Case(label, "", (), 1, 2)
+      self.seconds = iter(seconds)
+
+    def run(self):
+      calls.append(self.case.label)
+      return next(self.seconds)
+
+  def interleaved(deadline):
+    return measure.interleaved(
+        [Program("a", [2., 8., 4.]), Program("b", [6., 6., 6.])], 3, deadline)
+
+  assert interleaved(time.monotonic() + 1000) == dict(
+      a=dict(median=2, low=1, high=4, calls=3),
+      b=dict(median=3, low=3, high=3, calls=3))
+  assert calls == ["a", "b"] * 3
+  # Each runs once, however late it is.
+  assert interleaved(time.monotonic() - 1)["a"] == dict(
+      median=1, low=1, high=1, calls=1)
+
+
+def test_long_sequence(monkeypatch, tmp_path, capsys):
+  monkeypatch.setattr(long_sequence, "COMMON", SMALL)
+  result = measured(tmp_path, "--num_steps=5", "--sizes=64", "--repeats=1",
+                    suite="long_sequence")
+  (row,) = result["rows"]
+  assert row["num_slots"] == 64
+  assert row["time"]["num_steps"] == row["memory"]["num_steps"] == 5
+  assert row["time"]["median"] == pytest.approx(row["time"]["seconds"] / 5)
+  assert row["memory"]["process_peak"] >= row["memory"]["process_before"] > 0
+  assert not (tmp_path / "benchmark.png").exists()
+  assert "memory of the whole pass" in capsys.readouterr().out
+
+
+def test_program_with_a_loss_that_is_not_finite():
+  program = object.__new__(measure.Program)
+  program.case = measure.Case("NTM", "ntm", (), 1, 1)
+  program._params = program._inputs = program._state = ()
+  program.compiled = lambda *args: (float("nan"), (), ())
+  with pytest.raises(FloatingPointError, match="NTM: loss nan"):
+    program.run()
