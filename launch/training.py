@@ -118,8 +118,8 @@ class Trainer:
     if self._idle_model and self._workspace is None:
       share = self._batch_size // jax.local_device_count()
       self._workspace = jax.pmap(
-          lambda params: self._idle_model.initial_state(params, share))(
-              state.params)
+          functools.partial(self._idle_model.initial_state,
+                            batch_size=share))(state.params)
     # Lost if the call fails, as it is donated.
     workspace, self._workspace = self._workspace, None
     state, self._workspace, metrics = self._train(
@@ -211,6 +211,7 @@ class Trainer:
     def loss(params, workspace, *args):
       if self._idle_model is None:
         return self._loss(model, params, None, *args)
+      assert model.forget and self._idle_model.forget
       # From a memory that is as new, in the arrays of the last one; the length
       # of the tape for the gradients is that of the episode, and of no use
       # afterwards.

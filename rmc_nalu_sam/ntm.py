@@ -6,7 +6,6 @@ equations 2 to 9.
 Letters: B batch, N slots, W word size, H heads, S shifts.
 """
 
-import functools
 import itertools
 import math
 from typing import NamedTuple

@@ -62,7 +62,7 @@ class SAMAccess(NamedTuple):
   write_indices: jax.Array
   write_weights: jax.Array
   recall: jax.Array | None
-  links: sparse_links.SparseLinks | None
+  links: sparse_links.SparseLinks | None = None
 
 
 class SAMInterface(NamedTuple):
@@ -255,6 +255,7 @@ def _read(interface: SAMInterface, access: SAMAccess,
       interface.queries, content, interface.strengths)
   weights = weights.astype(access.read_weights.dtype)
   if linked is not None:
+    assert interface.read_modes is not None
     modes = jnp.repeat(interface.read_modes, top_k, axis=1)
     weights = (modes * jnp.concatenate(
         [linked[0].weights, weights, linked[1].weights], axis=1)

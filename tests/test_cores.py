@@ -24,7 +24,7 @@ MEMBERS = {
                        output_size=19),
         shapes={
             "dam/~/controller/linear": {"w": (42, 28), "b": (28,)},
-            "dam/interface": {"w": (7, 50), "b": (50,)},
+            "dam/~_interface/interface": {"w": (7, 50), "b": (50,)},
             "dam/output": {"w": (29, 19), "b": (19,)},
         },
         golden=(105.54234, -.522577)),

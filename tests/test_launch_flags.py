@@ -243,6 +243,9 @@ EFFECTS = {
     "eval_episodes": (["--eval_episodes=56"],
                       functools.partial(numbers, split="eval")),
     "checkpoint_every": (["--checkpoint_every=2"], saved_steps),
+    # It is as good as a new one; see test_launch_memory.py.
+    "reuse_memory": (["--reuse_memory"],
+                     lambda w: json.loads((w / "config.json").read_text())),
     # Of the synthetic tasks none reads it; see the test after the next.
     "data_dir": (["--data_dir=/nowhere"],
                  lambda w: json.loads((w / "config.json").read_text())),
@@ -325,7 +328,7 @@ VALUES = {("core", "dam", "discount"): .5,
           ("task", "omniglot", "num_labels"): 7,
           ("task", "omniglot", "image_size"): 11}
 # Objects, not numbers: to be given in Python.
-NO_FLAG = {("core", "sam", "controller")}
+NO_FLAG = {("core", "sam", "controller"), ("core", "sdnc", "controller")}
 
 
 def member_arguments():

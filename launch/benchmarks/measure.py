@@ -94,7 +94,7 @@ class Program:
     return value, gradients, state
 
   def _account(self, state) -> Memory:
-    analysis = self.compiled.memory_analysis()
+    analysis: Any = self.compiled.memory_analysis()
     size = sum(int(np.prod(x.shape)) * x.dtype.itemsize
                for x in jax.tree.leaves(state))
     gradients = sum(x.nbytes for x in jax.tree.leaves(

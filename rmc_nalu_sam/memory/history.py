@@ -55,9 +55,16 @@ def initial_history(num_slots: int, word_size: int, writes: int,
       jnp.zeros([], jnp.int32), jnp.zeros([], jnp.int32))
 
 
-def forget(history: History) -> History:
-  """All rows are empty from now on."""
-  return history._replace(oldest=history.num_versions)
+def forget(history: History, tape_length: int) -> History:
+  """All rows are empty from now on.
+
+  Args:
+    history: of a used memory.
+    tape_length: L * J, from now on.
+  """
+  # No version is left on the tape, so that it may be of any length.
+  tape = jnp.zeros([tape_length, history.tape.shape[1]], history.tape.dtype)
+  return history._replace(oldest=history.num_versions, tape=tape)
 
 
 def is_written(history: History, indices: jax.Array | slice) -> jax.Array:
