@@ -54,9 +54,18 @@ def initial_history(num_slots: int, word_size: int, writes: int,
       jnp.zeros([], jnp.int32), jnp.zeros([], jnp.int32))
 
 
-def forget(history: History) -> History:
-  """All rows are empty from now on."""
-  return history._replace(oldest=history.count)
+def forget(history: History, gradient_steps: int, writes: int) -> History:
+  """All rows are empty from now on.
+
+  Args:
+    history: of the memory, of any batch shape.
+    gradient_steps: L from now on; the tape is made anew.
+    writes: J, as before.
+  """
+  *batch, _, word_size = history.tape.shape
+  tape = jnp.zeros([*batch, gradient_steps * writes, word_size],
+                   history.tape.dtype)
+  return history._replace(tape=tape, oldest=history.count)
 
 
 def is_written(history: History, indices: jax.Array | slice) -> jax.Array:
