@@ -7,6 +7,9 @@ import pathlib
 # Before JAX is imported; subprocesses inherit it. Set it to test on a GPU.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Most of a test's time goes into compiling small programs: do so in a hurry.
+os.environ["XLA_FLAGS"] = (os.environ.get("XLA_FLAGS", "")
+                           + " --xla_backend_optimization_level=0")
 
 import jax
 import pytest

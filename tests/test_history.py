@@ -211,7 +211,7 @@ def test_versions_of_rows_never_written_and_of_the_last_step():
   _, (_, log) = unroll(
       by_versions, empty(2), jnp.zeros([1, J, W]),
       jax.tree.map(lambda x: x[:1] % 3, accesses(1)))
-  assert log.count == J
+  assert log.num_versions == J
   written = set(np.asarray(accesses(1)[1] % 3).ravel().tolist())
   assert 0 < len(written) < N
   assert {row for row in range(N) if log.version[row] >= 0} == written
@@ -323,7 +323,7 @@ def test_sam_has_the_gradients_of_the_dense_memory(x64, gradient_steps):
 
 def dense_read(gradient_steps, memory, log, indices):
   """`history.read` through the memory itself, by the age of versions."""
-  age = (log.count - 1) // 8 - log.version // 8
+  age = (log.num_versions - 1) // 8 - log.version // 8
   memory = jnp.where((age < gradient_steps)[:, None], memory,
                      jax.lax.stop_gradient(memory))
   return memory[indices], log
@@ -332,8 +332,8 @@ def dense_read(gradient_steps, memory, log, indices):
 def dense_write(gradient_steps, write, memory, log, erased, indices, additions):
   """`history.write`, likewise."""
   _, after = write(memory, log, erased, indices, additions)
-  reached, _ = dense_read(gradient_steps, memory,
-                          log._replace(count=after.count), slice(None))
+  log = log._replace(num_versions=after.num_versions)
+  reached, _ = dense_read(gradient_steps, memory, log, slice(None))
   return reached.at[erased].set(0).at[indices].add(additions), after
 
 

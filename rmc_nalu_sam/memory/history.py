@@ -28,13 +28,14 @@ class History(NamedTuple):
   Attributes:
     version: `[N]` int32, of each row; -1 if it was never written.
     tape: `[L * J, W]`, zeros; L steps of J writes each.
-    count: `[]` int32, versions numbered so far, J in each step; below 2^31.
+    num_versions: `[]` int32, how many were numbered, J in each step; below
+      2^31.
     oldest: `[]` int32; rows of an older version are empty.
   """
 
   version: jax.Array
   tape: jax.Array
-  count: jax.Array
+  num_versions: jax.Array
   oldest: jax.Array
 
 
@@ -65,7 +66,7 @@ def forget(history: History, gradient_steps: int, writes: int) -> History:
   *batch, _, word_size = history.tape.shape
   tape = jnp.zeros([*batch, gradient_steps * writes, word_size],
                    history.tape.dtype)
-  return history._replace(tape=tape, oldest=history.count)
+  return history._replace(tape=tape, oldest=history.num_versions)
 
 
 def is_written(history: History, indices: jax.Array | slice) -> jax.Array:
@@ -112,7 +113,7 @@ def write(
   num_writes = indices.shape[0]
   # All writes of one row in one step make one version, that of the first.
   same = indices[:, None] == indices[None, :]
-  version = history.count + jnp.argmax(same, 1).astype(jnp.int32)
+  version = history.num_versions + jnp.argmax(same, 1).astype(jnp.int32)
   is_first = ~jnp.tril(same, -1).any(1)
   is_kept = ~(indices[:, None] == erased[None, :]).any(1)
 
@@ -129,10 +130,10 @@ def write(
   step = jnp.where(is_first, version - old_version, 0)
   after = history._replace(
       version=history.version.at[indices].add(step),
-      count=history.count + num_writes)
+      num_versions=history.num_versions + num_writes)
   num_slots = history.tape.shape[0]
   slots = version % num_slots
-  new_slots = (history.count % num_slots
+  new_slots = (history.num_versions % num_slots
                + jnp.arange(num_writes, dtype=jnp.int32))
   old_slots = jnp.where(is_first & is_kept, _slots(after, old_version),
                         num_slots)
@@ -146,7 +147,8 @@ def write(
 def _slots(history: History, version: jax.Array) -> jax.Array:
   """Where versions stand on the tape; beyond its end if they no longer do."""
   num_slots = history.tape.shape[0]
-  stands = version >= jnp.maximum(history.oldest, history.count - num_slots)
+  first = jnp.maximum(history.oldest, history.num_versions - num_slots)
+  stands = version >= first
   return jnp.where(stands, version % num_slots, num_slots)
 
 
