@@ -331,10 +331,11 @@ def dense_read(gradient_steps, memory, log, indices):
 
 def dense_write(gradient_steps, write, memory, log, erased, indices, additions):
   """`history.write`, likewise."""
-  _, after = write(memory, log, erased, indices, additions)
+  _, after, was_written = write(memory, log, erased, indices, additions)
   log = log._replace(num_versions=after.num_versions)
   reached, _ = dense_read(gradient_steps, memory, log, slice(None))
-  return reached.at[erased].set(0).at[indices].add(additions), after
+  memory = reached.at[erased].set(0).at[indices].add(additions)
+  return memory, after, was_written
 
 
 @pytest.mark.parametrize("gradient_steps", [1, 2])

@@ -18,7 +18,8 @@ def fast_compilation():
     yield
 
 
-@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("number", [
+    pytest.param(1, marks=pytest.mark.slow), 2])
 def test_used_memory_gives_the_same_losses(use_devices, number):
   use_devices(number)
   losses = []
