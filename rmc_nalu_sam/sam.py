@@ -145,8 +145,10 @@ def initial_access(num_slots: int, word_size: int, num_heads: int, top_k: int,
   )
 
 
-def forget(access: SAMAccess) -> SAMAccess:
+def forget(access: SAMAccess, gradient_steps: int) -> SAMAccess:
   """An empty memory in the arrays of a used one, which needs a history.
+
+  Gradients reach `gradient_steps` from now on, however far they did before.
 
   Costs the same for any N. As good as a new one, but that rows which were never
   accessed are taken in another order.
@@ -160,8 +162,9 @@ def forget(access: SAMAccess) -> SAMAccess:
   if links is not None:
     links = links._replace(
         precedence=jax.tree.map(jnp.zeros_like, links.precedence))
-  return access._replace(
-      history=history.forget(access.history), links=links, **reads)
+  num_heads, writes = access.write_indices.shape[-2:]
+  log = history.forget(access.history, gradient_steps, num_heads * writes)
+  return access._replace(history=log, links=links, **reads)
 
 
 def access_step(interface: SAMInterface, prev: SAMAccess, *, delta: float,
@@ -417,8 +420,8 @@ class SAM(MemoryCore):
     """As `initial_state`, in the arrays of a used state, at no cost in N.
 
     Args:
-      state: of a SAM with `gradient_steps`, of any batch size; do not use it
-        afterwards, or all of it is copied.
+      state: of a SAM with `gradient_steps`, which may be others, of any batch
+        size; do not use it afterwards, or all of it is copied.
 
     Raises:
       ValueError: the SAM has no `gradient_steps`.
@@ -428,7 +431,7 @@ class SAM(MemoryCore):
     batch_size = (None if state.access.memory.ndim == 2
                   else state.access.memory.shape[0])
     return MemoryState(self._controller.initial_state(batch_size),
-                    forget(state.access))
+                       forget(state.access, self.gradient_steps))
 
   def _interface(self, hidden: jax.Array) -> SAMInterface:
     return make_interface(hidden, self.num_heads, self.word_size, self._biases,

@@ -43,6 +43,7 @@ def use_devices(monkeypatch):
     assert number <= len(local)
     chosen = local[:number]
     monkeypatch.setattr(jax, "local_devices", lambda: chosen)
+    monkeypatch.setattr(jax, "local_device_count", lambda: number)
     monkeypatch.setattr(jax, "pmap", functools.partial(pmap, devices=chosen))
 
   return use

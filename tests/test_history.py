@@ -57,7 +57,7 @@ def unroll(read_and_write, state, additions, rows):
 
 def by_versions(state, additions, rows):
   erased, written, read = rows
-  memory, log = history.write(*state, erased, written, additions)
+  memory, log, _ = history.write(*state, erased, written, additions)
   seen, log = history.read(memory, log, read)
   return seen, (memory, log)
 
@@ -182,13 +182,14 @@ def test_gradients_across_two_chunks(x64, gradient_steps, is_cut):
 def test_forgotten_is_as_good_as_new(x64, gradient_steps):
   rows, additions = accesses(STEPS), draw(0, STEPS, J, W)
   def use(additions):
-    return unroll(by_versions, empty(gradient_steps), additions,
-                  accesses(STEPS, seed=7))[1]
+    # Gradients reached another number of steps in the earlier life.
+    return unroll(
+        by_versions, empty(3), additions, accesses(STEPS, seed=7))[1]
 
   old_additions = draw(7, STEPS, J, W)
   memory, log = use(old_additions)
   assert history.is_written(log, slice(None)).all()
-  log = history.forget(log)
+  log = history.forget(log, gradient_steps, J)
   assert not history.is_written(log, slice(None)).any()
   nothing, _ = history.read(memory, log, jnp.arange(N, dtype=jnp.int32))
   assert np.all(memory != 0)
@@ -196,8 +197,8 @@ def test_forgotten_is_as_good_as_new(x64, gradient_steps):
 
   def loss(additions, old_additions):
     memory, log = use(old_additions)
-    seen, _ = unroll(
-        by_versions, (memory, history.forget(log)), additions, rows)
+    log = history.forget(log, gradient_steps, J)
+    seen, _ = unroll(by_versions, (memory, log), additions, rows)
     return loss_of(seen), seen
 
   value, (gradient, old_gradient) = jax.jit(jax.value_and_grad(
@@ -330,10 +331,11 @@ def dense_read(gradient_steps, memory, log, indices):
 
 def dense_write(gradient_steps, write, memory, log, erased, indices, additions):
   """`history.write`, likewise."""
-  _, after = write(memory, log, erased, indices, additions)
+  _, after, was_written = write(memory, log, erased, indices, additions)
   log = log._replace(num_versions=after.num_versions)
   reached, _ = dense_read(gradient_steps, memory, log, slice(None))
-  return reached.at[erased].set(0).at[indices].add(additions), after
+  memory = reached.at[erased].set(0).at[indices].add(additions)
+  return memory, after, was_written
 
 
 @pytest.mark.parametrize("gradient_steps", [1, 2])

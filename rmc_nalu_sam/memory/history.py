@@ -55,16 +55,18 @@ def initial_history(num_slots: int, word_size: int, writes: int,
       jnp.zeros([], jnp.int32), jnp.zeros([], jnp.int32))
 
 
-def forget(history: History, tape_length: int) -> History:
+def forget(history: History, gradient_steps: int, writes: int) -> History:
   """All rows are empty from now on.
 
   Args:
-    history: of a used memory.
-    tape_length: L * J, from now on.
+    history: of the memory, of any batch shape.
+    gradient_steps: L from now on; the tape is made anew.
+    writes: J, as before.
   """
-  # No version is left on the tape, so that it may be of any length.
-  tape = jnp.zeros([tape_length, history.tape.shape[1]], history.tape.dtype)
-  return history._replace(oldest=history.num_versions, tape=tape)
+  *batch, _, word_size = history.tape.shape
+  tape = jnp.zeros([*batch, gradient_steps * writes, word_size],
+                   history.tape.dtype)
+  return history._replace(tape=tape, oldest=history.num_versions)
 
 
 def is_written(history: History, indices: jax.Array | slice) -> jax.Array:
