@@ -11,7 +11,7 @@ import jmp
 import numpy as np
 import pytest
 
-from rmc_nalu_sam import DNC, SAM
+from rmc_nalu_sam import DNC, SAM, SDNC
 from rmc_nalu_sam.memory import lsh, rows, search
 
 H, K, W, HIDDEN, F, T = 2, 3, 5, 7, 13, 11
@@ -100,13 +100,13 @@ BIG_SIZE = BIG // 16
 
 
 def compile_training(batch, num_slots=BIG, is_forgotten=True, is_donated=True,
-                     **kwargs):
+                     core_class=SAM, **kwargs):
   """Of an episode in a used state, which is handed back."""
   kwargs = dict(index="lsh", gradient_steps=T) | kwargs
 
   def net():
-    core = SAM(hidden_size=HIDDEN, num_slots=num_slots, word_size=W,
-               num_heads=H, top_k=K, **kwargs)
+    core = core_class(hidden_size=HIDDEN, num_slots=num_slots, word_size=W,
+                      num_heads=H, top_k=K, **kwargs)
 
     def unroll(inputs, state):
       if is_forgotten:
@@ -131,9 +131,10 @@ def compile_training(batch, num_slots=BIG, is_forgotten=True, is_donated=True,
   return train.lower(params, state, inputs).compile()
 
 
-@pytest.mark.parametrize("batch", [None, 1, 3])
-def test_a_training_call_writes_no_array_of_n(batch):
-  text = compile_training(batch).as_text()
+@pytest.mark.parametrize("core_class, batch", [
+    (SAM, None), (SAM, 1), (SAM, 3), (SDNC, 2)])
+def test_a_training_call_writes_no_array_of_n(core_class, batch):
+  text = compile_training(batch, core_class=core_class).as_text()
   in_loops, new = hlo.writes_in_loops(text, BIG_SIZE)
   assert not new, "\n".join(new)
   # Memory, versions, buckets, cursors, and the two arrays of the ring.

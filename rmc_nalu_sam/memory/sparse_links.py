@@ -14,6 +14,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
+
+from rmc_nalu_sam.memory.history import KEPT
 
 
 class SparseWeights(NamedTuple):
@@ -158,7 +161,8 @@ def follow(links: SparseWeights, read: SparseWeights) -> SparseWeights:
   Returns:
     `[K]` weights, the largest.
   """
-  rows, weights = jax.tree.map(lambda x: x[read.rows], links)
+  rows, weights = checkpoint_name(
+      jax.tree.map(lambda x: x[read.rows], links), KEPT)
   weights = jax.lax.stop_gradient(weights) * read.weights[:, None]
   return merge(SparseWeights(rows.reshape(-1), weights.reshape(-1)),
                read.rows.shape[0])
