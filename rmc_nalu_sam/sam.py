@@ -353,11 +353,12 @@ class SAM(MemoryCore):
       index: how to find the rows most similar to a query: 'exact' compares it
         with all rows, 'lsh' with some that hash alike, 'approx' is a faster
         linear scan on a TPU; or an index of your own.
-      gradient_steps: how many steps back gradients reach through the memory. If
-        None, any number; but a backward pass then clears an array of the
-        memory's size once, and so does each new state. If given, a backward
-        pass costs nothing that grows with N, no gradient reaches an initial
-        memory, and `forget` makes a used state new.
+      gradient_steps: how many steps a row keeps its gradient after it was last
+        written; with the length of a sequence, nothing is lost. A backward pass
+        then costs nothing that grows with N, no gradient reaches an initial
+        memory, and `forget` makes a used state new. If None, any number of
+        steps; but a backward pass clears an array of the memory's size once,
+        and so does each new state.
       recompute: whether the backward pass computes the controller's insides
         again, instead of keeping them: half the memory over time.
       measure_recall: whether the state counts how many of the rows that exact

@@ -38,7 +38,9 @@ class SDNC(SAM):
       read, and the K largest of their sum go on into the next write and the
       usage;
     - no gradient flows through the links; it does through the read weights that
-      are moved along them.
+      are moved along them;
+    - an entry of the links after a row decays only while the same link is known
+      from the other end, in the links before.
   """
 
   def __init__(

@@ -398,9 +398,6 @@ def test_members_without_a_flag_have_no_flag():
 
 # Presets.
 
-# Cores that presets know already.
-PLANNED = {"dam", "ntm"}
-
 
 def test_there_are_presets():
   assert "sam_copy" in experiments.preset_names()
@@ -413,7 +410,7 @@ def test_preset(preset, prepared):
   # No field that nobody reads.
   assert set(loaded) == set(config_lib.default_config())
   assert loaded.core in loaded.core_args
-  assert set(loaded.core_args) <= set(rmc_nalu_sam.CORES) | PLANNED
+  assert set(loaded.core_args) <= set(rmc_nalu_sam.CORES)
   assert set(loaded.task_args) <= {loaded.task}
   for core in set(loaded.core_args) & set(rmc_nalu_sam.CORES):
     arguments = loaded.core_args[core]
