@@ -243,16 +243,13 @@ EFFECTS = {
     "eval_episodes": (["--eval_episodes=56"],
                       functools.partial(numbers, split="eval")),
     "checkpoint_every": (["--checkpoint_every=2"], saved_steps),
-    # It is as good as a new one; see test_launch_memory.py.
-    "reuse_memory": (["--reuse_memory"],
-                     lambda w: json.loads((w / "config.json").read_text())),
     # Of the synthetic tasks none reads it; see the test after the next.
     "data_dir": (["--data_dir=/nowhere"],
                  lambda w: json.loads((w / "config.json").read_text())),
 }
-# Tested in test_launch_curriculum.py.
-CURRICULUM = {"curriculum", "curriculum_start", "curriculum_threshold",
-              "curriculum_patience", "curriculum_max"}
+# Tested in test_launch_curriculum.py and test_launch_memory.py.
+ELSEWHERE = {"curriculum", "curriculum_start", "curriculum_threshold",
+             "curriculum_patience", "curriculum_max", "reuse_memory"}
 BASE = [*tiny_flags(optimizer="sgd", learning_rate=0.05, max_grad_norm=3),
         "--steps=4", "--log_every=2"]
 
@@ -270,7 +267,7 @@ def baseline(fast_compilation, tmp_path_factory):
 
 def test_every_field_has_a_flag_and_a_test():
   assert set(EFFECTS) == set(config_lib.default_config()) - {
-      "task_args", "core_args"} - CURRICULUM  # --task.X, --core.X: see below.
+      "task_args", "core_args"} - ELSEWHERE  # --task.X, --core.X: see below.
 
 
 def same(a, b):
@@ -467,8 +464,8 @@ def test_help_and_absl_s_own_errors(tmp_path):
   for name in (*tasks.TASKS, *rmc_nalu_sam.CORES, *experiments.preset_names(),
                "--workdir", "--preset", "--cpu_devices"):
     assert name in text
-  for name in EFFECTS.keys() | CURRICULUM:
-    assert f"--{name}:" in text
+  for name in EFFECTS.keys() | ELSEWHERE:
+    assert f"--{name}:" in text or f"--[no]{name}:" in text
   for kind, member, name, _ in member_arguments():
     if (kind, member, name) not in NO_FLAG:
       assert f"{kind}.{name}:" in text
