@@ -60,12 +60,14 @@ def forget(history: History, gradient_steps: int, writes: int) -> History:
 
   Args:
     history: of the memory, of any batch shape.
-    gradient_steps: L from now on; the tape is made anew.
+    gradient_steps: L from now on.
     writes: J, as before.
   """
   *batch, _, word_size = history.tape.shape
-  tape = jnp.zeros([*batch, gradient_steps * writes, word_size],
-                   history.tape.dtype)
+  shape = (*batch, gradient_steps * writes, word_size)
+  # It holds nothing but zeros: one of that length will do.
+  tape = (jax.lax.stop_gradient(history.tape) if history.tape.shape == shape
+          else jnp.zeros(shape, history.tape.dtype))
   return history._replace(tape=tape, oldest=history.num_versions)
 
 
