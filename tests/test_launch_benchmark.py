@@ -11,7 +11,7 @@ from test_launch_plot import colourful
 
 from launch import benchmark, benchmarks
 from launch import config as config_lib
-from launch.benchmarks import long_sequence, measure, scaling
+from launch.benchmarks import long_sequence, measure, products, scaling
 
 SMALL = dict(hidden_size=3, word_size=2)
 # So that little is compiled.
@@ -29,7 +29,6 @@ def fast_compilation():
 def tiny(monkeypatch):
   """Few models, few steps."""
   monkeypatch.setattr(scaling, "COMMON", SMALL)
-  monkeypatch.setattr(scaling, "TIME_BATCH", 2)
   # `sam_scaling` compares with both SAMs.
   monkeypatch.setattr(scaling, "SAM_MODELS", TINY)
 
@@ -56,6 +55,7 @@ def counted(monkeypatch):
     def release(self):
       pass
 
+  monkeypatch.setattr(measure, "peak_growth", lambda run: 7)
   monkeypatch.setattr(measure, "Program", Program)
   monkeypatch.setattr(scaling, "SAM_MODELS", TINY)
   return made
@@ -69,7 +69,8 @@ def measured(tmp_path, *argv, suite="sam_scaling"):
 
 @pytest.mark.slow
 def test_table_numbers_and_picture(tiny, tmp_path, capsys):
-  result = measured(tmp_path / "new", "--sizes=8,16", "--repeats=1")
+  result = measured(tmp_path / "new", "--sizes=8,16", "--repeats=1",
+                    "--batch_size=2")
   assert result["suite"] == "sam_scaling"
   assert set(result["machine"]) == {"device", "cpu", "python", "jax"}
   assert [(row["num_slots"], row["model"]) for row in result["rows"]] == [
@@ -82,6 +83,8 @@ def test_table_numbers_and_picture(tiny, tmp_path, capsys):
     assert memory["num_steps"] == 100
     assert memory["total"] == memory["state"] + memory["other"]
     assert min(memory["state"], memory["other"]) > 0
+    assert memory["process"] is None or memory["process"] >= 0
+    assert row["time"]["memory"] > 0
     assert ("times_faster" in row) == (row["model"] != "NTM")
   # The NTM's memory over time grows with the slots.
   small, large = (row["memory"]["other"] for row in result["rows"]
@@ -102,6 +105,28 @@ def test_one_size_has_no_picture(counted, tmp_path):
   assert [t["median"] for t in times] == pytest.approx([8e-3, 8e-4])
   assert result["rows"][1]["times_faster"] == pytest.approx(10)
   assert result["rows"][1]["times_less_memory"] == pytest.approx(1)
+  assert [row["memory"]["process"] for row in result["rows"]] == [7, 7]
+  assert [row["time"]["memory"] for row in result["rows"]] == 2 * [
+      1000 + 100 * 100 * 8]
+
+
+def test_some_models_at_a_batch_size(counted, tmp_path):
+  result = measured(tmp_path, "--sizes=8", "--models=SAM lsh",
+                    "--batch_size=5")
+  (row,) = result["rows"]
+  assert row["model"] == "SAM lsh"
+  assert [case.batch_size for case in counted] == [1, 5]
+  assert row["time"]["batch"] == 5
+  assert "times_faster" not in row  # There is nothing to compare it with.
+
+
+def test_models_that_are_not_there(counted, tmp_path, capsys):
+  status = run(benchmark, "--suite=sam_scaling", f"--output={tmp_path}",
+               "--models=SAM,NTM")
+  assert status == config_lib.EXIT_USAGE
+  assert capsys.readouterr().err == (
+      "error: --models: unknown model 'SAM'; valid: NTM, SAM lsh\n")
+  assert counted == []
 
 
 def test_fewer_steps_where_memory_is_short(counted, tmp_path, capsys):
@@ -164,7 +189,8 @@ def test_suites_are_those_of_the_flag(tmp_path, capsys):
           tmp_path, "--repeats=3", "--num_steps=7", "--memory_limit=0.5",
           "--time_limit=9", suite=name)["suite"] == name
   assert called == 3 * [benchmarks.Options(
-      sizes=[], repeats=3, time_limit=9, memory_limit=2**29, num_steps=7)]
+      sizes=[], repeats=3, time_limit=9, memory_limit=2**29, num_steps=7,
+      models=[], batch_size=8)]
   with pytest.raises(flags.IllegalFlagValueError, match="sam_scaling"):
     run(benchmark, "--suite=none", f"--output={tmp_path}")
   assert set(benchmarks.SUITES) == {"sam_scaling", "sdnc", "long_sequence"}
@@ -188,6 +214,8 @@ def test_sizes_and_models_of_the_suites(monkeypatch, models, suite):
   for label, model in models.items():
     case = scaling._case(label, model, 64, 2, 3)
     assert case.num_slots == 64
+    if case.core == products.CORE:
+      continue
     measure.rmc_nalu_sam.make_model(
         case.core, measure.OUTPUT_SIZE, **dict(case.core_args))
 
@@ -196,19 +224,23 @@ def test_format_table():
   time_of = dict(num_steps=10, low=.001, high=.004)
   rows = [
       dict(num_slots=1024, model="NTM", time=dict(time_of, median=.002),
-           memory=dict(other=3 * 2**20)),
-      dict(num_slots=1024, model="SAM", time=dict(num_steps=1, median=.001),
+           memory=dict(other=3 * 2**20, process=5 * 2**20)),
+      dict(num_slots=1024, model="SAM",
+           time=dict(num_steps=1, median=.001, memory=7 * 2**20),
            memory=dict(other=2**19), times_faster=2.2, times_less_memory=6),
       dict(num_slots=4096, model="NTM", time="too large", memory="no room"),
   ]
   table = benchmark.format_table(
       dict(rows=rows, title="memory of it", memory_key="other"))
   assert [" ".join(line.split()) for line in table.splitlines()] == [
-      "slots model ms a step spread steps MiB times faster times less memory",
-      "1,024 NTM 2 1 to 4 10 3",
-      "1,024 SAM 1 1 0.5 2 6",
+      "slots model ms a step spread steps in all MiB process times faster "
+      "times less memory",
+      "1,024 NTM 2 1 to 4 10 3 5",
+      "1,024 SAM 1 1 7 0.5 2 6",
       "4,096 NTM - -",
-      "MiB: memory of it",
+      "in all: MiB of what was timed, the memory itself included",
+      "MiB: memory of it, by the compiler's account",
+      "process: MiB by which the process grew while it ran",
       "4,096 NTM: too large"]
   ends = [line.index(name) + len(name) for line, name in zip(
       table.splitlines(), ("model", "NTM", "SAM", "NTM"), strict=False)]
@@ -260,3 +292,24 @@ def test_program_with_a_loss_that_is_not_finite():
   program.compiled = lambda *args: (float("nan"), (), ())
   with pytest.raises(FloatingPointError, match="NTM: loss nan"):
     program.run()
+
+
+def test_products_of_queries_and_rows():
+  case = measure.Case("", products.CORE, tuple(dict(
+      num_slots=1024, word_size=3, num_heads=2).items()), 5, 7)
+  program = products.Products(case)
+  assert program.memory.state == 5 * 1024 * 3 * 4
+  # The products are computed, though only some of them are used.
+  assert program.memory.other >= 5 * 1024 * 2 * 4
+  program.prepare()
+  assert program.run() > 0
+  program.release()
+
+
+def test_growth_of_the_process():
+  size = 2**26
+  grown = measure.peak_growth(lambda: bytes(bytearray(size)))
+  if grown is None:
+    pytest.skip("this system does not tell a process's peak")
+  assert 1.5 * size < grown < 4 * size
+  assert measure.peak_growth(lambda: None) < size

@@ -2,9 +2,10 @@
 
 import dataclasses
 import functools
+import pathlib
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -136,6 +137,28 @@ class Program:
   def release(self) -> None:
     """Frees the state."""
     self._state = None
+
+
+def peak_growth(run: Callable[[], Any]) -> int | None:
+  """Bytes by which the process grew, at most, while `run` ran.
+
+  The kernel's own account, as a check of the compiler's; None where it cannot
+  be had (it is Linux's).
+  """
+  try:
+    pathlib.Path("/proc/self/clear_refs").write_text("5")  # The peak, to now.
+    before = _status("VmRSS")
+    run()
+    return max(_status("VmHWM") - before, 0)
+  except OSError:
+    return None
+
+
+def _status(name):
+  """A line of the process's status, in bytes."""
+  text = pathlib.Path("/proc/self/status").read_text()
+  (line,) = [x for x in text.splitlines() if x.startswith(name + ":")]
+  return int(line.split()[1]) * 1024
 
 
 def _random_rows(memory):
