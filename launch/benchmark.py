@@ -115,7 +115,7 @@ def run() -> None:
                     "What to measure.", required=True)
   flags.DEFINE_string("output", None, "Folder for the results.", required=True)
   flags.DEFINE_list("sizes", [], "Numbers of slots; default: the suite's own.")
-  flags.DEFINE_integer("repeats", 5, "Calls of each program; the median "
+  flags.DEFINE_integer("repeats", 5, "Turns of each program; the median "
                        "counts.", lower_bound=1)
   flags.DEFINE_float("time_limit", 600, "Seconds after which nothing new is "
                      "started; what is missing then is reported.")

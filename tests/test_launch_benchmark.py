@@ -33,6 +33,11 @@ def tiny(monkeypatch):
   monkeypatch.setattr(scaling, "SAM_MODELS", TINY)
 
 
+@pytest.fixture(autouse=True)
+def short_turns(monkeypatch):
+  monkeypatch.setattr(measure, "TURN", 0.)
+
+
 @pytest.fixture
 def counted(monkeypatch):
   """Programs that compile nothing and need 100 bytes a step."""
@@ -77,7 +82,7 @@ def test_table_numbers_and_picture(tiny, tmp_path, capsys):
       (size, model) for size in (8, 16) for model in TINY]
   for row in result["rows"]:
     assert 0 < row["time"]["low"] <= row["time"]["median"]
-    assert row["time"]["calls"] == 1
+    assert row["time"]["turns"] == 1
     assert row["time"]["batch"] == 2
     memory = row["memory"]
     assert memory["num_steps"] == 100
@@ -247,7 +252,7 @@ def test_format_table():
   assert len(set(ends)) == 1  # The columns are aligned.
 
 
-def test_programs_take_turns():
+def test_programs_take_turns(monkeypatch):
   calls = []
 
   class Program:
@@ -264,12 +269,20 @@ def test_programs_take_turns():
         [Program("a", [2., 8., 4.]), Program("b", [6., 6., 6.])], 3, deadline)
 
   assert interleaved(time.monotonic() + 1000) == dict(
-      a=dict(median=2, low=1, high=4, calls=3),
-      b=dict(median=3, low=3, high=3, calls=3))
+      a=dict(median=2, low=1, high=4, turns=3),
+      b=dict(median=3, low=3, high=3, turns=3))
   assert calls == ["a", "b"] * 3
+  monkeypatch.setattr(measure, "TURN", 9.)
+  calls.clear()
+  # Calls of 2, 8 and of 6, 6 seconds make a turn; two steps a call.
+  assert interleaved(time.monotonic() - 1) == dict(
+      a=dict(median=2.5, low=2.5, high=2.5, turns=1),
+      b=dict(median=3, low=3, high=3, turns=1))
+  assert calls == ["a", "a", "b", "b"]
+  monkeypatch.setattr(measure, "TURN", 0.)
   # Each runs once, however late it is.
   assert interleaved(time.monotonic() - 1)["a"] == dict(
-      median=1, low=1, high=1, calls=1)
+      median=1, low=1, high=1, turns=1)
 
 
 def test_long_sequence(monkeypatch, tmp_path, capsys):

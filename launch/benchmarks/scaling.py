@@ -42,7 +42,7 @@ class Options:
 
   Attributes:
     sizes: numbers of slots; those of the suite if empty.
-    repeats: calls of each program.
+    repeats: turns of each program.
     time_limit: seconds after which nothing new is started.
     memory_limit: bytes that one program may need.
     num_steps: steps of the long sequence.
