@@ -6,9 +6,23 @@ from rmc_nalu_sam.memory_core import MemoryState
 from rmc_nalu_sam.ntm import NTM
 from rmc_nalu_sam.sam import SAM
 from rmc_nalu_sam.sdnc import SDNC
+from rmc_nalu_sam.units import (
+    NAC,
+    NALU,
+    NAU,
+    NMU,
+    UNITS,
+    GoldenNALU,
+    Linear,
+    MultiplicativeNAC,
+    Unit,
+    find_units,
+)
 from rmc_nalu_sam.zoo import CORES, Model, core_arguments, make_model
 
 __version__ = "0.1.0"
 
-__all__ = ("CORES", "DAM", "DNC", "NTM", "SAM", "SDNC", "MemoryState", "Model",
-           "core_arguments", "make_model")
+__all__ = ("CORES", "DAM", "DNC", "NAC", "NALU", "NAU", "NMU", "NTM", "SAM",
+           "SDNC", "UNITS", "GoldenNALU", "Linear", "MemoryState", "Model",
+           "MultiplicativeNAC", "Unit", "core_arguments", "find_units",
+           "make_model")
