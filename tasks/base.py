@@ -10,6 +10,7 @@ Letters: T time steps, B batch, F input size, O output size.
 
 import abc
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import chex
@@ -23,7 +24,8 @@ class Batch(NamedTuple):
 
   Attributes:
     inputs: `[T, B, F]` float32, what the network sees.
-    targets: `[T, B, O]` float32 in [0, 1], what it should answer.
+    targets: `[T, B, O]` float32, what it should answer: bits or labels in
+      [0, 1], or any numbers of a regression task.
     mask: `[T, B]` float32, 1 where an answer is asked for, else 0.
   """
 
@@ -43,10 +45,14 @@ class Task(abc.ABC):
   Class attributes:
     main_metric: the metric in `metrics` by which runs are compared.
     level_name: what a level counts, for tables and plots.
+    encoder: what kind of inputs these are, and so what encodes them by default
+      before the network sees them: 'none' for vectors, 'embed' for one-hot
+      tokens, 'cnn' for flattened square images.
   """
 
   main_metric: ClassVar[str]
   level_name: ClassVar[str] = "level"
+  encoder: ClassVar[str] = "none"
 
   @property
   @abc.abstractmethod
@@ -56,7 +62,7 @@ class Task(abc.ABC):
   @property
   @abc.abstractmethod
   def output_size(self) -> int:
-    """O, the number of logits expected of the network at one step."""
+    """O, how many numbers (or logits) the network is to answer at one step."""
 
   @property
   @abc.abstractmethod
@@ -86,7 +92,7 @@ class Task(abc.ABC):
     Args:
       key: consumed.
       level: int32 scalar, at most `max_level`.
-      data: what `load` returned.
+      data: what `load` or `instance` returned, or None.
     """
 
   @abc.abstractmethod
@@ -99,16 +105,58 @@ class Task(abc.ABC):
 
   @abc.abstractmethod
   def oracle(self, batch: Batch) -> jax.Array:
-    """The logits `[T, B, O]` of a perfect solver."""
+    """The answers (logits, where it asks for bits) of a perfect solver.
+
+    Args:
+      batch: whose `inputs` alone are looked at, drawn with `data` None.
+
+    Returns:
+      `[T, B, O]`.
+    """
 
   @abc.abstractmethod
   def trivial(self, batch: Batch) -> jax.Array:
-    """The logits `[T, B, O]` of the best answer that ignores the input."""
+    """The best answers that ignore the input, `[T, B, O]`."""
 
   @property
   @abc.abstractmethod
   def trivial_score(self) -> float:
     """The expected `main_metric` of `trivial`."""
+
+  @property
+  def extrapolations(self) -> Mapping[str, "Task"]:
+    """Name -> variant of this task to be evaluated beside it.
+
+    They differ in what they draw (another range, longer sequences, another
+    split), not in the sizes of a step, and take the same `data`. Where several
+    of them go ever further from what is trained on, they are in that order.
+    """
+    return {}
+
+  @property
+  def solved_below(self) -> float | None:
+    """A run solves this task if its mean `main_metric` is below this.
+
+    None if there is no such criterion.
+    """
+    return None
+
+  def instance(self, key: jax.Array) -> Any:
+    """What is drawn once for a whole run, so that each seed has its own task.
+
+    Pure JAX, so that it can be mapped over the keys of many seeds. Where it is
+    not None it is the `data` of all episodes of the run, those of the
+    evaluation and of `extrapolations` included; a task has this or `load`, not
+    both. Without it (`data` None), such a task is one fixed example of itself.
+
+    Args:
+      key: consumed; of the run's seed alone, not of its step or its device.
+
+    Returns:
+      A tree of arrays, or None if all runs have the same task.
+    """
+    del key
+    return None
 
   def load(self, split: str, data_dir: str | None = None) -> Any:
     """The arrays that episodes of `split` draw from; none for synthetic tasks.
@@ -129,7 +177,7 @@ class Task(abc.ABC):
       batch_size: B.
       level: the highest level to draw, a number or a traced int32 scalar;
         `max_level` if None.
-      data: what `load` returned.
+      data: what `load` or `instance` returned, or None.
 
     Returns:
       A `Batch`, time-major.
