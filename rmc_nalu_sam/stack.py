@@ -56,7 +56,7 @@ class Stack(hk.RNNCore):
       inputs = self._make_hidden(size)(inputs)
     last = self._make_unit(self._output_size)
     if isinstance(last, Linear) and last.activation != "none":
-      last = Linear(self._output_size, w_init="glorot")
+      last = Linear(self._output_size, w_init="glorot", name="output")
     return last(inputs), prev_state
 
   def initial_state(self, batch_size: int | None) -> tuple[()]:
