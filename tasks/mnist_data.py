@@ -155,6 +155,6 @@ def _check(digits: Digits, source: pathlib.Path) -> None:
   if len(images) != len(labels) or not len(images):
     raise ValueError(f"{source} has {len(images)} images, there are "
                      f"{len(labels)} labels for them; {_HELP}")
-  if labels.max() > 9 or labels.min() < 0:
-    raise ValueError(f"the labels of {source} should be digits, but there is a "
-                     f"{max(labels.max(), -labels.min())}; {_HELP}")
+  if labels.max() > 9:
+    raise ValueError(f"the labels of {source} should be digits, but there is "
+                     f"{labels.max()}; {_HELP}")
