@@ -111,7 +111,7 @@ class MnistParity(base.Task):
           place)
     is_even = jnp.asarray(data.labels)[index] % 2 == 0
     targets = jax.nn.one_hot((is_even & present).sum(), self.output_size)
-    return base.Batch(mnist_series.normalise(canvas).reshape(1, -1),
+    return base.Batch(canvas.astype(jnp.float32).reshape(1, -1) / 255,
                       targets[None], jnp.ones(1))
 
   def loss(self, outputs: jax.Array, batch: base.Batch) -> jax.Array:

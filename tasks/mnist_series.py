@@ -11,18 +11,14 @@ import numpy as np
 
 from tasks import base, mnist_data, regression
 
-# Of the training images over 255, as in PyTorch's example for MNIST, whose
-# network is the paper's.
-_MEAN, _STD = 0.1307, 0.3081
-
 
 @dataclasses.dataclass(frozen=True)
 class MnistSeries(regression.RegressionTask):
   """Numbers that follow from a series of random handwritten digits.
 
-  A step shows one image. Images are drawn with replacement, all with the same
-  odds, from those of the split. The length of a series is uniform in
-  [min_length, level].
+  A step shows one image, ink 1 and paper 0. Images are drawn with replacement,
+  all with the same odds, from those of the split. The length of a series is
+  uniform in [min_length, level].
 
   Notes:
     `trivial_answer` and `trivial_score` take all digits to be equally likely,
@@ -94,7 +90,7 @@ class MnistSeries(regression.RegressionTask):
     step = jnp.arange(self.num_steps)
     shown = step < length
     asked = shown if self.every_step else step == length - 1
-    images = normalise(jnp.asarray(data.images)[index])
+    images = jnp.asarray(data.images)[index].astype(jnp.float32) / 255
     answers = self.running_answers(jnp.asarray(data.labels)[index])
     return base.Batch(
         jnp.where(shown[:, None], images.reshape(self.num_steps, -1), 0),
@@ -138,11 +134,6 @@ class MnistSeries(regression.RegressionTask):
       total[:len(of_sum)] += odds * of_sum
       of_sum = np.convolve(of_sum, digit)
     return total
-
-
-def normalise(images: jax.Array) -> jax.Array:
-  """uint8 to float32 of mean 0 and deviation 1 over MNIST's training images."""
-  return (images.astype(jnp.float32) / 255 - _MEAN) / _STD
 
 
 def median(odds: np.ndarray) -> float:

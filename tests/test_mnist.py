@@ -17,7 +17,6 @@ RNG = np.random.default_rng(0)
 DATA = mnist_data.Digits(RNG.integers(1, 256, (NUM, 28, 28), np.uint8),
                          RNG.permutation(np.arange(NUM, dtype=np.int32) % 10))
 NO_ZEROS = mnist_data.Digits(*(array[DATA.labels > 0] for array in DATA))
-PAPER = -0.1307 / 0.3081  # Normalised.
 
 
 def running_count(labels):
@@ -80,8 +79,8 @@ def sample(task, episodes=B, seed=0, level=None, data=DATA) -> base.Batch:
 
 
 def pixels_of(inputs: np.ndarray) -> np.ndarray:
-  """Normalised inputs as bytes again."""
-  pixels = 255 * (inputs * 0.3081 + 0.1307)
+  """Inputs as bytes again."""
+  pixels = 255 * inputs
   np.testing.assert_allclose(pixels, np.round(pixels), atol=1e-3)
   return np.round(pixels).astype(np.uint8)
 
@@ -116,7 +115,7 @@ def test_answers_follow_from_the_images(case, low, high, level):
   batch = sample(task, level=level, data=case.data)
   lengths, digits = set(), set()
   for i in range(B):
-    # Padding is 0 throughout, which no normalised pixel is.
+    # Padding is 0 throughout; the images have ink in every pixel.
     length = int((batch.inputs[:, i] != 0).any(1).sum())
     lengths.add(length)
     labels = read_labels(batch.inputs[:length, i], case.data)
@@ -358,7 +357,7 @@ def test_whole_digits_are_pasted_the_darker_ink_on_top():
     (top, left), (bottom, right) = (
         f(np.argwhere(canvas[i]), axis=0) for f in (np.min, np.max))
     image = canvas[i, top:bottom + 1, left:right + 1]
-    label = read_labels((image.reshape(1, -1) / 255 - 0.1307) / 0.3081, DATA)
+    label = read_labels(image.reshape(1, -1) / 255, DATA)
     np.testing.assert_array_equal(batch.targets[0, i], np.eye(2)[
         int(label[0] % 2 == 0)])
   # Corners overlap: none of the lighter ink hides the darker.

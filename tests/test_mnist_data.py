@@ -242,7 +242,7 @@ def test_real_files(data_root):
       np.bincount(digits["test"].labels),
       [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009])
   np.testing.assert_array_equal(digits["train"].labels[:5], [5, 0, 4, 1, 9])
-  # The numbers that episodes are normalised by.
+  # As published, too.
   odds = np.bincount(digits["train"].images.ravel(), minlength=256)
   mean, square = (odds @ (np.arange(256) / 255) ** power / odds.sum()
                   for power in (1, 2))
