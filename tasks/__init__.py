@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from tasks.arithmetic import Arithmetic
 from tasks.associative_recall import AssociativeRecall
 from tasks.base import Batch, Task
 from tasks.copy import Copy
@@ -13,8 +14,10 @@ from tasks.mnist_parity import MnistParity
 from tasks.mnist_sequences import MnistSequenceProduct, MnistSequenceSum
 from tasks.omniglot import Omniglot
 from tasks.priority_sort import PrioritySort
+from tasks.recurrent_arithmetic import RecurrentArithmetic
 
 TASKS: Mapping[str, type[Task]] = {
+    "arithmetic": Arithmetic,
     "associative_recall": AssociativeRecall,
     "copy": Copy,
     "mnist_addition": MnistAddition,
@@ -24,6 +27,7 @@ TASKS: Mapping[str, type[Task]] = {
     "mnist_sequence_sum": MnistSequenceSum,
     "omniglot": Omniglot,
     "priority_sort": PrioritySort,
+    "recurrent_arithmetic": RecurrentArithmetic,
 }
 
 
