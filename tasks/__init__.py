@@ -8,6 +8,10 @@ from tasks.arithmetic import Arithmetic
 from tasks.associative_recall import AssociativeRecall
 from tasks.base import Batch, Task
 from tasks.copy import Copy
+from tasks.mnist_addition import MnistAddition
+from tasks.mnist_counting import MnistCounting
+from tasks.mnist_parity import MnistParity
+from tasks.mnist_sequences import MnistSequenceProduct, MnistSequenceSum
 from tasks.omniglot import Omniglot
 from tasks.priority_sort import PrioritySort
 from tasks.recurrent_arithmetic import RecurrentArithmetic
@@ -16,6 +20,11 @@ TASKS: Mapping[str, type[Task]] = {
     "arithmetic": Arithmetic,
     "associative_recall": AssociativeRecall,
     "copy": Copy,
+    "mnist_addition": MnistAddition,
+    "mnist_counting": MnistCounting,
+    "mnist_parity": MnistParity,
+    "mnist_sequence_product": MnistSequenceProduct,
+    "mnist_sequence_sum": MnistSequenceSum,
     "omniglot": Omniglot,
     "priority_sort": PrioritySort,
     "recurrent_arithmetic": RecurrentArithmetic,

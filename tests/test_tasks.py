@@ -13,7 +13,9 @@ import pytest
 import tasks
 
 # Each in a file of its own: real data, or no levels.
-TESTED_ELSEWHERE = {"arithmetic", "omniglot"}
+TESTED_ELSEWHERE = {
+    "arithmetic", "mnist_addition", "mnist_counting", "mnist_parity",
+    "mnist_sequence_product", "mnist_sequence_sum", "omniglot"}
 
 
 @dataclasses.dataclass(frozen=True)
