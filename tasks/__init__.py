@@ -7,14 +7,18 @@ from typing import Any
 from tasks.associative_recall import AssociativeRecall
 from tasks.base import Batch, Task
 from tasks.copy import Copy
+from tasks.language_numbers import LanguageNumbers
 from tasks.omniglot import Omniglot
 from tasks.priority_sort import PrioritySort
+from tasks.program_evaluation import ProgramEvaluation
 
 TASKS: Mapping[str, type[Task]] = {
     "associative_recall": AssociativeRecall,
     "copy": Copy,
+    "language_numbers": LanguageNumbers,
     "omniglot": Omniglot,
     "priority_sort": PrioritySort,
+    "program_evaluation": ProgramEvaluation,
 }
 
 
