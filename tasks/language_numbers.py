@@ -142,7 +142,8 @@ def split_numbers(seed: int, num_train: int = SPLIT_SIZES["train"]
 
   Args:
     seed: of the division.
-    num_train: how many to train on; the test has what is left.
+    num_train: how many to train on, enough to show every word; the test has
+      what is left.
 
   Returns:
     Split -> numbers.
