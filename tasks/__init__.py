@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from tasks.arithmetic import Arithmetic
 from tasks.associative_recall import AssociativeRecall
 from tasks.base import Batch, Task
 from tasks.copy import Copy
@@ -11,14 +12,17 @@ from tasks.language_numbers import LanguageNumbers
 from tasks.omniglot import Omniglot
 from tasks.priority_sort import PrioritySort
 from tasks.program_evaluation import ProgramEvaluation
+from tasks.recurrent_arithmetic import RecurrentArithmetic
 
 TASKS: Mapping[str, type[Task]] = {
+    "arithmetic": Arithmetic,
     "associative_recall": AssociativeRecall,
     "copy": Copy,
     "language_numbers": LanguageNumbers,
     "omniglot": Omniglot,
     "priority_sort": PrioritySort,
     "program_evaluation": ProgramEvaluation,
+    "recurrent_arithmetic": RecurrentArithmetic,
 }
 
 
