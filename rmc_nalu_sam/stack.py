@@ -1,11 +1,13 @@
 """Stack: arithmetic units on top of each other, without a state."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Mapping
+from typing import Any
 
 import haiku as hk
 import jax
 
-from rmc_nalu_sam.units import UNITS, Linear, Unit
+from rmc_nalu_sam.units import UNITS, Linear
 
 
 class Stack(hk.RNNCore):
@@ -19,14 +21,16 @@ class Stack(hk.RNNCore):
   last one is then linear, as in their code.
   """
 
-  def __init__(self, output_size: int, make_unit: Callable[[int], Unit],
+  def __init__(self, output_size: int, unit: str = "linear",
+               unit_args: Mapping[str, Any] | None = None,
                num_layers: int = 2, hidden_size: int = 2,
                hidden_unit: str = "", name: str | None = None):
     """Checks the arguments.
 
     Args:
       output_size: of the last layer.
-      make_unit: makes a layer, given the number of its outputs.
+      unit: a name in `UNITS`.
+      unit_args: its arguments.
       num_layers: all of them, the last one included.
       hidden_size: outputs of each layer but the last.
       hidden_unit: the name in `UNITS` of the layers but the last, with the
@@ -41,11 +45,12 @@ class Stack(hk.RNNCore):
                             ("hidden_size", hidden_size)):
       if value < 1:
         raise ValueError(f"{argument} must be at least 1, got {value}")
-    if hidden_unit and hidden_unit not in UNITS:
-      raise ValueError(f"unknown hidden_unit {hidden_unit!r}; valid units: "
-                       f"{', '.join(sorted(UNITS))}")
-    self._make_hidden = UNITS[hidden_unit] if hidden_unit else make_unit
-    self._make_unit = make_unit
+    for argument, value in (("unit", unit), ("hidden_unit", hidden_unit)):
+      if value not in UNITS and (argument, value) != ("hidden_unit", ""):
+        raise ValueError(f"unknown {argument} {value!r}; valid units: "
+                         f"{', '.join(sorted(UNITS))}")
+    self._make_unit = functools.partial(UNITS[unit], **(unit_args or {}))
+    self._make_hidden = UNITS[hidden_unit] if hidden_unit else self._make_unit
     self._hidden_sizes = [hidden_size] * (num_layers - 1)
     self._output_size = output_size
 

@@ -10,6 +10,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
+from rmc_nalu_sam.controlled_nalu import ControlledNALU
 from rmc_nalu_sam.dam import DAM
 from rmc_nalu_sam.dnc import DNC
 from rmc_nalu_sam.encoders import ENCODERS
@@ -18,9 +19,11 @@ from rmc_nalu_sam.recurrent import RNN, UGRNN
 from rmc_nalu_sam.sam import SAM
 from rmc_nalu_sam.sdnc import SDNC
 from rmc_nalu_sam.stack import Stack
+from rmc_nalu_sam.unit_rnn import UnitRNN
 from rmc_nalu_sam.units import UNITS, Unit, find_units
 
 CORES: Mapping[str, Callable[..., hk.RNNCore]] = {
+    "controlled_nalu": ControlledNALU,
     "dam": DAM,
     "dnc": DNC,
     # Haiku's have no default size.
@@ -32,10 +35,11 @@ CORES: Mapping[str, Callable[..., hk.RNNCore]] = {
     "sdnc": SDNC,
     "stack": Stack,
     "ugrnn": UGRNN,
+    "unit_rnn": UnitRNN,
 }
 
 # What the model gives its members, and its user does not.
-_GIVEN = ("make_unit", "name", "output_size")
+_GIVEN = ("name", "output_size", "unit", "unit_args")
 # An input of this size suits every encoder.
 _ANY_INPUT_SIZE = 16 * 16
 
@@ -130,9 +134,11 @@ def make_model(core: str, output_size: int, unit: str = "linear",
                **core_kwargs: Any) -> Model:
   """A model from the names of its parts.
 
-  A core that is made of units is made of `unit`s, and maps to the output. A
-  core with an `output_size` of its own does so if the unit is 'linear'. Any
-  other is followed by the unit as a read-out (from `hidden_size` numbers).
+  The unit is what a core of units ('stack', 'unit_rnn') is made of, and the
+  read-out that follows the core. A core that maps to the output itself has no
+  other read-out: 'stack'; 'unit_rnn' if its `hidden_size` is that of the
+  output; others with an `output_size`, such as 'sam', if the unit is 'linear'
+  (and if not, they map to `hidden_size` numbers).
 
   Args:
     core: a name in `CORES`.
@@ -156,10 +162,9 @@ def make_model(core: str, output_size: int, unit: str = "linear",
       ("unit", unit, unit_arguments(unit), unit_args),
       ("encoder", encoder, encoder_arguments(encoder), encoder_args)):
     _check_arguments(kind, name, valid, arguments)
-  make_unit = functools.partial(UNITS[unit], **unit_args)
   make_encoder = functools.partial(ENCODERS[encoder], **encoder_args)
-  make_core = functools.partial(_core_and_read_out, core, output_size, unit,
-                                make_unit, core_kwargs)
+  make_core = functools.partial(
+      _core_and_read_out, core, output_size, unit, unit_args, core_kwargs)
 
   def model():
     encode = make_encoder()
@@ -193,18 +198,21 @@ def make_model(core: str, output_size: int, unit: str = "linear",
       units=units)
 
 
-def _core_and_read_out(core, output_size, unit, make_unit, core_kwargs):
+def _core_and_read_out(core, output_size, unit, unit_args, core_kwargs):
   """The core, and what follows it."""
-  core_class = CORES[core]
-  parameters = inspect.signature(core_class).parameters
-  if "make_unit" in parameters:
-    core_kwargs = core_kwargs | {"make_unit": make_unit}
-  if "output_size" not in parameters:
-    return core_class(**core_kwargs), make_unit(output_size)
-  if "make_unit" in parameters or unit == "linear":
-    return (core_class(output_size=output_size, **core_kwargs),
-            lambda outputs: outputs)
-  hidden_size = core_kwargs.get("hidden_size",
-                                parameters["hidden_size"].default)
-  return (core_class(output_size=hidden_size, **core_kwargs),
-          make_unit(output_size))
+  parameters = inspect.signature(CORES[core]).parameters
+  is_of_units = "unit" in parameters
+  if is_of_units:
+    core_kwargs = core_kwargs | {"unit": unit, "unit_args": unit_args}
+  maps_to_output = is_of_units or unit == "linear"
+  if "output_size" in parameters:
+    hidden_size = core_kwargs.get("hidden_size",
+                                  parameters["hidden_size"].default)
+    core_kwargs = core_kwargs | {
+        "output_size": output_size if maps_to_output else hidden_size}
+  else:
+    maps_to_output &= (is_of_units
+                       and core_kwargs.get("hidden_size") == output_size)
+  read_out = (lambda outputs: outputs) if maps_to_output else (
+      UNITS[unit](output_size, **unit_args))
+  return CORES[core](**core_kwargs), read_out

@@ -4,20 +4,23 @@ Letters: I inputs, O outputs.
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import (
-  Any,
-  ClassVar,
-  Concatenate,
-  Generic,
-  NamedTuple,
-  ParamSpec,
-  TypeVar,
+    Any,
+    ClassVar,
+    Concatenate,
+    Generic,
+    NamedTuple,
+    ParamSpec,
+    TypeVar,
 )
 
 import haiku as hk
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+from rmc_nalu_sam.units.formula import Expression
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
@@ -62,6 +65,8 @@ class Unit(hk.Module):
 
   # The weights that are to become discrete: name -> the values they may take.
   VALUES: ClassVar[Mapping[str, tuple[float, ...]]] = {}
+  # What an input must be to change nothing: 1 for a product.
+  NEUTRAL: ClassVar[float] = 0.
 
   def __init__(self, output_size: int, name: str | None = None):
     """Constructs a unit.
@@ -144,6 +149,19 @@ class Unit(hk.Module):
     errors = [jnp.abs(weights[name] - value).max()
               for name, value in self.discrete(weights).items()]
     return jnp.stack(errors).max() if errors else jnp.zeros([])
+
+
+  @pure
+  def readable(self, weights: Params) -> dict[str, np.ndarray]:
+    """The nearest weights that a formula can have; most often `discrete`."""
+    return {name: np.asarray(value, np.float64)
+            for name, value in self.discrete(weights).items()}
+
+  @pure
+  def express(self, weights: Mapping[str, np.ndarray],
+              inputs: Sequence[Expression]) -> list[Expression]:
+    """What `readable` weights compute of I inputs, for each output."""
+    raise NotImplementedError
 
 
 def _nearest(weights: jax.Array, values: tuple[float, ...]) -> jax.Array:

@@ -1,14 +1,16 @@
 """A linear layer, and one with an activation: what units are compared with."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 import haiku as hk
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rmc_nalu_sam.units import arithmetic
 from rmc_nalu_sam.units.base import Parameter, Params, Unit, pure
+from rmc_nalu_sam.units.formula import Expression, weighted_sums
 
 ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
     "elu": jax.nn.elu,
@@ -81,3 +83,16 @@ class Linear(Unit):
     if self.with_bias:
       outputs = outputs + params["b"].astype(outputs.dtype)
     return ACTIVATIONS[self.activation](outputs)
+
+  @pure
+  def readable(self, weights: Params) -> dict[str, np.ndarray]:
+    return {name: np.round(np.asarray(value, np.float64))
+            for name, value in weights.items()}
+
+  @pure
+  def express(self, weights: Mapping[str, np.ndarray],
+              inputs: Sequence[Expression]) -> list[Expression]:
+    sums = weighted_sums(weights["w"], inputs, weights.get("b"))
+    if self.activation == "none":
+      return sums
+    return [Expression(f"{self.activation}({x.text})") for x in sums]

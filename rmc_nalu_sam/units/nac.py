@@ -8,15 +8,23 @@ Letters: I inputs, O outputs.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import haiku as hk
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rmc_nalu_sam.units import arithmetic
 from rmc_nalu_sam.units.base import Parameter, Params, Unit, pure
+from rmc_nalu_sam.units.formula import (
+    Expression,
+    halves,
+    magnitudes,
+    power_products,
+    weighted_sums,
+)
 from rmc_nalu_sam.units.nau import clip_parameters, nmu_init, nmu_penalty
 
 
@@ -85,6 +93,11 @@ class NAC(Unit):
   def forward(self, params: Params, inputs: jax.Array) -> jax.Array:
     return arithmetic.add(inputs, self.weights(params)["w"])
 
+  @pure
+  def express(self, weights: Mapping[str, np.ndarray],
+              inputs: Sequence[Expression]) -> list[Expression]:
+    return weighted_sums(weights["w"], inputs)
+
 
 class MultiplicativeNAC(Unit):
   r"""Multiplicative NAC: products and quotients of magnitudes.
@@ -108,6 +121,7 @@ class MultiplicativeNAC(Unit):
   """
 
   VALUES: ClassVar = {"w": (-1., 0., 1.)}
+  NEUTRAL: ClassVar[float] = 1.
   KINDS: ClassVar = ("nac", "sigmoid", "nmu")
 
   def __init__(self, output_size: int, kind: str = "nac",
@@ -155,9 +169,9 @@ class MultiplicativeNAC(Unit):
 
   @pure
   def forward(self, params: Params, inputs: jax.Array) -> jax.Array:
-    magnitudes = jnp.abs(arithmetic.delicate(inputs)) + self.epsilon
     outputs = arithmetic.multiply_in_log_space(
-        magnitudes, self.weights(params)["w"])
+        jnp.abs(arithmetic.delicate(inputs)) + self.epsilon,
+        self.weights(params)["w"])
     return outputs.astype(inputs.dtype)
 
   @pure
@@ -168,3 +182,12 @@ class MultiplicativeNAC(Unit):
   def constrain(self, params: Params) -> dict[str, jax.Array]:
     low, high = (0., 1.) if self.kind == "nmu" else (-jnp.inf, jnp.inf)
     return clip_parameters(params, low, high)
+
+  @pure
+  def readable(self, weights: Params) -> dict[str, np.ndarray]:
+    return {"w": halves(weights["w"])}
+
+  @pure
+  def express(self, weights: Mapping[str, np.ndarray],
+              inputs: Sequence[Expression]) -> list[Expression]:
+    return power_products(weights["w"], magnitudes(inputs))

@@ -7,14 +7,23 @@ Letters: I inputs, O outputs.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rmc_nalu_sam.units import arithmetic
 from rmc_nalu_sam.units.base import Parameter, Params, Unit, pure
+from rmc_nalu_sam.units.formula import (
+    Expression,
+    halves,
+    magnitudes,
+    mixtures,
+    power_products,
+    weighted_sums,
+)
 from rmc_nalu_sam.units.linear import INITIALIZERS
 from rmc_nalu_sam.units.nac import check_epsilon, nac_parameters
 
@@ -83,14 +92,28 @@ class NALU(Unit):
   @pure
   def combine(self, weights: Params, inputs: jax.Array) -> jax.Array:
     """The outputs `[..., O]` that `weights` give for inputs `[..., I]`."""
-    magnitudes = jnp.abs(arithmetic.delicate(inputs)) + self.epsilon
     sums = arithmetic.add(inputs, weights["w"])
     products = arithmetic.multiply_in_log_space(
-        magnitudes, weights.get("w_mul", weights["w"]))
+        jnp.abs(arithmetic.delicate(inputs)) + self.epsilon,
+        weights.get("w_mul", weights["w"]))
     gate = jax.nn.sigmoid(
         arithmetic.delicate(arithmetic.add(inputs, weights["gate"])))
     outputs = gate * arithmetic.delicate(sums) + (1 - gate) * products
     return outputs.astype(inputs.dtype)
+
+  @pure
+  def readable(self, weights: Params) -> dict[str, np.ndarray]:
+    values = super().readable(weights)
+    if not self.shared:
+      values["w_mul"] = halves(weights["w_mul"])
+    return values
+
+  @pure
+  def express(self, weights: Mapping[str, np.ndarray],
+              inputs: Sequence[Expression]) -> list[Expression]:
+    return mixtures(
+        weighted_sums(weights["w"], inputs),
+        power_products(weights.get("w_mul", weights["w"]), magnitudes(inputs)))
 
 
 class GoldenNALU(NALU):

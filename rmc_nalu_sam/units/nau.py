@@ -5,15 +5,21 @@
 Letters: I inputs, O outputs.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 import haiku as hk
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rmc_nalu_sam.units import arithmetic
 from rmc_nalu_sam.units.base import Parameter, Params, Unit, pure
+from rmc_nalu_sam.units.formula import (
+    Expression,
+    power_products,
+    weighted_sums,
+)
 
 Penalty = Callable[[jax.Array], jax.Array]
 
@@ -122,6 +128,11 @@ class NAU(Unit):
   def constrain(self, params: Params) -> dict[str, jax.Array]:
     return clip_parameters(params, -1., 1.)
 
+  @pure
+  def express(self, weights: Mapping[str, np.ndarray],
+              inputs: Sequence[Expression]) -> list[Expression]:
+    return weighted_sums(weights["w"], inputs)
+
 
 class NMU(Unit):
   r"""Neural Multiplication Unit: products of inputs, signs included.
@@ -139,6 +150,7 @@ class NMU(Unit):
   """
 
   VALUES: ClassVar = {"w": (0., 1.)}
+  NEUTRAL: ClassVar[float] = 1.
 
   def __init__(self, output_size: int, penalty: str = "linear",
                name: str | None = None):
@@ -176,3 +188,8 @@ class NMU(Unit):
   @pure
   def constrain(self, params: Params) -> dict[str, jax.Array]:
     return clip_parameters(params, 0., 1.)
+
+  @pure
+  def express(self, weights: Mapping[str, np.ndarray],
+              inputs: Sequence[Expression]) -> list[Expression]:
+    return power_products(weights["w"], inputs)
