@@ -140,7 +140,8 @@ def main(argv: Sequence[str]) -> None:
     sys.exit(config_lib.EXIT_USAGE)
   try:
     result = evaluate(workdir, levels, FLAGS.episodes,
-                      flags_lib.member_overrides("core"), FLAGS.data_dir)
+                      flags_lib.member_overrides(["core"])["core"],
+                      FLAGS.data_dir)
     (workdir / EVALUATION_FILE).write_text(json.dumps(result, indent=2) + "\n")
   except (config_lib.UsageError, OSError) as error:
     print(f"error: {error}", file=sys.stderr)

@@ -55,8 +55,7 @@ def prepare(workdir: pathlib.Path, resume: bool | None):
     UsageError: something the user asked for cannot be done.
   """
   overrides = flags_lib.config_overrides()
-  task_args = flags_lib.member_overrides("task")
-  core_args = flags_lib.member_overrides("core")
+  member_args = flags_lib.member_overrides()
   exists = (workdir / config_lib.CONFIG_FILE).exists()
   if resume and not exists:
     raise config_lib.UsageError(
@@ -67,10 +66,9 @@ def prepare(workdir: pathlib.Path, resume: bool | None):
         f"--noresume: {workdir} already holds a run; choose another --workdir")
   if exists:
     config = config_lib.reconcile(
-        config_lib.load(workdir), FLAGS.preset, overrides, task_args,
-        core_args)
+        config_lib.load(workdir), FLAGS.preset, overrides, member_args)
   else:
-    config = config_lib.resolve(FLAGS.preset, overrides, task_args, core_args)
+    config = config_lib.resolve(FLAGS.preset, overrides, member_args)
   config_lib.check(config, jax.local_device_count())
   try:
     workdir.mkdir(parents=True, exist_ok=True)
