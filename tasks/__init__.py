@@ -12,8 +12,10 @@ from tasks.mnist_addition import MnistAddition
 from tasks.mnist_counting import MnistCounting
 from tasks.mnist_parity import MnistParity
 from tasks.mnist_sequences import MnistSequenceProduct, MnistSequenceSum
+from tasks.language_numbers import LanguageNumbers
 from tasks.omniglot import Omniglot
 from tasks.priority_sort import PrioritySort
+from tasks.program_evaluation import ProgramEvaluation
 from tasks.recurrent_arithmetic import RecurrentArithmetic
 
 TASKS: Mapping[str, type[Task]] = {
@@ -25,8 +27,10 @@ TASKS: Mapping[str, type[Task]] = {
     "mnist_parity": MnistParity,
     "mnist_sequence_product": MnistSequenceProduct,
     "mnist_sequence_sum": MnistSequenceSum,
+    "language_numbers": LanguageNumbers,
     "omniglot": Omniglot,
     "priority_sort": PrioritySort,
+    "program_evaluation": ProgramEvaluation,
     "recurrent_arithmetic": RecurrentArithmetic,
 }
 

@@ -16,6 +16,8 @@ import tasks
 TESTED_ELSEWHERE = {
     "arithmetic", "mnist_addition", "mnist_counting", "mnist_parity",
     "mnist_sequence_product", "mnist_sequence_sum", "omniglot"}
+TESTED_ELSEWHERE = {"arithmetic", "language_numbers", "omniglot",
+                    "program_evaluation", "recurrent_arithmetic"}
 
 
 @dataclasses.dataclass(frozen=True)
