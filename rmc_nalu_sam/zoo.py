@@ -11,6 +11,7 @@ import jax
 from rmc_nalu_sam.dam import DAM
 from rmc_nalu_sam.dnc import DNC
 from rmc_nalu_sam.ntm import NTM
+from rmc_nalu_sam.rmc import RMC
 from rmc_nalu_sam.sam import SAM
 from rmc_nalu_sam.sdnc import SDNC
 
@@ -20,6 +21,7 @@ CORES: Mapping[str, Callable[..., hk.RNNCore]] = {
     # Haiku's has no default size.
     "lstm": functools.partial(hk.LSTM, hidden_size=100),
     "ntm": NTM,
+    "rmc": RMC,
     "sam": SAM,
     "sdnc": SDNC,
 }

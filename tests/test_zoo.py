@@ -16,6 +16,8 @@ SMALL = {
     "dnc": dict(hidden_size=7, num_slots=17, word_size=11, num_read_heads=3),
     "lstm": dict(hidden_size=7),
     "ntm": dict(hidden_size=7, num_slots=17, word_size=11),
+    # Its queries, keys and values are 28 numbers.
+    "rmc": dict(num_slots=17, head_size=5, num_heads=4, key_size=1),
     "sam": dict(hidden_size=7, num_slots=17, word_size=11, top_k=3),
     "sdnc": dict(hidden_size=7, num_slots=17, word_size=11, top_k=3),
 }
@@ -93,7 +95,7 @@ def test_core_without_an_output_gets_a_read_out():
 def test_arguments_reach_the_core(core):
   _, params, _ = small_model(core)
   (controller,) = [layer["w"] for layer in params.values()
-                   if layer["w"].shape[1] == 4 * 7]
+                   if "w" in layer and layer["w"].shape[1] == 4 * 7]
   assert controller.shape[1] == 28
 
 
