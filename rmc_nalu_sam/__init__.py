@@ -7,6 +7,7 @@ from rmc_nalu_sam.encoders import ENCODERS
 from rmc_nalu_sam.memory_core import MemoryState
 from rmc_nalu_sam.ntm import NTM
 from rmc_nalu_sam.recurrent import RNN, UGRNN
+from rmc_nalu_sam.rmc import RMC
 from rmc_nalu_sam.sam import SAM
 from rmc_nalu_sam.sdnc import SDNC
 from rmc_nalu_sam.stack import Stack
@@ -49,3 +50,5 @@ __all__ = ("CORES", "DAM", "DNC", "ENCODERS", "INALU", "MCFC", "NAC", "NALU",
            "MultiplicativeNAC", "NaiveNPU", "RealNPU", "Stack", "Unit",
            "UnitRNN", "UnitRNNState", "core_arguments", "encoder_arguments",
            "find_units", "make_model", "unit_arguments")
+__all__ = ("CORES", "DAM", "DNC", "NTM", "RMC", "SAM", "SDNC", "MemoryState",
+           "Model", "core_arguments", "make_model")
