@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tasks import base, programs, regression
+from tasks import base, expressions, regression
 
 MAX_EXACT = 2**24  # Whole numbers up to here are exact in float32.
 _NUM_DIGITS = 9  # As many as int32 has room for.
@@ -58,9 +58,9 @@ class ProgramEvaluation(regression.RegressionTask):
   level_name: ClassVar[str] = "operations"
 
   def __post_init__(self):
-    if self.program not in programs.OPERATIONS:
+    if self.program not in expressions.OPERATIONS:
       raise ValueError(f"unknown program {self.program!r}; valid programs: "
-                       f"{', '.join(programs.OPERATIONS)}")
+                       f"{', '.join(expressions.OPERATIONS)}")
     base.check_range("min_operations", self.min_operations, "max_operations",
                      self.max_operations)
     if not 0 <= self.min_value <= self.max_value:
@@ -73,7 +73,7 @@ class ProgramEvaluation(regression.RegressionTask):
 
   @property
   def input_size(self) -> int:
-    return 1 + len(programs.TOKENS)
+    return 1 + len(expressions.TOKENS)
 
   @property
   def output_size(self) -> int:
@@ -81,7 +81,7 @@ class ProgramEvaluation(regression.RegressionTask):
 
   @property
   def num_steps(self) -> int:
-    return programs.num_steps(self.program, self.max_operations)
+    return expressions.num_steps(self.program, self.max_operations)
 
   @property
   def max_level(self) -> int:
@@ -94,12 +94,12 @@ class ProgramEvaluation(regression.RegressionTask):
     del data
     level_key, program_key = jax.random.split(key)
     number = base.draw_level(level_key, self.min_operations, level)
-    kind, value, answer = programs.make(
+    kind, value, answer = expressions.make(
         program_key, self.program, self.max_operations, number, self.min_value,
         self.max_value)
-    tokens = jax.nn.one_hot(kind, len(programs.TOKENS))
+    tokens = jax.nn.one_hot(kind, len(expressions.TOKENS))
     inputs = jnp.concatenate([value[:, None], tokens], axis=1)
-    mask = tokens[:, programs.TOKENS.index("=")]
+    mask = tokens[:, expressions.TOKENS.index("=")]
     return base.Batch(inputs, (mask * answer)[:, None], mask)
 
   def loss(self, outputs: jax.Array, batch: base.Batch) -> jax.Array:
@@ -128,8 +128,8 @@ class ProgramEvaluation(regression.RegressionTask):
   def oracle(self, batch: base.Batch) -> jax.Array:
     """Reads the tokens with a stack."""
     shown = batch.inputs[:, :, 1:].any(2)
-    kind = jnp.where(shown, batch.inputs[:, :, 1:].argmax(2), programs.NONE)
-    evaluate = functools.partial(programs.evaluate,
+    kind = jnp.where(shown, batch.inputs[:, :, 1:].argmax(2), expressions.NONE)
+    evaluate = functools.partial(expressions.evaluate,
                                  max_depth=self.max_operations)
     return jax.vmap(evaluate, 1, 1)(kind, batch.inputs[:, :, 0])[:, :, None]
 

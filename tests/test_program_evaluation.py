@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tasks
-from tasks import program_evaluation, programs
+from tasks import expressions, program_evaluation
 
 EPISODES = 211
 KINDS = (
@@ -55,7 +55,7 @@ def text(inputs: np.ndarray) -> str:
       shown.append("")
       assert value == 0
       continue
-    token = programs.TOKENS[int(np.argmax(tokens))]
+    token = expressions.TOKENS[int(np.argmax(tokens))]
     assert value == 0 or token == "number"
     shown.append(str(int(value)) if token == "number" else token)
   program = " ".join(shown).rstrip()
@@ -150,17 +150,17 @@ def test_levels_and_the_oracle(kwargs, at_level, level):
 
 
 def test_the_oracle_reads_programs_that_are_never_drawn():
-  evaluate = jax.jit(programs.evaluate, static_argnums=2)
+  evaluate = jax.jit(expressions.evaluate, static_argnums=2)
   cases = ["( 1 - 5 ) - ( 2 - 7 ) =", "( 3 if 9 > 8 else 4 ) + ( 5 + 6 ) =",
            "( 1 + 2 ) if ( 4 - 1 ) < ( 0 + 4 ) else ( 1 - 9 ) =",
            "( 1 + 2 ) if ( 4 - 1 ) < ( 0 + 3 ) else ( 1 - 9 ) ="]
   for case in cases:
     tokens = case.split()
-    kind = [programs.TOKENS.index("number" if x.isdigit() else x)
+    kind = [expressions.TOKENS.index("number" if x.isdigit() else x)
             for x in tokens]
     value = [float(x) if x.isdigit() else 0. for x in tokens]
     silence = 30 - len(tokens)
-    kind, value = kind + silence * [programs.NONE], value + silence * [0.]
+    kind, value = kind + silence * [expressions.NONE], value + silence * [0.]
     answer = evaluate(jnp.array(kind), jnp.array(value), 3)
     assert answer[-1] == eval(case.removesuffix("="))
 
