@@ -7,12 +7,16 @@ from typing import Any
 from tasks.associative_recall import AssociativeRecall
 from tasks.base import Batch, Task
 from tasks.copy import Copy
+from tasks.learning_to_execute import LearningToExecute
+from tasks.nth_farthest import NthFarthest
 from tasks.omniglot import Omniglot
 from tasks.priority_sort import PrioritySort
 
 TASKS: Mapping[str, type[Task]] = {
     "associative_recall": AssociativeRecall,
     "copy": Copy,
+    "learning_to_execute": LearningToExecute,
+    "nth_farthest": NthFarthest,
     "omniglot": Omniglot,
     "priority_sort": PrioritySort,
 }
