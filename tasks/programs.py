@@ -58,12 +58,11 @@ def max_text(operations: tuple[str, ...], length: int, nesting: int) -> int:
 def draw_literals(key: jax.Array, number: int, length: jax.Array,
                   size: int) -> jax.Array:
   """Numbers with exactly `length` digits, all as likely, `[number, size]`."""
-  first_key, rest_key = jax.random.split(key)
-  first = jax.random.randint(first_key, (number, 1), 1, 10)
-  rest = jax.random.randint(rest_key, (number, size), 0, 10)
   place = jnp.arange(size)
-  return jnp.where(place == length - 1, first,
-                   jnp.where(place < length, rest, 0))
+  # Its first digit is no zero.
+  drawn = jax.random.randint(
+      key, (number, size), jnp.where(place == length - 1, 1, 0), 10)
+  return jnp.where(place < length, drawn, 0)
 
 
 def draw_program(key: jax.Array, operations: tuple[str, ...],
@@ -83,15 +82,14 @@ def draw_program(key: jax.Array, operations: tuple[str, ...],
     Codes `[S]` of its characters, indices into `VOCABULARY`, with absent ones
     among them; and its value modulo 10^D, the digits `[D]`.
   """
-  literal_key, operation_key, greater_key, repeats_key = jax.random.split(
-      key, 4)
+  literal_key, rest_key = jax.random.split(key)
   literals = draw_literals(literal_key, 1 + 3 * max_nesting, length, size)
-  shape = (max_nesting,)
-  which = jax.random.randint(operation_key, shape, 0, len(operations))
-  operands = Operands(
-      literals[1:].reshape(max_nesting, 3, size),
-      jax.random.bernoulli(greater_key, shape=shape),
-      jax.random.randint(repeats_key, shape, 1, 10))
+  # One draw for all three, as each is slow to compile.
+  which, is_greater, repeats = jax.random.randint(
+      rest_key, (3, max_nesting), jnp.array([[0], [0], [1]]),
+      jnp.array([[len(operations)], [2], [10]]))
+  operands = Operands(literals[1:].reshape(max_nesting, 3, size),
+                      is_greater == 1, repeats)
 
   value, text = literals[0], digits.text(literals[0], length)
   for i in range(max_nesting):
@@ -112,8 +110,8 @@ def draw_program(key: jax.Array, operations: tuple[str, ...],
 def _apply(value: jax.Array, operands: Operands) -> dict[str, jax.Array]:
   """Each operation's result, its digits added up but not carried, `[D]`."""
   b, c, d = operands.literals
-  holds = jnp.where(operands.is_greater, digits.is_less(c, b),
-                    digits.is_less(b, c))
+  holds = digits.is_less(jnp.where(operands.is_greater, c, b),
+                         jnp.where(operands.is_greater, b, c))
   return {
       "add": value + b,
       "subtract": value - b,
@@ -136,7 +134,7 @@ def _texts(operations: tuple[str, ...], operands: Operands,
     for name in operations:
       template = _TEMPLATES[name][side]
       texts.append(jnp.concatenate([_codes("")] + [
-          slots.get(character, _codes(character)) for character in template]))
+          slots[x] if x in slots else _codes(x) for x in template]))
     size = max(text.size for text in texts)
     sides.append(jnp.stack([
         jnp.pad(text, (0, size - text.size), constant_values=digits.ABSENT)
@@ -145,7 +143,7 @@ def _texts(operations: tuple[str, ...], operands: Operands,
 
 
 def _codes(text: str) -> jax.Array:
-  return jnp.array([VOCABULARY.find(x) for x in text], jnp.int32)
+  return jnp.array([VOCABULARY.index(x) for x in text], jnp.int32)
 
 
 class _Reading(NamedTuple):
@@ -212,12 +210,12 @@ def _use_literal(state: _Reading) -> _Reading:
       [literal, state.value + literal, state.value - literal,
        digits.multiply(state.value, literal),
        state.value + state.repeats * literal, literal], state.value)
+  is_greater = is_after[">"]
+  holds = digits.is_less(jnp.where(is_greater, literal, state.compared),
+                         jnp.where(is_greater, state.compared, literal))
   return state._replace(
       value=digits.carry(value)[0],
       is_first=jnp.bool(False),
       compared=jnp.where(is_after["f"], literal, state.compared),
-      holds=jnp.select(
-          [is_after["<"], is_after[">"]],
-          [digits.is_less(state.compared, literal),
-           digits.is_less(literal, state.compared)], state.holds),
+      holds=jnp.where(is_greater | is_after["<"], holds, state.holds),
       repeats=jnp.where(is_after["["], literal[0], state.repeats))
