@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from tasks.arithmetic import Arithmetic
 from tasks.associative_recall import AssociativeRecall
 from tasks.base import Batch, Task
 from tasks.copy import Copy
@@ -11,14 +12,17 @@ from tasks.learning_to_execute import LearningToExecute
 from tasks.nth_farthest import NthFarthest
 from tasks.omniglot import Omniglot
 from tasks.priority_sort import PrioritySort
+from tasks.recurrent_arithmetic import RecurrentArithmetic
 
 TASKS: Mapping[str, type[Task]] = {
+    "arithmetic": Arithmetic,
     "associative_recall": AssociativeRecall,
     "copy": Copy,
     "learning_to_execute": LearningToExecute,
     "nth_farthest": NthFarthest,
     "omniglot": Omniglot,
     "priority_sort": PrioritySort,
+    "recurrent_arithmetic": RecurrentArithmetic,
 }
 
 

@@ -12,8 +12,8 @@ import pytest
 
 import tasks
 
-# Real data, so tested in a file of its own.
-TESTED_ELSEWHERE = {"omniglot"}
+# Each in a file of its own: real data, or no levels.
+TESTED_ELSEWHERE = {"arithmetic", "omniglot"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +37,7 @@ def first_one(channel: np.ndarray) -> np.ndarray:
   return np.argmax(channel == 1, axis=0)
 
 
-CASES = (
+BITS_CASES = (
     Case("copy", dict(num_bits=5, min_length=2, max_length=7), 2, 7,
          num_steps=lambda level: 2 * level + 2,
          num_answers=lambda level: level,
@@ -53,8 +53,21 @@ CASES = (
          lengths=lambda inputs: first_one(inputs[:, :, 4])),
 )
 
+CASES = (
+    *BITS_CASES,
+    Case("recurrent_arithmetic",
+         dict(operation="mul", input_size=5, subset_ratio=0.6,
+              overlap_ratio=0.4, train_range="1,2", min_length=2,
+              max_length=7), 2, 7,
+         num_steps=lambda level: level,
+         num_answers=lambda level: 1,
+         lengths=lambda inputs: inputs.any(-1).sum(0)),
+)
+
 all_tasks = pytest.mark.parametrize(
     "case", CASES, ids=[case.name for case in CASES])
+bits_tasks = pytest.mark.parametrize(
+    "case", BITS_CASES, ids=[case.name for case in BITS_CASES])
 
 EPISODES = 211  # So many that every level occurs.
 
@@ -242,7 +255,7 @@ def test_at_level_has_room_for_a_lower_level(case, room, level):
   assert set(batch.mask.sum(0)) == {case.num_answers(level)}
 
 
-@all_tasks
+@bits_tasks
 def test_mask_targets_and_silence(case):
   batch = sample(case.make(), 12)
   asked = batch.mask == 1
@@ -272,14 +285,20 @@ def test_the_oracle_is_perfect(case, at_level, level):
   assert outputs.shape == batch.targets.shape
   assert outputs.dtype == jnp.float32
   metrics = metrics_of(task, outputs, batch)
-  assert {name: set(np.asarray(value)) for name, value in metrics.items()} == {
-      "bits_wrong": {0}, "bit_accuracy": {1}, "sequence_accuracy": {1}}
+  perfect = ({"bits_wrong": 0, "bit_accuracy": 1, "sequence_accuracy": 1}
+             if case in BITS_CASES else {"mse": 0, "mae": 0})
+  assert metrics.keys() == perfect.keys()
+  for name, value in perfect.items():
+    assert metrics[name].shape == (EPISODES,)
+    # Only bits are right or wrong.
+    np.testing.assert_allclose(
+        metrics[name], value, atol=0 if case in BITS_CASES else 1e-4)
   loss = np.asarray(loss_of(task, outputs, batch))
   assert loss.shape == (EPISODES,)
   assert loss.max() < 1e-6
 
 
-@all_tasks
+@bits_tasks
 def test_the_oracle_is_perfect_at_the_default_sizes(case):
   task = tasks.make_task(case.name)
   batch = sample(task, 14, 4001)
@@ -308,11 +327,11 @@ def test_the_trivial_baseline(case, default):
       task, sample(task, 17, episodes)))
   scores = np.asarray(metrics_of(task, outputs, batch)[task.main_metric])
   error = scores.std() / np.sqrt(episodes)
-  assert 0 < error < 0.02 * task.trivial_score  # So that it says something.
+  assert 0 < error < 0.05 * task.trivial_score  # So that it says something.
   assert abs(scores.mean() - task.trivial_score) < 4 * error
 
 
-@all_tasks
+@bits_tasks
 def test_metrics_count_the_wrong_bits(case):
   task = case.make()
   batch = sample(task, 18)
@@ -346,7 +365,7 @@ def test_loss_and_metrics_look_at_the_asked_steps_alone(case):
       np.testing.assert_array_equal(value, score(silent)[name])
 
 
-@all_tasks
+@bits_tasks
 def test_loss_is_the_mean_cross_entropy_of_the_bits_asked_for(case):
   task = case.make()
   batch = sample(task, 20)
@@ -378,6 +397,10 @@ def test_synthetic_tasks_have_no_data(case):
 
 @pytest.mark.parametrize("name, kwargs, words", [
     ("copy", dict(num_bits=0), "num_bits=0"),
+    ("recurrent_arithmetic", dict(input_size=0), "input_size=0"),
+    ("recurrent_arithmetic", dict(min_length=0), "min_length=0"),
+    ("recurrent_arithmetic", dict(min_length=11), "min_length=11"),
+    ("recurrent_arithmetic", dict(operation="pow"), "'pow'.*add, sub, mul"),
     ("copy", dict(min_length=0), "min_length=0"),
     ("copy", dict(max_length=-3), "max_length=-3"),
     ("copy", dict(min_length=8, max_length=7), "min_length=8"),
@@ -419,7 +442,8 @@ def test_task_arguments_are_those_that_make_task_takes(case):
   assert set(tasks.task_arguments(case.name)) == set(case.kwargs)
   for name, value in case.kwargs.items():
     assert getattr(case.make(), name) == value
-    assert case.make(**{name: value + 1}) != case.make()
+    if isinstance(value, int):
+      assert case.make(**{name: value + 1}) != case.make()
 
 
 # What each task is, spelt out on episodes that NumPy takes apart.
