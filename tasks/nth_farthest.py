@@ -80,18 +80,17 @@ class NthFarthest(classification.ClassificationTask):
 
   def episode(self, key: jax.Array, level: jax.Array, data: Any) -> base.Batch:
     del data
-    number_key, vector_key, label_key, nth_key, from_key = jax.random.split(
-        key, 5)
+    number_key, vector_key, label_key, query_key = jax.random.split(key, 4)
     k = base.draw_level(number_key, self._min_objects, level)
     vectors = jax.random.uniform(
         vector_key, (self.num_objects, self.num_dims), minval=-1, maxval=1)
-    labels = jax.random.permutation(label_key, self.output_size)
+    # The order of random numbers, as `permutation` is slow to compile.
+    labels = jnp.argsort(jax.random.uniform(label_key, (self.output_size,)))
     labels = jax.nn.one_hot(labels[:self.num_objects], self.output_size)
     # They are in no order, so any place will do for m; but it is drawn, as the
     # network might learn the place.
-    reference = jax.random.randint(from_key, (), 0, k)
-    nth = jax.nn.one_hot(jax.random.randint(nth_key, (), 0, k),
-                         self.output_size)
+    reference, nth = jax.random.randint(query_key, (2,), 0, k)
+    nth = jax.nn.one_hot(nth, self.output_size)
     step = jnp.arange(self.num_steps)
     asking = jnp.concatenate([nth, labels[reference]])
     objects = jnp.concatenate(
