@@ -2,31 +2,50 @@
 
 import functools
 import inspect
+import types
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import haiku as hk
 import jax
+import jax.numpy as jnp
 
+from rmc_nalu_sam.controlled_nalu import ControlledNALU
 from rmc_nalu_sam.dam import DAM
 from rmc_nalu_sam.dnc import DNC
+from rmc_nalu_sam.encoders import ENCODERS
 from rmc_nalu_sam.ntm import NTM
+from rmc_nalu_sam.recurrent import RNN, UGRNN
 from rmc_nalu_sam.sam import SAM
 from rmc_nalu_sam.sdnc import SDNC
+from rmc_nalu_sam.stack import Stack
+from rmc_nalu_sam.unit_rnn import UnitRNN
+from rmc_nalu_sam.units import UNITS, Unit, find_units
 
 CORES: Mapping[str, Callable[..., hk.RNNCore]] = {
+    "controlled_nalu": ControlledNALU,
     "dam": DAM,
     "dnc": DNC,
-    # Haiku's has no default size.
+    # Haiku's have no default size.
+    "gru": functools.partial(hk.GRU, hidden_size=100),
     "lstm": functools.partial(hk.LSTM, hidden_size=100),
     "ntm": NTM,
+    "rnn": RNN,
     "sam": SAM,
     "sdnc": SDNC,
+    "stack": Stack,
+    "ugrnn": UGRNN,
+    "unit_rnn": UnitRNN,
 }
+
+# What the model gives its members, and its user does not.
+_GIVEN = ("name", "output_size", "unit", "unit_args")
+# An input of this size suits every encoder.
+_ANY_INPUT_SIZE = 16 * 16
 
 
 class Model(NamedTuple):
-  """A core and its read-out.
+  """An encoder, a core and its read-out.
 
   Attributes:
     init: `(key, inputs [T, B, F]) -> params`; only the shape of the inputs
@@ -34,16 +53,31 @@ class Model(NamedTuple):
     unroll: `(params, inputs [T, B, F], state, return_all_states=False) ->
       (outputs [T, B, output_size], state)`; the last state, or all of them with
       a leading T axis.
-    initial_state: `(params, batch_size) -> state`; no B axis if it is None.
+    initial_state: `(params, batch_size) -> state`, that of the core; no B axis
+      if it is None.
     forget: `(params, state) -> state`: an initial state in the arrays of a used
       one, at no cost that grows with them; None if the core cannot (`SAM` can
       if it has `gradient_steps`).
+    units: name in `params` -> the arithmetic unit that has these parameters,
+      wherever it is in the network.
   """
 
   init: Callable[..., hk.Params]
   unroll: Callable[..., tuple[jax.Array, Any]]
   initial_state: Callable[..., Any]
   forget: Callable[..., Any] | None = None
+  units: Mapping[str, Unit] = types.MappingProxyType({})
+
+  def penalty(self, params: hk.Params) -> jax.Array:
+    """The sum of what the units ask of their weights, un-weighted, `[]`."""
+    penalties = [unit.penalty(params[name])
+                 for name, unit in self.units.items()]
+    return sum(penalties, start=jnp.zeros(()))
+
+  def constrain(self, params: hk.Params) -> hk.Params:
+    """The parameters with those of the units in the range that is theirs."""
+    return {name: (self.units[name].constrain(values) if name in self.units
+                   else values) for name, values in params.items()}
 
 
 def core_arguments(core: str) -> Mapping[str, inspect.Parameter]:
@@ -52,63 +86,107 @@ def core_arguments(core: str) -> Mapping[str, inspect.Parameter]:
   Raises:
     ValueError: there is no such core.
   """
-  if core not in CORES:
+  return _arguments("core", CORES, core, _GIVEN)
+
+
+def unit_arguments(unit: str) -> Mapping[str, inspect.Parameter]:
+  """The arguments that `make_model` takes as `unit_args`, with their defaults.
+
+  Raises:
+    ValueError: there is no such unit.
+  """
+  return _arguments("unit", UNITS, unit, _GIVEN)
+
+
+def encoder_arguments(encoder: str) -> Mapping[str, inspect.Parameter]:
+  """The arguments that `make_model` takes as `encoder_args`.
+
+  Raises:
+    ValueError: there is no such encoder.
+  """
+  return _arguments("encoder", ENCODERS, encoder, ("name",))
+
+
+def _arguments(kind, members, name, given):
+  if name not in members:
     raise ValueError(
-        f"unknown core {core!r}; valid cores: {', '.join(sorted(CORES))}")
-  parameters = inspect.signature(CORES[core]).parameters
-  return {name: parameter for name, parameter in parameters.items()
-          if name not in ("output_size", "name")}
+        f"unknown {kind} {name!r}; valid {kind}s: {', '.join(sorted(members))}")
+  parameters = inspect.signature(members[name]).parameters
+  return {argument: parameter for argument, parameter in parameters.items()
+          if argument not in given}
 
 
-def make_model(core: str, output_size: int, **core_kwargs: Any) -> Model:
-  """A model from the name of a core.
+def _check_arguments(kind, name, valid, arguments):
+  for argument in arguments:
+    if argument not in valid:
+      raise ValueError(
+          f"{kind} {name!r} has no argument {argument!r}; valid arguments: "
+          f"{', '.join(valid) or 'none'}")
+  for argument, parameter in valid.items():
+    if parameter.default is parameter.empty and argument not in arguments:
+      raise ValueError(f"{kind} {name!r} needs the argument {argument!r}")
 
-  A core with an `output_size` of its own maps to it; any other is followed by a
-  linear read-out.
+
+def make_model(core: str, output_size: int, unit: str = "linear",
+               unit_args: Mapping[str, Any] | None = None,
+               encoder: str = "none",
+               encoder_args: Mapping[str, Any] | None = None,
+               **core_kwargs: Any) -> Model:
+  """A model from the names of its parts.
+
+  The unit is what a core of units ('stack', 'unit_rnn') is made of, and the
+  read-out that follows the core. A core that maps to the output itself has no
+  other read-out: 'stack'; 'unit_rnn' if its `hidden_size` is that of the
+  output; others with an `output_size`, such as 'sam', if the unit is 'linear'
+  (and if not, they map to `hidden_size` numbers).
 
   Args:
     core: a name in `CORES`.
     output_size: size of the output at each step.
+    unit: a name in `UNITS`.
+    unit_args: the unit's own arguments.
+    encoder: a name in `ENCODERS`, for what comes before the core.
+    encoder_args: the encoder's own arguments.
     **core_kwargs: the core's own arguments.
 
   Returns:
     A `Model`.
 
   Raises:
-    ValueError: there is no such core, or it has no such argument, or refuses
-      its value.
+    ValueError: there is no such core, unit or encoder, or it has no such
+      argument, or refuses its value.
   """
-  valid = core_arguments(core)
-  for name in core_kwargs:
-    if name not in valid:
-      raise ValueError(f"core {core!r} has no argument {name!r}; valid "
-                       f"arguments: {', '.join(valid)}")
-  for name, parameter in valid.items():
-    if parameter.default is parameter.empty and name not in core_kwargs:
-      raise ValueError(f"core {core!r} needs the argument {name!r}")
-  core_class = CORES[core]
-  has_output = "output_size" in inspect.signature(core_class).parameters
-
-  def build() -> hk.RNNCore:
-    if has_output:
-      return core_class(output_size=output_size, **core_kwargs)
-    return hk.DeepRNN([core_class(**core_kwargs), hk.Linear(output_size)])
+  unit_args, encoder_args = dict(unit_args or {}), dict(encoder_args or {})
+  for kind, name, valid, arguments in (
+      ("core", core, core_arguments(core), core_kwargs),
+      ("unit", unit, unit_arguments(unit), unit_args),
+      ("encoder", encoder, encoder_arguments(encoder), encoder_args)):
+    _check_arguments(kind, name, valid, arguments)
+  make_encoder = functools.partial(ENCODERS[encoder], **encoder_args)
+  make_core = functools.partial(
+      _core_and_read_out, core, output_size, unit, unit_args, core_kwargs)
 
   def model():
-    net = build()
+    encode = make_encoder()
+    core, read_out = make_core()
+
+    def step(inputs, state):
+      output, state = core(encode(inputs), state)
+      return read_out(output), state
 
     def init(inputs):
-      return net(inputs[0], net.initial_state(inputs.shape[1]))
+      return step(inputs[0], core.initial_state(inputs.shape[1]))
 
     def unroll(inputs, state, return_all_states=False):
       return hk.dynamic_unroll(
-          net, inputs, state, return_all_states=return_all_states)
+          step, inputs, state, return_all_states=return_all_states)
 
-    return init, (unroll, net.initial_state, getattr(net, "forget", None))
+    return init, (unroll, core.initial_state, getattr(core, "forget", None))
 
   init, (unroll, initial_state, forget) = hk.multi_transform(model)
-  # The constructors check their arguments: let them do so now, not at init.
-  hk.transform(lambda: build() and None).init(None)
+  # Constructors and shapes are checked now, not at init.
+  units = find_units(lambda inputs: model()[0](inputs),
+                     jnp.zeros([1, 1, _ANY_INPUT_SIZE]))
   return Model(
       init=init,
       unroll=lambda params, *args, **kwargs: unroll(
@@ -116,4 +194,25 @@ def make_model(core: str, output_size: int, **core_kwargs: Any) -> Model:
       initial_state=lambda params, batch_size: initial_state(
           params, None, batch_size),
       forget=None if core_kwargs.get("gradient_steps") is None else (
-          lambda params, state: forget(params, None, state)))
+          lambda params, state: forget(params, None, state)),
+      units=units)
+
+
+def _core_and_read_out(core, output_size, unit, unit_args, core_kwargs):
+  """The core, and what follows it."""
+  parameters = inspect.signature(CORES[core]).parameters
+  is_of_units = "unit" in parameters
+  if is_of_units:
+    core_kwargs = core_kwargs | {"unit": unit, "unit_args": unit_args}
+  maps_to_output = is_of_units or unit == "linear"
+  if "output_size" in parameters:
+    hidden_size = core_kwargs.get("hidden_size",
+                                  parameters["hidden_size"].default)
+    core_kwargs = core_kwargs | {
+        "output_size": output_size if maps_to_output else hidden_size}
+  else:
+    maps_to_output &= (is_of_units
+                       and core_kwargs.get("hidden_size") == output_size)
+  read_out = (lambda outputs: outputs) if maps_to_output else (
+      UNITS[unit](output_size, **unit_args))
+  return CORES[core](**core_kwargs), read_out

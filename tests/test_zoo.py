@@ -12,12 +12,18 @@ pytestmark = pytest.mark.usefixtures("strict_promotion")
 
 T, B, F, OUT = 5, 3, 13, 2
 SMALL = {
+    "controlled_nalu": dict(hidden_size=7, num_registers=3),
     "dam": dict(hidden_size=7, num_slots=17, word_size=11),
     "dnc": dict(hidden_size=7, num_slots=17, word_size=11, num_read_heads=3),
+    "gru": dict(hidden_size=7),
     "lstm": dict(hidden_size=7),
     "ntm": dict(hidden_size=7, num_slots=17, word_size=11),
+    "rnn": dict(hidden_size=7),
     "sam": dict(hidden_size=7, num_slots=17, word_size=11, top_k=3),
     "sdnc": dict(hidden_size=7, num_slots=17, word_size=11, top_k=3),
+    "stack": dict(hidden_size=7),
+    "ugrnn": dict(hidden_size=7),
+    "unit_rnn": dict(hidden_size=7),
 }
 every_core = pytest.mark.parametrize("core", SMALL)
 
@@ -92,9 +98,11 @@ def test_core_without_an_output_gets_a_read_out():
 @every_core
 def test_arguments_reach_the_core(core):
   _, params, _ = small_model(core)
-  (controller,) = [layer["w"] for layer in params.values()
-                   if layer["w"].shape[1] == 4 * 7]
-  assert controller.shape[1] == 28
+  gates = {"gru": 3, "rnn": 1, "stack": 1, "ugrnn": 2,
+           "unit_rnn": 1}.get(core, 4)
+  assert [weights.shape for layer in params.values()
+          for name, weights in layer.items()
+          if name.startswith("w") and weights.shape[1] == gates * 7]
 
 
 def test_defaults_are_those_of_the_cores():

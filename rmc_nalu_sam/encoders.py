@@ -1,0 +1,120 @@
+"""Encoders: what makes vectors of the inputs of one step, before the core."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+
+
+class Embed(hk.Module):
+  """An embedding of one-hot tokens: a linear map without a bias."""
+
+  def __init__(self, output_size: int = 64, name: str | None = None):
+    """Checks the size.
+
+    Args:
+      output_size: of a token's vector.
+      name: of the module.
+
+    Raises:
+      ValueError: it is below 1.
+    """
+    super().__init__(name=name)
+    _check_size(output_size)
+    self._output_size = output_size
+
+  def __call__(self, inputs: jax.Array) -> jax.Array:
+    """The vectors `[..., output_size]` of tokens `[..., F]`."""
+    return hk.Linear(self._output_size, with_bias=False)(inputs)
+
+
+class CNN(hk.Module):
+  """A small convolutional network for square images of one channel.
+
+  Convolution 5x5 to 20 channels, ReLU, maximum of 2x2; convolution 5x5 to 50
+  channels, ReLU, maximum of 2x2; 500 units, ReLU; a linear output. It is the
+  network of PyTorch's MNIST example of 2018, to which the NALU paper (arXiv
+  1808.00508, section 4.2) refers.
+  """
+
+  def __init__(self, output_size: int = 10, hidden_size: int = 500,
+               mean: float = 0.1307, std: float = 0.3081,
+               name: str | None = None):
+    """Checks the sizes.
+
+    Args:
+      output_size: of the vector that stands for an image.
+      hidden_size: of the layer before it.
+      mean: of a pixel; by default that of MNIST, as in the example.
+      std: the standard deviation of a pixel.
+      name: of the module.
+
+    Raises:
+      ValueError: a size is below 1, or `std` not above 0.
+    """
+    super().__init__(name=name)
+    _check_size(output_size)
+    if hidden_size < 1:
+      raise ValueError(f"hidden_size must be at least 1, got {hidden_size}")
+    if not std > 0:
+      raise ValueError(f"std must be above 0, got {std}")
+    self._output_size = output_size
+    self._hidden_size = hidden_size
+    self._mean = mean
+    self._std = std
+
+  def __call__(self, inputs: jax.Array) -> jax.Array:
+    """The vectors of images.
+
+    Args:
+      inputs: `[..., side * side]`, at least 16 * 16 of them.
+
+    Returns:
+      `[..., output_size]`.
+
+    Raises:
+      ValueError: the images are not square, or too small.
+    """
+    side = math.isqrt(inputs.shape[-1])
+    if side * side != inputs.shape[-1] or side < 16:
+      raise ValueError("need flattened square images of 16 x 16 pixels or "
+                       f"more, got {inputs.shape[-1]} numbers")
+    hidden = (inputs.reshape(-1, side, side, 1) - self._mean) / self._std
+    for channels in (20, 50):
+      hidden = hk.Conv2D(channels, 5, padding="VALID")(hidden)
+      hidden = max_pool(jax.nn.relu(hidden))
+    hidden = hidden.reshape(*inputs.shape[:-1], -1)
+    hidden = jax.nn.relu(hk.Linear(self._hidden_size)(hidden))
+    return hk.Linear(self._output_size)(hidden)
+
+
+def max_pool(images: jax.Array) -> jax.Array:
+  """Maxima of 2x2 pixels, `[B, H, W, C]` to `[B, H // 2, W // 2, C]`.
+
+  A last odd row or column is left out. `hk.max_pool` gives the same, but its
+  gradient (a scatter of windows) is many times slower on a CPU.
+  """
+  batch, height, width, channels = images.shape
+  images = images[:, :height // 2 * 2, :width // 2 * 2]
+  return jnp.max(images.reshape(batch, height // 2, 2, width // 2, 2, channels),
+                 axis=(2, 4))
+
+
+def _check_size(output_size):
+  if output_size < 1:
+    raise ValueError(f"output_size must be at least 1, got {output_size}")
+
+
+def _none() -> Callable[[jax.Array], jax.Array]:
+  """The inputs as they are."""
+  return lambda inputs: inputs
+
+
+ENCODERS: Mapping[str, Callable[..., Callable[[jax.Array], Any]]] = {
+    "cnn": CNN,
+    "embed": Embed,
+    "none": _none,
+}

@@ -1,0 +1,76 @@
+"""Plain recurrent cores that Haiku does not have: RNN and UGRNN."""
+
+from collections.abc import Callable, Mapping
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+
+ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
+    "relu": jax.nn.relu, "tanh": jnp.tanh}
+
+
+class _Recurrent(hk.RNNCore):
+  """A core whose output is its state `[B, hidden_size]`."""
+
+  def __init__(self, hidden_size: int = 100, activation: str = "tanh",
+               name: str | None = None):
+    """Checks the arguments.
+
+    Args:
+      hidden_size: of the state.
+      activation: 'relu' or 'tanh'.
+      name: of the module.
+
+    Raises:
+      ValueError: the size is below 1, or there is no such activation.
+    """
+    super().__init__(name=name)
+    if hidden_size < 1:
+      raise ValueError(f"hidden_size must be at least 1, got {hidden_size}")
+    if activation not in ACTIVATIONS:
+      raise ValueError(f"unknown activation {activation!r}; valid: "
+                       f"{', '.join(ACTIVATIONS)}")
+    self._hidden_size = hidden_size
+    self._activation = ACTIVATIONS[activation]
+
+  def initial_state(self, batch_size: int | None) -> jax.Array:
+    """Zeros, `[B, hidden_size]`."""
+    batch = () if batch_size is None else (batch_size,)
+    return jnp.zeros([*batch, self._hidden_size])
+
+
+class RNN(_Recurrent):
+  """h_t = f(W [x_t, h_{t-1}] + b), the simple recurrent network of Elman."""
+
+  def __call__(self, inputs: jax.Array,
+               prev_state: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """One step: output and next state, the same `[B, hidden_size]`."""
+    joined = jnp.concatenate([inputs, prev_state], axis=-1)
+    state = self._activation(hk.Linear(self._hidden_size)(joined))
+    return state, state
+
+
+class UGRNN(_Recurrent):
+  """A recurrent network with one gate between the old state and a new one.
+
+    c_t = f(W_c [x_t, h_{t-1}] + b_c)
+    g_t = sigmoid(W_g [x_t, h_{t-1}] + b_g + 1)
+    h_t = g_t h_{t-1} + (1 - g_t) c_t
+
+  See "Capacity and Trainability in Recurrent Neural Networks" (Collins,
+  Sohl-Dickstein, Sussillo, 2017, arXiv 1611.09913), section 1.1.
+
+  Notes:
+    The paper adds nothing to the gate; the 1 that opens it at first is that of
+    TensorFlow's `UGRNNCell`.
+  """
+
+  def __call__(self, inputs: jax.Array,
+               prev_state: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """One step: output and next state, the same `[B, hidden_size]`."""
+    joined = jnp.concatenate([inputs, prev_state], axis=-1)
+    candidate, gate = jnp.split(hk.Linear(2 * self._hidden_size)(joined), 2, -1)
+    gate = jax.nn.sigmoid(gate + 1)
+    state = gate * prev_state + (1 - gate) * self._activation(candidate)
+    return state, state

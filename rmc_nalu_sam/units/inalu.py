@@ -1,0 +1,120 @@
+"""Improved Neural Arithmetic Logic Unit.
+
+"iNALU: Improved Neural Arithmetic Logic Unit", Schlör, Ring, Hotho, 2020,
+arXiv 2003.07629.
+
+Letters: I inputs, O outputs.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rmc_nalu_sam.units import arithmetic
+from rmc_nalu_sam.units.base import Parameter, Params, Unit, pure
+from rmc_nalu_sam.units.formula import (
+    Expression,
+    power_products,
+    weighted_sums,
+)
+from rmc_nalu_sam.units.nac import check_epsilon
+
+
+class INALU(Unit):
+  r"""A NALU with signs, a gate that does not see the inputs, and bounds.
+
+  .. math::
+
+    y &= g \odot a + (1 - g) \odot m \odot s, \quad g = \sigma(\hat g) \\
+    a &= x W, \quad
+    m = \exp(\min(\log(\max(|x|, \epsilon)) W', \omega)) \\
+    s_o &= \prod_i (\mathrm{sign}(x_i) |W'_{io}| + 1 - |W'_{io}|)
+
+  with W and W' of two NACs, or of one if `shared`.
+
+  See Schlör et al. 2020 (https://arxiv.org/abs/2003.07629), section 3, whose
+  regulariser is 0 where all parameters (of tanh and sigmoid) are 20 away from
+  0: a sum over the parameters of the means of `max(20 - |v|, 0)`.
+
+  Notes:
+    Initialisation as in the authors' code: normal distributions of deviation
+    0.2 around 0.88 (w_hat), 0.5 (m_hat) and 0 (gate). Their re-initialisation
+    of runs that do not improve is not here.
+  """
+
+  VALUES: ClassVar = {"w": (-1., 0., 1.), "w_mul": (-1., 0., 1.),
+                      "gate": (0., 1.)}
+  FAR: ClassVar[float] = 20.
+
+  def __init__(self, output_size: int, shared: bool = False,
+               epsilon: float = 1e-7, omega: float = 20.,
+               name: str | None = None):
+    """Constructs a unit.
+
+    Args:
+      output_size: O.
+      shared: whether sum and product have the same weights.
+      epsilon: the least magnitude of an input of the product.
+      omega: the largest exponent of a product.
+      name: name of the module.
+
+    Raises:
+      ValueError: `output_size` or `epsilon` is not positive.
+    """
+    super().__init__(output_size, name=name)
+    check_epsilon(epsilon)
+    self.shared = shared
+    self.epsilon = epsilon
+    self.omega = omega
+
+  @pure
+  def parameters(self, input_size: int) -> Mapping[str, Parameter]:
+    shape = (input_size, self.output_size)
+    suffixes = ("",) if self.shared else ("", "_mul")
+    params = {}
+    for suffix in suffixes:
+      for kind, mean in (("w_hat", .88), ("m_hat", .5)):
+        params[kind + suffix] = Parameter(
+            shape, hk.initializers.RandomNormal(.2, mean))
+    gate = Parameter((self.output_size,), hk.initializers.RandomNormal(.2))
+    return params | {"gate": gate}
+
+  @pure
+  def weights(self, params: Params) -> dict[str, jax.Array]:
+    weights = {"w": arithmetic.squash(params["w_hat"], params["m_hat"])}
+    if not self.shared:
+      weights["w_mul"] = arithmetic.squash(
+          params["w_hat_mul"], params["m_hat_mul"])
+    gate = jax.nn.sigmoid(arithmetic.delicate(params["gate"]))
+    return weights | {"gate": gate}
+
+  @pure
+  def forward(self, params: Params, inputs: jax.Array) -> jax.Array:
+    weights = self.weights(params)
+    x = arithmetic.delicate(inputs)
+    exponents = weights.get("w_mul", weights["w"])
+    logs = jnp.log(jnp.maximum(jnp.abs(x), self.epsilon))
+    products = arithmetic.exponentiate(
+        jnp.minimum(arithmetic.add(logs, exponents), self.omega))
+    signs = arithmetic.multiply(jnp.sign(x), jnp.abs(exponents))
+    sums = arithmetic.delicate(arithmetic.add(inputs, weights["w"]))
+    gate = weights["gate"]
+    outputs = gate * sums + (1 - gate) * products * signs
+    return outputs.astype(inputs.dtype)
+
+  @pure
+  def penalty(self, params: Params) -> jax.Array:
+    return jnp.stack([jnp.maximum(self.FAR - jnp.abs(value), 0).mean()
+                      for value in params.values()]).sum()
+
+  @pure
+  def express(self, weights: Mapping[str, np.ndarray],
+              inputs: Sequence[Expression]) -> list[Expression]:
+    sums = weighted_sums(weights["w"], inputs)
+    products = power_products(weights.get("w_mul", weights["w"]), inputs)
+    return [a if g else m for g, a, m in zip(
+        weights["gate"], sums, products, strict=True)]

@@ -1,0 +1,98 @@
+"""A linear layer, and one with an activation: what units are compared with."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rmc_nalu_sam.units import arithmetic
+from rmc_nalu_sam.units.base import Parameter, Params, Unit, pure
+from rmc_nalu_sam.units.formula import Expression, weighted_sums
+
+ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
+    "elu": jax.nn.elu,
+    "none": lambda x: x,
+    "relu": jax.nn.relu,
+    "relu6": jax.nn.relu6,
+    "selu": jax.nn.selu,
+    "sigmoid": jax.nn.sigmoid,
+    "softplus": jax.nn.softplus,
+    "softsign": jax.nn.soft_sign,
+    "tanh": jnp.tanh,
+}
+
+INITIALIZERS: Mapping[str, Callable[[], hk.initializers.Initializer]] = {
+    "glorot": lambda: hk.initializers.VarianceScaling(
+        1., "fan_avg", "uniform"),
+    "he": lambda: hk.initializers.VarianceScaling(2., "fan_in", "uniform"),
+    "lecun": lambda: hk.initializers.VarianceScaling(
+        1., "fan_in", "truncated_normal"),
+}
+
+
+class Linear(Unit):
+  """`activation(inputs w + b)`, with the parameters of `hk.Linear`.
+
+  Notes:
+    Madsen and Johansen (https://arxiv.org/abs/2001.05016) initialise a linear
+    layer by `glorot` and one with a ReLU by `he`; `lecun` is as `hk.Linear`.
+  """
+
+  VALUES: ClassVar = {"w": (-1., 0., 1.)}
+
+  def __init__(self, output_size: int, activation: str = "none",
+               with_bias: bool = True, w_init: str = "lecun",
+               name: str | None = None):
+    """Constructs a layer.
+
+    Args:
+      output_size: O.
+      activation: a name in `ACTIVATIONS`.
+      with_bias: whether to add `b`, which starts at 0.
+      w_init: a name in `INITIALIZERS`.
+      name: name of the module.
+
+    Raises:
+      ValueError: `output_size` is not positive, or there is no such activation
+        or initialiser.
+    """
+    super().__init__(output_size, name=name)
+    for what, value, valid in (("activation", activation, ACTIVATIONS),
+                               ("w_init", w_init, INITIALIZERS)):
+      if value not in valid:
+        raise ValueError(f"unknown {what} {value!r}; valid ones: "
+                         f"{', '.join(valid)}")
+    self.activation = activation
+    self.with_bias = with_bias
+    self.w_init = w_init
+
+  @pure
+  def parameters(self, input_size: int) -> Mapping[str, Parameter]:
+    shape = (input_size, self.output_size)
+    params = {"w": Parameter(shape, INITIALIZERS[self.w_init]())}
+    if self.with_bias:
+      params["b"] = Parameter((self.output_size,), jnp.zeros)
+    return params
+
+  @pure
+  def forward(self, params: Params, inputs: jax.Array) -> jax.Array:
+    outputs = arithmetic.add(inputs, params["w"])
+    if self.with_bias:
+      outputs = outputs + params["b"].astype(outputs.dtype)
+    return ACTIVATIONS[self.activation](outputs)
+
+  @pure
+  def readable(self, weights: Params) -> dict[str, np.ndarray]:
+    return {name: np.round(np.asarray(value, np.float64))
+            for name, value in weights.items()}
+
+  @pure
+  def express(self, weights: Mapping[str, np.ndarray],
+              inputs: Sequence[Expression]) -> list[Expression]:
+    sums = weighted_sums(weights["w"], inputs, weights.get("b"))
+    if self.activation == "none":
+      return sums
+    return [Expression(f"{self.activation}({x.text})") for x in sums]

@@ -1,0 +1,144 @@
+"""Mass-conserving fully connected layers.
+
+"MC-LSTM: Mass-Conserving LSTM", Hoedt, Kratzert, Klotz, Halmich, Holzleitner,
+Nearing, Hochreiter, Klambauer, 2021, arXiv 2101.05186.
+
+Letters: I inputs, O outputs.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rmc_nalu_sam.units import arithmetic
+from rmc_nalu_sam.units.base import Parameter, Params, Unit, pure
+from rmc_nalu_sam.units.formula import (
+    Expression,
+    power_products,
+    weighted_sums,
+)
+from rmc_nalu_sam.units.nac import check_epsilon
+
+
+def _shares_init(shape, dtype):
+  """The identity for a square, else an orthogonal matrix."""
+  if shape[0] == shape[1]:
+    return jnp.eye(shape[0], dtype=dtype)
+  return hk.initializers.Orthogonal()(shape, dtype)
+
+
+def _gate_init(shape, dtype):
+  return hk.initializers.Orthogonal()((*shape, 1), dtype)[:, 0]
+
+
+class MCFC(Unit):
+  r"""A layer that conserves mass: inputs are shared out among the outputs.
+
+  .. math::
+
+    y = \sigma(\hat g) \odot (x R), \quad R = \mathrm{softmax}(\hat R)
+
+  where each row of R adds up to 1, and the gate lets a part of it out.
+
+  See Hoedt et al. 2021 (https://arxiv.org/abs/2101.05186), and its use as an
+  arithmetic unit in Mistry, Farrahi, Hare 2022
+  (https://arxiv.org/abs/2101.09530).
+
+  Notes:
+    Written after the code of the latter. There the gate is a linear function of
+    the constant 1, with a weight and a bias, here one parameter. Its
+    regulariser, which drives parameters away from 0 without a bound, is not
+    here.
+  """
+
+  VALUES: ClassVar = {"w": (0., 1.), "gate": (0., 1.)}
+
+  @pure
+  def parameters(self, input_size: int) -> Mapping[str, Parameter]:
+    return {"shares": Parameter((input_size, self.output_size), _shares_init),
+            "gate": Parameter((self.output_size,), _gate_init)}
+
+  @pure
+  def weights(self, params: Params) -> dict[str, jax.Array]:
+    """`w`, the rows that add up to 1, and `gate`, `[O]`."""
+    return {"w": jax.nn.softmax(arithmetic.delicate(params["shares"])),
+            "gate": jax.nn.sigmoid(arithmetic.delicate(params["gate"]))}
+
+  @pure
+  def forward(self, params: Params, inputs: jax.Array) -> jax.Array:
+    weights = self.weights(params)
+    return arithmetic.add(inputs, weights["gate"] * weights["w"])
+
+  @pure
+  def express(self, weights: Mapping[str, np.ndarray],
+              inputs: Sequence[Expression]) -> list[Expression]:
+    return weighted_sums(weights["gate"] * weights["w"], inputs)
+
+
+class MulMCFC(MCFC):
+  r"""An `MCFC` of logarithms: products, with their signs.
+
+  .. math::
+
+    y = \exp(\mathrm{MCFC}(\log(|x| + \epsilon)) + b) \odot s, \quad
+    s_o = \prod_i (\mathrm{sign}(x_i) R_{io} + 1 - R_{io})
+
+  See Hoedt et al. 2021 (https://arxiv.org/abs/2101.05186).
+
+  Notes:
+    Written after the code of Mistry et al. 2022, which takes the sign from the
+    iNALU, as here, or leaves it out. It has no epsilon. Products are cut at
+    2e17 (in float32), see `arithmetic.limit`.
+  """
+
+  NEUTRAL: ClassVar[float] = 1.
+
+  def __init__(self, output_size: int, epsilon: float = 1e-7,
+               name: str | None = None):
+    """Constructs a unit.
+
+    Args:
+      output_size: O.
+      epsilon: added to magnitudes.
+      name: name of the module.
+
+    Raises:
+      ValueError: `output_size` or `epsilon` is not positive.
+    """
+    super().__init__(output_size, name=name)
+    check_epsilon(epsilon)
+    self.epsilon = epsilon
+
+  @pure
+  def parameters(self, input_size: int) -> Mapping[str, Parameter]:
+    return dict(super().parameters(input_size)) | {
+        "b": Parameter((self.output_size,), jnp.zeros)}
+
+  @pure
+  def weights(self, params: Params) -> dict[str, jax.Array]:
+    """`w` and `gate` of the `MCFC`, and `b`, `[O]`."""
+    return super().weights(params) | {"b": arithmetic.delicate(params["b"])}
+
+  @pure
+  def forward(self, params: Params, inputs: jax.Array) -> jax.Array:
+    weights = self.weights(params)
+    x = arithmetic.delicate(inputs)
+    logs = jnp.log(jnp.abs(x) + self.epsilon)
+    exponents = arithmetic.add(logs, weights["gate"] * weights["w"])
+    products = arithmetic.exponentiate(
+        exponents + weights["b"].astype(x.dtype))
+    signs = arithmetic.multiply(jnp.sign(x), weights["w"])
+    return (products * signs).astype(inputs.dtype)
+
+  @pure
+  def readable(self, weights: Params) -> dict[str, np.ndarray]:
+    return super().readable(weights) | {"b": np.zeros(self.output_size)}
+
+  @pure
+  def express(self, weights: Mapping[str, np.ndarray],
+              inputs: Sequence[Expression]) -> list[Expression]:
+    return power_products(weights["gate"] * weights["w"], inputs)

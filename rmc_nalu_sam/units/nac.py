@@ -1,0 +1,193 @@
+"""Neural Accumulators: of sums, and of products in log space.
+
+"Neural Arithmetic Logic Units", Trask, Hill, Reed, Rae, Dyer, Blunsom, 2018,
+arXiv 1808.00508; the products by themselves, and the initialisation: "Neural
+Arithmetic Units", Madsen, Johansen, 2020, arXiv 2001.05016.
+
+Letters: I inputs, O outputs.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rmc_nalu_sam.units import arithmetic
+from rmc_nalu_sam.units.base import Parameter, Params, Unit, pure
+from rmc_nalu_sam.units.formula import (
+    Expression,
+    halves,
+    magnitudes,
+    power_products,
+    weighted_sums,
+)
+from rmc_nalu_sam.units.nau import clip_parameters, nmu_init, nmu_penalty
+
+
+def nac_init(input_size: int, output_size: int) -> hk.initializers.Initializer:
+  """Uniform in [-r, r], for both `w_hat` and `m_hat`.
+
+  r is such that weights of a NAC have the variance 2 / (I + O) of Glorot and
+  Bengio (Madsen and Johansen 2020, appendix on initialisation); there is none
+  for I + O < 5, which counts as 5.
+  """
+  variance = 2 / max(input_size + output_size, 5)
+  low, high = 1e-6, 10.
+  for _ in range(60):
+    middle = (low + high) / 2
+    if _nac_variance(middle) < variance:
+      low = middle
+    else:
+      high = middle
+  return hk.initializers.RandomUniform(-low, low)
+
+
+def _nac_variance(r: float) -> float:
+  return (1 - math.tanh(r) / r) * (r - math.tanh(r / 2)) / (2 * r)
+
+
+def nac_parameters(input_size: int, output_size: int,
+                   suffix: str = "") -> dict[str, Parameter]:
+  """`w_hat` and `m_hat` of a NAC."""
+  init = nac_init(input_size, output_size)
+  return {f"{name}{suffix}": Parameter((input_size, output_size), init)
+          for name in ("w_hat", "m_hat")}
+
+
+def check_epsilon(epsilon: float) -> None:
+  """Raises a ValueError unless it keeps a logarithm finite."""
+  if epsilon <= 0:
+    raise ValueError(f"epsilon must be positive, got {epsilon}")
+
+
+class NAC(Unit):
+  r"""Neural Accumulator: sums and differences of inputs.
+
+  .. math::
+
+    a = x W, \quad W = \tanh(\hat W) \odot \sigma(\hat M)
+
+  so that weights tend to -1, 0 and 1; no bias.
+
+  See Trask et al. 2018 (https://arxiv.org/abs/1808.00508), section 2.
+
+  Notes:
+    The initialisation is not in the paper: `nac_init` is Madsen and Johansen's.
+  """
+
+  VALUES: ClassVar = {"w": (-1., 0., 1.)}
+
+  @pure
+  def parameters(self, input_size: int) -> Mapping[str, Parameter]:
+    return nac_parameters(input_size, self.output_size)
+
+  @pure
+  def weights(self, params: Params) -> dict[str, jax.Array]:
+    return {"w": arithmetic.squash(params["w_hat"], params["m_hat"])}
+
+  @pure
+  def forward(self, params: Params, inputs: jax.Array) -> jax.Array:
+    return arithmetic.add(inputs, self.weights(params)["w"])
+
+  @pure
+  def express(self, weights: Mapping[str, np.ndarray],
+              inputs: Sequence[Expression]) -> list[Expression]:
+    return weighted_sums(weights["w"], inputs)
+
+
+class MultiplicativeNAC(Unit):
+  r"""Multiplicative NAC: products and quotients of magnitudes.
+
+  .. math::
+
+    m_o = \prod_i (|x_i| + \epsilon)^{W_{io}}
+
+  See Trask et al. 2018 (https://arxiv.org/abs/1808.00508), section 2, where it
+  is a part of the NALU, and Madsen and Johansen 2020
+  (https://arxiv.org/abs/2001.05016), who compare with it and two variants: W is
+
+  - `nac`: :math:`\tanh(\hat W) \odot \sigma(\hat M)`, which can divide;
+  - `sigmoid`: :math:`\sigma(\hat W)`;
+  - `nmu`: clipped to [0, 1], initialised and regularised as in `NMU`.
+
+  Notes:
+    Results are cut at 2e17 (in float32), see `arithmetic.limit`. :math:`\hat W`
+    of `sigmoid` starts uniform with variance 2 / (I + O); the authors' normal
+    distribution has that variance.
+  """
+
+  VALUES: ClassVar = {"w": (-1., 0., 1.)}
+  NEUTRAL: ClassVar[float] = 1.
+  KINDS: ClassVar = ("nac", "sigmoid", "nmu")
+
+  def __init__(self, output_size: int, kind: str = "nac",
+               epsilon: float = 1e-7, penalty: str = "linear",
+               name: str | None = None):
+    """Constructs a unit.
+
+    Args:
+      output_size: O.
+      kind: of the weights, "nac", "sigmoid" or "nmu".
+      epsilon: added to magnitudes.
+      penalty: of the weights "nmu", "linear" or "squared".
+      name: name of the module.
+
+    Raises:
+      ValueError: `output_size` or `epsilon` is not positive, or there is no
+        such kind or penalty.
+    """
+    super().__init__(output_size, name=name)
+    if kind not in self.KINDS:
+      raise ValueError(
+          f"unknown kind {kind!r}; valid ones: {', '.join(self.KINDS)}")
+    check_epsilon(epsilon)
+    self.kind = kind
+    self.epsilon = epsilon
+    self._penalty = nmu_penalty(penalty)
+
+  @pure
+  def parameters(self, input_size: int) -> Mapping[str, Parameter]:
+    shape = (input_size, self.output_size)
+    if self.kind == "nac":
+      return nac_parameters(input_size, self.output_size)
+    if self.kind == "nmu":
+      return {"w": Parameter(shape, nmu_init())}
+    return {"w_hat": Parameter(shape, hk.initializers.VarianceScaling(
+        1., "fan_avg", "uniform"))}
+
+  @pure
+  def weights(self, params: Params) -> dict[str, jax.Array]:
+    if self.kind == "nac":
+      return {"w": arithmetic.squash(params["w_hat"], params["m_hat"])}
+    if self.kind == "nmu":
+      return {"w": arithmetic.clip(arithmetic.delicate(params["w"]), 0., 1.)}
+    return {"w": jax.nn.sigmoid(arithmetic.delicate(params["w_hat"]))}
+
+  @pure
+  def forward(self, params: Params, inputs: jax.Array) -> jax.Array:
+    outputs = arithmetic.multiply_in_log_space(
+        jnp.abs(arithmetic.delicate(inputs)) + self.epsilon,
+        self.weights(params)["w"])
+    return outputs.astype(inputs.dtype)
+
+  @pure
+  def penalty(self, params: Params) -> jax.Array:
+    return self._penalty(params["w"]) if self.kind == "nmu" else jnp.zeros([])
+
+  @pure
+  def constrain(self, params: Params) -> dict[str, jax.Array]:
+    low, high = (0., 1.) if self.kind == "nmu" else (-jnp.inf, jnp.inf)
+    return clip_parameters(params, low, high)
+
+  @pure
+  def readable(self, weights: Params) -> dict[str, np.ndarray]:
+    return {"w": halves(weights["w"])}
+
+  @pure
+  def express(self, weights: Mapping[str, np.ndarray],
+              inputs: Sequence[Expression]) -> list[Expression]:
+    return power_products(weights["w"], magnitudes(inputs))

@@ -1,0 +1,195 @@
+"""Neural Addition Unit and Neural Multiplication Unit.
+
+"Neural Arithmetic Units", Madsen, Johansen, 2020, arXiv 2001.05016.
+
+Letters: I inputs, O outputs.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rmc_nalu_sam.units import arithmetic
+from rmc_nalu_sam.units.base import Parameter, Params, Unit, pure
+from rmc_nalu_sam.units.formula import (
+    Expression,
+    power_products,
+    weighted_sums,
+)
+
+Penalty = Callable[[jax.Array], jax.Array]
+
+
+def _linear(w: jax.Array) -> jax.Array:
+  return jnp.minimum(jnp.abs(w), jnp.abs(1 - w)).mean()
+
+
+def _squared(w: jax.Array) -> jax.Array:
+  return jnp.square(w * (1 - w)).mean()
+
+
+PENALTIES: Mapping[str, Penalty] = {"linear": _linear, "squared": _squared}
+
+
+def nmu_penalty(shape: str) -> Penalty:
+  """A function that is 0 where all weights are 0 or 1.
+
+  Args:
+    shape: "linear", the mean of `min(w, 1 - w)` as in the paper, or "squared",
+      the mean of `w^2 (1 - w)^2`, the default of its code.
+
+  Raises:
+    ValueError: there is no such shape.
+  """
+  if shape not in PENALTIES:
+    raise ValueError(
+        f"unknown penalty {shape!r}; valid ones: {', '.join(PENALTIES)}")
+  return PENALTIES[shape]
+
+
+def nau_penalty(shape: str) -> Penalty:
+  """`nmu_penalty` of the magnitudes: 0 where weights are -1, 0 or 1."""
+  penalty = nmu_penalty(shape)
+  return lambda w: penalty(jnp.abs(w))
+
+
+def nau_init(input_size: int, output_size: int) -> hk.initializers.Initializer:
+  """Glorot and Bengio's uniform one, but inside of [-1/2, 1/2]."""
+  bound = min(.5, (6 / (input_size + output_size)) ** .5)
+  return hk.initializers.RandomUniform(-bound, bound)
+
+
+def nmu_init() -> hk.initializers.Initializer:
+  """Uniform in [1/4, 3/4]."""
+  return hk.initializers.RandomUniform(.25, .75)
+
+
+def clip_parameters(params: Params, low: float,
+                    high: float) -> dict[str, jax.Array]:
+  """All of them inside of the interval."""
+  return {name: jnp.clip(value, low, high) for name, value in params.items()}
+
+
+class NAU(Unit):
+  r"""Neural Addition Unit: sums and differences of inputs.
+
+  .. math::
+
+    z = x W, \quad W \in [-1, 1]
+
+  See Madsen and Johansen 2020 (https://arxiv.org/abs/2001.05016), section 2.3.
+
+  Notes:
+    Weights are clipped in the forward pass and by `constrain`, as in the
+    authors' code; a weight outside has no gradient, but one on the boundary
+    has. The authors clip the uniform initialisation to [-1/2, 1/2].
+  """
+
+  VALUES: ClassVar = {"w": (-1., 0., 1.)}
+
+  def __init__(self, output_size: int, penalty: str = "linear",
+               name: str | None = None):
+    """Constructs a unit.
+
+    Args:
+      output_size: O.
+      penalty: shape of the regulariser, "linear" (the paper's, mean of
+        `min(|w|, 1 - |w|)`) or "squared" (mean of `w^2 (1 - |w|)^2`).
+      name: name of the module.
+
+    Raises:
+      ValueError: `output_size` is not positive, or there is no such penalty.
+    """
+    super().__init__(output_size, name=name)
+    self._penalty = nau_penalty(penalty)
+
+  @pure
+  def parameters(self, input_size: int) -> Mapping[str, Parameter]:
+    return {"w": Parameter((input_size, self.output_size),
+                           nau_init(input_size, self.output_size))}
+
+  @pure
+  def weights(self, params: Params) -> dict[str, jax.Array]:
+    return {"w": arithmetic.clip(params["w"], -1., 1.)}
+
+  @pure
+  def forward(self, params: Params, inputs: jax.Array) -> jax.Array:
+    return arithmetic.add(inputs, self.weights(params)["w"])
+
+  @pure
+  def penalty(self, params: Params) -> jax.Array:
+    return self._penalty(params["w"])
+
+  @pure
+  def constrain(self, params: Params) -> dict[str, jax.Array]:
+    return clip_parameters(params, -1., 1.)
+
+  @pure
+  def express(self, weights: Mapping[str, np.ndarray],
+              inputs: Sequence[Expression]) -> list[Expression]:
+    return weighted_sums(weights["w"], inputs)
+
+
+class NMU(Unit):
+  r"""Neural Multiplication Unit: products of inputs, signs included.
+
+  .. math::
+
+    z_o = \prod_i (W_{io} x_i + 1 - W_{io}), \quad W \in [0, 1]
+
+  See Madsen and Johansen 2020 (https://arxiv.org/abs/2001.05016), section 2.4.
+
+  Notes:
+    Weights are clipped in the forward pass and by `constrain`; a weight outside
+    has no gradient, but one on the boundary has. Factors and products are cut
+    at 2e17 (in float32), see `arithmetic.limit`.
+  """
+
+  VALUES: ClassVar = {"w": (0., 1.)}
+  NEUTRAL: ClassVar[float] = 1.
+
+  def __init__(self, output_size: int, penalty: str = "linear",
+               name: str | None = None):
+    """Constructs a unit.
+
+    Args:
+      output_size: O.
+      penalty: shape of the regulariser, "linear" (the paper's, mean of
+        `min(w, 1 - w)`) or "squared" (mean of `w^2 (1 - w)^2`).
+      name: name of the module.
+
+    Raises:
+      ValueError: `output_size` is not positive, or there is no such penalty.
+    """
+    super().__init__(output_size, name=name)
+    self._penalty = nmu_penalty(penalty)
+
+  @pure
+  def parameters(self, input_size: int) -> Mapping[str, Parameter]:
+    return {"w": Parameter((input_size, self.output_size), nmu_init())}
+
+  @pure
+  def weights(self, params: Params) -> dict[str, jax.Array]:
+    return {"w": arithmetic.clip(params["w"], 0., 1.)}
+
+  @pure
+  def forward(self, params: Params, inputs: jax.Array) -> jax.Array:
+    outputs = arithmetic.multiply(inputs, self.weights(params)["w"])
+    return outputs.astype(inputs.dtype)
+
+  @pure
+  def penalty(self, params: Params) -> jax.Array:
+    return self._penalty(params["w"])
+
+  @pure
+  def constrain(self, params: Params) -> dict[str, jax.Array]:
+    return clip_parameters(params, 0., 1.)
+
+  @pure
+  def express(self, weights: Mapping[str, np.ndarray],
+              inputs: Sequence[Expression]) -> list[Expression]:
+    return power_products(weights["w"], inputs)

@@ -1,0 +1,96 @@
+"""Neural Multiplicative Reciprocal Unit.
+
+"Exploring the Learning Mechanisms of Neural Division Modules", Mistry, Farrahi,
+Hare, arXiv 2110.05177.
+
+Letters: I inputs, O outputs.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rmc_nalu_sam.units import arithmetic
+from rmc_nalu_sam.units.base import Parameter, Params, Unit, pure
+from rmc_nalu_sam.units.formula import Expression, power_products
+from rmc_nalu_sam.units.nau import clip_parameters, nmu_init, nmu_penalty
+
+
+class NMRU(Unit):
+  r"""An NMU of the inputs and their reciprocals: it can divide.
+
+  .. math::
+
+    z_o = \cos\Big(\pi \sum_{i: x_i < 0} (W_{io} + W'_{io})\Big)
+    \prod_i (W_{io} |x_i| + 1 - W_{io})
+    \Big(\frac{W'_{io}}{|x_i| + \epsilon} + 1 - W'_{io}\Big)
+
+  with W and W' in [0, 1]; the cosine is the sign of the product.
+
+  See Mistry et al. 2021 (https://arxiv.org/abs/2110.05177).
+
+  Notes:
+    Written after the authors' code, which adds epsilon to x and not to its
+    magnitude, so that a small negative input can still be divided by 0, and
+    adds none outside of training. Regularised as an `NMU`. Factors and products
+    are cut at 2e17 (in float32), see `arithmetic.limit`.
+  """
+
+  VALUES: ClassVar = {"w": (0., 1.), "w_reciprocal": (0., 1.)}
+  NEUTRAL: ClassVar[float] = 1.
+  EPSILON: ClassVar[float] = 2. ** -23
+
+  def __init__(self, output_size: int, penalty: str = "linear",
+               name: str | None = None):
+    """Constructs a unit.
+
+    Args:
+      output_size: O.
+      penalty: shape of the regulariser, "linear" or "squared"; see `NMU`.
+      name: name of the module.
+
+    Raises:
+      ValueError: `output_size` is not positive, or there is no such penalty.
+    """
+    super().__init__(output_size, name=name)
+    self._penalty = nmu_penalty(penalty)
+
+  @pure
+  def parameters(self, input_size: int) -> Mapping[str, Parameter]:
+    shape = (input_size, self.output_size)
+    return {name: Parameter(shape, nmu_init()) for name in self.VALUES}
+
+  @pure
+  def weights(self, params: Params) -> dict[str, jax.Array]:
+    return {name: arithmetic.clip(arithmetic.delicate(value), 0., 1.)
+            for name, value in params.items()}
+
+  @pure
+  def forward(self, params: Params, inputs: jax.Array) -> jax.Array:
+    weights = self.weights(params)
+    both = jnp.concatenate([weights["w"], weights["w_reciprocal"]])
+    x = arithmetic.delicate(inputs)
+    magnitudes = jnp.abs(x)
+    operands = jnp.concatenate(
+        [magnitudes, 1 / (magnitudes + self.EPSILON)], axis=-1)
+    half_turns = (x < 0).astype(x.dtype)
+    turns = jnp.pi * jnp.concatenate([half_turns, half_turns], axis=-1)
+    signs = jnp.cos(arithmetic.add(turns, both))
+    return (signs * arithmetic.multiply(operands, both)).astype(inputs.dtype)
+
+  @pure
+  def penalty(self, params: Params) -> jax.Array:
+    return self._penalty(jnp.concatenate(
+        [params["w"], params["w_reciprocal"]]))
+
+  @pure
+  def constrain(self, params: Params) -> dict[str, jax.Array]:
+    return clip_parameters(params, 0., 1.)
+
+  @pure
+  def express(self, weights: Mapping[str, np.ndarray],
+              inputs: Sequence[Expression]) -> list[Expression]:
+    return power_products(weights["w"] - weights["w_reciprocal"], inputs)

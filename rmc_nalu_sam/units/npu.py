@@ -1,0 +1,141 @@
+"""Neural Power Units.
+
+"Neural Power Units", Heim, Pevný, Šmídl, 2020, arXiv 2006.01681.
+
+Letters: I inputs, O outputs.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rmc_nalu_sam.units import arithmetic
+from rmc_nalu_sam.units.base import Parameter, Params, Unit, pure
+from rmc_nalu_sam.units.formula import Expression, halves, power_products
+from rmc_nalu_sam.units.linear import INITIALIZERS
+from rmc_nalu_sam.units.nac import check_epsilon
+
+
+class NPU(Unit):
+  r"""Neural Power Unit: products of powers, in the complex plane.
+
+  .. math::
+
+    z &= \exp(\log(r) W_r - \pi k W_i) \odot \cos(\log(r) W_i + \pi k W_r) \\
+    r &= g \odot (|x| + \epsilon) + 1 - g, \quad
+    k_i = g_i \text{ if } x_i < 0 \text{ else } 0
+
+  with a gate g in [0, 1] for each input, which turns what is not needed into 1:
+  the real part of a product of complex powers.
+
+  See Heim et al. 2020 (https://arxiv.org/abs/2006.01681), section 3. Its
+  regulariser is the L1 norm of all parameters.
+
+  Notes:
+    The paper prints k the other way round; its text and public code have it as
+    here. `constrain` clips the gates, which outside of [0, 1] have no gradient
+    (the paper does not). Products are cut at 2e17 (in float32), see
+    `arithmetic.limit`.
+  """
+
+  VALUES: ClassVar = {"w_real": (-1., 0., 1.), "w_imag": (0.,),
+                      "gate": (0., 1.)}
+  NEUTRAL: ClassVar[float] = 1.
+  _IMAGINARY: ClassVar[bool] = True
+  _GATED: ClassVar[bool] = True
+
+  def __init__(self, output_size: int, clip_weights: bool = False,
+               epsilon: float = 2. ** -23, name: str | None = None):
+    """Constructs a unit.
+
+    Args:
+      output_size: O.
+      clip_weights: whether `constrain` clips the real weights to [-1, 1], too.
+      epsilon: added to magnitudes.
+      name: name of the module.
+
+    Raises:
+      ValueError: `output_size` or `epsilon` is not positive.
+    """
+    super().__init__(output_size, name=name)
+    check_epsilon(epsilon)
+    self.clip_weights = clip_weights
+    self.epsilon = epsilon
+
+  @pure
+  def parameters(self, input_size: int) -> Mapping[str, Parameter]:
+    shape = (input_size, self.output_size)
+    params = {"w_real": Parameter(shape, INITIALIZERS["glorot"]())}
+    if self._IMAGINARY:
+      params["w_imag"] = Parameter(shape, jnp.zeros)
+    if self._GATED:
+      params["gate"] = Parameter(
+          (input_size,), lambda shape, dtype: jnp.full(shape, .5, dtype))
+    return params
+
+  @pure
+  def weights(self, params: Params) -> dict[str, jax.Array]:
+    """`w_real`, `w_imag` if there are such, and `gate`, `[I]`, likewise."""
+    weights = {name: arithmetic.delicate(p) for name, p in params.items()}
+    if self._GATED:
+      weights["gate"] = arithmetic.clip(weights["gate"], 0., 1.)
+    return weights
+
+  @pure
+  def forward(self, params: Params, inputs: jax.Array) -> jax.Array:
+    weights = self.weights(params)
+    x = arithmetic.delicate(inputs)
+    magnitudes = jnp.abs(x) + self.epsilon
+    turns = jnp.pi * (x < 0).astype(x.dtype)
+    if self._GATED:
+      gate = weights["gate"].astype(x.dtype)
+      magnitudes = gate * magnitudes + 1 - gate
+      turns = gate * turns
+    logs = jnp.log(magnitudes)
+    exponents = arithmetic.add(logs, weights["w_real"])
+    angles = arithmetic.add(turns, weights["w_real"])
+    if self._IMAGINARY:
+      exponents = exponents - arithmetic.add(turns, weights["w_imag"])
+      angles = angles + arithmetic.add(logs, weights["w_imag"])
+    outputs = arithmetic.exponentiate(exponents) * jnp.cos(angles)
+    return outputs.astype(inputs.dtype)
+
+  @pure
+  def penalty(self, params: Params) -> jax.Array:
+    return jnp.stack([jnp.abs(p).sum() for p in params.values()]).sum()
+
+  @pure
+  def constrain(self, params: Params) -> dict[str, jax.Array]:
+    params = dict(params)
+    if self._GATED:
+      params["gate"] = jnp.clip(params["gate"], 0., 1.)
+    if self.clip_weights:
+      params["w_real"] = jnp.clip(params["w_real"], -1., 1.)
+    return params
+
+  @pure
+  def readable(self, weights: Params) -> dict[str, np.ndarray]:
+    return super().readable(weights) | {"w_real": halves(weights["w_real"])}
+
+  @pure
+  def express(self, weights: Mapping[str, np.ndarray],
+              inputs: Sequence[Expression]) -> list[Expression]:
+    exponents = weights["w_real"]
+    if self._GATED:
+      exponents = exponents * weights["gate"][:, None]
+    return power_products(exponents, inputs)
+
+
+class RealNPU(NPU):
+  """An `NPU` without imaginary weights."""
+
+  _IMAGINARY = False
+
+
+class NaiveNPU(NPU):
+  """An `NPU` without gates."""
+
+  _GATED = False
