@@ -7,6 +7,7 @@ from rmc_nalu_sam.encoders import ENCODERS
 from rmc_nalu_sam.memory_core import MemoryState
 from rmc_nalu_sam.ntm import NTM
 from rmc_nalu_sam.recurrent import RNN, UGRNN
+from rmc_nalu_sam.rmc import RMC
 from rmc_nalu_sam.sam import SAM
 from rmc_nalu_sam.sdnc import SDNC
 from rmc_nalu_sam.stack import Stack
@@ -43,9 +44,9 @@ from rmc_nalu_sam.zoo import (
 __version__ = "0.1.0"
 
 __all__ = ("CORES", "DAM", "DNC", "ENCODERS", "INALU", "MCFC", "NAC", "NALU",
-           "NAU", "NMRU", "NMU", "NPU", "NTM", "RNN", "SAM", "SDNC", "UGRNN",
-           "UNITS", "ControlledNALU", "ControlledNALUState", "GatedNAUNMU",
-           "GoldenNALU", "Linear", "MemoryState", "Model", "MulMCFC",
-           "MultiplicativeNAC", "NaiveNPU", "RealNPU", "Stack", "Unit",
-           "UnitRNN", "UnitRNNState", "core_arguments", "encoder_arguments",
-           "find_units", "make_model", "unit_arguments")
+           "NAU", "NMRU", "NMU", "NPU", "NTM", "RMC", "RNN", "SAM", "SDNC",
+           "UGRNN", "UNITS", "ControlledNALU", "ControlledNALUState",
+           "GatedNAUNMU", "GoldenNALU", "Linear", "MemoryState", "Model",
+           "MulMCFC", "MultiplicativeNAC", "NaiveNPU", "RealNPU", "Stack",
+           "Unit", "UnitRNN", "UnitRNNState", "core_arguments",
+           "encoder_arguments", "find_units", "make_model", "unit_arguments")

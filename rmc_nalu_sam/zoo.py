@@ -16,6 +16,7 @@ from rmc_nalu_sam.dnc import DNC
 from rmc_nalu_sam.encoders import ENCODERS
 from rmc_nalu_sam.ntm import NTM
 from rmc_nalu_sam.recurrent import RNN, UGRNN
+from rmc_nalu_sam.rmc import RMC
 from rmc_nalu_sam.sam import SAM
 from rmc_nalu_sam.sdnc import SDNC
 from rmc_nalu_sam.stack import Stack
@@ -30,6 +31,7 @@ CORES: Mapping[str, Callable[..., hk.RNNCore]] = {
     "gru": functools.partial(hk.GRU, hidden_size=100),
     "lstm": functools.partial(hk.LSTM, hidden_size=100),
     "ntm": NTM,
+    "rmc": RMC,
     "rnn": RNN,
     "sam": SAM,
     "sdnc": SDNC,

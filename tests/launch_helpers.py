@@ -29,6 +29,7 @@ TINY_CORES: dict[str, dict[str, Any]] = {
     "dnc": dict(hidden_size=7, num_slots=11, word_size=5, num_read_heads=2),
     "lstm": dict(hidden_size=7),
     "ntm": dict(hidden_size=7, num_slots=11, word_size=5, num_heads=2),
+    "rmc": dict(num_slots=3, head_size=5, num_heads=2),
     "sam": dict(hidden_size=7, num_slots=11, word_size=5, num_heads=2,
                 top_k=3),
     "sdnc": dict(hidden_size=7, num_slots=11, word_size=5, num_heads=2,

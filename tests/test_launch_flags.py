@@ -320,6 +320,8 @@ def test_defaults_are_those_of_the_configuration(prepared):
 # default, or 3 if it has none, needs a value here.
 VALUES = {("core", "dam", "discount"): .5,
           ("core", "dnc", "mask_min"): .25,
+          ("core", "rmc", "gate_style"): "memory",
+          ("core", "rmc", "input_bias"): .5,
           ("core", "sam", "index"): "lsh",
           ("core", "sdnc", "index"): "lsh",
           ("task", "omniglot", "num_labels"): 7,

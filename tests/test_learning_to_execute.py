@@ -1,6 +1,7 @@
 """Learning to execute: every program against an interpreter of its own."""
 
 import collections
+import json
 import re
 
 import jax
@@ -137,7 +138,7 @@ def test_the_interpreter_of_this_file():
       "x=(88210if82654<63554else94552)for[7]x+=74814") % 10**6 == 618250
 
 
-def test_programs_of_sonnet(golden_root, golden_programs):
+def test_programs_of_sonnet(golden_programs):
   seen = collections.Counter()
   for length, nests, kind, code, value in golden_programs:
     if kind == "full":
@@ -164,8 +165,6 @@ def test_programs_of_sonnet(golden_root, golden_programs):
 
 @pytest.fixture
 def golden_programs(golden_root):
-  import json
-
   samples = json.loads(
       (golden_root / "task_learn_to_execute_sonnet1.json").read_text())
   assert len(samples) == 120
@@ -247,7 +246,8 @@ def test_at_level_keeps_the_nesting():
 
 @pytest.mark.parametrize("kwargs, expected", [
     (dict(operation="copy", min_length=3, max_length=3), (1 / 9 + 2 / 10) / 3),
-    (dict(operation="double", max_length=2), (1 / 9 + (1 / 9 + 1 / 10) / 2) / 2),
+    (dict(operation="double", max_length=2),
+     (1 / 9 + (1 / 9 + 1 / 10) / 2) / 2),
     (dict(operation="addition", min_length=2, max_length=2, max_nesting=1),
      np.mean([str(a + b).count("1") / len(str(a + b))
               for a in range(10, 100) for b in range(10, 100)]))])

@@ -18,6 +18,8 @@ SMALL = {
     "gru": dict(hidden_size=7),
     "lstm": dict(hidden_size=7),
     "ntm": dict(hidden_size=7, num_slots=17, word_size=11),
+    # Its queries, keys and values are 28 numbers.
+    "rmc": dict(num_slots=17, head_size=5, num_heads=4, key_size=1),
     "rnn": dict(hidden_size=7),
     "sam": dict(hidden_size=7, num_slots=17, word_size=11, top_k=3),
     "sdnc": dict(hidden_size=7, num_slots=17, word_size=11, top_k=3),

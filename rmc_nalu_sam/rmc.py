@@ -1,0 +1,220 @@
+"""Relational Memory Core.
+
+"Relational recurrent neural networks", Santoro, Faulkner, Raposo, Rae,
+Chrzanowski, Weber, Wierstra, Vinyals, Pascanu, Lillicrap, 2018, arXiv
+1806.01822: section 3.
+
+Letters: B batch, N slots, I input rows, D numbers in a row, H heads, L blocks.
+"""
+
+import math
+from typing import NamedTuple
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+
+from rmc_nalu_sam.memory import relational
+from rmc_nalu_sam.memory_core import check_positive
+
+GATE_STYLES = ("unit", "memory", "none")
+
+
+class RMCState(NamedTuple):
+  """State of `RMC`. Every leaf has a leading B axis with a batch.
+
+  Attributes:
+    memory: `[N, D]`.
+    attention: `[L, H, N, N + I]`, by how much each slot attended in the last
+      step to each slot and then to each input row. To look at: the next step
+      does not read it, and no gradient flows through it.
+  """
+
+  memory: jax.Array
+  attention: jax.Array
+
+
+class RMC(hk.RNNCore):
+  r"""A memory whose rows attend to each other and to the input at every step.
+
+  With :math:`M` the memory, :math:`u` a linear function of the input, as one
+  more row, a step of one block and one head is
+
+  .. math::
+
+    (q, k, v) &= LN([M; u] W + b) \\
+    A &= softmax(q k^T / \sqrt{d_k}) v \\
+    X &= LN([M; u] + A) \\
+    \tilde M &= LN(X + MLP(X)) \\
+    (i, f) &= W_u u + W_M \tanh(M) + b \\
+    M' &= \sigma(i + b_i) \odot \tanh(\tilde M) + \sigma(f + b_f) \odot M
+
+  where :math:`LN` is a layer norm, each with its own scale and offset, and all
+  but the attention is row by row. The row of the input is dropped before the
+  gates. The output is all of :math:`M'` as one vector.
+
+  See Santoro et al. 2018 (https://arxiv.org/abs/1806.01822), section 3.
+
+  Notes:
+    Where it differs from the paper it follows the reference implementation that
+    the authors published: the layer norm of queries, keys and values; layer
+    norms after the residuals; tanh of the memory before its gates, which see
+    the input's row, not the input; no output gate; blocks with parameters of
+    their own, but for one MLP that they share.
+  """
+
+  def __init__(
+      self,
+      num_slots: int = 8,
+      head_size: int = 32,
+      num_heads: int = 4,
+      num_blocks: int = 1,
+      forget_bias: float = 1.0,
+      input_bias: float = 0.0,
+      gate_style: str | None = "unit",
+      attention_mlp_layers: int = 2,
+      key_size: int | None = None,
+      input_rows: int | None = None,
+      name: str | None = None,
+  ):
+    """Constructs an RMC.
+
+    Args:
+      num_slots: N, rows of the memory.
+      head_size: numbers that each head adds to a row; D is `num_heads` times
+        as many.
+      num_heads: H.
+      num_blocks: L, rounds of attention in a step.
+      forget_bias: added to the forget gates before the sigmoid.
+      input_bias: added to the input gates, likewise.
+      gate_style: "unit" for a gate a number, "memory" for a gate a row, "none"
+        or None for no gates: the memory is what the last block makes of it.
+      attention_mlp_layers: layers of the MLP after the attention.
+      key_size: numbers in a query and a key; `head_size` if None.
+      input_rows: I. If None, all of an input becomes one row. Else it is split
+        into so many parts, each of which becomes a row; an input `[I, F]` has
+        them as its rows.
+      name: name of the module.
+
+    Raises:
+      ValueError: a size is not positive, or there is no such gate style.
+    """
+    super().__init__(name=name)
+    check_positive(num_slots=num_slots, head_size=head_size,
+                   num_heads=num_heads, num_blocks=num_blocks,
+                   attention_mlp_layers=attention_mlp_layers)
+    if gate_style is not None and gate_style not in GATE_STYLES:
+      raise ValueError(f"gate_style must be one of {', '.join(GATE_STYLES)}, "
+                       f"got {gate_style!r}")
+    self.num_slots = num_slots
+    self.num_heads = num_heads
+    self.width = head_size * num_heads
+    self.key_size = head_size if key_size is None else key_size
+    self.input_rows = 1 if input_rows is None else input_rows
+    check_positive(key_size=self.key_size, input_rows=self.input_rows)
+    self.num_blocks = num_blocks
+    self._mlp_layers = attention_mlp_layers
+    self._gate_size = dict(unit=self.width, memory=1).get(gate_style or "none")
+    self._qkv_size = num_heads * (2 * self.key_size + head_size)
+    self._biases = dict(input_bias=input_bias, forget_bias=forget_bias)
+
+  def __call__(self, inputs: jax.Array,
+               prev_state: RMCState) -> tuple[jax.Array, RMCState]:
+    """One step.
+
+    Args:
+      inputs: `[B, ...]`, or `[...]` without a batch; see `input_rows`.
+      prev_state: the state before it.
+
+    Returns:
+      The output `[B, N D]` and the next state.
+
+    Raises:
+      ValueError: the input has another batch size than the state, or cannot be
+        split into `input_rows`.
+    """
+    memory = prev_state.memory
+    rows = self._split(inputs, memory.shape[:-2])
+    params = self._parameters(rows)
+    seen = relational.see(params, rows)
+    candidate, attention = relational.relate(
+        params, seen, memory, num_heads=self.num_heads, key_size=self.key_size)
+    memory = relational.gate(params, seen, memory, candidate, **self._biases)
+    return memory.reshape(*memory.shape[:-2], -1), RMCState(
+        memory, jax.lax.stop_gradient(attention))
+
+  def initial_state(self, batch_size: int | None) -> RMCState:
+    """Slots that differ, nothing attended to; a B axis unless it is None."""
+    state = RMCState(
+        relational.initial_memory(self.num_slots, self.width),
+        jnp.zeros([self.num_blocks, self.num_heads, self.num_slots,
+                   self.num_slots + self.input_rows]))
+    if batch_size is None:
+      return state
+    return jax.tree.map(
+        lambda x: jnp.broadcast_to(x, (batch_size, *x.shape)), state)
+
+  def _split(self, inputs, batch_shape):
+    """Inputs `[*batch_shape, ...]` as `[*batch_shape, I, F]`."""
+    axes = len(batch_shape)
+    size = math.prod(inputs.shape[axes:])
+    if (inputs.ndim <= axes or inputs.shape[:axes] != batch_shape
+        or size % self.input_rows):
+      raise ValueError(
+          f"RMC takes inputs {[*batch_shape, '...']} that it can split into "
+          f"{self.input_rows} rows, got {inputs.shape}")
+    return inputs.reshape(*batch_shape, self.input_rows, -1)
+
+  @hk.transparent  # Or the layers would have its name in theirs.
+  def _parameters(self, rows):
+    """Of all layers, for inputs `[..., I, F]`."""
+    dtype, width = rows.dtype, self.width
+    gates = None if self._gate_size is None else 2 * self._gate_size
+
+    def affine(size, outputs, name):
+      return _Affine(size, outputs, dtype, name)()
+
+    def norm(size, name):
+      return _Norm(size, dtype, name)()
+
+    blocks = tuple(relational.Block(
+        qkv=affine(width, self._qkv_size, f"qkv_{i}"),
+        qkv_norm=norm(self._qkv_size, f"qkv_norm_{i}"),
+        attention_norm=norm(width, f"attention_norm_{i}"),
+        mlp_norm=norm(width, f"mlp_norm_{i}")) for i in range(self.num_blocks))
+    return relational.Parameters(
+        inputs=affine(rows.shape[-1], width, "inputs"),
+        blocks=blocks,
+        mlp=tuple(affine(width, width, f"mlp_{i}")
+                  for i in range(self._mlp_layers)),
+        input_gates=None if gates is None else affine(
+            self.input_rows * width, gates, "input_gates"),
+        memory_gates=None if gates is None else affine(
+            width, gates, "memory_gates"))
+
+
+class _Affine(hk.Module):
+  """Gives out the parameters of an `hk.Linear`."""
+
+  def __init__(self, input_size, output_size, dtype, name):
+    super().__init__(name=name)
+    self._sizes, self._dtype = (input_size, output_size), dtype
+
+  def __call__(self) -> relational.Affine:
+    scale = hk.initializers.TruncatedNormal(self._sizes[0]**-.5)
+    return relational.Affine(
+        hk.get_parameter("w", self._sizes, self._dtype, init=scale),
+        hk.get_parameter("b", self._sizes[1:], self._dtype, init=jnp.zeros))
+
+
+class _Norm(hk.Module):
+  """Gives out the parameters of an `hk.LayerNorm`."""
+
+  def __init__(self, size, dtype, name):
+    super().__init__(name=name)
+    self._size, self._dtype = size, dtype
+
+  def __call__(self) -> relational.Norm:
+    return relational.Norm(
+        hk.get_parameter("scale", [self._size], self._dtype, init=jnp.ones),
+        hk.get_parameter("offset", [self._size], self._dtype, init=jnp.zeros))
