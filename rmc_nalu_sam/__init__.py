@@ -52,3 +52,9 @@ __all__ = ("CORES", "DAM", "DNC", "ENCODERS", "INALU", "MCFC", "NAC", "NALU",
            "find_units", "make_model", "unit_arguments")
 __all__ = ("CORES", "DAM", "DNC", "NTM", "RMC", "SAM", "SDNC", "MemoryState",
            "Model", "core_arguments", "make_model")
+           "NAU", "NMRU", "NMU", "NPU", "NTM", "RMC", "RNN", "SAM", "SDNC",
+           "UGRNN", "UNITS", "ControlledNALU", "ControlledNALUState",
+           "GatedNAUNMU", "GoldenNALU", "Linear", "MemoryState", "Model",
+           "MulMCFC", "MultiplicativeNAC", "NaiveNPU", "RealNPU", "Stack",
+           "Unit", "UnitRNN", "UnitRNNState", "core_arguments",
+           "encoder_arguments", "find_units", "make_model", "unit_arguments")

@@ -13,6 +13,8 @@ from tasks.mnist_counting import MnistCounting
 from tasks.mnist_parity import MnistParity
 from tasks.mnist_sequences import MnistSequenceProduct, MnistSequenceSum
 from tasks.language_numbers import LanguageNumbers
+from tasks.learning_to_execute import LearningToExecute
+from tasks.nth_farthest import NthFarthest
 from tasks.omniglot import Omniglot
 from tasks.priority_sort import PrioritySort
 from tasks.program_evaluation import ProgramEvaluation
@@ -28,6 +30,8 @@ TASKS: Mapping[str, type[Task]] = {
     "mnist_sequence_product": MnistSequenceProduct,
     "mnist_sequence_sum": MnistSequenceSum,
     "language_numbers": LanguageNumbers,
+    "learning_to_execute": LearningToExecute,
+    "nth_farthest": NthFarthest,
     "omniglot": Omniglot,
     "priority_sort": PrioritySort,
     "program_evaluation": ProgramEvaluation,

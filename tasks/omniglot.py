@@ -3,20 +3,18 @@
 import dataclasses
 from typing import Any, ClassVar
 
-import chex
 import jax
 import jax.numpy as jnp
-import optax
 from jax.scipy import ndimage
 
-from tasks import base
+from tasks import base, classification
 
 _PRESENTATIONS = {1: "error_1st", 2: "error_2nd", 5: "error_5th",
                   10: "error_10th"}
 
 
 @dataclasses.dataclass(frozen=True)
-class Omniglot(base.Task):
+class Omniglot(classification.ClassificationTask):
   """Label drawings of characters whose labels are new in every episode.
 
   An episode draws n characters, gives each a label of its own, and shows each
@@ -131,12 +129,6 @@ class Omniglot(base.Task):
     return base.Batch(jnp.concatenate([images, preceding], axis=1), targets,
                       asked.astype(jnp.float32))
 
-  def loss(self, outputs: jax.Array, batch: base.Batch) -> jax.Array:
-    """Mean cross-entropy (nats) of the labels that are asked for, `[B]`."""
-    chex.assert_equal_shape([outputs, batch.targets])
-    nats = optax.softmax_cross_entropy(outputs, batch.targets)
-    return _mean_over_steps(nats, batch.mask)
-
   def metrics(self, outputs: jax.Array,
               batch: base.Batch) -> dict[str, jax.Array]:
     """Share of labels wrong; and by the times that a character was shown.
@@ -144,13 +136,13 @@ class Omniglot(base.Task):
     All characters of an episode weigh the same. `error_2nd`, say, is of the
     steps at which a character is shown for the second time.
     """
-    chex.assert_equal_shape([outputs, batch.targets])
-    wrong = (outputs.argmax(2) != batch.targets.argmax(2)).astype(jnp.float32)
+    wrong = classification.is_wrong(outputs, batch)
     shown = jnp.einsum("tbo,tbo->tb", batch.targets.cumsum(0), batch.targets)
-    errors = {"error": _mean_over_steps(wrong, batch.mask)}
+    mean = classification.mean_over_steps
+    errors = {"error": mean(wrong, batch.mask)}
     for times, name in _PRESENTATIONS.items():
       if times <= self.num_presentations:
-        errors[name] = _mean_over_steps(wrong, batch.mask * (shown == times))
+        errors[name] = mean(wrong, batch.mask * (shown == times))
     return errors
 
   def oracle(self, batch: base.Batch) -> jax.Array:
@@ -227,7 +219,3 @@ class Omniglot(base.Task):
 def _rotate(yx: jax.Array, cos: jax.Array, sin: jax.Array) -> jax.Array:
   y, x = yx
   return jnp.stack([cos * y + sin * x, cos * x - sin * y])
-
-
-def _mean_over_steps(values: jax.Array, mask: jax.Array) -> jax.Array:
-  return (values * mask).sum(0) / jnp.maximum(mask.sum(0), 1)

@@ -1,0 +1,32 @@
+"""Learning to execute (Santoro et al. 2018, 1806.01822, section 4.2), small.
+
+--task.operation is one of addition, control, program, copy, reverse, double.
+Numbers of up to 3 digits, not nested: for two cores. Table 1 of the paper is
+tested at 5 digits, nested twice: --task.max_length=5 --task.max_nesting=2
+--batch_size=128 --steps=200000 --eval_episodes=12800, and reports the best
+score on the largest of both.
+"""
+
+import ml_collections
+
+from launch import config as config_lib
+
+
+def get_config() -> ml_collections.ConfigDict:
+  """The preset."""
+  config = config_lib.default_config()
+  config.task = "learning_to_execute"
+  config.task_args = {"learning_to_execute": dict(
+      operation="addition", max_length=3, max_nesting=1)}
+  config.core = "lstm"
+  config.core_args = {
+      "lstm": dict(hidden_size=256),
+      "dnc": dict(hidden_size=128, num_slots=32, word_size=32, num_read_heads=1),
+      "sam": dict(hidden_size=128, num_slots=64, num_heads=2, top_k=4),
+  }
+  config.steps = 20_000
+  config.eval_every = 1_000
+  config.eval_episodes = 2048
+  config.batch_size = 64
+  config.learning_rate = 1e-3
+  return config

@@ -1,0 +1,28 @@
+"""Nth farthest (Santoro et al. 2018, arXiv 1806.01822, section 4.1), small.
+
+Four vectors of 4 dimensions: for two cores. The paper's size, with its batch
+and learning rate: --task.num_objects=8 --task.num_dims=16 --batch_size=1600
+--learning_rate=1e-4 --steps=1000000 --core.hidden_size=2048.
+"""
+
+import ml_collections
+
+from launch import config as config_lib
+
+
+def get_config() -> ml_collections.ConfigDict:
+  """The preset."""
+  config = config_lib.default_config()
+  config.task = "nth_farthest"
+  config.task_args = {"nth_farthest": dict(num_objects=4, num_dims=4)}
+  config.core = "lstm"
+  config.core_args = {
+      "lstm": dict(hidden_size=256),
+      "dnc": dict(hidden_size=128, num_slots=8, word_size=32, num_read_heads=1),
+  }
+  config.steps = 50_000
+  config.eval_every = 1_000
+  config.eval_episodes = 4096
+  config.batch_size = 128
+  config.learning_rate = 1e-3
+  return config

@@ -1,0 +1,220 @@
+"""Learning to execute: the value of a program, read character by character."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from tasks import base, classification, digits, programs
+
+# The operations of each kind of program.
+PROGRAMS: Mapping[str, tuple[str, ...]] = {
+    "addition": ("add",),
+    "control": ("if", "for"),
+    "program": ("add", "subtract", "multiply", "if", "for"),
+}
+
+# How many times each answer to a number is as long as the number.
+MEMORISATION: Mapping[str, int] = {"copy": 1, "reverse": 1, "double": 2}
+
+_SCORE_EPISODES = 2**16
+
+
+@dataclasses.dataclass(frozen=True)
+class LearningToExecute(classification.ClassificationTask):
+  """Read a short program, then write the digits of its value.
+
+  An episode: the characters of a program, one-hot, one a step; an end marker;
+  and silent steps at which the digits of its value are asked for, one a step.
+  `operation` says what is to be learnt:
+
+  - 'addition': `(4+27)+15`; 'control': conditions and loops, such as
+    `x=(31if54>29else70)for[3]x+=12`; 'program': these two and differences and
+    products. A program applies `nesting` of them in turn. Its value is taken
+    modulo 10^(length + 1), so that it is never negative.
+  - 'copy', 'reverse', 'double': the program is a single number, the answer its
+    digits, from the last to the first, or twice. There is no nesting.
+
+  All numbers of a program have exactly `length` digits. Length and nesting are
+  uniform in [min_length, level] and [min_nesting, max_nesting], each episode by
+  itself: the "mix" curriculum. The paper tests at the largest of both: that is
+  the variant 'hardest' in `extrapolations`.
+
+  See "Relational recurrent neural networks" (Santoro et al., 2018, arXiv
+  1806.01822), section 4.2, for the tasks, and the code released with it
+  (Sonnet's) for the programs; "Learning to Execute" (Zaremba and Sutskever,
+  2014, arXiv 1410.4615) for where they come from.
+
+  Notes:
+    In the paper an encoder reads the program, and its state, at the program's
+    true end, is the first of a decoder that sees nothing but zeros (of its
+    decoders the one that worked best). Here both are one core on one sequence:
+    the answer follows at once upon the program, so that no padding comes
+    between, and the marker is what tells reading from writing.
+
+    Only digits are ever answered, so there are ten classes and not the 45 of
+    the released code, most of which never occur. Neither there nor here is the
+    end of the answer to be answered. Metrics are of each episode, and then
+    their mean, so that a character of a short answer weighs more.
+
+  Attributes:
+    operation: a name in `PROGRAMS` or `MEMORISATION`.
+    min_length: fewest digits of a number in a program.
+    max_length: most digits, the highest level.
+    min_nesting: fewest operations in a program.
+    max_nesting: most operations.
+  """
+
+  operation: str = "addition"
+  min_length: int = 1
+  max_length: int = 5
+  min_nesting: int = 1
+  max_nesting: int = 2
+
+  main_metric: ClassVar[str] = "accuracy"
+  level_name: ClassVar[str] = "length"
+
+  def __post_init__(self):
+    valid = (*PROGRAMS, *MEMORISATION)
+    if self.operation not in valid:
+      raise ValueError(f"unknown operation {self.operation!r}; valid "
+                       f"operations: {', '.join(valid)}")
+    base.check_range("min_length", self.min_length, "max_length",
+                     self.max_length)
+    base.check_range("min_nesting", self.min_nesting, "max_nesting",
+                     self.max_nesting)
+
+  @property
+  def input_size(self) -> int:
+    """The characters, and the marker."""
+    return len(programs.VOCABULARY) + 1
+
+  @property
+  def output_size(self) -> int:
+    return 10
+
+  @property
+  def num_steps(self) -> int:
+    return self._text_size + 1 + self._answer_size
+
+  @property
+  def _text_size(self) -> int:
+    if self.operation in MEMORISATION:
+      return self.max_length
+    return programs.max_text(PROGRAMS[self.operation], self.max_length,
+                             self.max_nesting)
+
+  @property
+  def _answer_size(self) -> int:
+    if self.operation in MEMORISATION:
+      return MEMORISATION[self.operation] * self.max_length
+    return self.max_length + 1
+
+  @property
+  def max_level(self) -> int:
+    return self.max_length
+
+  def at_level(self, level: int) -> "LearningToExecute":
+    """This task with numbers of exactly `level` digits, nested as they were."""
+    return dataclasses.replace(self, min_length=level, max_length=level)
+
+  @property
+  def extrapolations(self) -> Mapping[str, base.Task]:
+    """The 'hardest' of its own episodes."""
+    hardest = dataclasses.replace(self, min_length=self.max_length,
+                                  min_nesting=self.max_nesting)
+    return {} if hardest == self else {"hardest": hardest}
+
+  def episode(self, key: jax.Array, level: jax.Array, data: Any) -> base.Batch:
+    del data
+    text, answer = self._draw(key, level)
+    end = (text != digits.ABSENT).sum()
+    text = digits.compact(text, self.num_steps)
+    text = text.at[end].set(len(programs.VOCABULARY))
+    answer = self._write(answer, end)
+    return base.Batch(jax.nn.one_hot(text, self.input_size),
+                      jax.nn.one_hot(answer, self.output_size),
+                      (answer != digits.ABSENT).astype(jnp.float32))
+
+  def _draw(self, key: jax.Array,
+            level: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Codes of a text and its answer, with absent ones among them."""
+    length_key, nesting_key, program_key = jax.random.split(key, 3)
+    length = base.draw_level(length_key, self.min_length, level)
+    nesting = base.draw_level(nesting_key, self.min_nesting,
+                              jnp.int32(self.max_nesting))
+    size = self.max_length + 1
+    if self.operation in MEMORISATION:
+      value = programs.draw_literals(program_key, 1, length, size)[0]
+      text = digits.text(value, length)
+    else:
+      text, value = programs.draw_program(
+          program_key, PROGRAMS[self.operation], length, nesting, size,
+          self.max_nesting)
+    return text, self._answer(value, length)
+
+  def _answer(self, value: jax.Array, length: jax.Array) -> jax.Array:
+    """Codes of the answer where literals have `length` digits."""
+    if self.operation not in MEMORISATION:
+      value = digits.keep(value, length + 1)
+      return digits.text(value, digits.count(value))
+    text = digits.text(value, length)
+    if self.operation == "reverse":
+      text = text[::-1]
+    return jnp.tile(text, MEMORISATION[self.operation])
+
+  def _write(self, answer: jax.Array, end: jax.Array) -> jax.Array:
+    """The answer's codes at the steps after the marker, which is at `end`."""
+    answer = digits.compact(answer, self._answer_size)
+    step = jnp.arange(self.num_steps) - end - 1
+    inside = (step >= 0) & (step < self._answer_size)
+    return jnp.where(inside, answer[jnp.clip(step, 0, self._answer_size - 1)],
+                     digits.ABSENT)
+
+  def oracle(self, batch: base.Batch) -> jax.Array:
+    """Reads and executes the program, in the order of its characters."""
+
+    def solve(inputs):
+      codes = jnp.where(inputs.any(1), inputs.argmax(1), digits.ABSENT)
+      value, literal = programs.evaluate(codes, self.max_length + 1)
+      answer = self._answer(value, digits.count(literal))
+      return self._write(answer, jnp.argmax(inputs[:, -1]))
+
+    answers = jax.vmap(solve, 1, 1)(batch.inputs)
+    return classification.classes_to_logits(answers, self.output_size)
+
+  def metrics(self, outputs: jax.Array,
+              batch: base.Batch) -> dict[str, jax.Array]:
+    """Share of characters right, and of episodes without a wrong one."""
+    wrong = classification.is_wrong(outputs, batch)
+    return {
+        "accuracy": 1 - classification.mean_over_steps(wrong, batch.mask),
+        "sequence_accuracy": ((wrong * batch.mask).sum(0) == 0
+                              ).astype(jnp.float32),
+    }
+
+  def trivial(self, batch: base.Batch) -> jax.Array:
+    """Always a one: it leads sums, and is never less frequent than others."""
+    return jnp.zeros_like(batch.targets).at[:, :, 1].set(20)
+
+  @property
+  def trivial_score(self) -> float:
+    """Counted in `_SCORE_EPISODES` answers: no formula covers all programs."""
+    return _share_of_ones(self)
+
+
+@functools.lru_cache
+def _share_of_ones(task: LearningToExecute) -> float:
+  """The mean share of ones in the answers of some episodes."""
+
+  @jax.jit
+  def share():
+    keys = jax.random.split(jax.random.key(0), _SCORE_EPISODES)
+    answers = jax.vmap(lambda key: task._draw(key, jnp.int32(task.max_length))[
+        1])(keys)
+    return ((answers == 1).sum(1) / (answers >= 0).sum(1)).mean()
+
+  return float(share())

@@ -1,0 +1,266 @@
+"""Learning to execute: every program against an interpreter of its own."""
+
+import collections
+import json
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import tasks
+from tasks import programs
+from tasks.learning_to_execute import MEMORISATION, PROGRAMS
+
+OPERATIONS = (*PROGRAMS, *MEMORISATION)
+EPISODES = 499
+
+
+def execute(code: str) -> int:
+  """The value of a program, in Python's unbounded integers."""
+  if loop := re.fullmatch(r"x=(.*)for\[([1-9])\]x\+=(\d+)", code):
+    value = execute(loop[1])
+    for _ in range(int(loop[2])):
+      value += int(loop[3])
+    return value
+  if choice := re.fullmatch(r"(.*)if(\d+)([<>])(\d+)else(\d+)", code):
+    holds = (int(choice[2]) < int(choice[4]) if choice[3] == "<"
+             else int(choice[2]) > int(choice[4]))
+    return execute(choice[1]) if holds else int(choice[5])
+  if binary := re.fullmatch(r"(.*)([-+*/])(\d+)", code):
+    left, right = execute(binary[1]), int(binary[3])
+    return {"+": left + right, "-": left - right, "*": left * right,
+            "/": left // right}[binary[2]]
+  if inner := re.fullmatch(r"\((.*)\)", code):
+    return execute(inner[1])
+  return int(code)
+
+
+def answer(operation: str, code: str) -> str:
+  """What is to be answered to a program."""
+  if operation in MEMORISATION:
+    return {"copy": code, "reverse": code[::-1], "double": 2 * code}[operation]
+  length = len(re.search(r"\d+", code)[0])
+  return str(execute(code) % 10**(length + 1))
+
+
+def draw(seed: int = 0, episodes: int = EPISODES, **kwargs):
+  """A task, a batch of it, and the batch's programs and answers as text."""
+  task = tasks.make_task("learning_to_execute", **kwargs)
+  batch = jax.jit(lambda key: task.sample(key, episodes))(jax.random.key(seed))
+  batch = jax.tree.map(np.asarray, batch)
+  return task, batch, *zip(*(
+      decode(jax.tree.map(lambda leaf, i=i: leaf[:, i], batch))
+      for i in range(episodes)), strict=True)
+
+
+def decode(episode: tasks.Batch) -> tuple[str, str]:
+  """The program and the answer of an episode."""
+  end = int(np.flatnonzero(episode.inputs[:, -1])[0])
+  assert (episode.inputs[:end + 1].sum(1) == 1).all()
+  assert not episode.inputs[end + 1:].any()
+  code = "".join(programs.VOCABULARY[i]
+                 for i in episode.inputs[:end].argmax(1))
+  asked = np.flatnonzero(episode.mask)
+  np.testing.assert_array_equal(asked, end + 1 + np.arange(asked.size))
+  assert (episode.targets.sum(1) == episode.mask).all()
+  return code, "".join(map(str, episode.targets[asked].argmax(1)))
+
+
+def encode(task: tasks.Task, code: str) -> np.ndarray:
+  """The inputs `[T, 1, F]` of a program."""
+  inputs = np.zeros((task.num_steps, 1, task.input_size), np.float32)
+  for step, character in enumerate(code):
+    inputs[step, 0, programs.VOCABULARY.index(character)] = 1
+  inputs[len(code), 0, -1] = 1
+  return inputs
+
+
+def nesting(code: str) -> int:
+  return len(re.findall(r"(?<!\+)[-+*](?!=)|if|for", code))
+
+
+def longest(task, length, nests):
+  """Padded sizes (characters, answer) of the code released with the paper."""
+  if task in MEMORISATION:
+    return length, MEMORISATION[task] * length
+  return (3 * length + 10) * (nests - 1) + 4 * length + 10 + 2 * (
+      nests - 1), 2 * length
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("sizes", [
+    dict(max_length=4, max_nesting=3),
+    # Products of some 10^44.
+    dict(min_length=11, max_length=11, min_nesting=3, max_nesting=3)])
+def test_every_answer_is_python_s(operation, sizes):
+  task, batch, codes, answers = draw(operation=operation, **sizes)
+  lengths, nestings = set(), set()
+  for code, given in zip(codes, answers, strict=True):
+    assert given == answer(operation, code)
+    literals = re.findall(r"\d+", re.sub(r"\[\d\]", "", code))
+    # Exactly so many digits, all of them.
+    length, = {len(literal) for literal in literals}
+    assert not any(literal.startswith("0") for literal in literals)
+    lengths.add(length)
+    nestings.add(nesting(code))
+    if operation == "addition":
+      assert int(given) == eval(code) % 10**(length + 1)  # Its very words.
+    assert 0 < len(given) <= longest(operation, length + 1, 1)[1]
+  assert lengths == set(range(task.min_length, task.max_length + 1))
+  if operation in MEMORISATION:
+    assert nestings == {0}
+  else:
+    assert nestings == set(range(task.min_nesting, task.max_nesting + 1))
+    assert len(set(map(len, answers))) > 1
+  assert len(set(codes)) > EPISODES // 2
+  metrics = task.metrics(jax.jit(task.oracle)(batch), batch)
+  np.testing.assert_array_equal(metrics["accuracy"], 1)
+  np.testing.assert_array_equal(metrics["sequence_accuracy"], 1)
+
+
+def test_grammar():
+  codes = draw(operation="program", min_length=2, max_length=2, min_nesting=2,
+               max_nesting=2, episodes=997)[2]
+  shapes = {re.sub(r"[1-9]\d", "N", re.sub(r"\[[1-9]\]", "[k]", code))
+            for code in codes}
+  inner = ["N+N", "N-N", "N*N", "NifN>NelseN", "NifN<NelseN", "x=Nfor[k]x+=N"]
+  around = ["(#)+N", "(#)-N", "(#)*N", "(#)ifN>NelseN", "(#)ifN<NelseN",
+            "x=(#)for[k]x+=N"]
+  assert shapes == {o.replace("#", i) for o in around for i in inner}
+
+
+def test_the_interpreter_of_this_file():
+  assert execute("(19665+99651)+71884") % 10**6 == 191200
+  assert execute("(14804-53351)*79721") % 10**6 == 994613
+  assert execute(
+      "x=(88210if82654<63554else94552)for[7]x+=74814") % 10**6 == 618250
+
+
+def test_programs_of_sonnet(golden_programs):
+  seen = collections.Counter()
+  for length, nests, kind, code, value in golden_programs:
+    if kind == "full":
+      assert str(execute(code) % 10**(length + 1)) == value
+      operation, divides = "program", "/" in code
+    else:
+      literal = code.strip("()")
+      # Nested ones are of no use: what is memorised is always a literal.
+      operation, divides = {literal: "copy", literal[::-1]: "reverse",
+                            2 * literal: "double"}.get(value, ""), nests > 1
+    if divides or not operation:
+      continue  # No task divides.
+    seen[operation] += 1
+    task = tasks.make_task("learning_to_execute", operation=operation,
+                           min_length=length, max_length=length,
+                           min_nesting=nests, max_nesting=nests)
+    outputs = task.oracle(tasks.Batch(encode(task, code), None, None))
+    answered = outputs[len(code) + 1:, 0]
+    answered = answered[answered.any(1)].argmax(1)
+    assert "".join(map(str, answered.tolist())) == value
+  assert seen["program"] >= 30
+  assert all(seen[operation] for operation in MEMORISATION)
+
+
+@pytest.fixture
+def golden_programs(golden_root):
+  samples = json.loads(
+      (golden_root / "task_learn_to_execute_sonnet1.json").read_text())
+  assert len(samples) == 120
+  return [(x["length"], x["nest"], x["kind"], x["code"], x["value"])
+          for x in samples]
+
+
+def assert_uniform(values, expected) -> None:
+  counts = collections.Counter(values)
+  assert set(counts) == set(expected)
+  total = sum(counts.values())
+  error = np.sqrt(total / len(counts))
+  for value, count in counts.items():
+    assert abs(count - total / len(counts)) < 4.5 * error, (value, counts)
+
+
+def test_what_is_drawn_is_uniform():
+  codes = draw(operation="program", min_length=3, max_length=3, episodes=4001,
+               min_nesting=1, max_nesting=1)[2]
+  first = [re.search(r"\d", code)[0] for code in codes]
+  assert_uniform(first, "123456789")
+  last = [code[-1] for code in codes]
+  assert_uniform(last, "0123456789")
+  assert_uniform([code[-2] for code in codes], "0123456789")
+  # Literals of a program have nothing to do with one another.
+  assert_uniform([a + b for a, b in zip(first, last, strict=True)],
+                 [a + b for a in "123456789" for b in "0123456789"])
+  assert_uniform([re.search(r"for|if|[-+*]", code)[0] for code in codes],
+                 ["+", "-", "*", "if", "for"])
+  assert_uniform([code[code.index("[") + 1] for code in codes if "[" in code],
+                 "123456789")
+  comparisons = re.findall("[<>]", "".join(codes))
+  assert len(comparisons) > 500
+  assert_uniform(comparisons, "<>")
+
+
+def test_length_and_nesting_are_mixed():
+  codes = draw(operation="control", max_length=3, max_nesting=3,
+               episodes=4001)[2]
+  assert_uniform([(len(re.search(r"\d+", code)[0]), nesting(code))
+                  for code in codes],
+                 [(i, j) for i in range(1, 4) for j in range(1, 4)])
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("length, nests", [(1, 1), (1, 3), (5, 2)])
+def test_there_is_room_for_the_longest_and_no_more(operation, length, nests):
+  task, _, codes, answers = draw(
+      operation=operation, min_length=length, max_length=length,
+      min_nesting=nests, max_nesting=nests)
+  text, reply = max(map(len, codes)), max(map(len, answers))
+  size = (length if operation in MEMORISATION else
+          programs.max_text(PROGRAMS[operation], length, nests))
+  assert text == size
+  bounds = longest(operation, length, nests)
+  assert text <= bounds[0]
+  # There a sum of one digit may be cut: 2 L is not enough for L = 1.
+  assert task.num_steps - size - 1 == reply <= max(bounds[1], length + 1)
+  if (length, nests) == (5, 2) and operation in ("control", "program"):
+    assert (text, reply) == (51, 6)
+
+
+def test_the_hardest():
+  task = tasks.make_task("learning_to_execute", operation="control",
+                         max_length=5, max_nesting=3)
+  (name, hardest), = task.extrapolations.items()
+  assert name == "hardest"
+  assert not hardest.extrapolations
+  assert hardest.num_steps == task.num_steps
+  assert (hardest.min_length, hardest.max_length, hardest.min_nesting,
+          hardest.max_nesting, hardest.operation) == (5, 5, 3, 3, "control")
+
+
+def test_at_level_keeps_the_nesting():
+  task = tasks.make_task("learning_to_execute", max_nesting=3).at_level(4)
+  assert (task.min_length, task.max_length) == (4, 4)
+  assert (task.min_nesting, task.max_nesting) == (1, 3)
+
+
+@pytest.mark.parametrize("kwargs, expected", [
+    (dict(operation="copy", min_length=3, max_length=3), (1 / 9 + 2 / 10) / 3),
+    (dict(operation="double", max_length=2),
+     (1 / 9 + (1 / 9 + 1 / 10) / 2) / 2),
+    (dict(operation="addition", min_length=2, max_length=2, max_nesting=1),
+     np.mean([str(a + b).count("1") / len(str(a + b))
+              for a in range(10, 100) for b in range(10, 100)]))])
+def test_trivial_score(kwargs, expected):
+  task = tasks.make_task("learning_to_execute", **kwargs)
+  # Counted in 2^16 answers; its standard error is some 0.001.
+  assert task.trivial_score == pytest.approx(expected, abs=0.004)
+  batch = draw(**kwargs)[1]
+  assert set(np.asarray(task.trivial(batch)).argmax(2).ravel()) == {1}
+
+
+def test_what_the_oracle_answers_where_nothing_is_asked():
+  task, batch, _, answers = draw(operation="program", episodes=13)
+  outputs = jax.jit(task.oracle)(batch)
+  np.testing.assert_array_equal(outputs, 20 * batch.targets)
+  assert jnp.any(outputs, 2).sum() == sum(map(len, answers))
