@@ -44,14 +44,6 @@ from rmc_nalu_sam.zoo import (
 __version__ = "0.1.0"
 
 __all__ = ("CORES", "DAM", "DNC", "ENCODERS", "INALU", "MCFC", "NAC", "NALU",
-           "NAU", "NMRU", "NMU", "NPU", "NTM", "RNN", "SAM", "SDNC", "UGRNN",
-           "UNITS", "ControlledNALU", "ControlledNALUState", "GatedNAUNMU",
-           "GoldenNALU", "Linear", "MemoryState", "Model", "MulMCFC",
-           "MultiplicativeNAC", "NaiveNPU", "RealNPU", "Stack", "Unit",
-           "UnitRNN", "UnitRNNState", "core_arguments", "encoder_arguments",
-           "find_units", "make_model", "unit_arguments")
-__all__ = ("CORES", "DAM", "DNC", "NTM", "RMC", "SAM", "SDNC", "MemoryState",
-           "Model", "core_arguments", "make_model")
            "NAU", "NMRU", "NMU", "NPU", "NTM", "RMC", "RNN", "SAM", "SDNC",
            "UGRNN", "UNITS", "ControlledNALU", "ControlledNALUState",
            "GatedNAUNMU", "GoldenNALU", "Linear", "MemoryState", "Model",

@@ -8,12 +8,12 @@ from tasks.arithmetic import Arithmetic
 from tasks.associative_recall import AssociativeRecall
 from tasks.base import Batch, Task
 from tasks.copy import Copy
+from tasks.language_numbers import LanguageNumbers
+from tasks.learning_to_execute import LearningToExecute
 from tasks.mnist_addition import MnistAddition
 from tasks.mnist_counting import MnistCounting
 from tasks.mnist_parity import MnistParity
 from tasks.mnist_sequences import MnistSequenceProduct, MnistSequenceSum
-from tasks.language_numbers import LanguageNumbers
-from tasks.learning_to_execute import LearningToExecute
 from tasks.nth_farthest import NthFarthest
 from tasks.omniglot import Omniglot
 from tasks.priority_sort import PrioritySort
