@@ -38,7 +38,27 @@ def machine() -> dict[str, Any]:
 
 
 def format_table(result: dict[str, Any]) -> str:
-  """The rows as a table for people."""
+  """The rows as a table for people: `columns` of them, or those of scaling."""
+  if "columns" not in result:
+    return _format_scaling(result)
+  lines = [[name.replace("_", " ") for name in result["columns"]]]
+  lines += [[_cell(row.get(name, "")) for name in result["columns"]]
+            for row in result["rows"]]
+  return f"{_align(lines)}\n{result['title']}"
+
+
+def _cell(value: Any) -> str:
+  return f"{value:,.4g}" if isinstance(value, float) else str(value)
+
+
+def _align(lines: list[list[str]]) -> str:
+  widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+  return "\n".join(
+      "  ".join(cell.rjust(width) for cell, width in
+                zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
+def _format_scaling(result):
   lines = [["slots", "model", "ms a step", "spread", "steps", "in all",
             "MiB", "process", "times faster", "times less memory"]]
   notes = []
@@ -58,11 +78,9 @@ def format_table(result: dict[str, Any]) -> str:
     cells += [f"{row[name]:,.0f}" if name in row else ""
               for name in ("times_faster", "times_less_memory")]
     lines.append(cells)
-  widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-  table = ["  ".join(cell.rjust(width) for cell, width in
-                     zip(line, widths, strict=True)).rstrip() for line in lines]
   return "\n".join([
-      *table, "in all: MiB of what was timed, the memory itself included",
+      _align(lines),
+      "in all: MiB of what was timed, the memory itself included",
       f"MiB: {result['title']}, by the compiler's account",
       "process: MiB by which the process grew while it ran", *notes])
 
@@ -103,7 +121,7 @@ def main(argv: Sequence[str]) -> None:
     sys.exit(config_lib.EXIT_USAGE)
   result |= dict(suite=FLAGS.suite, machine=machine())
   (output / "benchmark.json").write_text(json.dumps(result, indent=2) + "\n")
-  if len({row["num_slots"] for row in result["rows"]}) > 1:
+  if len({row.get("num_slots") for row in result["rows"]}) > 1:
     plots.scaling(result, output / "benchmark.png")
   print(", ".join(f"{k} {v}" for k, v in result["machine"].items()))
   print(format_table(result))

@@ -11,7 +11,13 @@ from test_launch_plot import colourful
 
 from launch import benchmark, benchmarks
 from launch import config as config_lib
-from launch.benchmarks import long_sequence, measure, products, scaling
+from launch.benchmarks import (
+  arithmetic,
+  long_sequence,
+  measure,
+  products,
+  scaling,
+)
 
 SMALL = dict(hidden_size=3, word_size=2)
 # So that little is compiled.
@@ -193,12 +199,13 @@ def test_suites_are_those_of_the_flag(tmp_path, capsys):
       assert measured(
           tmp_path, "--repeats=3", "--num_steps=7", "--memory_limit=0.5",
           "--time_limit=9", suite=name)["suite"] == name
-  assert called == 3 * [benchmarks.Options(
+  assert called == len(benchmarks.SUITES) * [benchmarks.Options(
       sizes=[], repeats=3, time_limit=9, memory_limit=2**29, num_steps=7,
       models=[], batch_size=8)]
   with pytest.raises(flags.IllegalFlagValueError, match="sam_scaling"):
     run(benchmark, "--suite=none", f"--output={tmp_path}")
-  assert set(benchmarks.SUITES) == {"sam_scaling", "sdnc", "long_sequence"}
+  assert set(benchmarks.SUITES) == {"arithmetic", "sam_scaling", "sdnc",
+                                    "long_sequence"}
 
 
 @pytest.mark.parametrize("models, suite", [
@@ -250,6 +257,44 @@ def test_format_table():
   ends = [line.index(name) + len(name) for line, name in zip(
       table.splitlines(), ("model", "NTM", "SAM", "NTM"), strict=False)]
   assert len(set(ends)) == 1  # The columns are aligned.
+
+
+def test_format_table_of_columns():
+  table = benchmark.format_table(dict(
+      columns=["model", "updates_per_second", "note"], title="of all seeds",
+      rows=[dict(model="here", updates_per_second=12345.6),
+            dict(model="there", note="absent")]))
+  assert table.splitlines() == [
+      "model  updates per second    note",
+      " here           1.235e+04",
+      "there                      absent",
+      "of all seeds"]
+
+
+@pytest.mark.parametrize("has_torch", [True, False])
+def test_arithmetic(monkeypatch, tmp_path, capsys, has_torch):
+  """Rates are over all seeds; without PyTorch its row says so."""
+  def torch_program():
+    if not has_torch:
+      raise ImportError
+    return lambda: 1
+
+  monkeypatch.setattr(arithmetic, "_torch_program", torch_program)
+  monkeypatch.setattr(arithmetic, "_jax_program", lambda num_seeds: lambda: 1)
+  # A turn of each takes 1, 2, 4, ... seconds.
+  clock = iter(x for n in range(9) for x in (0., 2.**n))
+  monkeypatch.setattr(arithmetic.time, "perf_counter", lambda: next(clock))
+  rows = measured(tmp_path, "--repeats=1", suite="arithmetic")["rows"]
+  assert [row.get("updates_per_second") for row in rows] == [
+      100., .5, .25 if has_torch else None]
+  assert [row.get("times_pytorch") for row in rows] == (
+      [400., 2., 1.] if has_torch else [None] * 3)
+  assert (arithmetic.ABSENT in capsys.readouterr().out) != has_torch
+
+
+@pytest.mark.parametrize("num_seeds", [1, 4])
+def test_arithmetic_trains(num_seeds):
+  assert arithmetic._jax_program(num_seeds)() > 0
 
 
 def test_programs_take_turns(monkeypatch):
