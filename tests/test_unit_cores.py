@@ -108,7 +108,7 @@ def test_unit_rnn_takes_arguments_of_its_unit_and_an_initial_value():
 
 
 def test_unit_rnn_refuses():
-  with pytest.raises(ValueError, match="unknown unit 'gru'; .*inalu"):
+  with pytest.raises(ValueError, match=r"unknown unit 'gru'; .*inalu"):
     hk.transform(lambda: UnitRNN(unit="gru") and None).init(None)
   with pytest.raises(ValueError, match=r"inputs \[B, F\] or \[F\], got \(2, 3"):
     unroll(UnitRNN, hidden_size=HIDDEN).init(
