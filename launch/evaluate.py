@@ -97,7 +97,7 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
   except ValueError as error:
     raise config_lib.UsageError(str(error)) from None
   if not levels:
-    variants |= dict(task.extrapolations)
+    variants.update(task.extrapolations.items())
   params = trainer.put(state).params
   rows = []
   for name, variant in variants.items():

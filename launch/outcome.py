@@ -1,18 +1,21 @@
-"""What has become of the seeds of a run: a table and a picture."""
+"""What has become of the seeds of a run, and what their units have learned."""
 
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import ml_collections
 import numpy as np
 
 import tasks
 from launch import config as config_lib
 from launch import reporting, success
+from rmc_nalu_sam.units import Unit, formula
 
 # The task itself, among its variants.
 TRAINED = "as trained"
+FORMULA_FILE = "formula.txt"
 
 
 def outcomes(workdir: pathlib.Path,
@@ -89,3 +92,41 @@ def draw(config: ml_collections.ConfigDict, workdir: pathlib.Path,
   if counts:
     success.success_curve({config_lib.label(config): counts},
                           workdir / "success.png", title)
+
+
+def write_formula(config: ml_collections.ConfigDict, workdir: pathlib.Path,
+                  task: tasks.Task, units: Mapping[str, Unit],
+                  params: Any) -> None:
+  """Writes what the units have learned as a formula, into the workdir.
+
+  Args:
+    config: of a run.
+    workdir: of the run.
+    task: that it was trained on.
+    units: of its network.
+    params: of all seeds, if there are many; the formula is that of the best.
+  """
+  seed = config.seed
+  if config.num_seeds > 1:
+    index = best_seed(workdir, task)
+    params = jax.tree.map(lambda x: x[index], params)
+    seed += index
+  learned = formula.extract(units, params)
+  (workdir / FORMULA_FILE).write_text(f"seed {seed}: {learned}\n")
+
+
+def best_seed(workdir: pathlib.Path, task: tasks.Task) -> int:
+  """The seed, from 0 on, with the lowest last error furthest from training.
+
+  Args:
+    workdir: of a run of many seeds.
+    task: that it was trained on.
+  """
+  last = [record for record in reporting.read_metrics(workdir)
+          if record["split"] == "eval"][-1]
+  metric = task.main_metric
+  for name in ("", *task.extrapolations)[::-1]:
+    errors = last.get(f"{name}/{metric}" if name else metric)
+    if errors is not None and np.isfinite(errors).any():
+      return int(np.argmin(np.nan_to_num(errors, nan=np.inf)))
+  return 0

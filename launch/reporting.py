@@ -120,7 +120,8 @@ class Reporter:
     """Reports an evaluation."""
     self._write(step, "eval", metrics)
     solved = [name for name in metrics if name.split("/")[-1] == "solved"]
-    self._show(metrics, (self._main_metric, *solved), "eval_")
+    # Of the task, and of the first variant; there is no room for all.
+    self._show(metrics, (self._main_metric, *solved[:2]), "eval_")
     # So that the evaluation's time is not counted as training.
     self._last = (step, time.monotonic())
     if self._bar.disable:

@@ -219,6 +219,8 @@ def draw(config, workdir: pathlib.Path,
   metric = task.main_metric if config.curriculum == "none" else "level"
   plots.learning_curves({config_lib.label(config): [workdir]}, metric,
                         workdir / "learning_curve.png", title)
+  if config.core in config_lib.OF_UNITS:
+    outcome.write_formula(config, workdir, task, trainer.model.units, params)
   if isinstance(trainer, seeds.SeedsTrainer):
     outcome.draw(config, workdir, task, title)
   else:
@@ -268,6 +270,9 @@ def main(argv: Sequence[str]) -> None:
   print(f"step {last['step']}, {split}: {summary}")
   if config.num_seeds > 1:
     print(outcome.describe(config, workdir))
+  learned = workdir / outcome.FORMULA_FILE
+  if learned.exists():
+    print(learned.read_text().strip())
   print(f"pictures and metrics in {workdir}")
 
 
