@@ -192,14 +192,15 @@ def test_episodes_that_can_be_counted_are_evaluated_once_each(
   trainer, state = start(config)
   params = devices.first_replica(state.params)
   batch = jax.vmap(task.example, out_axes=1)(np.arange(200))
-  outputs, _ = trainer.model.unroll(
+  outputs, _ = jax.jit(trainer.model.unroll)(
       params, batch.inputs, trainer.model.initial_state(params, 200))
   expected = task.metrics(outputs, batch) | {"loss": task.loss(outputs, batch)}
   metrics = trainer.evaluate(state.params, None, task, num_episodes=1)
   assert set(metrics) == {*expected, "solved"}
   for name, values in expected.items():
     assert np.unique(values).size > 100
-    assert metrics[name] == pytest.approx(np.mean(values), rel=1e-5)
+    assert metrics[name] == pytest.approx(
+        np.asarray(values).mean(), rel=1e-5)
 
 
 def test_evaluation_of_another_level():
