@@ -176,7 +176,8 @@ class Learner:
       params: of the network.
       data: from `data`.
       task: to evaluate.
-      num_batches: of the batch size of the training.
+      num_batches: of the batch size of the training; a task whose episodes can
+        be counted is evaluated on each of them once instead.
       share: of each batch.
     """
     def one(_, index):
@@ -184,14 +185,38 @@ class Learner:
       return None, self._loss(
           self.model, params, None, key, data, task, None, share)[1][0]
 
-    _, metrics = jax.lax.scan(one, None, jnp.arange(num_batches))
-    metrics = share.mean(jax.tree.map(jnp.mean, metrics))
+    if task.num_examples is None:
+      _, metrics = jax.lax.scan(one, None, jnp.arange(num_batches))
+      metrics = jax.tree.map(jnp.mean, metrics)
+    else:
+      metrics = self._evaluate_examples(
+          params, data, task, task.num_examples, share)
+    metrics = share.mean(metrics)
     if task.solved_below is not None:
       is_solved = metrics[task.main_metric] < task.solved_below
       metrics["solved"] = is_solved.astype(jnp.float32)
     if self._is_sparse and task == self.task and self.model.units:
       metrics["sparsity_error"] = self.model.sparsity_error(params)
     return metrics
+
+  def _evaluate_examples(self, params, data, task, num_examples, share):
+    """This share of all episodes: what makes their means as a mean of shares.
+    """
+    batch_size = self._config.batch_size
+    size = batch_size // share.count
+
+    def one(_, index):
+      number = index * batch_size + share.index * size + jnp.arange(size)
+      # Beyond the last there is the last again, and does not count.
+      batch = jax.vmap(task.example, (0, None), 1)(
+          jnp.minimum(number, num_examples - 1), data)
+      episodes, _ = self._score(self.model, params, None, batch, task)
+      return None, jax.tree.map(
+          lambda x: jnp.where(number < num_examples, x, 0).sum(), episodes)
+
+    num_batches = -(-num_examples // batch_size)
+    _, sums = jax.lax.scan(one, None, jnp.arange(num_batches))
+    return jax.tree.map(lambda x: x.sum() * share.count / num_examples, sums)
 
   def _loss(self, model, params, first, key, data, task, level, share):
     """This share: mean loss; means of loss and metrics; last state.
@@ -204,8 +229,14 @@ class Learner:
     if share.num_parts > 1:
       keys = jax.lax.dynamic_slice_in_dim(keys, share.part * size, size)
     batch = task.sample_from_keys(keys, level, data)
-    start = model.initial_state(params, size) if first is None else first
+    episodes, last = self._score(model, params, first, batch, task)
+    metrics = jax.tree.map(jnp.mean, episodes)
+    return metrics["loss"], (metrics, None if first is None else last)
+
+  def _score(self, model, params, first, batch, task):
+    """Loss and metrics of each episode, `[B]`; the last state."""
+    start = model.initial_state(
+        params, batch.mask.shape[1]) if first is None else first
     outputs, last = model.unroll(params, batch.inputs, start)
-    loss = task.loss(outputs, batch).mean()
-    metrics = jax.tree.map(jnp.mean, task.metrics(outputs, batch))
-    return loss, (metrics | {"loss": loss}, None if first is None else last)
+    episodes = task.metrics(outputs, batch)
+    return episodes | {"loss": task.loss(outputs, batch)}, last

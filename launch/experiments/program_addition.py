@@ -20,7 +20,8 @@ def get_config() -> ml_collections.ConfigDict:
   config.core_args = {
       # The first input is the value, and the others say what it is.
       "controlled_nalu": dict(hidden_size=32, num_registers=8, num_values=1),
-      "dnc": dict(hidden_size=100, num_slots=16, word_size=16, num_heads=1),
+      "dnc": dict(hidden_size=100, num_slots=16, word_size=16,
+                  num_read_heads=1),
       "lstm": dict(hidden_size=100),
       "ugrnn": dict(hidden_size=100),
   }
