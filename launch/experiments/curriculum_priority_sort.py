@@ -1,6 +1,6 @@
 """Priority sort with a curriculum (Rae et al. 2016, 1610.09027, Figure 3).
 
-All but the task and the heads is as in curriculum_copy, which says what is left open.
+All but task and heads is as in curriculum_copy, which says what is left open.
 """
 
 import ml_collections
