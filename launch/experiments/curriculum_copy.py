@@ -3,8 +3,8 @@
 The paper gives NTM and DAM 64 words and SAM two million, so that they take
 about the same memory, and compares what level they have reached by wall time:
 --core.num_slots=2000000 for SAM, and --max_minutes for all. It gives neither
-threshold nor patience. The records are close together, as the run ends, or is
-interrupted, only at one.
+threshold nor patience. Heads, batch and rate are those of sam_copy. The records
+are close together, as the run ends, or is interrupted, only at one.
 """
 
 import ml_collections
@@ -18,16 +18,16 @@ def get_config() -> ml_collections.ConfigDict:
   config.task = "copy"
   config.core = "sam"
   config.core_args = {
-      "sam": dict(hidden_size=100, num_slots=4096, num_heads=4, top_k=4),
-      "ntm": dict(hidden_size=100, num_slots=64, num_heads=4),
-      "dam": dict(hidden_size=100, num_slots=64, num_heads=4),
+      "sam": dict(hidden_size=100, num_slots=4096, num_heads=1, top_k=4),
+      "ntm": dict(hidden_size=100, num_slots=64, num_heads=1),
+      "dam": dict(hidden_size=100, num_slots=64, num_heads=1),
       "lstm": dict(hidden_size=100),
   }
   config.curriculum = "exponential"
   config.curriculum_max = 2**16
   config.steps = 1_000_000
-  config.batch_size = 8
-  config.learning_rate = 1e-3
+  config.batch_size = 16
+  config.learning_rate = 2e-3
   config.log_every = 10
   config.eval_every = 500
   config.eval_episodes = 64
