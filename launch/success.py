@@ -203,7 +203,8 @@ def success_curve(runs: Mapping[str, Mapping[str, tuple[int, int]]],
     axis.errorbar(place, value, np.maximum([value - low, high - value], 0),
                   fmt="o-", capsize=3, color=f"C{number}",
                   label=f"{label} ({trials} seeds)")
-  axis.set_xticks(range(len(ranges)), ranges)
+  axis.set_xticks(range(len(ranges)), [name.replace("_", "\n")
+                                       for name in ranges])
   axis.set_ylim(-0.03, 1.03)
   axis.set_ylabel("success rate")
   axis.grid(alpha=0.3)
