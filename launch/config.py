@@ -21,6 +21,7 @@ EXIT_USAGE = 2  # Exit status after a `UsageError`.
 # What has arguments of its own, in the field KIND_args.
 KINDS = ("task", "core", "unit", "encoder")
 NO_PRESET = "none"
+OF_UNITS = ("stack", "unit_rnn")  # Cores made of units.
 
 # May differ when a run is continued: they do not change what is learnt, but for
 # `steps` under a schedule that depends on it.
@@ -129,6 +130,12 @@ def _load_preset(preset, task):
 def _fill_encoder(config):
   if not config.encoder and config.task in tasks.TASKS:
     config.encoder = tasks.TASKS[config.task].encoder
+
+
+def label(config: ml_collections.ConfigDict) -> str:
+  """What learns, for people: the core, and its unit if that is not usual."""
+  is_usual = config.unit == "linear" and config.core not in OF_UNITS
+  return config.core if is_usual else f"{config.core}/{config.unit}"
 
 
 def make_model(config: ml_collections.ConfigDict, task: tasks.Task,

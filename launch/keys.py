@@ -36,8 +36,9 @@ def make_keys(seed: int, generator: str) -> Keys:
     generator: a name in `GENERATORS`.
   """
   key = jax.random.key(seed, impl=GENERATORS[generator])
-  return Keys(*jax.random.split(key, 3), jax.random.fold_in(key, 3),
-              jax.random.fold_in(key, 4))
+  init, train, evaluate = jax.random.split(key, 3)
+  return Keys(init, train, evaluate, level=jax.random.fold_in(key, 3),
+              instance=jax.random.fold_in(key, 4))
 
 
 def unwrap(keys: Keys) -> Keys:

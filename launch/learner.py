@@ -40,13 +40,13 @@ class Share(NamedTuple):
   """The part of each batch that is drawn here.
 
   Attributes:
-    index: of the part.
-    count: how many there are.
+    part: its number.
+    num_parts: how many there are.
     mean: of a tree, over all parts.
   """
 
-  index: Any = 0
-  count: int = 1
+  part: Any = 0
+  num_parts: int = 1
   mean: Callable[[Any], Any] = lambda tree: tree
 
 
@@ -225,9 +225,9 @@ class Learner:
     """
     batch_size = self._config.batch_size
     keys = jax.random.split(key, batch_size)
-    size = batch_size // share.count
-    if share.count > 1:
-      keys = jax.lax.dynamic_slice_in_dim(keys, share.index * size, size)
+    size = batch_size // share.num_parts
+    if share.num_parts > 1:
+      keys = jax.lax.dynamic_slice_in_dim(keys, share.part * size, size)
     batch = task.sample_from_keys(keys, level, data)
     episodes, last = self._score(model, params, first, batch, task)
     metrics = jax.tree.map(jnp.mean, episodes)

@@ -116,10 +116,12 @@ class SeedsTrainer:
     return jax.vmap(train)(key_data, state)
 
   def _eval_chunk(self, key_data, params, data, evaluated):
+    task, num_batches = evaluated
     def evaluate(key_data, params):
       keys = keys_lib.wrap(key_data, self._config.rng)
       return self._learner.evaluate(
-          keys, params, self._learner.data(keys, data), *evaluated, Share())
+          keys, params, self._learner.data(keys, data), task, num_batches,
+          Share())
 
     return jax.vmap(evaluate)(key_data, params)
 

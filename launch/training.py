@@ -132,8 +132,8 @@ class Trainer:
     """How much of what exact search finds the core's index finds.
 
     Args:
-      params: one copy.
-      data: one copy, of the split to evaluate.
+      params: replicated.
+      data: replicated, of the split to evaluate.
       task: the task if it is not the one trained on (another level).
 
     Returns:
@@ -143,6 +143,7 @@ class Trainer:
     task = task or self._task
     if self._config.core_args.get("index", "exact") == "exact":
       return None
+    params, data = devices.first_replica((params, data))
     model = config_lib.make_model(self._config, self._task,
                                   measure_recall=True)
     state = jax.eval_shape(lambda: model.initial_state(params, 1))
@@ -187,9 +188,11 @@ class Trainer:
         levels, _share())
 
   def _eval_chunk(self, key_data, params, data, evaluated):
+    task, num_batches = evaluated
     keys = keys_lib.wrap(key_data, self._config.rng)
     return self._learner.evaluate(
-        keys, params, self._learner.data(keys, data), *evaluated, _share())
+        keys, params, self._learner.data(keys, data), task, num_batches,
+        _share())
 
 
 def _share() -> Share:

@@ -17,7 +17,7 @@ from absl import app, flags, logging
 from jax.experimental.compilation_cache import compilation_cache
 
 import tasks
-from launch import checkpoints, training
+from launch import checkpoints, train, training
 from launch import config as config_lib
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -95,8 +95,8 @@ def tiny_flags(core: str = "lstm", **fields: Any) -> list[str]:
           + [f"--{kind}.{name}={value}" for kind, (name, value) in members])
 
 
-def make_trainer(config) -> training.Trainer:
-  return training.Trainer(
+def make_trainer(config) -> Any:
+  return train.make_trainer(
       config, tasks.make_task(config.task, **config.task_args))
 
 

@@ -138,3 +138,110 @@ def test_needed_argument(monkeypatch):
   monkeypatch.setattr(zoo, "CORES", {"bare": hk.LSTM})
   with pytest.raises(ValueError, match="'bare' needs the argument 'hidden_"):
     make_model("bare", OUT)
+
+
+# Units and read-outs.
+
+
+def layers_of(core, **kwargs):
+  """Name -> shapes of the parameters, and the units among them."""
+  model = make_model(core, OUT, **kwargs)
+  params = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros([T, B, F]))
+  assert set(model.units) <= set(params)
+  return {name: {key: value.shape for key, value in layer.items()}
+          for name, layer in params.items()}, model.units
+
+
+@pytest.mark.parametrize("core, read_outs", [
+    ("lstm", {"nau": {"w": (7, OUT)}}),
+    ("sam", {"nau": {"w": (7, OUT)}}),
+    ("stack", {"stack/nau": {"w": (F, 7)}, "stack/nau_1": {"w": (7, OUT)}}),
+    ("unit_rnn", {"unit_rnn/~/nau": {"w": (F + 7, 7)},
+                  "nau": {"w": (7, OUT)}}),
+])
+def test_units_are_found_wherever_they_are(core, read_outs):
+  layers, units = layers_of(core, unit="nau", **SMALL[core])
+  assert {name: layers[name] for name in units} == read_outs
+
+
+def test_core_with_another_read_out_maps_to_its_hidden_size():
+  layers, _ = layers_of("sam", unit="nau", **SMALL["sam"])
+  assert layers["sam/output"]["w"][1] == 7
+
+
+def test_cell_of_the_output_s_size_is_the_answer():
+  layers, _ = layers_of("unit_rnn", unit="nau", hidden_size=OUT)
+  assert layers == {"unit_rnn/~/nau": {"w": (F + OUT, OUT)}}
+
+
+def test_stack_of_a_unit_with_an_activation_ends_linear():
+  layers, units = layers_of("stack", unit="relu", num_layers=3, hidden_size=7)
+  assert layers == {
+      "stack/linear": {"w": (F, 7), "b": (7,)},
+      "stack/linear_1": {"w": (7, 7), "b": (7,)},
+      "stack/output": {"w": (7, OUT), "b": (OUT,)}}
+  assert [unit.activation for unit in units.values()] == [
+      "relu", "relu", "none"]
+
+
+def test_stack_of_different_units():
+  layers, _ = layers_of("stack", unit="nmu", hidden_unit="nac", hidden_size=7)
+  assert list(layers) == ["stack/nac", "stack/nmu"]
+
+
+def test_unit_arguments_reach_the_unit():
+  layers, _ = layers_of("lstm", unit_args=dict(with_bias=False), hidden_size=7)
+  assert layers["linear"] == {"w": (7, OUT)}
+  layers, _ = layers_of("stack", unit="linear", hidden_size=7,
+                        unit_args=dict(with_bias=False))
+  assert layers["stack/linear"] == {"w": (F, 7)}
+
+
+def test_penalty_constraint_and_sparsity_error():
+  model = make_model("stack", OUT, unit="nmu", hidden_unit="nau", hidden_size=7,
+                     encoder="embed", encoder_args=dict(output_size=11))
+  params = model.init(jax.random.key(0), jnp.zeros([T, B, F]))
+  nau, nmu = model.units
+  assert nau == "stack/nau"
+  params = params | {nau: {"w": jnp.full([11, 7], .25)},
+                     nmu: {"w": jnp.full([7, OUT], .9)}}
+  np.testing.assert_allclose(model.penalty(params), .25 + .1, rtol=1e-5)
+  np.testing.assert_allclose(model.sparsity_error(params), .25, rtol=1e-5)
+  moved = model.constrain(jax.tree.map(lambda w: w - 2, params))
+  assert np.all(moved[nau]["w"] == -1)
+  assert np.all(moved[nmu]["w"] == 0)
+  (embed,) = set(params) - set(model.units)  # Not a unit: anywhere.
+  np.testing.assert_array_equal(moved[embed]["w"], params[embed]["w"] - 2)
+
+
+def test_model_without_units_has_no_penalty():
+  model, params, _ = small_model("sam")
+  assert not model.units
+  assert model.penalty(params) == 0
+  assert model.sparsity_error(params) == 0
+  assert model.constrain(params) == params
+
+
+@pytest.mark.parametrize("kwargs, words", [
+    (dict(unit="nmo"), "unknown unit 'nmo'; valid units: .*nmu"),
+    (dict(encoder="cmm"), "unknown encoder 'cmm'; valid encoders: cnn, embed"),
+    (dict(unit="nmu", unit_args=dict(epsilon=1)),
+     "unit 'nmu' has no argument 'epsilon'; valid arguments: penalty"),
+    (dict(encoder_args=dict(mean=1)),
+     "encoder 'none' has no argument 'mean'; valid arguments: none"),
+    (dict(encoder="cnn", input_size=255), "square images"),
+    (dict(unit="nmu", unit_args=dict(penalty="none")), "unknown penalty"),
+])
+def test_bad_units_and_encoders(kwargs, words):
+  with pytest.raises(ValueError, match=words):
+    make_model("lstm", OUT, **kwargs)
+
+
+@pytest.mark.parametrize("kwargs, words", [
+    (dict(num_layers=0), "num_layers must be at least 1, got 0"),
+    (dict(hidden_size=0), "hidden_size must be at least 1, got 0"),
+    (dict(hidden_unit="nmo"), "unknown hidden_unit 'nmo'; valid units: .*nmu"),
+])
+def test_bad_stacks(kwargs, words):
+  with pytest.raises(ValueError, match=words):
+    make_model("stack", OUT, **kwargs)

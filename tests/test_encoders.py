@@ -1,0 +1,133 @@
+"""What comes before a core."""
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rmc_nalu_sam import ENCODERS, make_model
+from rmc_nalu_sam.encoders import CNN, Embed, max_pool
+
+pytestmark = pytest.mark.usefixtures("strict_promotion")
+
+T, B, OUT = 2, 3, 5
+
+
+def draw(*shape, seed=0):
+  return jnp.asarray(np.random.default_rng(seed).normal(size=shape), float)
+
+
+def apply(make, inputs):
+  net = hk.without_apply_rng(hk.transform(lambda x: make()(x)))
+  params = net.init(jax.random.key(0), inputs)
+  # Biases that are not 0.
+  params = jax.tree.map(lambda p: p + .01 * draw(*p.shape, seed=p.size), params)
+  return params, jax.jit(net.apply)(params, inputs)
+
+
+def test_embedding_is_a_row_of_the_matrix():
+  tokens = jnp.eye(7)[jnp.array([2, 0, 2])]
+  params, outputs = apply(lambda: Embed(OUT), tokens)
+  (matrix,) = jax.tree.leaves(params)
+  assert matrix.shape == (7, OUT)
+  np.testing.assert_allclose(outputs, matrix[jnp.array([2, 0, 2])], rtol=1e-6)
+
+
+def reference_cnn(params, image, mean, std):
+  """In loops, as PyTorch's example has it, for one image `[H, W]`."""
+  hidden = ((image - mean) / std)[:, :, None]
+  for name in ("conv2_d", "conv2_d_1"):
+    w, b = params[f"cnn/{name}"]["w"], params[f"cnn/{name}"]["b"]
+    size = hidden.shape[0] - 4
+    conv = np.stack([[
+        np.einsum("hwc,hwco->o", hidden[i:i + 5, j:j + 5], w) + b
+        for j in range(size)] for i in range(size)])
+    half = size // 2
+    hidden = np.stack([[
+        np.maximum(conv[2 * i:2 * i + 2, 2 * j:2 * j + 2], 0).max((0, 1))
+        for j in range(half)] for i in range(half)])
+  layers = [params[f"cnn/{name}"] for name in ("linear", "linear_1")]
+  hidden = np.maximum(hidden.reshape(-1) @ layers[0]["w"] + layers[0]["b"], 0)
+  return hidden @ layers[1]["w"] + layers[1]["b"]
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("side", [16, 19])  # 19: a row that is left out.
+def test_cnn_equals_its_reference(side):
+  images = draw(T, B, side * side)
+  params, outputs = apply(lambda: CNN(OUT, hidden_size=7, mean=.3, std=.7),
+                          images)
+  assert outputs.shape == (T, B, OUT)
+  params = jax.device_get(params)
+  for t in range(T):
+    for b in range(B):
+      expected = reference_cnn(
+          params, np.asarray(images[t, b]).reshape(side, side), .3, .7)
+      np.testing.assert_allclose(outputs[t, b], expected, rtol=1e-9, atol=1e-9)
+
+
+def test_cnn_of_mnist_has_the_sizes_of_the_example():
+  net = hk.transform(lambda x: CNN()(x))
+  params = jax.eval_shape(net.init, jax.random.key(0), jnp.zeros([1, 28 * 28]))
+  assert params["cnn/linear"]["w"].shape == (800, 500)
+  assert params["cnn/linear_1"]["w"].shape == (500, 10)
+  params = jax.eval_shape(net.init, jax.random.key(0), jnp.zeros([1, 10_000]))
+  assert params["cnn/linear"]["w"].shape == (22 * 22 * 50, 500)
+
+
+def test_max_pool_and_its_gradient_are_haiku_s():
+  images = jax.nn.relu(draw(B, 6, 7, 5))
+  grad = lambda pool: jax.grad(lambda x: jnp.sin(pool(x)).sum())(images)  # noqa: E731
+  theirs = lambda x: hk.max_pool(x, (2, 2, 1), (2, 2, 1), "VALID")  # noqa: E731
+  np.testing.assert_array_equal(max_pool(images), theirs(images))
+  # Where a window is all 0 they divide the gradient differently; behind a ReLU
+  # there is none.
+  positive = np.asarray(images) > 0
+  np.testing.assert_allclose(np.where(positive, grad(max_pool), 0),
+                             np.where(positive, grad(theirs), 0), rtol=1e-6)
+  assert np.any(np.asarray(grad(max_pool)) != 0)
+
+
+def test_cnn_in_bfloat16():
+  images = draw(B, 256)
+  params, outputs = apply(lambda: CNN(OUT, hidden_size=7), images)
+  net = hk.without_apply_rng(hk.transform(
+      lambda x: CNN(OUT, hidden_size=7)(x)))
+  half = net.apply(*jax.tree.map(
+      lambda x: x.astype(jnp.bfloat16), (params, images)))
+  assert half.dtype == jnp.bfloat16
+  np.testing.assert_allclose(np.asarray(half, np.float32), outputs, atol=.1)
+
+
+@pytest.mark.parametrize("encoder", sorted(ENCODERS))
+@pytest.mark.parametrize("core, kwargs", [
+    ("lstm", dict(hidden_size=7)),
+    ("sam", dict(hidden_size=7, num_slots=17, word_size=11, top_k=3))])
+def test_a_model_encodes_each_step(encoder, core, kwargs):
+  model = make_model(core, OUT, encoder=encoder, **kwargs)
+  plain = make_model(core, OUT, **kwargs)
+  inputs = draw(T, B, 256)
+  params = model.init(jax.random.key(0), inputs)
+  own = {name: value for name, value in params.items()
+         if name.startswith(encoder)}
+  assert bool(own) == (encoder != "none")
+  encoded = inputs if encoder == "none" else hk.without_apply_rng(
+      hk.transform(lambda x: ENCODERS[encoder]()(x))).apply(own, inputs)
+  rest = {name: value for name, value in params.items() if name not in own}
+  outputs, _ = model.unroll(params, inputs, model.initial_state(params, B))
+  expected, _ = plain.unroll(rest, encoded, plain.initial_state(rest, B))
+  np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("call, words", [
+    (lambda: Embed(0), "output_size must be at least 1, got 0"),
+    (lambda: CNN(0), "output_size must be at least 1, got 0"),
+    (lambda: CNN(hidden_size=0), "hidden_size must be at least 1, got 0"),
+    (lambda: CNN(std=0.), "std must be above 0, got 0"),
+    (lambda: CNN()(jnp.zeros([2, 17 * 16])), "square images .* got 272"),
+    (lambda: CNN()(jnp.zeros([2, 15 * 15])), "square images .* got 225"),
+])
+def test_errors(call, words):
+  with pytest.raises(ValueError, match=words):
+    hk.transform(lambda: call() and None).init(jax.random.key(0))

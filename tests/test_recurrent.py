@@ -1,0 +1,58 @@
+"""RNN and UGRNN against NumPy."""
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rmc_nalu_sam import RNN, UGRNN
+
+T, B, F, H = 5, 3, 11, 7
+
+FUNCTIONS = {"relu": lambda x: np.maximum(x, 0), "tanh": np.tanh}
+
+
+def rnn(w, b, x, h, f):
+  return f(np.concatenate([x, h]) @ w + b)
+
+
+def ugrnn(w, b, x, h, f):
+  joined = np.concatenate([x, h])
+  candidate = f(joined @ w[:, :H] + b[:H])
+  gate = 1 / (1 + np.exp(-(joined @ w[:, H:] + b[H:] + 1)))
+  return gate * h + (1 - gate) * candidate
+
+
+@pytest.mark.usefixtures("x64", "strict_promotion")
+@pytest.mark.parametrize("core_class, step", [(RNN, rnn), (UGRNN, ugrnn)])
+@pytest.mark.parametrize("activation", sorted(FUNCTIONS))
+def test_equals_its_reference(core_class, step, activation):
+  def unroll(inputs, state):
+    return hk.dynamic_unroll(
+        core_class(H, activation=activation), inputs, state)
+
+  random = np.random.default_rng(0)
+  inputs, start = random.normal(size=(T, B, F)), random.normal(size=(B, H))
+  net = hk.without_apply_rng(hk.transform(unroll))
+  params = net.init(jax.random.key(0), jnp.asarray(inputs), jnp.asarray(start))
+  params = jax.tree.map(
+      lambda p: jnp.asarray(.5 * random.normal(size=p.shape)), params)
+  outputs, state = jax.jit(net.apply)(params, inputs, start)
+  ((layer,),) = [list(params.values())]
+  for b in range(B):
+    h = start[b]
+    for t in range(T):
+      h = step(np.asarray(layer["w"]), np.asarray(layer["b"]), inputs[t, b], h,
+               FUNCTIONS[activation])
+      np.testing.assert_allclose(outputs[t, b], h, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(state[b], h, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("core_class", [RNN, UGRNN])
+@pytest.mark.parametrize("kwargs, words", [
+    (dict(hidden_size=0), "hidden_size must be at least 1, got 0"),
+    (dict(activation="selu"), "unknown activation 'selu'; valid: relu, tanh")])
+def test_errors(core_class, kwargs, words):
+  with pytest.raises(ValueError, match=words):
+    hk.transform(lambda: core_class(**kwargs) and None).init(None)
