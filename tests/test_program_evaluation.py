@@ -14,9 +14,8 @@ from tasks import expressions, program_evaluation
 EPISODES = 211
 KINDS = (
     dict(program="addition", max_operations=1),
-    dict(program="addition", min_operations=2, max_operations=5),
+    dict(program="addition", min_operations=2, max_operations=4),
     dict(program="full", max_operations=3, min_value=3, max_value=17),
-    dict(program="full", min_operations=2, max_operations=4, max_value=7),
 )
 
 all_kinds = pytest.mark.parametrize("kwargs", KINDS, ids=str)
@@ -129,7 +128,7 @@ def test_every_form_of_an_operation():
 
 @all_kinds
 @pytest.mark.parametrize("at_level, level", [
-    (None, 1), (1, None), (5, None), (5, 3)])
+    (None, 1), (1, None), (5, 3)])
 def test_levels_and_the_oracle(kwargs, at_level, level):
   task = make(**kwargs)
   if at_level is not None:
@@ -240,6 +239,7 @@ def test_loss_and_metrics_look_at_the_answer_alone():
   batch = sample(task, 4)
   noise = np.random.default_rng(1).normal(size=batch.targets.shape) * 20
   noise = noise.astype(np.float32)
+  noise[:, ::3] = batch.targets[:, ::3] + 0.3  # Right, once rounded.
   wild = np.where(batch.mask[:, :, None] == 1, noise, np.nan)
   answers = noise[..., 0].T[batch.mask.T == 1]
   targets = batch.targets.sum((0, 2))
@@ -257,7 +257,7 @@ def test_loss_and_metrics_look_at_the_answer_alone():
       metrics["digit_error"], 1 - metrics["digit_accuracy"])
   np.testing.assert_array_equal(
       metrics["exact_accuracy"], np.round(answers) == targets)
-  assert metrics["exact_accuracy"].any()
+  assert set(np.unique(metrics["exact_accuracy"])) == {0, 1}
 
 
 def test_the_gradient_is_finite_at_the_right_answer():
@@ -298,7 +298,7 @@ def test_bad_values_are_named():
       (dict(min_operations=3, max_operations=2), "max_operations=2"),
       (dict(min_value=-1), "min_value=-1"),
       (dict(min_value=8, max_value=7), "min_value=8"),
-      (dict(max_value=2**23), "max_value=8388608")):
+      (dict(max_value=2**23 + 1), "max_value=8388609")):
     with pytest.raises(ValueError, match=words):
       make(**kwargs)
   with pytest.raises(ValueError, match="=0"):
