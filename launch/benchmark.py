@@ -39,6 +39,8 @@ def machine() -> dict[str, Any]:
 
 def format_table(result: dict[str, Any]) -> str:
   """The rows as a table for people."""
+  if "table" in result:
+    return align(result["table"])
   lines = [["slots", "model", "ms a step", "spread", "steps", "MiB",
             "times faster", "times less memory"]]
   notes = []
@@ -57,10 +59,15 @@ def format_table(result: dict[str, Any]) -> str:
     cells += [f"{row[name]:,.0f}" if name in row else ""
               for name in ("times_faster", "times_less_memory")]
     lines.append(cells)
+  return "\n".join([align(lines), f"MiB: {result['title']}", *notes])
+
+
+def align(lines: Sequence[Sequence[str]]) -> str:
+  """Cells in columns, each as wide as its widest cell."""
   widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-  table = ["  ".join(cell.rjust(width) for cell, width in
-                     zip(line, widths, strict=True)).rstrip() for line in lines]
-  return "\n".join([*table, f"MiB: {result['title']}", *notes])
+  return "\n".join(
+      "  ".join(cell.rjust(width) for cell, width in
+                zip(line, widths, strict=True)).rstrip() for line in lines)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -90,7 +97,8 @@ def main(argv: Sequence[str]) -> None:
       num_steps=FLAGS.num_steps))
   result |= dict(suite=FLAGS.suite, machine=machine())
   (output / "benchmark.json").write_text(json.dumps(result, indent=2) + "\n")
-  if len({row["num_slots"] for row in result["rows"]}) > 1:
+  if "table" not in result and len(
+      {row["num_slots"] for row in result["rows"]}) > 1:
     plots.scaling(result, output / "benchmark.png")
   print(", ".join(f"{k} {v}" for k, v in result["machine"].items()))
   print(format_table(result))

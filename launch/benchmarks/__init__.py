@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping
 
-from launch.benchmarks import long_sequence, scaling
+from launch.benchmarks import long_sequence, rmc, scaling
 from launch.benchmarks.scaling import Options
 
 SUITES: Mapping[str, Callable[[Options], dict]] = {
     "sam_scaling": scaling.sam_scaling,
     "sdnc": scaling.sdnc,
     "long_sequence": long_sequence.long_sequence,
+    "rmc": rmc.rmc,
 }
