@@ -38,6 +38,7 @@ def machine() -> dict[str, Any]:
 
 
 def format_table(result: dict[str, Any]) -> str:
+<<<<<<< HEAD
   """The rows as a table for people: `columns` of them, or those of scaling."""
   if "columns" not in result:
     return _format_scaling(result)
@@ -61,6 +62,13 @@ def _align(lines: list[list[str]]) -> str:
 def _format_scaling(result):
   lines = [["slots", "model", "ms a step", "spread", "steps", "in all",
             "MiB", "process", "times faster", "times less memory"]]
+=======
+  """The rows as a table for people."""
+  if "table" in result:
+    return align(result["table"])
+  lines = [["slots", "model", "ms a step", "spread", "steps", "MiB",
+            "times faster", "times less memory"]]
+>>>>>>> rmc
   notes = []
   for row in result["rows"]:
     time, memory = row["time"], row["memory"]
@@ -78,6 +86,7 @@ def _format_scaling(result):
     cells += [f"{row[name]:,.0f}" if name in row else ""
               for name in ("times_faster", "times_less_memory")]
     lines.append(cells)
+<<<<<<< HEAD
   return "\n".join([
       _align(lines),
       "in all: MiB of what was timed, the memory itself included",
@@ -87,6 +96,17 @@ def _format_scaling(result):
 
 def _mib(number: int | None) -> str:
   return "" if number is None else f"{number / 2**20:.4g}"
+=======
+  return "\n".join([align(lines), f"MiB: {result['title']}", *notes])
+
+
+def align(lines: Sequence[Sequence[str]]) -> str:
+  """Cells in columns, each as wide as its widest cell."""
+  widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+  return "\n".join(
+      "  ".join(cell.rjust(width) for cell, width in
+                zip(line, widths, strict=True)).rstrip() for line in lines)
+>>>>>>> rmc
 
 
 def main(argv: Sequence[str]) -> None:
@@ -121,7 +141,12 @@ def main(argv: Sequence[str]) -> None:
     sys.exit(config_lib.EXIT_USAGE)
   result |= dict(suite=FLAGS.suite, machine=machine())
   (output / "benchmark.json").write_text(json.dumps(result, indent=2) + "\n")
+<<<<<<< HEAD
   if len({row.get("num_slots") for row in result["rows"]}) > 1:
+=======
+  if "table" not in result and len(
+      {row["num_slots"] for row in result["rows"]}) > 1:
+>>>>>>> rmc
     plots.scaling(result, output / "benchmark.png")
   print(", ".join(f"{k} {v}" for k, v in result["machine"].items()))
   print(format_table(result))

@@ -8,13 +8,13 @@ Letters: B batch, N slots, I input rows, D numbers in a row, H heads, L blocks.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from rmc_nalu_sam.memory import relational
+from rmc_nalu_sam.memory import relational, relational_unroll
 from rmc_nalu_sam.memory_core import check_positive
 
 GATE_STYLES = ("unit", "memory", "none")
@@ -113,10 +113,23 @@ class RMC(hk.RNNCore):
     self.input_rows = 1 if input_rows is None else input_rows
     check_positive(key_size=self.key_size, input_rows=self.input_rows)
     self.num_blocks = num_blocks
-    self._mlp_layers = attention_mlp_layers
-    self._gate_size = dict(unit=self.width, memory=1).get(gate_style or "none")
-    self._qkv_size = num_heads * (2 * self.key_size + head_size)
-    self._biases = dict(input_bias=input_bias, forget_bias=forget_bias)
+    self._biases: dict[str, Any] = dict(
+        input_bias=input_bias, forget_bias=forget_bias)
+    # Made here, so that a step and `unroll` have the same.
+    width, qkv_size = self.width, num_heads * (2 * self.key_size + head_size)
+    self._inputs = _Affine(width, "inputs")
+    self._blocks = [(
+        _Affine(qkv_size, f"qkv_{i}", width),
+        _Norm(qkv_size, f"qkv_norm_{i}"),
+        _Norm(width, f"attention_norm_{i}"),
+        _Norm(width, f"mlp_norm_{i}")) for i in range(num_blocks)]
+    self._mlp = [_Affine(width, f"mlp_{i}", width)
+                 for i in range(attention_mlp_layers)]
+    self._gates = None
+    if gate_style in ("unit", "memory"):
+      size = 2 * (width if gate_style == "unit" else 1)
+      self._gates = (_Affine(size, "input_gates", self.input_rows * width),
+                     _Affine(size, "memory_gates", width))
 
   def __call__(self, inputs: jax.Array,
                prev_state: RMCState) -> tuple[jax.Array, RMCState]:
@@ -143,6 +156,27 @@ class RMC(hk.RNNCore):
     return memory.reshape(*memory.shape[:-2], -1), RMCState(
         memory, jax.lax.stop_gradient(attention))
 
+  def unroll(self, inputs: jax.Array,
+             state: RMCState) -> tuple[jax.Array, RMCState]:
+    """`hk.dynamic_unroll` of this core, at less cost.
+
+    Args:
+      inputs: `[T, B, ...]`, or `[T, ...]` without a batch.
+      state: the state before the first step.
+
+    Returns:
+      The outputs `[T, B, N D]` and the state after the last step.
+
+    Raises:
+      ValueError: as a step does.
+    """
+    rows = self._split(inputs, (len(inputs), *state.memory.shape[:-2]))
+    memories, attention = relational_unroll.unroll(
+        self._parameters(rows), rows, state.memory, relational_unroll.Options(
+            self.num_heads, self.key_size, **self._biases))
+    return memories.reshape(*memories.shape[:-2], -1), RMCState(
+        memories[-1], attention)
+
   def initial_state(self, batch_size: int | None) -> RMCState:
     """Slots that differ, nothing attended to; a B axis unless it is None."""
     state = RMCState(
@@ -165,56 +199,41 @@ class RMC(hk.RNNCore):
           f"{self.input_rows} rows, got {inputs.shape}")
     return inputs.reshape(*batch_shape, self.input_rows, -1)
 
-  @hk.transparent  # Or the layers would have its name in theirs.
   def _parameters(self, rows):
     """Of all layers, for inputs `[..., I, F]`."""
-    dtype, width = rows.dtype, self.width
-    gates = None if self._gate_size is None else 2 * self._gate_size
-
-    def affine(size, outputs, name):
-      return _Affine(size, outputs, dtype, name)()
-
-    def norm(size, name):
-      return _Norm(size, dtype, name)()
-
-    blocks = tuple(relational.Block(
-        qkv=affine(width, self._qkv_size, f"qkv_{i}"),
-        qkv_norm=norm(self._qkv_size, f"qkv_norm_{i}"),
-        attention_norm=norm(width, f"attention_norm_{i}"),
-        mlp_norm=norm(width, f"mlp_norm_{i}")) for i in range(self.num_blocks))
+    make = lambda layer: layer(rows.dtype)  # noqa: E731
+    input_gates, memory_gates = (
+        (None, None) if self._gates is None else map(make, self._gates))
     return relational.Parameters(
-        inputs=affine(rows.shape[-1], width, "inputs"),
-        blocks=blocks,
-        mlp=tuple(affine(width, width, f"mlp_{i}")
-                  for i in range(self._mlp_layers)),
-        input_gates=None if gates is None else affine(
-            self.input_rows * width, gates, "input_gates"),
-        memory_gates=None if gates is None else affine(
-            width, gates, "memory_gates"))
+        inputs=self._inputs(rows.dtype, rows.shape[-1]),
+        blocks=tuple(relational.Block(*map(make, b)) for b in self._blocks),
+        mlp=tuple(map(make, self._mlp)),
+        input_gates=input_gates, memory_gates=memory_gates)
 
 
 class _Affine(hk.Module):
   """Gives out the parameters of an `hk.Linear`."""
 
-  def __init__(self, input_size, output_size, dtype, name):
+  def __init__(self, output_size, name, input_size=None):
     super().__init__(name=name)
-    self._sizes, self._dtype = (input_size, output_size), dtype
+    self._output_size, self._input_size = output_size, input_size
 
-  def __call__(self) -> relational.Affine:
-    scale = hk.initializers.TruncatedNormal(self._sizes[0]**-.5)
+  def __call__(self, dtype, input_size=None) -> relational.Affine:
+    size = input_size or self._input_size
     return relational.Affine(
-        hk.get_parameter("w", self._sizes, self._dtype, init=scale),
-        hk.get_parameter("b", self._sizes[1:], self._dtype, init=jnp.zeros))
+        hk.get_parameter("w", [size, self._output_size], dtype,
+                         init=hk.initializers.TruncatedNormal(size**-.5)),
+        hk.get_parameter("b", [self._output_size], dtype, init=jnp.zeros))
 
 
 class _Norm(hk.Module):
   """Gives out the parameters of an `hk.LayerNorm`."""
 
-  def __init__(self, size, dtype, name):
+  def __init__(self, size, name):
     super().__init__(name=name)
-    self._size, self._dtype = size, dtype
+    self._size = size
 
-  def __call__(self) -> relational.Norm:
+  def __call__(self, dtype) -> relational.Norm:
     return relational.Norm(
-        hk.get_parameter("scale", [self._size], self._dtype, init=jnp.ones),
-        hk.get_parameter("offset", [self._size], self._dtype, init=jnp.zeros))
+        hk.get_parameter("scale", [self._size], dtype, init=jnp.ones),
+        hk.get_parameter("offset", [self._size], dtype, init=jnp.zeros))

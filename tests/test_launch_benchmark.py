@@ -199,6 +199,7 @@ def test_suites_are_those_of_the_flag(tmp_path, capsys):
       assert measured(
           tmp_path, "--repeats=3", "--num_steps=7", "--memory_limit=0.5",
           "--time_limit=9", suite=name)["suite"] == name
+<<<<<<< HEAD
   assert called == len(benchmarks.SUITES) * [benchmarks.Options(
       sizes=[], repeats=3, time_limit=9, memory_limit=2**29, num_steps=7,
       models=[], batch_size=8)]
@@ -206,6 +207,14 @@ def test_suites_are_those_of_the_flag(tmp_path, capsys):
     run(benchmark, "--suite=none", f"--output={tmp_path}")
   assert set(benchmarks.SUITES) == {"arithmetic", "sam_scaling", "sdnc",
                                     "long_sequence"}
+=======
+  assert called == 4 * [benchmarks.Options(
+      sizes=[], repeats=3, time_limit=9, memory_limit=2**29, num_steps=7)]
+  with pytest.raises(flags.IllegalFlagValueError, match="sam_scaling"):
+    run(benchmark, "--suite=none", f"--output={tmp_path}")
+  assert set(benchmarks.SUITES) == {
+      "sam_scaling", "sdnc", "long_sequence", "rmc"}
+>>>>>>> rmc
 
 
 @pytest.mark.parametrize("models, suite", [

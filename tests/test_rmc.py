@@ -371,3 +371,39 @@ def test_sizes_must_be_positive(name, value):
 def test_bad_gate_style():
   with pytest.raises(ValueError, match="unit, memory, none, got 'units'"):
     hk.transform(lambda: RMC(gate_style="units") and None).init(None)
+
+
+# All steps at once.
+
+
+@pytest.mark.parametrize("narrow", [True, False])
+@every_option
+def test_unroll_equals_step_by_step(x64, options, narrow):
+  """Outputs, states and gradients, if inputs are narrower than rows or not."""
+  size = 3 if narrow else 2 * D
+  inputs = draw(5, T, B, options.get("input_rows", 1), size)
+
+  def net():
+    core = RMC(**sizes(options))
+    slow = functools.partial(hk.dynamic_unroll, core)
+    return slow, (slow, core.unroll, core.initial_state)
+
+  init, (slow, fast, initial_state) = hk.multi_transform(net)
+  state = initial_state({}, None, B)
+  state = state._replace(memory=draw(6, *state.memory.shape))
+  params = jax.tree.map(
+      lambda p: draw(p.size, *p.shape),
+      jax.eval_shape(init, jax.random.key(0), inputs, state))
+
+  def loss(params, inputs, memory, unroll):
+    outputs, after = unroll(
+        params, None, inputs, state._replace(memory=memory))
+    return (jnp.vdot(draw(7, *outputs.shape), outputs)
+            + jnp.vdot(draw(8, *memory.shape), after.memory)), (outputs, after)
+
+  results = [jax.jit(jax.value_and_grad(
+      functools.partial(loss, unroll=unroll), (0, 1, 2), has_aux=True))(
+          params, inputs, state.memory) for unroll in (slow, fast)]
+  chex.assert_trees_all_equal_shapes_and_dtypes(*results)
+  chex.assert_trees_all_close(*results, rtol=1e-9, atol=1e-9)
+  assert all(np.any(x != 0) for x in jax.tree.leaves(results[0]))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from launch.benchmarks import arithmetic, long_sequence, scaling
+from launch.benchmarks import arithmetic, long_sequence, rmc, scaling
 from launch.benchmarks.scaling import Options
 
 SUITES: Mapping[str, Callable[[Options], dict]] = {
@@ -10,4 +10,5 @@ SUITES: Mapping[str, Callable[[Options], dict]] = {
     "sam_scaling": scaling.sam_scaling,
     "sdnc": scaling.sdnc,
     "long_sequence": long_sequence.long_sequence,
+    "rmc": rmc.rmc,
 }

@@ -9,6 +9,7 @@ size (D = H V), L blocks, G numbers in a gate (D or 1), R and S any rows. Dots
 stand for batch axes, any number of them.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -96,6 +97,10 @@ def affine(params: Affine, x: jax.Array) -> jax.Array:
   return x @ params.w + params.b
 
 
+# What takes the place of `affine` where someone wants to know what it is given.
+Layer = Callable[[Affine, jax.Array], jax.Array]
+
+
 def layer_norm(params: Norm, x: jax.Array) -> jax.Array:
   """Zero mean and unit variance over the last axis, then scale and offset."""
   wide = at_least_float32(x)
@@ -105,20 +110,21 @@ def layer_norm(params: Norm, x: jax.Array) -> jax.Array:
       x.dtype) + params.offset
 
 
-def mlp(layers: tuple[Affine, ...], x: jax.Array) -> jax.Array:
+def mlp(layers: tuple[Affine, ...], x: jax.Array,
+        layer: Layer = affine) -> jax.Array:
   """ReLU between layers, none after the last: `[..., D]` -> `[..., D]`."""
-  for layer in layers[:-1]:
-    x = jax.nn.relu(affine(layer, x))
-  return affine(layers[-1], x)
+  for params in layers[:-1]:
+    x = jax.nn.relu(layer(params, x))
+  return layer(layers[-1], x)
 
 
-def project(block: Block, rows: jax.Array) -> jax.Array:
+def project(block: Block, rows: jax.Array, layer: Layer = affine) -> jax.Array:
   """Queries, keys and values of rows: `[..., R, D]` to `[..., R, H (2K + V)]`.
 
   Notes:
     The paper has no layer norm here; the reference implementation does.
   """
-  return layer_norm(block.qkv_norm, affine(block.qkv, rows))
+  return layer_norm(block.qkv_norm, layer(block.qkv, rows))
 
 
 def attend(qkv: jax.Array, num_queries: int, num_heads: int,
@@ -144,10 +150,10 @@ def attend(qkv: jax.Array, num_queries: int, num_heads: int,
 
 
 def transform(block: Block, layers: tuple[Affine, ...], rows: jax.Array,
-              found: jax.Array) -> jax.Array:
+              found: jax.Array, layer: Layer = affine) -> jax.Array:
   """Row by row, after the attention: `[..., R, D]` twice to `[..., R, D]`."""
   rows = layer_norm(block.attention_norm, rows + found)
-  return layer_norm(block.mlp_norm, rows + mlp(layers, rows))
+  return layer_norm(block.mlp_norm, rows + mlp(layers, rows, layer))
 
 
 def see(params: Parameters, inputs: jax.Array) -> Seen:
@@ -169,7 +175,8 @@ def see(params: Parameters, inputs: jax.Array) -> Seen:
 
 
 def relate(params: Parameters, seen: Seen, memory: jax.Array, *,
-           num_heads: int, key_size: int) -> tuple[jax.Array, jax.Array]:
+           num_heads: int, key_size: int,
+           layer: Layer = affine) -> tuple[jax.Array, jax.Array]:
   """All blocks of attention, without the gates.
 
   Args:
@@ -178,6 +185,7 @@ def relate(params: Parameters, seen: Seen, memory: jax.Array, *,
     memory: `[..., N, D]`.
     num_heads: H.
     key_size: K.
+    layer: stands for `affine`.
 
   Returns:
     The candidate for the next memory, `[..., N, D]`, and by how much each slot
@@ -193,21 +201,21 @@ def relate(params: Parameters, seen: Seen, memory: jax.Array, *,
   rows, qkv = memory, None
   for block in params.blocks:
     if qkv is None:
-      qkv = jnp.concatenate([project(block, memory), seen.qkv], -2)
+      qkv = jnp.concatenate([project(block, memory, layer), seen.qkv], -2)
       rows = jnp.concatenate([memory, seen.rows], -2)
     else:
-      qkv = project(block, rows)
+      qkv = project(block, rows, layer)
     if block is params.blocks[-1]:
       rows = rows[..., :num_slots, :]
     found, weights = attend(qkv, rows.shape[-2], num_heads, key_size)
-    rows = transform(block, params.mlp, rows, found)
+    rows = transform(block, params.mlp, rows, found, layer)
     attention.append(weights[..., :num_slots, :])
   return rows, jnp.stack(attention, -4)
 
 
 def gate(params: Parameters, seen: Seen, memory: jax.Array,
          candidate: jax.Array, *, input_bias: float,
-         forget_bias: float) -> jax.Array:
+         forget_bias: float, layer: Layer = affine) -> jax.Array:
   """How much of the candidate, and of what was there, is kept.
 
   Args:
@@ -217,13 +225,14 @@ def gate(params: Parameters, seen: Seen, memory: jax.Array,
     candidate: `[..., N, D]`, from `relate`.
     input_bias: added to the input gate before the sigmoid.
     forget_bias: added to the forget gate, likewise.
+    layer: stands for `affine`.
 
   Returns:
     `[..., N, D]`, after the step.
   """
   if params.memory_gates is None or seen.gates is None:
     return candidate
-  gates = affine(params.memory_gates, jnp.tanh(memory)) + seen.gates
+  gates = layer(params.memory_gates, jnp.tanh(memory)) + seen.gates
   take, keep = jnp.split(gates, 2, axis=-1)
   return (jax.nn.sigmoid(take + input_bias) * jnp.tanh(candidate)
           + jax.nn.sigmoid(keep + forget_bias) * memory)

@@ -1,0 +1,208 @@
+"""Speed of RMC: against PyTorch, an LSTM of its size, and matrix products.
+
+Forward and backward pass, gradients of parameters and inputs, in turns.
+PyTorch need not be there; its rows say so.
+"""
+
+import dataclasses
+import importlib.util
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import tqdm
+
+import rmc_nalu_sam
+from launch.benchmarks import measure
+from launch.benchmarks.scaling import Options
+
+INPUT_SIZE, NUM_STEPS = 64, 100
+PRODUCT = 2048  # Rows and columns of the matrices that make the ceiling.
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+  """Of a core and a batch; the rest are RMC's defaults."""
+
+  num_slots: int
+  num_heads: int
+  head_size: int
+  batch_size: int
+
+  @property
+  def core_args(self) -> dict[str, int]:
+    return dict(num_slots=self.num_slots, num_heads=self.num_heads,
+                head_size=self.head_size)
+
+  def __str__(self) -> str:
+    return (f"{self.num_slots} x {self.num_heads} x {self.head_size}, "
+            f"batch {self.batch_size}")
+
+
+SIZES = (Size(8, 4, 32, 32), Size(1, 8, 64, 32), Size(4, 8, 128, 64))
+
+
+@dataclasses.dataclass(frozen=True)
+class Timed:
+  """What `measure.interleaved` takes turns with."""
+
+  case: measure.Case
+  run: Callable[[], float]
+
+
+def rmc(options: Options) -> dict[str, Any]:
+  """Tokens a second at three sizes.
+
+  Raises:
+    ValueError: `options.sizes` names a number of slots that is not measured.
+  """
+  chosen = [size for size in SIZES
+            if not options.sizes or size.num_slots in options.sizes]
+  if not chosen:
+    raise ValueError(
+        f"this suite has the sizes {', '.join(str(s.num_slots) for s in SIZES)}"
+        f", got {', '.join(map(str, options.sizes))}")
+  deadline = time.monotonic() + options.time_limit
+  rows: list[dict[str, Any]] = []
+  for size in tqdm.tqdm(chosen, unit="size"):
+    rows += _rows(size, options, deadline)
+  return dict(rows=rows, table=_table(rows),
+              title="forward and backward pass")
+
+
+def _rows(size, options, deadline):
+  programs = {
+      "matmul": _product(),
+      "RMC step by step": _jax_pass(size, _core(size), hk.dynamic_unroll),
+      "RMC unroll": _jax_pass(
+          size, _core(size), lambda core, *args: core.unroll(*args)),
+      "PyTorch RMC": _torch_pass(size),
+      "LSTM": _jax_pass(size, _lstm(size), hk.dynamic_unroll),
+  }
+  timed = [Timed(measure.Case(label, "", (), size.batch_size,
+                              1 if label == "matmul" else NUM_STEPS), run)
+           for label, run in programs.items() if run is not None]
+  for program in timed:
+    program.run()  # Compiles, and warms up.
+  times = measure.interleaved(timed, options.repeats, deadline)
+  ceiling = 2 * PRODUCT**3 / times["matmul"]["median"]
+  work = products(size)
+  rows = []
+  for label in programs:
+    row = dict(num_slots=size.num_slots, size=str(size), model=label)
+    rows.append(row)
+    if label not in times:
+      row["time"] = "absent: PyTorch is not installed"
+      continue
+    seconds = times[label]["median"]
+    row["time"] = times[label]
+    if label == "matmul":
+      row["flops"] = ceiling
+      continue
+    row["tokens_per_second"] = size.batch_size / seconds
+    if label != "LSTM":
+      row["share_of_ceiling"] = work / (seconds * ceiling)
+    if "PyTorch RMC" in times:
+      row["times_faster"] = times["PyTorch RMC"]["median"] / seconds
+  return rows
+
+
+def products(size: Size) -> int:
+  """Operations a step, forward and backward, in the products of all layers.
+
+  As the equations have them: every row through every layer. What leaves some
+  out, or does them at once, can be above the ceiling by this count.
+  """
+  width, rows = size.num_heads * size.head_size, size.num_slots + 1
+  weights = (INPUT_SIZE * width + rows * (3 + 2) * width**2
+             + 2 * rows * width**2)
+  return 3 * 2 * size.batch_size * weights
+
+
+def _core(size):
+  return lambda: rmc_nalu_sam.RMC(**size.core_args)
+
+
+def _lstm(size):
+  """Of as many parameters."""
+  def step(inputs):
+    core = _core(size)()
+    return core(inputs, core.initial_state(1))
+
+  params = jax.eval_shape(hk.transform(step).init, jax.random.key(0),
+                          jnp.zeros([1, INPUT_SIZE]))
+  number = sum(math.prod(p.shape) for p in jax.tree.leaves(params))
+  # 4 H (F + H + 1) of them.
+  half = (INPUT_SIZE + 1) / 2
+  return lambda: hk.LSTM(round(math.sqrt(half**2 + number / 4) - half))
+
+
+def _jax_pass(size, make_core, unroll):
+  def loss(inputs):
+    core = make_core()
+    outputs, _ = unroll(core, inputs, core.initial_state(size.batch_size))
+    return jnp.square(outputs).mean()
+
+  net = hk.without_apply_rng(hk.transform(loss))
+  inputs = jax.random.normal(
+      jax.random.key(0), [NUM_STEPS, size.batch_size, INPUT_SIZE])
+  params = jax.jit(_init(size, make_core))(jax.random.key(1))
+  call = jax.jit(jax.value_and_grad(net.apply, (0, 1)))
+  return _timed(lambda: call(params, inputs))
+
+
+def _init(size, make_core):
+  def step():
+    core = make_core()
+    core(jnp.zeros([1, INPUT_SIZE]), core.initial_state(1))
+
+  return hk.transform(step).init
+
+
+def _product():
+  matrix = jnp.ones([PRODUCT, PRODUCT])
+  call = jax.jit(jnp.matmul)
+  return _timed(lambda: call(matrix, matrix))
+
+
+def _timed(call):
+  def run() -> float:
+    start = time.perf_counter()
+    jax.block_until_ready(call())
+    return time.perf_counter() - start
+
+  return run
+
+
+def _torch_pass(size):
+  """None without PyTorch."""
+  if importlib.util.find_spec("torch") is None:
+    return None
+  from launch.benchmarks import rmc_torch
+  device = "cuda" if jax.default_backend() == "gpu" else "cpu"
+  return rmc_torch.make_pass(
+      device, NUM_STEPS, size.batch_size, INPUT_SIZE, **size.core_args)
+
+
+def _table(rows):
+  lines = [["slots x heads x head size", "model", "ms a pass", "spread",
+            "tokens/s", "of matmul", "times PyTorch"]]
+  for row in rows:
+    cells, times = [row["size"], row["model"]], row["time"]
+    if isinstance(times, str):
+      lines.append([*cells, times, *[""] * 4])
+      continue
+    steps = 1 if row["model"] == "matmul" else NUM_STEPS
+    median, low, high = (times[name] * steps * 1e3
+                         for name in ("median", "low", "high"))
+    tokens = (f"{row['flops'] / 1e9:.0f} GFLOP/s" if "flops" in row
+              else f"{row['tokens_per_second']:,.0f}")
+    lines.append([
+        *cells, f"{median:.4g}", f"{low:.4g} to {high:.4g}", tokens,
+        *(f"{row[name]:.2f}" if name in row else ""
+          for name in ("share_of_ceiling", "times_faster"))])
+  return lines
