@@ -38,18 +38,10 @@ def machine() -> dict[str, Any]:
 
 
 def format_table(result: dict[str, Any]) -> str:
-<<<<<<< HEAD
-  """The rows as a table for people: `columns` of them, or those of scaling."""
-  if "columns" not in result:
-    return _format_scaling(result)
-  lines = [[name.replace("_", " ") for name in result["columns"]]]
-  lines += [[_cell(row.get(name, "")) for name in result["columns"]]
-            for row in result["rows"]]
-  return f"{_align(lines)}\n{result['title']}"
-
-
-def _cell(value: Any) -> str:
-  return f"{value:,.4g}" if isinstance(value, float) else str(value)
+  """The result as a table for people: the suite's own, or that of scaling."""
+  if "table" in result:
+    return f"{_align(result['table'])}\n{result['title']}"
+  return _format_scaling(result)
 
 
 def _align(lines: list[list[str]]) -> str:
@@ -62,13 +54,6 @@ def _align(lines: list[list[str]]) -> str:
 def _format_scaling(result):
   lines = [["slots", "model", "ms a step", "spread", "steps", "in all",
             "MiB", "process", "times faster", "times less memory"]]
-=======
-  """The rows as a table for people."""
-  if "table" in result:
-    return align(result["table"])
-  lines = [["slots", "model", "ms a step", "spread", "steps", "MiB",
-            "times faster", "times less memory"]]
->>>>>>> rmc
   notes = []
   for row in result["rows"]:
     time, memory = row["time"], row["memory"]
@@ -86,7 +71,6 @@ def _format_scaling(result):
     cells += [f"{row[name]:,.0f}" if name in row else ""
               for name in ("times_faster", "times_less_memory")]
     lines.append(cells)
-<<<<<<< HEAD
   return "\n".join([
       _align(lines),
       "in all: MiB of what was timed, the memory itself included",
@@ -96,17 +80,6 @@ def _format_scaling(result):
 
 def _mib(number: int | None) -> str:
   return "" if number is None else f"{number / 2**20:.4g}"
-=======
-  return "\n".join([align(lines), f"MiB: {result['title']}", *notes])
-
-
-def align(lines: Sequence[Sequence[str]]) -> str:
-  """Cells in columns, each as wide as its widest cell."""
-  widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-  return "\n".join(
-      "  ".join(cell.rjust(width) for cell, width in
-                zip(line, widths, strict=True)).rstrip() for line in lines)
->>>>>>> rmc
 
 
 def main(argv: Sequence[str]) -> None:
@@ -136,17 +109,13 @@ def main(argv: Sequence[str]) -> None:
         memory_limit=int(FLAGS.memory_limit * 2**30),
         num_steps=FLAGS.num_steps, models=FLAGS.models,
         batch_size=FLAGS.batch_size))
-  except ValueError as error:
-    print(f"error: --models: {error}", file=sys.stderr)
+  except ValueError as error:  # Of what was asked for.
+    print(f"error: {error}", file=sys.stderr)
     sys.exit(config_lib.EXIT_USAGE)
   result |= dict(suite=FLAGS.suite, machine=machine())
   (output / "benchmark.json").write_text(json.dumps(result, indent=2) + "\n")
-<<<<<<< HEAD
-  if len({row.get("num_slots") for row in result["rows"]}) > 1:
-=======
   if "table" not in result and len(
       {row["num_slots"] for row in result["rows"]}) > 1:
->>>>>>> rmc
     plots.scaling(result, output / "benchmark.png")
   print(", ".join(f"{k} {v}" for k, v in result["machine"].items()))
   print(format_table(result))

@@ -50,9 +50,21 @@ def arithmetic(options: Options) -> dict[str, Any]:
     for row in rows:
       row["times_pytorch"] = row["updates_per_second"] / plain
   rows += [dict(model=label, note=note) for label, note in notes.items()]
-  return dict(rows=rows, title="updates a second, over all seeds",
-              columns=["model", "updates_per_second", "low", "high",
-                       "times_pytorch", "note"])
+  return dict(rows=rows, table=_table(rows),
+              title="updates a second, over all seeds")
+
+
+def _table(rows):
+  lines = [["model", "updates a second", "spread", "times PyTorch"]]
+  for row in rows:
+    if "note" in row:
+      lines.append([row["model"], row["note"], "", ""])
+      continue
+    lines.append([row["model"], f"{row['updates_per_second']:,.0f}",
+                  f"{row['low']:,.0f} to {row['high']:,.0f}",
+                  f"{row['times_pytorch']:.3g}" if "times_pytorch" in row
+                  else ""])
+  return lines
 
 
 def _jax_program(num_seeds: int) -> Callable[[], int]:
