@@ -21,7 +21,8 @@ def get_config() -> ml_collections.ConfigDict:
   config.core = "lstm"
   config.core_args = {
       "lstm": dict(hidden_size=256),
-      "dnc": dict(hidden_size=128, num_slots=32, word_size=32, num_read_heads=1),
+      "dnc": dict(hidden_size=128, num_slots=32, word_size=32,
+                  num_read_heads=1),
       "sam": dict(hidden_size=128, num_slots=64, num_heads=2, top_k=4),
   }
   config.steps = 20_000
