@@ -10,14 +10,14 @@ from jax.test_util import check_grads
 from rmc_nalu_sam import make_model
 from rmc_nalu_sam.units.mlp import MLP
 
-B, I, H, OUT = 3, 5, 7, 2
+B, F, H, OUT = 3, 5, 7, 2
 pytestmark = pytest.mark.usefixtures("x64", "strict_promotion")
 
 
 def make(num_layers):
   model = hk.without_apply_rng(hk.transform(
       lambda x: MLP(OUT, hidden_size=H, num_layers=num_layers)(x)))
-  inputs = jnp.asarray(np.random.default_rng(0).normal(size=[B, I]))
+  inputs = jnp.asarray(np.random.default_rng(0).normal(size=[B, F]))
   params = model.init(jax.random.key(0), inputs)
   # Biases that are not zero can be told apart.
   params = jax.tree.map(lambda x: x + .1 * jnp.arange(x.size).reshape(x.shape),
@@ -47,7 +47,7 @@ def test_numpy(num_layers):
 def test_as_a_read_out():
   model = make_model("lstm", OUT, unit="mlp", unit_args=dict(hidden_size=13),
                      hidden_size=H)
-  inputs = jnp.ones((2, B, I))
+  inputs = jnp.ones((2, B, F))
   params = model.init(jax.random.key(0), inputs)
   ((name, unit),) = model.units.items()
   assert {key: value.shape for key, value in params[name].items()} == {
