@@ -20,8 +20,8 @@ def make(num_layers):
   inputs = jnp.asarray(np.random.default_rng(0).normal(size=[B, F]))
   params = model.init(jax.random.key(0), inputs)
   # Biases that are not zero can be told apart.
-  params = jax.tree.map(lambda x: x + .1 * jnp.arange(x.size).reshape(x.shape),
-                        params)
+  params = jax.tree.map(
+      lambda x: x + jnp.linspace(-.5, .5, x.size).reshape(x.shape), params)
   return model, params, inputs
 
 
