@@ -38,9 +38,29 @@ def machine() -> dict[str, Any]:
 
 
 def format_table(result: dict[str, Any]) -> str:
-  """The rows as a table for people."""
-  lines = [["slots", "model", "ms a step", "spread", "steps", "MiB",
-            "times faster", "times less memory"]]
+  """The rows as a table for people: `columns` of them, or those of scaling."""
+  if "columns" not in result:
+    return _format_scaling(result)
+  lines = [[name.replace("_", " ") for name in result["columns"]]]
+  lines += [[_cell(row.get(name, "")) for name in result["columns"]]
+            for row in result["rows"]]
+  return f"{_align(lines)}\n{result['title']}"
+
+
+def _cell(value: Any) -> str:
+  return f"{value:,.4g}" if isinstance(value, float) else str(value)
+
+
+def _align(lines: list[list[str]]) -> str:
+  widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+  return "\n".join(
+      "  ".join(cell.rjust(width) for cell, width in
+                zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
+def _format_scaling(result):
+  lines = [["slots", "model", "ms a step", "spread", "steps", "in all",
+            "MiB", "process", "times faster", "times less memory"]]
   notes = []
   for row in result["rows"]:
     time, memory = row["time"], row["memory"]
@@ -48,19 +68,25 @@ def format_table(result: dict[str, Any]) -> str:
     if isinstance(time, dict):
       spread = (f"{time['low'] * 1e3:.3g} to {time['high'] * 1e3:.3g}"
                 if "low" in time else "")
-      cells += [f"{time['median'] * 1e3:.4g}", spread, str(time["num_steps"])]
+      cells += [f"{time['median'] * 1e3:.4g}", spread, str(time["num_steps"]),
+                _mib(time.get("memory"))]
     else:
       notes.append(f"{row['num_slots']:,} {row['model']}: {time}")
-      cells += ["-", "", ""]
-    cells.append(f"{memory[result['memory_key']] / 2**20:.4g}"
-                 if isinstance(memory, dict) else "-")
+      cells += ["-", "", "", ""]
+    cells += ([_mib(memory[result["memory_key"]]), _mib(memory.get("process"))]
+              if isinstance(memory, dict) else ["-", ""])
     cells += [f"{row[name]:,.0f}" if name in row else ""
               for name in ("times_faster", "times_less_memory")]
     lines.append(cells)
-  widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-  table = ["  ".join(cell.rjust(width) for cell, width in
-                     zip(line, widths, strict=True)).rstrip() for line in lines]
-  return "\n".join([*table, f"MiB: {result['title']}", *notes])
+  return "\n".join([
+      _align(lines),
+      "in all: MiB of what was timed, the memory itself included",
+      f"MiB: {result['title']}, by the compiler's account",
+      "process: MiB by which the process grew while it ran", *notes])
+
+
+def _mib(number: int | None) -> str:
+  return "" if number is None else f"{number / 2**20:.4g}"
 
 
 def main(argv: Sequence[str]) -> None:
@@ -84,13 +110,18 @@ def main(argv: Sequence[str]) -> None:
     print(f"error: cannot write to --output={output}: {error.strerror}",
           file=sys.stderr)
     sys.exit(config_lib.EXIT_USAGE)
-  result = benchmarks.SUITES[FLAGS.suite](benchmarks.Options(
-      sizes=sizes, repeats=FLAGS.repeats, time_limit=FLAGS.time_limit,
-      memory_limit=int(FLAGS.memory_limit * 2**30),
-      num_steps=FLAGS.num_steps))
+  try:
+    result = benchmarks.SUITES[FLAGS.suite](benchmarks.Options(
+        sizes=sizes, repeats=FLAGS.repeats, time_limit=FLAGS.time_limit,
+        memory_limit=int(FLAGS.memory_limit * 2**30),
+        num_steps=FLAGS.num_steps, models=FLAGS.models,
+        batch_size=FLAGS.batch_size))
+  except ValueError as error:
+    print(f"error: --models: {error}", file=sys.stderr)
+    sys.exit(config_lib.EXIT_USAGE)
   result |= dict(suite=FLAGS.suite, machine=machine())
   (output / "benchmark.json").write_text(json.dumps(result, indent=2) + "\n")
-  if len({row["num_slots"] for row in result["rows"]}) > 1:
+  if len({row.get("num_slots") for row in result["rows"]}) > 1:
     plots.scaling(result, output / "benchmark.png")
   print(", ".join(f"{k} {v}" for k, v in result["machine"].items()))
   print(format_table(result))
@@ -102,13 +133,17 @@ def run() -> None:
                     "What to measure.", required=True)
   flags.DEFINE_string("output", None, "Folder for the results.", required=True)
   flags.DEFINE_list("sizes", [], "Numbers of slots; default: the suite's own.")
-  flags.DEFINE_integer("repeats", 5, "Calls of each program; the median "
+  flags.DEFINE_integer("repeats", 5, "Turns of each program; the median "
                        "counts.", lower_bound=1)
   flags.DEFINE_float("time_limit", 600, "Seconds after which nothing new is "
                      "started; what is missing then is reported.")
   flags.DEFINE_float("memory_limit", 12, "GiB that one program may need.")
   flags.DEFINE_integer("num_steps", 250_000, "Of the long sequence.",
                        lower_bound=1)
+  flags.DEFINE_list("models", [], "Labels of those to measure, as in the "
+                    "table; default: all of the suite's.")
+  flags.DEFINE_integer("batch_size", 8, "Sequences at once, where time is "
+                       "measured.", lower_bound=1)
   flags_lib.define_device_flags()
   flags.adopt_module_key_flags(flags_lib)
   app.run(main)

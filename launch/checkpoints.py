@@ -15,13 +15,17 @@ from launch.config import UsageError
 class Checkpoints:
   """The newest few states of a run, in `<workdir>/checkpoints/<step>`."""
 
-  def __init__(self, workdir: pathlib.Path, max_to_keep: int = 3):
+  def __init__(self, workdir: pathlib.Path, max_to_keep: int = 3,
+               are_finite: bool = True):
     """Opens, and creates if needed, the checkpoints of a run.
 
     Args:
       workdir: of the run.
       max_to_keep: older ones are deleted.
+      are_finite: whether one with numbers that are not finite is damaged; of
+        many seeds, some may have diverged.
     """
+    self._are_finite = are_finite
     self._directory = (workdir / "checkpoints").absolute()
     self._options = ocp.CheckpointManagerOptions(max_to_keep=max_to_keep)
     self._manager = self._open()
@@ -61,7 +65,7 @@ class Checkpoints:
         fields = self._manager.restore(
             step, args=ocp.args.StandardRestore(_non_empty(like)))
         state = like._replace(**fields)
-        _check_like(state, like)
+        _check_like(state, like, self._are_finite)
         return state
       except Exception as error:  # pylint: disable=broad-except
         # Whatever a damaged file makes the readers raise.
@@ -96,12 +100,12 @@ def _non_empty(state: Any) -> dict[str, Any]:
           if jax.tree.leaves(value)}
 
 
-def _check_like(state: Any, like: Any) -> None:
+def _check_like(state: Any, like: Any, are_finite: bool) -> None:
   def check(array, wanted):
     if (array.shape, array.dtype) != (wanted.shape, wanted.dtype):
       raise ValueError(f"found {array.dtype}{array.shape}, expected "
                        f"{wanted.dtype}{wanted.shape}")
-    if (np.issubdtype(array.dtype, np.floating)
+    if (are_finite and np.issubdtype(array.dtype, np.floating)
         and not np.isfinite(array).all()):
       raise ValueError("found values that are not finite")
 

@@ -14,10 +14,14 @@ import ml_collections
 import rmc_nalu_sam
 import tasks
 from launch import curriculum as curriculum_lib
-from launch import experiments, optimisers
+from launch import experiments, keys, optimisers
 
 CONFIG_FILE = "config.json"
 EXIT_USAGE = 2  # Exit status after a `UsageError`.
+# What has arguments of its own, in the field KIND_args.
+KINDS = ("task", "core", "unit", "encoder")
+NO_PRESET = "none"
+OF_UNITS = ("stack", "unit_rnn")  # Cores made of units.
 
 # May differ when a run is continued: they do not change what is learnt, but for
 # `steps` under a schedule that depends on it.
@@ -32,14 +36,21 @@ class UsageError(ValueError):
 def default_config() -> ml_collections.ConfigDict:
   """Every field of a run, with its type and default.
 
-  `task_args` and `core_args` map the name of a task or core to its arguments,
-  so that a preset can serve several of them.
+  `task_args`, `core_args` and so on map the name of a task or core to its
+  arguments, so that a preset can serve several of them. `unit_settings` maps
+  the name of a unit to the fields that a preset has for it alone. An empty
+  `encoder` stands for the task's.
   """
   return ml_collections.ConfigDict(dict(
       task="copy",
       task_args=ml_collections.ConfigDict(),
       core="sam",
       core_args=ml_collections.ConfigDict(),
+      unit="linear",
+      unit_args=ml_collections.ConfigDict(),
+      unit_settings=ml_collections.ConfigDict(),
+      encoder="",
+      encoder_args=ml_collections.ConfigDict(),
       curriculum="none",
       curriculum_start=1,
       curriculum_threshold=0.05,
@@ -52,7 +63,13 @@ def default_config() -> ml_collections.ConfigDict:
       lr_schedule="constant",
       optimizer="adam",
       max_grad_norm=1.0,
+      max_grad_value=0.,
+      penalty_weight=0.,
+      penalty_start=0,
+      penalty_end=0,
       seed=0,
+      num_seeds=1,
+      rng="threefry",
       reuse_memory=False,
       log_every=100,
       eval_every=1_000,
@@ -63,32 +80,34 @@ def default_config() -> ml_collections.ConfigDict:
 
 
 def resolve(preset: str | None, overrides: Mapping[str, Any],
-            task_args: Mapping[str, Any],
-            core_args: Mapping[str, Any]) -> ml_collections.ConfigDict:
+            member_args: Mapping[str, Mapping[str, Any]],
+            ) -> ml_collections.ConfigDict:
   """The configuration of a new run.
 
   Args:
-    preset: name of a file in `launch/experiments`, or None.
+    preset: name of a file in `launch/experiments`; that of the task's name, if
+      there is one, if None; 'none' for the defaults.
     overrides: fields of `default_config` set on the command line.
-    task_args: the task's arguments set there.
-    core_args: the core's arguments set there.
+    member_args: kind in `KINDS` -> arguments of the task, the core and so on
+      that were set there.
 
   Returns:
-    A configuration whose `task_args` and `core_args` are those of its task and
-    core alone.
+    A configuration whose `task_args`, `core_args` and so on are those of its
+    task and core alone, without `unit_settings`.
 
   Raises:
     UsageError: a name or a value is not valid.
   """
-  try:
-    config = (experiments.load_preset(preset) if preset
-              else default_config())
-  except ValueError as error:
-    raise UsageError(str(error)) from None
+  config = _load_preset(preset, overrides.get("task", default_config().task))
+  settings = config.unit_settings.get(overrides.get("unit", config.unit), {})
+  config.update(settings)
   config.update(overrides)
-  for field, args, name in (("task_args", task_args, config.task),
-                            ("core_args", core_args, config.core)):
-    merged = dict(config[field].get(name, {})) | dict(args)
+  config.unit_settings = ml_collections.ConfigDict()
+  _fill_encoder(config)
+  for kind in KINDS:
+    field = f"{kind}_args"
+    merged = (dict(config[field].get(config[kind], {}))
+              | dict(member_args.get(kind, {})))
     config[field] = ml_collections.ConfigDict(merged)
   unused = [name for name in overrides if name.startswith("curriculum_")]
   if unused and config.curriculum == "none":
@@ -97,24 +116,74 @@ def resolve(preset: str | None, overrides: Mapping[str, Any],
   return config
 
 
+def _load_preset(preset, task):
+  if preset is None:
+    preset = task if task in experiments.preset_names() else NO_PRESET
+  if preset == NO_PRESET:
+    return default_config()
+  try:
+    return experiments.load_preset(preset)
+  except ValueError as error:
+    raise UsageError(str(error)) from None
+
+
+def _fill_encoder(config):
+  if not config.encoder and config.task in tasks.TASKS:
+    config.encoder = tasks.TASKS[config.task].encoder
+
+
+def label(config: ml_collections.ConfigDict) -> str:
+  """What learns, for people: the core, and its unit if that is not usual."""
+  is_usual = config.unit == "linear" and config.core not in OF_UNITS
+  return config.core if is_usual else f"{config.core}/{config.unit}"
+
+
+def make_model(config: ml_collections.ConfigDict, task: tasks.Task,
+               **core_args: Any) -> rmc_nalu_sam.Model:
+  """The network of a run on a task.
+
+  Args:
+    config: from `resolve` or `load`.
+    task: made from it, or another with inputs and outputs of the same sizes.
+    **core_args: in place of some in `config`.
+
+  Raises:
+    ValueError: it cannot be had.
+  """
+  return rmc_nalu_sam.make_model(
+      config.core, task.output_size, unit=config.unit,
+      unit_args=config.unit_args.to_dict(), encoder=config.encoder,
+      encoder_args=config.encoder_args.to_dict(), input_size=task.input_size,
+      **(config.core_args.to_dict() | core_args))
+
+
 def check(config: ml_collections.ConfigDict, num_devices: int) -> None:
   """Raises a UsageError if a run with `config` cannot be started."""
   for field in ("steps", "batch_size", "log_every", "eval_every",
-                "eval_episodes", "checkpoint_every"):
+                "eval_episodes", "checkpoint_every", "num_seeds"):
     if config[field] < 1:
       raise UsageError(f"{field} must be at least 1, got {config[field]}")
-  for field in ("learning_rate", "max_grad_norm"):
-    if not config[field] > 0:
-      raise UsageError(f"{field} must be above 0, got {config[field]}")
-  if not config.max_minutes >= 0:
+  if not config.learning_rate > 0:
     raise UsageError(
-        f"max_minutes must be 0 (no limit) or above, got {config.max_minutes}")
-  if config.batch_size % num_devices:
+        f"learning_rate must be above 0, got {config.learning_rate}")
+  for field, zero in (("max_minutes", "no limit"), ("max_grad_norm", "off"),
+                      ("max_grad_value", "off"), ("penalty_weight", "off")):
+    if not config[field] >= 0:
+      raise UsageError(
+          f"{field} must be 0 ({zero}) or above, got {config[field]}")
+  if not 0 <= config.penalty_start <= config.penalty_end:
     raise UsageError(
-        f"batch_size={config.batch_size} does not divide over {num_devices} "
+        "need 0 <= penalty_start <= penalty_end, got penalty_start="
+        f"{config.penalty_start} and penalty_end={config.penalty_end}")
+  # One seed's batch is split over devices; of several, each has its own.
+  divided = "num_seeds" if config.num_seeds > 1 else "batch_size"
+  if config[divided] % num_devices:
+    raise UsageError(
+        f"{divided}={config[divided]} does not divide over {num_devices} "
         f"devices; take a multiple of {num_devices}")
   try:
     optimisers.check(config.optimizer, config.lr_schedule)
+    keys.check(config.rng, config.num_seeds > 1 or num_devices > 1)
     task = tasks.make_task(config.task, **config.task_args)
     if config.reuse_memory and (
         "gradient_steps" not in rmc_nalu_sam.core_arguments(config.core)):
@@ -123,9 +192,19 @@ def check(config: ml_collections.ConfigDict, num_devices: int) -> None:
     curriculum = curriculum_lib.make_curriculum(config)
     if curriculum:
       _check_curriculum(task, curriculum)
-    rmc_nalu_sam.make_model(config.core, task.output_size, **config.core_args)
+    make_model(config, task)
   except (TypeError, ValueError) as error:
     raise UsageError(str(error)) from None
+  if config.num_seeds > 1:
+    _check_seeds(config)
+
+
+def _check_seeds(config):
+  for field, off in (("curriculum", "none"), ("reuse_memory", False)):
+    if config[field] != off:
+      raise UsageError(
+          f"{field}={config[field]} is for one seed at a time, and "
+          f"num_seeds={config.num_seeds}: start a run for each seed")
 
 
 def _check_curriculum(task, curriculum):
@@ -164,35 +243,37 @@ def load(workdir: pathlib.Path) -> ml_collections.ConfigDict:
       config.update(stored)
   except (AttributeError, TypeError, ValueError) as error:
     raise UsageError(f"{path} is not of a run: {error}") from None
+  _fill_encoder(config)  # The run may be older than encoders.
   return config
 
 
 def reconcile(stored: ml_collections.ConfigDict, preset: str | None,
-              overrides: Mapping[str, Any], task_args: Mapping[str, Any],
-              core_args: Mapping[str, Any]) -> ml_collections.ConfigDict:
+              overrides: Mapping[str, Any],
+              member_args: Mapping[str, Mapping[str, Any]],
+              ) -> ml_collections.ConfigDict:
   """The configuration of a run that is continued.
 
   Args:
     stored: from `load`.
     preset: named on the command line, or None.
     overrides: fields set on the command line.
-    task_args: the task's arguments set there.
-    core_args: the core's arguments set there.
+    member_args: kind in `KINDS` -> arguments set there.
 
   Raises:
     UsageError: something that was set would change what is learnt.
   """
   asked_fields, by = dict(overrides), ""
   if preset:
-    wanted = resolve(preset, overrides, task_args, core_args)
-    task_args, core_args = wanted.task_args, wanted.core_args
+    wanted = resolve(preset, overrides, member_args)
+    member_args = {kind: wanted[f"{kind}_args"] for kind in KINDS}
     asked_fields |= {
         name: value for name, value in wanted.items()
-        if name not in (*RUNTIME_FIELDS, "task_args", "core_args")}
+        if name not in RUNTIME_FIELDS and not name.endswith("_args")}
     by = f"by --preset={preset} "
-  for prefix, asked, has in (("", asked_fields, stored),
-                             ("task.", task_args, stored.task_args),
-                             ("core.", core_args, stored.core_args)):
+  for prefix, asked, has in (
+      ("", asked_fields, stored),
+      *((f"{kind}.", member_args.get(kind, {}), stored[f"{kind}_args"])
+        for kind in KINDS)):
     for name, value in asked.items():
       changes = name not in has or has[name] != value
       if changes and not (prefix == "" and name in RUNTIME_FIELDS):

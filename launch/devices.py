@@ -1,4 +1,4 @@
-"""Trees on several devices: one copy on each, along a leading axis."""
+"""Trees on several devices: a copy or a share on each, on a leading axis."""
 
 from typing import Any
 
@@ -11,15 +11,9 @@ AXIS = "devices"
 
 def replicate(tree: Any) -> Any:
   """Puts one copy of every leaf on each local device, stacked on axis 0."""
-  devices = np.array(jax.local_devices())
-  sharding = NamedSharding(Mesh(devices, (AXIS,)), PartitionSpec(AXIS))
-
-  def put(x):
-    x = np.asarray(x)
-    return jax.device_put(
-        np.broadcast_to(x, (devices.size, *x.shape)), sharding)
-
-  return jax.tree.map(put, tree)
+  count = jax.local_device_count()
+  return _put(jax.tree.map(
+      lambda x: np.broadcast_to(x, (count, *np.shape(x))), tree))
 
 
 def first_replica(tree: Any) -> Any:
@@ -29,3 +23,22 @@ def first_replica(tree: Any) -> Any:
   """
   return jax.tree.map(
       lambda x: np.asarray(x.addressable_shards[0].data)[0], tree)
+
+
+def shard(tree: Any) -> Any:
+  """Splits axis 0 of every leaf over the local devices, which divide it."""
+  count = jax.local_device_count()
+  return _put(jax.tree.map(
+      lambda x: np.reshape(x, (count, -1, *np.shape(x)[1:])), tree))
+
+
+def unshard(tree: Any) -> Any:
+  """What `shard` had split, in one piece again, as NumPy arrays."""
+  return jax.tree.map(
+      lambda x: np.asarray(x).reshape(-1, *x.shape[2:]), tree)
+
+
+def _put(tree):
+  devices = np.array(jax.local_devices())
+  sharding = NamedSharding(Mesh(devices, (AXIS,)), PartitionSpec(AXIS))
+  return jax.tree.map(lambda x: jax.device_put(x, sharding), tree)

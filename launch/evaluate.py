@@ -4,8 +4,10 @@
 
 Prints a table on stdout and writes evaluation.json into the workdir. Without
 --levels: the highest level of training (with a curriculum, the one reached)
-and, where the task allows, twice and four times that. A memory core may be
-given more room: --core.num_slots=256.
+and, where the task allows, twice and four times that, and the task's variants
+to extrapolate to. A memory core may be given more room: --core.num_slots=256.
+Of a run of many seeds the table shows the medians, and the share of seeds that
+solved it.
 """
 
 import json
@@ -17,12 +19,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from absl import app, flags, logging
 
 import tasks
 from launch import checkpoints as checkpoints_lib
 from launch import config as config_lib
-from launch import devices, reporting, training
+from launch import devices, reporting, train
 from launch import flags as flags_lib
 
 FLAGS = flags.FLAGS
@@ -49,7 +52,8 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
 
   Args:
     workdir: of the run.
-    levels: at which to evaluate; see `default_levels` if empty.
+    levels: at which to evaluate; see `default_levels` if empty, and then the
+      task's `extrapolations`, too.
     episodes: how many at each level.
     core_args: the core's arguments that differ from training.
     data_dir: where real data lies, if not where it was in training.
@@ -71,37 +75,43 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
     data = devices.replicate(task.load("test", config.data_dir or None))
   except (OSError, ValueError) as error:
     raise config_lib.UsageError(str(error)) from None
-  trainer = training.Trainer(config, task)
+  trainer = train.make_trainer(config, task)
   like = trainer.initial_state()
   if core_args and _shapes(like) != _shapes(
-      training.Trainer(stored, task).initial_state()):
+      train.make_trainer(stored, task).initial_state()):
     raise config_lib.UsageError(
         f"the parameters in {workdir} do not fit "
         + ", ".join(f"core.{k}={v}" for k, v in core_args.items()))
-  checkpoints = checkpoints_lib.Checkpoints(workdir)
+  checkpoints = checkpoints_lib.Checkpoints(
+      workdir, are_finite=config.num_seeds == 1)
   state = checkpoints.restore(like)
   checkpoints.close()
   if state is None:
     raise config_lib.UsageError(f"{workdir} holds no checkpoint yet")
   if state.curriculum:
     task = task.at_level(int(state.curriculum.level))
+  variants: dict[int | str, tasks.Task] = {}
   try:
-    at_levels = {level: task.at_level(level)
-                 for level in levels or default_levels(task)}
+    for level in levels or default_levels(task):
+      variants[level] = task.at_level(level)
   except ValueError as error:
     raise config_lib.UsageError(str(error)) from None
-  params = devices.replicate(state.params)
+  if not levels:
+    variants.update(task.extrapolations.items())
+  params = trainer.put(state).params
   rows = []
-  for level, task_at_level in at_levels.items():
-    logging.info("evaluating %d episodes at %s %d", episodes, task.level_name,
-                 level)
-    metrics = trainer.evaluate(params, data, task_at_level, episodes)
-    rows.append({"level": level, "trained": level <= task.max_level} | metrics)
+  for name, variant in variants.items():
+    logging.info("evaluating %d episodes at %s %s", episodes, task.level_name,
+                 name)
+    metrics = trainer.evaluate(params, data, variant, episodes)
+    trained = not isinstance(name, str) and name <= task.max_level
+    rows.append({"level": name, "trained": trained, **metrics})
   # Whole batches were evaluated.
   episodes = math.ceil(episodes / config.batch_size) * config.batch_size
   return {"task": config.task, "core": config.core,
-          "core_args": config.core_args.to_dict(), "step": int(state.step),
-          "seed": config.seed, "level_name": task.level_name,
+          "core_args": config.core_args.to_dict(), "unit": config.unit,
+          "step": int(np.min(state.step)), "seed": config.seed,
+          "num_seeds": config.num_seeds, "level_name": task.level_name,
           "episodes": episodes, "levels": rows}
 
 
@@ -112,11 +122,13 @@ def _shapes(tree: Any) -> Any:
 def format_table(result: Mapping[str, Any]) -> str:
   """The evaluation as a table for people."""
   rows = result["levels"]
-  names = [name for name in rows[0] if name not in ("level", "trained")]
+  names = [name for name in rows[0] if name not in ("level", "trained")
+           and all(name in row for row in rows)]
   lines = [[result["level_name"], *names]]
   for row in rows:
     level = f"{row['level']}" + ("" if row["trained"] else " *")
-    lines.append([level, *(f"{row[name]:.4g}" for name in names)])
+    values = (reporting.over_seeds(name, row[name]) for name in names)
+    lines.append([level, *(f"{value:.4g}" for value in values)])
   widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
   table = ["  ".join(cell.rjust(width) for cell, width in
                      zip(line, widths, strict=True)) for line in lines]
@@ -140,13 +152,17 @@ def main(argv: Sequence[str]) -> None:
     sys.exit(config_lib.EXIT_USAGE)
   try:
     result = evaluate(workdir, levels, FLAGS.episodes,
-                      flags_lib.member_overrides("core"), FLAGS.data_dir)
+                      flags_lib.member_overrides(["core"])["core"],
+                      FLAGS.data_dir)
     (workdir / EVALUATION_FILE).write_text(json.dumps(result, indent=2) + "\n")
   except (config_lib.UsageError, OSError) as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(config_lib.EXIT_USAGE)
   print(f"{result['core']} on {result['task']} after {result['step']} updates,"
-        f" seed {result['seed']}, {result['episodes']} episodes a row")
+        f" seed {result['seed']}"
+        + (f" and the {result['num_seeds'] - 1} after it"
+           if result["num_seeds"] > 1 else "")
+        + f", {result['episodes']} episodes a row")
   print(format_table(result))
 
 

@@ -1,7 +1,7 @@
 """Command-line flags for the fields of a run and the members' own arguments.
 
-They are read off `default_config`, `CORES` and `TASKS`, so that a new core or
-task has its flags at once: `--core.num_slots`, `--task.max_length`.
+They are read off `default_config`, `CORES`, `TASKS`, `UNITS` and `ENCODERS`, so
+that a new one has its flags at once: `--core.num_slots`, `--task.max_length`.
 """
 
 import dataclasses
@@ -15,14 +15,18 @@ from absl import flags
 import rmc_nalu_sam
 import tasks
 from launch import config as config_lib
-from launch import curriculum, experiments, optimisers
-from rmc_nalu_sam import zoo
+from launch import curriculum, experiments, keys, optimisers
 
 FLAGS = flags.FLAGS
 
 _HELP: Mapping[str, str] = {
     "task": f"What to learn: {', '.join(sorted(tasks.TASKS))}.",
     "core": f"What learns it: {', '.join(sorted(rmc_nalu_sam.CORES))}.",
+    "unit": f"Its read-out, and what a core of units is made of: "
+            f"{', '.join(sorted(rmc_nalu_sam.UNITS))}.",
+    "encoder": f"What comes before the core: "
+               f"{', '.join(sorted(rmc_nalu_sam.ENCODERS))}. Default: what "
+               "suits the task.",
     "curriculum": f"How the level of the episodes grows, whatever levels "
                   f"--task.X sets: {', '.join(curriculum.CURRICULA)}.",
     "curriculum_start": "The highest level at first.",
@@ -39,8 +43,18 @@ _HELP: Mapping[str, str] = {
     "lr_schedule": f"Of the learning rate over all steps: "
                    f"{', '.join(sorted(optimisers.SCHEDULES))}.",
     "optimizer": f"One of {', '.join(sorted(optimisers.OPTIMIZERS))}.",
-    "max_grad_norm": "Gradients with a larger global norm are scaled down.",
+    "max_grad_norm": "Gradients with a larger global norm are scaled down; 0: "
+                     "never.",
+    "max_grad_value": "What is larger in a gradient is cut to this; 0: never.",
+    "penalty_weight": "Of what the units ask of their weights, once it has "
+                      "grown to it.",
+    "penalty_start": "The update from which on this weight grows from 0.",
+    "penalty_end": "The update from which on it grows no further.",
     "seed": "Of the initial parameters, the training and the evaluation data.",
+    "num_seeds": "Train with so many seeds, from --seed on, at once: each as "
+                 "in a run of its own, and metrics are lists.",
+    "rng": f"The generator of random numbers: "
+           f"{', '.join(sorted(keys.GENERATORS))}.",
     "reuse_memory": "Start each update in the memory of the last one, "
                     "forgotten but not cleared, so that no update costs "
                     "anything that grows with the number of slots.",
@@ -50,6 +64,8 @@ _HELP: Mapping[str, str] = {
     "checkpoint_every": "Updates between checkpoints.",
     "data_dir": "Where the files of tasks with real data lie.",
 }
+
+ALIASES: Mapping[str, str] = {"operation": "task.operation"}
 
 _DEFINE: Mapping[type, Callable[..., Any]] = {
     int: flags.DEFINE_integer, float: flags.DEFINE_float,
@@ -63,20 +79,23 @@ def define_config_flags() -> None:
       _DEFINE[type(default)](name, default, _HELP[name])
   flags.DEFINE_string(
       "preset", None, "Start from a paper's experiment; other flags override "
-      f"it. One of {', '.join(experiments.preset_names())}.")
+      f"it. One of {', '.join(experiments.preset_names())}. Default: that of "
+      f"the task's name, if there is one; {config_lib.NO_PRESET}: without.")
 
 
-def define_member_flags(kinds: Iterable[str] = ("core", "task")) -> None:
-  """Defines `--core.X` and `--task.X` for all arguments of all members."""
-  members = {"core": _core_arguments, "task": _task_arguments}
+def define_member_flags(kinds: Iterable[str] = config_lib.KINDS) -> None:
+  """Defines `--core.X`, `--task.X` and so on for all arguments of members."""
   for kind in kinds:
     arguments: dict[str, list[tuple[str, type, Any]]] = {}
-    for member, name, kind_type, default in members[kind]():
+    for member, name, kind_type, default in _arguments(kind):
       arguments.setdefault(name, []).append((member, kind_type, default))
     for name, owners in sorted(arguments.items()):
       text = "; ".join(f"{member}: default {default}"
                        for member, _, default in owners)
       _DEFINE[owners[0][1]](f"{kind}.{name}", None, f"Of {text}.")
+  if "task" in kinds:
+    for alias, name in ALIASES.items():
+      flags.DEFINE_alias(alias, name)
 
 
 def define_device_flags() -> None:
@@ -98,19 +117,29 @@ def config_overrides() -> dict[str, Any]:
   return {name: FLAGS[name].value for name in _HELP if FLAGS[name].present}
 
 
-def member_overrides(kind: str) -> dict[str, Any]:
-  """Arguments of a core or task that were set on the command line."""
-  prefix = kind + "."
-  return {name.removeprefix(prefix): FLAGS[name].value for name in FLAGS
-          if name.startswith(prefix) and FLAGS[name].present}
+def member_overrides(
+    kinds: Iterable[str] = config_lib.KINDS) -> dict[str, dict[str, Any]]:
+  """Kind -> arguments of its members that were set on the command line."""
+  return {kind: {name.removeprefix(f"{kind}."): FLAGS[name].value
+                 for name in FLAGS
+                 if name.startswith(f"{kind}.") and FLAGS[name].present}
+          for kind in kinds}
 
 
-def _core_arguments():
-  for core in sorted(rmc_nalu_sam.CORES):
-    for name, parameter in zoo.core_arguments(core).items():
+def _arguments(kind):
+  """Member, argument, its type and default, of all that can be a flag."""
+  if kind == "task":
+    yield from _task_arguments()
+    return
+  members, arguments = {
+      "core": (rmc_nalu_sam.CORES, rmc_nalu_sam.core_arguments),
+      "encoder": (rmc_nalu_sam.ENCODERS, rmc_nalu_sam.encoder_arguments),
+      "unit": (rmc_nalu_sam.UNITS, rmc_nalu_sam.unit_arguments)}[kind]
+  for member in sorted(members):
+    for name, parameter in arguments(member).items():
       simple = _simple_type(parameter.annotation)
       if simple is not None:
-        yield core, name, simple, parameter.default
+        yield member, name, simple, parameter.default
 
 
 def _task_arguments():

@@ -30,18 +30,26 @@ def check(optimizer: str, schedule: str) -> None:
 
 
 def make_optimizer(optimizer: str, schedule: str, learning_rate: float,
-                   steps: int,
-                   max_grad_norm: float) -> optax.GradientTransformation:
-  """Clipping by global norm, then the optimiser.
+                   steps: int, max_grad_norm: float,
+                   max_grad_value: float = 0.
+                   ) -> optax.GradientTransformation:
+  """Clipping of each number, then by the global norm, then the optimiser.
 
   Args:
     optimizer: a name in `OPTIMIZERS`.
     schedule: a name in `SCHEDULES`.
     learning_rate: its first value.
     steps: updates in the whole run.
-    max_grad_norm: gradients with a larger global norm are scaled down to it.
+    max_grad_norm: gradients with a larger global norm are scaled down to it;
+      0: they are not.
+    max_grad_value: what is larger in magnitude in a gradient is cut to it; 0:
+      nothing is.
   """
   check(optimizer, schedule)
+  clips = []
+  if max_grad_value:
+    clips.append(optax.clip(max_grad_value))
+  if max_grad_norm:
+    clips.append(optax.clip_by_global_norm(max_grad_norm))
   return optax.chain(
-      optax.clip_by_global_norm(max_grad_norm),
-      OPTIMIZERS[optimizer](SCHEDULES[schedule](learning_rate, steps)))
+      *clips, OPTIMIZERS[optimizer](SCHEDULES[schedule](learning_rate, steps)))

@@ -2,8 +2,9 @@
 
   python -m launch.plot --output=curves.png runs/sam-0 runs/sam-1 runs/lstm-0
 
-Runs of the same core are drawn as one line, the median over seeds, in a band
-from the lowest to the highest. Prints the last evaluation of each run.
+Runs of the same core and unit are drawn as one line, the median over seeds, in
+a band from the lowest to the highest; the seeds of a run of many are taken one
+by one. Prints the last evaluation of each run.
 
   python -m launch.plot --metric=level --x=minutes --output=levels.png runs/*
 
@@ -63,10 +64,13 @@ def compare(workdirs: Sequence[pathlib.Path], output: pathlib.Path,
       raise config_lib.UsageError(
           f"{workdir} is of a version that noted no times: draw it with "
           "--x=updates")
-    groups.setdefault(config.core, []).append(workdir)
-    lines.append(f"{config.core}  seed {config.seed}  step "
-                 f"{evaluations[-1]['step']}  {metric} "
-                 f"{reporting.format_value(evaluations[-1][metric])}")
+    label = config_lib.label(config)
+    groups.setdefault(label, []).append(workdir)
+    last = reporting.over_seeds(metric, evaluations[-1][metric])
+    seeds = f"seed {config.seed}" if config.num_seeds == 1 else (
+        f"seeds {config.seed} to {config.seed + config.num_seeds - 1}")
+    lines.append(f"{label}  {seeds}  step {evaluations[-1]['step']}  {metric} "
+                 f"{reporting.format_value(last)}")
   plots.learning_curves(groups, metric, output, names[0], x)
   return "\n".join(lines)
 

@@ -11,6 +11,8 @@ from launch import reporting
 
 # Of a larger memory only the first rows to be accessed are drawn.
 MAX_ROWS = 512
+# Values further apart than this factor are on a logarithmic scale.
+MAX_LINEAR = 1e3
 # The least weight of an access that counts (delta in the SAM paper).
 ACCESSED = 0.005
 
@@ -22,7 +24,9 @@ def learning_curves(runs: Mapping[str, Sequence[pathlib.Path]], metric: str,
 
   Args:
     runs: label -> workdirs of runs that differ in their seed alone: a line for
-      their median, and a band from the lowest to the highest.
+      the median of all seeds, and a band from the lowest to the highest.
+      Numbers that are not finite are left out; those that differ by orders of
+      magnitude are on a logarithmic scale.
     metric: name of the metric; a curriculum's level is on a scale of powers of
       two.
     path: the PNG to write.
@@ -36,10 +40,11 @@ def learning_curves(runs: Mapping[str, Sequence[pathlib.Path]], metric: str,
       points, values = _curves(workdirs, name, x)
       if not points.size:
         continue
-      if len(workdirs) > 1:
-        label = f"{label} ({len(workdirs)} seeds)"
+      if len(values) > 1:
+        label = f"{label} ({len(values)} seeds)"
       stepped = name == "level" or x == "minutes"
-      axis.plot(points, np.median(values, axis=0), color=f"C{number}",
+      values = np.ma.masked_invalid(values)
+      axis.plot(points, np.ma.median(values, axis=0), color=f"C{number}",
                 label=label, drawstyle="steps-post" if stepped else "default")
       axis.fill_between(points, values.min(0), values.max(0), alpha=0.2,
                         color=f"C{number}", step="post" if stepped else None)
@@ -47,6 +52,8 @@ def learning_curves(runs: Mapping[str, Sequence[pathlib.Path]], metric: str,
     axis.set_ylabel(name.replace("_", " "))
     if name == "level":
       axis.set_yscale("log", base=2)
+    elif _spans_magnitudes(axis):
+      axis.set_yscale("log")
     else:
       axis.set_ylim(bottom=0)
     axis.grid(alpha=0.3)
@@ -56,8 +63,17 @@ def learning_curves(runs: Mapping[str, Sequence[pathlib.Path]], metric: str,
   fig.savefig(path, dpi=120)
 
 
+def _spans_magnitudes(axis):
+  """Whether the lines go over more than 3 of them, above 0."""
+  values = np.concatenate([np.array([]), *(
+      np.ma.masked_invalid(line.get_ydata()).compressed()
+      for line in axis.lines)])
+  return values.size > 0 and values.min() > 0 and (
+      values.max() > MAX_LINEAR * values.min())
+
+
 def _curves(workdirs, metric, x):
-  """Points `[S]` on the axis `x` that all runs have, values `[runs, S]`.
+  """Points `[S]` on the axis `x` that all runs have, values `[seeds, S]`.
 
   Runs have the same steps, but times of their own: between two of its records
   a run has the value of the first.
@@ -77,10 +93,11 @@ def _curves(workdirs, metric, x):
     last = min(max(run, default=-np.inf) for run in runs)
     points = sorted(point for point in set.union(*map(set, runs))
                     if first <= point <= last)
-  values = [np.array(list(run.values()))[
-      np.searchsorted(list(run), points, side="right") - 1] for run in runs
-  ] if points else []
-  return np.array(points), np.array(values)
+  # A record of many seeds is a list, one column each.
+  values = [np.array(list(run.values()), float).reshape(len(run), -1)[
+      np.searchsorted(list(run), points, side="right") - 1].T for run in runs
+  ] if points else [np.zeros((0, 0))]
+  return np.array(points), np.concatenate(values)
 
 
 def memory_access(access: Any, batch: Any, outputs: np.ndarray,

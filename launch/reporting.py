@@ -5,14 +5,17 @@ import logging as stdlib_logging
 import pathlib
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import tensorboardX
 import tqdm
 from absl import logging
 
 METRICS_FILE = "metrics.jsonl"
+
+Metric = float | list[float]  # A number, or one for each seed.
 
 
 def quiet_libraries() -> None:
@@ -28,7 +31,9 @@ def read_metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:
 
   Each has `step`, `split` ('train' or 'eval'), `seconds` (that the run has
   taken so far, while it ran, to the state with these updates) and the metrics'
-  means; those of 'train' are over the updates since the last record.
+  means; those of 'train' are over the updates since the last record. In a run
+  of many seeds a metric is a list, one number a seed; that of a seed that has
+  diverged is not finite.
   """
   path = workdir / METRICS_FILE
   records = []
@@ -43,6 +48,24 @@ def read_metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:
 def format_value(value: float) -> str:
   """A metric for people; a whole number, such as a level, in full."""
   return f"{value}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def over_seeds(name: str, value: Metric) -> float:
+  """One number for a metric of many seeds.
+
+  Args:
+    name: of the metric.
+    value: a number, which is returned, or a list of one for each seed.
+
+  Returns:
+    The share of the seeds for what is or is not (`solved`), else the median,
+    in which numbers that are none count as the worst.
+  """
+  if not isinstance(value, list):
+    return value
+  if name.split("/")[-1] == "solved":
+    return float(np.mean(value))
+  return float(np.median(np.nan_to_num(value, nan=np.inf)))
 
 
 class Reporter:
@@ -80,20 +103,25 @@ class Reporter:
     self._shown: dict[str, str] = {}
     self._last = (first_step, time.monotonic())
 
-  def train(self, step: int, metrics: dict[str, float]) -> None:
-    """Reports the means over the updates since the last call."""
+  def train(self, step: int, metrics: Mapping[str, Metric]) -> None:
+    """Reports the means over the updates since the last call.
+
+    Of many seeds, TensorBoard and the bar show `over_seeds`.
+    """
     now = time.monotonic()
     last_step, last_time = self._last
     self._last = (step, now)
     rate = (step - last_step) / (now - last_time)
-    self._write(step, "train", metrics | {"steps_per_second": rate})
+    self._write(step, "train", {**metrics, "steps_per_second": rate})
     self._show(metrics, ("level", "loss", self._main_metric))
     self._bar.update(step - self._bar.n)
 
-  def evaluation(self, step: int, metrics: dict[str, float]) -> None:
+  def evaluation(self, step: int, metrics: Mapping[str, Metric]) -> None:
     """Reports an evaluation."""
     self._write(step, "eval", metrics)
-    self._show(metrics, (self._main_metric,), "eval_")
+    solved = [name for name in metrics if name.split("/")[-1] == "solved"]
+    # Of the task, and of the first variant; there is no room for all.
+    self._show(metrics, (self._main_metric, *solved[:2]), "eval_")
     # So that the evaluation's time is not counted as training.
     self._last = (step, time.monotonic())
     if self._bar.disable:
@@ -107,16 +135,19 @@ class Reporter:
     self._tensorboard.close()
     self._file.close()
 
-  def _write(self, step: int, split: str, metrics: dict[str, float]) -> None:
+  def _write(self, step: int, split: str,
+             metrics: Mapping[str, Metric]) -> None:
     self.seconds = time.monotonic() - self._start
-    record = {"step": step, "split": split, "seconds": self.seconds} | metrics
+    record = {"step": step, "split": split, "seconds": self.seconds, **metrics}
     self._file.write(json.dumps(record) + "\n")
     for name, value in metrics.items():
-      self._tensorboard.add_scalar(f"{split}/{name}", value, step)
+      self._tensorboard.add_scalar(
+          f"{split}/{name}", over_seeds(name, value), step)
 
-  def _show(self, metrics: dict[str, float], names: Iterable[str],
+  def _show(self, metrics: Mapping[str, Metric], names: Iterable[str],
             prefix: str = "") -> None:
     for name in names:
       if name in metrics:
-        self._shown[prefix + name] = format_value(metrics[name])
+        self._shown[prefix + name] = format_value(
+            over_seeds(name, metrics[name]))
     self._bar.set_postfix(self._shown, refresh=False)

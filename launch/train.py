@@ -23,7 +23,7 @@ from absl import app, flags, logging
 import tasks
 from launch import checkpoints as checkpoints_lib
 from launch import config as config_lib
-from launch import devices, plots, reporting, training
+from launch import devices, outcome, plots, reporting, seeds, training
 from launch import flags as flags_lib
 
 FLAGS = flags.FLAGS
@@ -55,8 +55,7 @@ def prepare(workdir: pathlib.Path, resume: bool | None):
     UsageError: something the user asked for cannot be done.
   """
   overrides = flags_lib.config_overrides()
-  task_args = flags_lib.member_overrides("task")
-  core_args = flags_lib.member_overrides("core")
+  member_args = flags_lib.member_overrides()
   exists = (workdir / config_lib.CONFIG_FILE).exists()
   if resume and not exists:
     raise config_lib.UsageError(
@@ -67,10 +66,9 @@ def prepare(workdir: pathlib.Path, resume: bool | None):
         f"--noresume: {workdir} already holds a run; choose another --workdir")
   if exists:
     config = config_lib.reconcile(
-        config_lib.load(workdir), FLAGS.preset, overrides, task_args,
-        core_args)
+        config_lib.load(workdir), FLAGS.preset, overrides, member_args)
   else:
-    config = config_lib.resolve(FLAGS.preset, overrides, task_args, core_args)
+    config = config_lib.resolve(FLAGS.preset, overrides, member_args)
   config_lib.check(config, jax.local_device_count())
   try:
     workdir.mkdir(parents=True, exist_ok=True)
@@ -126,35 +124,38 @@ def train(config, workdir: pathlib.Path) -> bool:
     False if a signal ended it before.
 
   Raises:
-    DivergedError: the loss is not finite.
+    DivergedError: the loss is not finite; of many seeds, that of none.
     UsageError: the data or all checkpoints cannot be read.
   """
   task = tasks.make_task(config.task, **config.task_args)
   train_data, test_data = load_data(config, task)
   config_lib.save(config, workdir)
-  trainer = training.Trainer(config, task)
-  checkpoints = checkpoints_lib.Checkpoints(workdir)
+  trainer = make_trainer(config, task)
+  many = config.num_seeds > 1
+  checkpoints = checkpoints_lib.Checkpoints(workdir, are_finite=not many)
   fresh = trainer.initial_state()
   restored = checkpoints.restore(fresh)
   state = fresh if restored is None else restored
-  step = int(state.step)
+  step = int(np.min(state.step))  # The same of all seeds.
   logging.info(
       "%s at step %d of %d: %s on %s, %d parameters, %d devices (%s)",
       "start" if restored is None else "CONTINUE", step, config.steps,
-      config.core, config.task,
+      config_lib.label(config), config.task,
       sum(map(np.size, jax.tree.leaves(state.params))),
       jax.local_device_count(), jax.devices()[0].device_kind)
-  state = devices.replicate(state)
+  state = trainer.put(state)
   reporter = reporting.Reporter(workdir, step, config.steps, task.main_metric)
   limit = 60 * config.max_minutes or math.inf
   done = step >= config.steps or reporter.seconds >= limit
+  metrics: dict[str, Any]
   with catch_interrupts() as interrupts:
     try:
       while not done and not interrupts:
         chunk = _updates_until_next_event(step, config)
         state, metrics = trainer.train(state, train_data, chunk)
         step += chunk
-        if not math.isfinite(metrics["loss"] + metrics["grad_norm"]):
+        # Of many seeds, one at least has to go on.
+        if not np.isfinite(np.add(metrics["loss"], metrics["grad_norm"])).any():
           raise DivergedError(
               f"loss {metrics['loss']} and gradient norm "
               f"{metrics['grad_norm']} between steps {step - chunk} and {step};"
@@ -162,20 +163,21 @@ def train(config, workdir: pathlib.Path) -> bool:
               f"{checkpoints.latest_step()}. {DIVERGED_ADVICE}")
         level = trainer.level(state)
         reached = {} if level is None else {"level": level}
-        reporter.train(step, metrics | reached)
+        reporter.train(step, {**metrics, **reached})
         done = step >= config.steps or reporter.seconds >= limit
         if done or step % config.eval_every == 0:
           reached_task = task.at_level(level) if level else task
-          metrics = trainer.evaluate(state.params, test_data, reached_task)
+          metrics = training.evaluate_all(
+              trainer, state.params, test_data, reached_task)
           recall = trainer.index_recall(
-              devices.first_replica(state.params),
-              devices.first_replica(test_data), reached_task)
+              state.params, test_data, reached_task)
           if recall is not None:
             metrics["index_recall"] = recall
-          reporter.evaluation(step, metrics | reached)
+          reporter.evaluation(step, {**metrics, **reached})
         if done or interrupts or step % config.checkpoint_every == 0:
-          saved = devices.first_replica(state)
-          if not all(np.isfinite(x).all() for x in jax.tree.leaves(saved)):
+          saved = trainer.get(state)
+          if not many and not all(
+              np.isfinite(x).all() for x in jax.tree.leaves(saved)):
             # The loss is of the parameters before the last update.
             raise DivergedError(
                 f"parameters that are not finite at step {step}; the last good "
@@ -188,9 +190,17 @@ def train(config, workdir: pathlib.Path) -> bool:
   level = trainer.level(state)
   if level:  # No longer than the task itself, or there is little to see.
     task = task.at_level(min(level, task.max_level))
-  draw(config, workdir, trainer, devices.first_replica(state.params),
+  draw(config, workdir, trainer, trainer.get(state).params,
        devices.first_replica(test_data), task)
   return done
+
+
+def make_trainer(config, task: tasks.Task
+                 ) -> training.Trainer | seeds.SeedsTrainer:
+  """What trains the seed, or the seeds, of a run."""
+  if config.num_seeds > 1:
+    return seeds.SeedsTrainer(config, task)
+  return training.Trainer(config, task)
 
 
 def _updates_until_next_event(step: int, config) -> int:
@@ -199,14 +209,28 @@ def _updates_until_next_event(step: int, config) -> int:
              *(period - step % period for period in periods))
 
 
-def draw(config, workdir: pathlib.Path, trainer: training.Trainer, params,
-         test_data, task: tasks.Task) -> None:
+def draw(config, workdir: pathlib.Path,
+         trainer: training.Trainer | seeds.SeedsTrainer, params, test_data,
+         task: tasks.Task) -> None:
   """Draws the pictures of a run, at the level of `task`, into its workdir."""
-  title = f"{config.core} on {config.task}, seed {config.seed}"
+  title = f"{config_lib.label(config)} on {config.task}, seed {config.seed}"
+  if config.num_seeds > 1:
+    title += f" to {config.seed + config.num_seeds - 1}"
   metric = task.main_metric if config.curriculum == "none" else "level"
-  plots.learning_curves({config.core: [workdir]}, metric,
+  plots.learning_curves({config_lib.label(config): [workdir]}, metric,
                         workdir / "learning_curve.png", title)
+  if config.core in config_lib.OF_UNITS:
+    outcome.write_formula(config, workdir, task, trainer.model.units, params)
+  if isinstance(trainer, seeds.SeedsTrainer):
+    outcome.draw(config, workdir, task, title)
+  else:
+    _draw_memory(workdir, trainer, params, test_data, task, title)
+
+
+def _draw_memory(workdir, trainer, params, test_data, task, title):
   state = jax.eval_shape(lambda: trainer.model.initial_state(params, 1))
+  if not hasattr(state, "access"):
+    return
   size = task.num_steps * sum(x.size * x.dtype.itemsize
                               for x in jax.tree.leaves(state))
   if size > MAX_TRACE_BYTES:
@@ -214,9 +238,8 @@ def draw(config, workdir: pathlib.Path, trainer: training.Trainer, params,
                  task.num_steps)
     return
   batch, outputs, states = trainer.trace(params, test_data, task)
-  access = getattr(states, "access", None)
-  if access is not None:
-    plots.memory_access(access, batch, outputs, workdir / "memory.png", title)
+  plots.memory_access(states.access, batch, outputs, workdir / "memory.png",
+                      title)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -240,11 +263,16 @@ def main(argv: Sequence[str]) -> None:
           f"--workdir={workdir}", file=sys.stderr)
     sys.exit(EXIT_INTERRUPTED)
   last = reporting.read_metrics(workdir)[-1]
-  summary = "  ".join(f"{name} {reporting.format_value(value)}"
-                      for name, value in last.items()
-                      if name not in ("step", "split"))
+  summary = "  ".join(
+      f"{name} {reporting.format_value(reporting.over_seeds(name, value))}"
+      for name, value in last.items() if name not in ("step", "split"))
   split = {"eval": "evaluation", "train": "training"}[last["split"]]
   print(f"step {last['step']}, {split}: {summary}")
+  if config.num_seeds > 1:
+    print(outcome.describe(config, workdir))
+  learned = workdir / outcome.FORMULA_FILE
+  if learned.exists():
+    print(learned.read_text().strip())
   print(f"pictures and metrics in {workdir}")
 
 

@@ -2,37 +2,21 @@
 
 import collections
 import functools
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import ml_collections
 import numpy as np
-import optax
 
-import rmc_nalu_sam
 import tasks
+from launch import config as config_lib
 from launch import curriculum as curriculum_lib
-from launch import devices, optimisers
+from launch import devices
+from launch import keys as keys_lib
+from launch.learner import Learner, Share, TrainState
 
 # Numbers that an exact search may read in an episode, to measure the recall.
 MAX_RECALL_WORK = 2**30
-
-
-class TrainState(NamedTuple):
-  """All that changes in training; random numbers follow from seed and step.
-
-  Attributes:
-    step: `[]` int32, updates done.
-    params: of the network.
-    opt_state: of the optimiser.
-    curriculum: a `CurriculumState`, or empty.
-  """
-
-  step: Any
-  params: Any
-  opt_state: Any
-  curriculum: Any = ()
 
 
 class Trainer:
@@ -50,40 +34,32 @@ class Trainer:
       config: see `launch.config.default_config`.
       task: the task to train on.
     """
-    self._seed = config.seed
-    self._batch_size = config.batch_size
-    self._eval_episodes = config.eval_episodes
+    self._config = config
     self._task = task
-    self._make_model = functools.partial(
-        rmc_nalu_sam.make_model, config.core, task.output_size,
-        **config.core_args)
-    self.model = self._make_model()
-    self._has_index = config.core_args.get("index", "exact") != "exact"
-    # A memory that is used again and again; without clearing it.
-    self._idle_model = (self._make_model(gradient_steps=1)
-                        if config.reuse_memory else None)
+    self._learner = Learner(config, task)
+    self.model = self._learner.model
+    self._curriculum = self._learner.curriculum
     self._workspace: Any = None
-    self._optimizer = optimisers.make_optimizer(
-        config.optimizer, config.lr_schedule, config.learning_rate,
-        config.steps, config.max_grad_norm)
-    self._curriculum = curriculum_lib.make_curriculum(config)
-    key = jax.random.key(config.seed)
-    self._init_key, self._train_key, self._eval_key = jax.random.split(key, 3)
-    self._level_key = jax.random.fold_in(key, 3)
+    self._keys = keys_lib.make_keys(config.seed, config.rng)
+    # An argument: XLA would spend minutes to fold what follows from constants.
+    self._key_data = devices.replicate(keys_lib.unwrap(self._keys))
     self._train = jax.pmap(
         self._train_chunk, axis_name=devices.AXIS,
-        static_broadcasted_argnums=(3, 4), donate_argnums=(0, 1))
+        static_broadcasted_argnums=(4, 5), donate_argnums=(1, 2))
     self._evaluate = jax.pmap(self._eval_chunk, axis_name=devices.AXIS,
                               static_broadcasted_argnums=3)
 
   def initial_state(self) -> TrainState:
     """The state before the first update, on the host."""
-    inputs = jnp.zeros((1, 1, self._task.input_size))
-    params = self.model.init(self._init_key, inputs)
-    state = TrainState(
-        np.zeros((), np.int32), params, self._optimizer.init(params),
-        self._curriculum.initial_state() if self._curriculum else ())
-    return jax.tree.map(np.asarray, state)
+    return jax.tree.map(np.asarray, self._learner.initial_state(self._keys))
+
+  def put(self, state: TrainState) -> TrainState:
+    """A state from the host, replicated."""
+    return devices.replicate(state)
+
+  def get(self, state: TrainState) -> TrainState:
+    """A replicated state, on the host."""
+    return devices.first_replica(state)
 
   def train(self, state: TrainState, data: Any,
             num_updates: int) -> tuple[TrainState, dict[str, float]]:
@@ -105,7 +81,7 @@ class Trainer:
     last = step + num_updates
     while step < last:
       level = int(devices.first_replica(state.curriculum.level))
-      levels = self._curriculum.draw_levels(self._seed, step, level)
+      levels = self._curriculum.draw_levels(self._config.seed, step, level)
       chunk = min(last - step, curriculum_lib.STRETCH
                   - step % curriculum_lib.STRETCH)
       state, metrics = self._train_stretch(state, data, chunk, levels)
@@ -115,15 +91,15 @@ class Trainer:
     return state, dict(means)
 
   def _train_stretch(self, state, data, num_updates, levels):
-    if self._idle_model and self._workspace is None:
-      share = self._batch_size // jax.local_device_count()
+    if self._learner.idle_model and self._workspace is None:
+      share = self._config.batch_size // jax.local_device_count()
       self._workspace = jax.pmap(
-          functools.partial(self._idle_model.initial_state,
+          functools.partial(self._learner.idle_model.initial_state,
                             batch_size=share))(state.params)
     # Lost if the call fails, as it is donated.
     workspace, self._workspace = self._workspace, None
     state, self._workspace, metrics = self._train(
-        state, workspace, data, num_updates, levels)
+        self._key_data, state, workspace, data, num_updates, levels)
     return state, _floats(metrics)
 
   def level(self, state: TrainState) -> int | None:
@@ -146,19 +122,18 @@ class Trainer:
       task: the task if it is not the one trained on (another level).
       num_episodes: `eval_episodes` if None; rounded up to whole batches.
     """
-    num_episodes = num_episodes or self._eval_episodes
-    num_batches = -(-num_episodes // self._batch_size)
-    keys = devices.replicate(jax.random.key_data(self._eval_key))
+    num_episodes = num_episodes or self._config.eval_episodes
+    num_batches = -(-num_episodes // self._config.batch_size)
     evaluated = (task or self._task, num_batches)
-    return _floats(self._evaluate(params, data, keys, evaluated))
+    return _floats(self._evaluate(self._key_data, params, data, evaluated))
 
   def index_recall(self, params: Any, data: Any,
                    task: tasks.Task | None = None) -> float | None:
     """How much of what exact search finds the core's index finds.
 
     Args:
-      params: one copy.
-      data: one copy, of the split to evaluate.
+      params: replicated.
+      data: replicated, of the split to evaluate.
       task: the task if it is not the one trained on (another level).
 
     Returns:
@@ -166,20 +141,23 @@ class Trainer:
       exact search, or if exact search would take too long to compare with.
     """
     task = task or self._task
-    if not self._has_index:
+    if self._config.core_args.get("index", "exact") == "exact":
       return None
-    model = self._make_model(measure_recall=True)
+    params, data = devices.first_replica((params, data))
+    model = config_lib.make_model(self._config, self._task,
+                                  measure_recall=True)
     state = jax.eval_shape(lambda: model.initial_state(params, 1))
     if state.access.memory.size * task.num_steps > MAX_RECALL_WORK:
       return None
 
     @jax.jit
-    def unroll(params, key, data):
-      inputs = task.sample(key, 1, data=data).inputs
+    def unroll(params, keys, data):
+      data = self._learner.data(keys, data)
+      inputs = task.sample(keys.evaluate, 1, data=data).inputs
       _, state = model.unroll(params, inputs, model.initial_state(params, 1))
       return state.access.recall[0]
 
-    found, existed = unroll(params, self._eval_key, data)
+    found, existed = unroll(params, self._keys, data)
     return float(found / existed)
 
   def trace(self, params: Any, data: Any, task: tasks.Task | None = None
@@ -193,83 +171,51 @@ class Trainer:
     """
 
     @jax.jit
-    def unroll(params, key, data):
-      batch = (task or self._task).sample(key, 1, data=data)
+    def unroll(params, keys, data):
+      data = self._learner.data(keys, data)
+      batch = (task or self._task).sample(keys.evaluate, 1, data=data)
       outputs, states = self.model.unroll(
           params, batch.inputs, self.model.initial_state(params, 1),
           return_all_states=True)
       return batch, outputs, states
 
-    return unroll(params, self._eval_key, data)
+    return unroll(params, self._keys, data)
 
-  def _train_chunk(self, state, workspace, data, num_updates, levels):
-    task = self._task.at_level(levels.room) if levels else self._task
-    model = self.model
-    if self._idle_model:
-      model = self._make_model(gradient_steps=task.num_steps)
+  def _train_chunk(self, key_data, state, workspace, data, num_updates, levels):
+    keys = keys_lib.wrap(key_data, self._config.rng)
+    return self._learner.train(
+        keys, state, workspace, self._learner.data(keys, data), num_updates,
+        levels, _share())
 
-    def loss(params, workspace, *args):
-      if self._idle_model is None:
-        return self._loss(model, params, None, *args)
-      assert model.forget and self._idle_model.forget
-      # From a memory that is as new, in the arrays of the last one; the length
-      # of the tape for the gradients is that of the episode, and of no use
-      # afterwards.
-      first = model.forget(params, workspace)
-      value, (metrics, last) = self._loss(model, params, first, *args)
-      return value, (metrics, self._idle_model.forget(params, last))
-
-    def update(carry, _):
-      state, workspace = carry
-      key = jax.random.fold_in(self._train_key, state.step)
-      level = curriculum_lib.draw_level(
-          jax.random.fold_in(self._level_key, state.step),
-          levels) if levels else None
-      grads, (metrics, workspace) = jax.grad(loss, has_aux=True)(
-          state.params, workspace, key, data, task, level)
-      # Gradients first, then their mean: the gradient of a mean over devices
-      # is another thing under pmap.
-      grads, metrics = jax.lax.pmean((grads, metrics), devices.AXIS)
-      metrics["grad_norm"] = optax.tree.norm(grads)
-      updates, opt_state = self._optimizer.update(
-          grads, state.opt_state, state.params)
-      params = optax.apply_updates(state.params, updates)
-      curriculum = self._curriculum.next_state(
-          state.curriculum, state.step,
-          metrics["loss"]) if self._curriculum else ()
-      state = TrainState(state.step + 1, params, opt_state, curriculum)
-      return (state, workspace), metrics
-
-    (state, workspace), metrics = jax.lax.scan(
-        update, (state, workspace), length=num_updates)
-    return state, workspace, jax.tree.map(jnp.mean, metrics)
-
-  def _eval_chunk(self, params, data, key_data, evaluated):
+  def _eval_chunk(self, key_data, params, data, evaluated):
     task, num_batches = evaluated
+    keys = keys_lib.wrap(key_data, self._config.rng)
+    return self._learner.evaluate(
+        keys, params, self._learner.data(keys, data), task, num_batches,
+        _share())
 
-    def one(_, index):
-      key = jax.random.fold_in(jax.random.wrap_key_data(key_data), index)
-      return None, self._loss(
-          self.model, params, None, key, data, task, None)[1][0]
 
-    _, metrics = jax.lax.scan(one, None, jnp.arange(num_batches))
-    return jax.lax.pmean(jax.tree.map(jnp.mean, metrics), devices.AXIS)
+def _share() -> Share:
+  return Share(jax.lax.axis_index(devices.AXIS),
+               jax.lax.axis_size(devices.AXIS),
+               functools.partial(jax.lax.pmean, axis_name=devices.AXIS))
 
-  def _loss(self, model, params, first, key, data, task, level):
-    """This device's share: mean loss; means of loss and metrics; last state.
 
-    Without a `first` state it starts from a new one, and returns no last one.
-    """
-    keys = jax.random.split(key, self._batch_size)
-    share = self._batch_size // jax.lax.axis_size(devices.AXIS)
-    keys = jax.lax.dynamic_slice_in_dim(
-        keys, jax.lax.axis_index(devices.AXIS) * share, share)
-    batch = task.sample_from_keys(keys, level, data)
-    start = model.initial_state(params, share) if first is None else first
-    outputs, last = model.unroll(params, batch.inputs, start)
-    loss = task.loss(outputs, batch).mean()
-    metrics = jax.tree.map(jnp.mean, task.metrics(outputs, batch))
-    return loss, (metrics | {"loss": loss}, None if first is None else last)
+def evaluate_all(trainer: Any, params: Any, data: Any,
+                 task: tasks.Task) -> dict[str, Any]:
+  """The metrics of a task, and, as `NAME/metric`, of its `extrapolations`.
+
+  Args:
+    trainer: a `Trainer`, or a `SeedsTrainer`.
+    params: on the devices.
+    data: replicated, of the split to evaluate.
+    task: the one trained on, or that at another level.
+  """
+  metrics = trainer.evaluate(params, data, task)
+  for name, variant in task.extrapolations.items():
+    metrics |= {f"{name}/{metric}": value for metric, value in
+                trainer.evaluate(params, data, variant).items()}
+  return metrics
 
 
 def _floats(metrics: dict[str, jax.Array]) -> dict[str, float]:

@@ -45,9 +45,10 @@ class Stack(hk.RNNCore):
                             ("hidden_size", hidden_size)):
       if value < 1:
         raise ValueError(f"{argument} must be at least 1, got {value}")
-    for argument, value in (("unit", unit), ("hidden_unit", hidden_unit)):
-      if value not in UNITS and (argument, value) != ("hidden_unit", ""):
-        raise ValueError(f"unknown {argument} {value!r}; valid units: "
+    for argument, unit_name in (("unit", unit),
+                                ("hidden_unit", hidden_unit or unit)):
+      if unit_name not in UNITS:
+        raise ValueError(f"unknown {argument} {unit_name!r}; valid units: "
                          f"{', '.join(sorted(UNITS))}")
     self._make_unit = functools.partial(UNITS[unit], **(unit_args or {}))
     self._make_hidden = UNITS[hidden_unit] if hidden_unit else self._make_unit

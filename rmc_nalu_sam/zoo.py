@@ -31,8 +31,8 @@ CORES: Mapping[str, Callable[..., hk.RNNCore]] = {
     "gru": functools.partial(hk.GRU, hidden_size=100),
     "lstm": functools.partial(hk.LSTM, hidden_size=100),
     "ntm": NTM,
-    "rmc": RMC,
     "rnn": RNN,
+    "rmc": RMC,
     "sam": SAM,
     "sdnc": SDNC,
     "stack": Stack,
@@ -42,8 +42,6 @@ CORES: Mapping[str, Callable[..., hk.RNNCore]] = {
 
 # What the model gives its members, and its user does not.
 _GIVEN = ("name", "output_size", "unit", "unit_args")
-# An input of this size suits every encoder.
-_ANY_INPUT_SIZE = 16 * 16
 
 
 class Model(NamedTuple):
@@ -80,6 +78,12 @@ class Model(NamedTuple):
     """The parameters with those of the units in the range that is theirs."""
     return {name: (self.units[name].constrain(values) if name in self.units
                    else values) for name, values in params.items()}
+
+  def sparsity_error(self, params: hk.Params) -> jax.Array:
+    """How far a weight of a unit is at most from a discrete value, `[]`."""
+    errors = [unit.sparsity_error(params[name])
+              for name, unit in self.units.items()]
+    return functools.reduce(jnp.maximum, errors, jnp.zeros(()))
 
 
 def core_arguments(core: str) -> Mapping[str, inspect.Parameter]:
@@ -133,7 +137,7 @@ def make_model(core: str, output_size: int, unit: str = "linear",
                unit_args: Mapping[str, Any] | None = None,
                encoder: str = "none",
                encoder_args: Mapping[str, Any] | None = None,
-               **core_kwargs: Any) -> Model:
+               input_size: int = 16 * 16, **core_kwargs: Any) -> Model:
   """A model from the names of its parts.
 
   The unit is what a core of units ('stack', 'unit_rnn') is made of, and the
@@ -149,6 +153,8 @@ def make_model(core: str, output_size: int, unit: str = "linear",
     unit_args: the unit's own arguments.
     encoder: a name in `ENCODERS`, for what comes before the core.
     encoder_args: the encoder's own arguments.
+    input_size: F, for errors at once, and not only at `init`; the default suits
+      every encoder.
     **core_kwargs: the core's own arguments.
 
   Returns:
@@ -156,7 +162,7 @@ def make_model(core: str, output_size: int, unit: str = "linear",
 
   Raises:
     ValueError: there is no such core, unit or encoder, or it has no such
-      argument, or refuses its value.
+      argument, or refuses its value; or the encoder cannot take `input_size`.
   """
   unit_args, encoder_args = dict(unit_args or {}), dict(encoder_args or {})
   for kind, name, valid, arguments in (
@@ -188,7 +194,7 @@ def make_model(core: str, output_size: int, unit: str = "linear",
   init, (unroll, initial_state, forget) = hk.multi_transform(model)
   # Constructors and shapes are checked now, not at init.
   units = find_units(lambda inputs: model()[0](inputs),
-                     jnp.zeros([1, 1, _ANY_INPUT_SIZE]))
+                     jnp.zeros([1, 1, input_size]))
   return Model(
       init=init,
       unroll=lambda params, *args, **kwargs: unroll(

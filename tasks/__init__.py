@@ -8,20 +8,33 @@ from tasks.arithmetic import Arithmetic
 from tasks.associative_recall import AssociativeRecall
 from tasks.base import Batch, Task
 from tasks.copy import Copy
+from tasks.language_numbers import LanguageNumbers
 from tasks.learning_to_execute import LearningToExecute
+from tasks.mnist_addition import MnistAddition
+from tasks.mnist_counting import MnistCounting
+from tasks.mnist_parity import MnistParity
+from tasks.mnist_sequences import MnistSequenceProduct, MnistSequenceSum
 from tasks.nth_farthest import NthFarthest
 from tasks.omniglot import Omniglot
 from tasks.priority_sort import PrioritySort
+from tasks.program_evaluation import ProgramEvaluation
 from tasks.recurrent_arithmetic import RecurrentArithmetic
 
 TASKS: Mapping[str, type[Task]] = {
     "arithmetic": Arithmetic,
     "associative_recall": AssociativeRecall,
     "copy": Copy,
+    "mnist_addition": MnistAddition,
+    "mnist_counting": MnistCounting,
+    "mnist_parity": MnistParity,
+    "mnist_sequence_product": MnistSequenceProduct,
+    "mnist_sequence_sum": MnistSequenceSum,
+    "language_numbers": LanguageNumbers,
     "learning_to_execute": LearningToExecute,
     "nth_farthest": NthFarthest,
     "omniglot": Omniglot,
     "priority_sort": PrioritySort,
+    "program_evaluation": ProgramEvaluation,
     "recurrent_arithmetic": RecurrentArithmetic,
 }
 

@@ -158,6 +158,25 @@ class Task(abc.ABC):
     del key
     return None
 
+  @property
+  def num_examples(self) -> int | None:
+    """How many episodes there are in all, if they can be counted, else None.
+
+    An evaluation of such a task takes `example(i)` for every i below this, once
+    each, instead of drawing at random.
+    """
+    return None
+
+  def example(self, index: jax.Array, data: Any = None) -> Batch:
+    """Episode number `index` of `num_examples`; shapes as from `episode`.
+
+    Args:
+      index: int32 scalar, may be traced.
+      data: as for `episode`.
+    """
+    raise NotImplementedError(
+        f"the episodes of {type(self).__name__} cannot be counted")
+
   def load(self, split: str, data_dir: str | None = None) -> Any:
     """The arrays that episodes of `split` draw from; none for synthetic tasks.
 

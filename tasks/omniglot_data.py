@@ -14,7 +14,6 @@ builder of our own: the stock one cannot prepare its data without TensorFlow.
 import collections
 import contextlib
 import hashlib
-import io
 import os
 import pathlib
 import re
@@ -29,7 +28,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
-from PIL import Image
+
+from tasks import prepared as prepared_lib
 
 ARCHIVES = {"train": "images_background.zip", "test": "images_evaluation.zip"}
 NUM_DRAWINGS = 20
@@ -40,9 +40,7 @@ _HELP = (
     "python/ of https://github.com/brendenlake/omniglot, leave them packed, "
     "and put both into one folder that you name with --data_dir")
 _FORMAT = 1  # Of the cached arrays; to be raised when their content changes.
-_CHUNK = 500  # Examples read at once; of these and their float32 images.
 _NAME = re.compile(r"images_\w+/([^/]+)/character\d+/(\d+)_(\d+)\.png")
-_INFO = "dataset_info.json"  # tfds writes it last, so the rest is there.
 
 
 class Drawing(NamedTuple):
@@ -131,7 +129,8 @@ def load_images(split: str, data_dir: str | None,
   if not 1 <= image_size <= SIZE:
     raise ValueError(f"need 1 <= image_size <= {SIZE}, got {image_size}")
   prepared = _find_or_prepare(data_dir)
-  name = f"{split}_{image_size}_{_fingerprint(prepared / _INFO)}.npz"
+  fingerprint = _fingerprint(prepared / prepared_lib.INFO)
+  name = f"{split}_{image_size}_{fingerprint}.npz"
   folders = (prepared.parent, _user_cache())
   for folder in folders:
     images = _read_cache(folder / name, image_size)
@@ -148,13 +147,11 @@ def _find_or_prepare(data_dir: str | None) -> pathlib.Path:
     raise FileNotFoundError(f"Omniglot needs its data: {_HELP}")
   given = pathlib.Path(data_dir).expanduser()
   for folder in (given, given / "omniglot"):
-    own = _own_folder(folder)
     # Both '<data_dir>/omniglot/<version>' and '<data_dir>/<version>' are
-    # stock layouts, the newest version first.
-    versions = sorted(folder.glob("[0-9]*.[0-9]*.[0-9]*"), key=_version)
-    for prepared in (folder, own, *reversed(versions)):
-      if (prepared / _INFO).is_file():
-        return prepared
+    # stock layouts.
+    prepared = prepared_lib.find(folder, _own_folder(folder))
+    if prepared:
+      return prepared
     if all((folder / name).is_file() for name in ARCHIVES.values()):
       return _prepare(folder)
   found = [name for name in ARCHIVES.values() if (given / name).is_file()]
@@ -167,10 +164,6 @@ def _own_folder(root: pathlib.Path) -> pathlib.Path:
   return root / OmniglotZip.name / str(OmniglotZip.VERSION)
 
 
-def _version(folder: pathlib.Path) -> list[int]:
-  return [int(number) for number in re.findall(r"\d+", folder.name)]
-
-
 def _prepare(archives: pathlib.Path) -> pathlib.Path:
   """Prepares the archives, beside them if possible; once."""
   root = archives
@@ -178,7 +171,7 @@ def _prepare(archives: pathlib.Path) -> pathlib.Path:
     files = [archives / name for name in ARCHIVES.values()]
     root = _user_cache() / f"omniglot_{_fingerprint(*files)}"
   prepared = _own_folder(root)
-  if (prepared / _INFO).is_file():
+  if (prepared / prepared_lib.INFO).is_file():
     return prepared
   for name in ARCHIVES.values():
     _drawings(archives / name)  # Refuses what is broken before work begins.
@@ -197,7 +190,7 @@ def _prepare(archives: pathlib.Path) -> pathlib.Path:
                       download_dir=downloads, download_config=config)
     except OSError:
       # Another process may have finished the same folder first.
-      if not (prepared / _INFO).is_file():
+      if not (prepared / prepared_lib.INFO).is_file():
         raise
   return prepared
 
@@ -226,8 +219,7 @@ def _drawings(path: pathlib.Path) -> list[Drawing]:
 
 def _pixels(png: bytes) -> np.ndarray:
   """A PNG's first channel as uint8 in {0, 1}, `[105, 105]`."""
-  with Image.open(io.BytesIO(png)) as image:
-    pixels = np.asarray(image.convert("RGB"))[:, :, 0]
+  pixels = prepared_lib.pixels(png)
   if pixels.shape != (SIZE, SIZE):
     raise ValueError(f"an image of Omniglot has {SIZE} x {SIZE} pixels, got "
                      f"{pixels.shape}")
@@ -243,17 +235,10 @@ def _read_prepared(prepared: pathlib.Path, split: str,
   if not own and not {"image", "label"} <= set(builder.info.features):
     raise ValueError(f"{prepared} is not Omniglot: its features are "
                      f"{', '.join(sorted(builder.info.features))}; {_HELP}")
-  decoders = None if own else {"image": tfds.decode.SkipDecoding()}
-  try:
-    source = builder.as_data_source(split=split, decoders=decoders)
-  except NotImplementedError as error:
-    raise ValueError(
-        f"{prepared} cannot be read without TensorFlow: prepare it with "
-        f"file_format='array_record', or {_HELP}") from error
-  images, order = [], []
-  for start in range(0, len(source), _CHUNK):
-    indices = range(start, min(start + _CHUNK, len(source)))
-    examples = source.__getitems__(list(indices))  # 3 x faster than singly.
+  images: list[np.ndarray] = []
+  order: list[tuple[int, int]] = []
+  for examples in prepared_lib.chunks(
+      builder, split, () if own else ("image",), _HELP):
     if own:
       packed = np.stack([example["packed_ink"] for example in examples])
       ink = np.unpackbits(packed, axis=2, count=SIZE)
@@ -261,7 +246,7 @@ def _read_prepared(prepared: pathlib.Path, split: str,
     else:
       ink = np.stack([1 - _pixels(example["image"]) for example in examples])
       order += [(int(e["label"]), i)
-                for e, i in zip(examples, indices, strict=True)]
+                for i, e in enumerate(examples, len(order))]
     images.append(_scale(ink, image_size))
   counts = collections.Counter(character for character, _ in order)
   if set(counts.values()) != {NUM_DRAWINGS}:

@@ -25,15 +25,21 @@ ROOT = pathlib.Path(__file__).parent.parent
 TINY_TASK = dict(num_bits=3, min_length=2, max_length=2)
 # A core that is not here has its default sizes in the tests.
 TINY_CORES: dict[str, dict[str, Any]] = {
+    "controlled_nalu": dict(hidden_size=7, num_registers=3),
     "dam": dict(hidden_size=7, num_slots=11, word_size=5, num_heads=2),
     "dnc": dict(hidden_size=7, num_slots=11, word_size=5, num_read_heads=2),
+    "gru": dict(hidden_size=7),
     "lstm": dict(hidden_size=7),
     "ntm": dict(hidden_size=7, num_slots=11, word_size=5, num_heads=2),
+    "rnn": dict(hidden_size=7),
     "rmc": dict(num_slots=3, head_size=5, num_heads=2),
     "sam": dict(hidden_size=7, num_slots=11, word_size=5, num_heads=2,
                 top_k=3),
     "sdnc": dict(hidden_size=7, num_slots=11, word_size=5, num_heads=2,
                  top_k=3, num_links=2),
+    "stack": dict(hidden_size=7),
+    "ugrnn": dict(hidden_size=7),
+    "unit_rnn": dict(hidden_size=7),
 }
 
 _CACHE = tempfile.TemporaryDirectory(prefix="test-launch-cache-")
@@ -75,8 +81,8 @@ def tiny_config(core: str = "lstm", core_args: Any = None,
   """A configuration of seconds, compilation included."""
   fields = dict(core=core, batch_size=8, eval_episodes=24) | fields
   config = config_lib.resolve(
-      None, fields, task_args or TINY_TASK,
-      core_args or TINY_CORES.get(core, {}))
+      None, fields, {"task": task_args or TINY_TASK,
+                     "core": core_args or TINY_CORES.get(core, {})})
   config_lib.check(config, jax.local_device_count())
   return config
 

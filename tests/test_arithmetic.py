@@ -8,6 +8,7 @@ import pytest
 from jax.extend import random as jax_random
 
 import tasks
+from launch import config as config_lib
 from tasks import base, operations, regression, uniform
 from tasks.arithmetic import Arithmetic
 from tasks.recurrent_arithmetic import RecurrentArithmetic
@@ -301,3 +302,24 @@ def test_losses_and_metrics_of_a_regression():
 def test_answers_at_the_last_step():
   np.testing.assert_array_equal(
       regression.last_step(jnp.array([3., 5.]), 3), [[0, 0], [0, 0], [3, 5]])
+
+
+@pytest.mark.parametrize("preset, unit, penalty, below", [
+    ("arithmetic", "nau", (0.01, 5_000, 50_000), ""),
+    ("arithmetic", "nmu", (10, 1_000_000, 2_000_000), "nau"),
+    ("arithmetic", "nac_mul_nmu", (10, 1_000_000, 2_000_000), "nau"),
+    ("arithmetic", "nac_mul", (0, 0, 0), "nac"),
+    ("arithmetic", "nalu", (0, 0, 0), ""),
+    ("arithmetic_module", "nau", (0.01, 20_000, 35_000), ""),
+    ("arithmetic_module", "nmu", (10, 20_000, 35_000), ""),
+    ("arithmetic_module", "real_npu", (1e-5, 0, 20_000), ""),
+    ("nalu_static", "relu6", (0, 0, 0), ""),
+    ("nalu_recurrent", "nalu", (0, 0, 0), ""),
+])
+def test_presets_know_what_a_unit_needs(preset, unit, penalty, below):
+  config = config_lib.resolve(preset, {"unit": unit}, {})
+  config_lib.check(config, 1)
+  assert (config.penalty_weight, config.penalty_start,
+          config.penalty_end) == penalty
+  assert config.core_args.get("hidden_unit", "") == below
+  assert config.learning_rate == (5e-3 if unit == "real_npu" else 1e-3)

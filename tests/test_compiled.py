@@ -102,11 +102,11 @@ BIG_SIZE = BIG // 16
 def compile_training(batch, num_slots=BIG, is_forgotten=True, is_donated=True,
                      core_class=SAM, **kwargs):
   """Of an episode in a used state, which is handed back."""
-  kwargs = dict(index="lsh", gradient_steps=T) | kwargs
+  kwargs = dict(index="lsh", gradient_steps=T, num_heads=H) | kwargs
 
   def net():
     core = core_class(hidden_size=HIDDEN, num_slots=num_slots, word_size=W,
-                      num_heads=H, top_k=K, **kwargs)
+                      top_k=K, **kwargs)
 
     def unroll(inputs, state):
       if is_forgotten:
@@ -131,10 +131,12 @@ def compile_training(batch, num_slots=BIG, is_forgotten=True, is_donated=True,
   return train.lower(params, state, inputs).compile()
 
 
-@pytest.mark.parametrize("core_class, batch", [
-    (SAM, None), (SAM, 1), (SAM, 3), (SDNC, 2)])
-def test_a_training_call_writes_no_array_of_n(core_class, batch):
-  text = compile_training(batch, core_class=core_class).as_text()
+@pytest.mark.parametrize("core_class, batch, num_heads", [
+    (SAM, None, H), (SAM, 1, H), (SAM, 3, H), (SAM, 3, 1), (SAM, None, 1),
+    (SDNC, 2, H)])
+def test_a_training_call_writes_no_array_of_n(core_class, batch, num_heads):
+  text = compile_training(
+      batch, core_class=core_class, num_heads=num_heads).as_text()
   in_loops, new = hlo.writes_in_loops(text, BIG_SIZE)
   assert not new, "\n".join(new)
   # Memory, versions, buckets, cursors, and the two arrays of the ring.

@@ -11,7 +11,13 @@ from test_launch_plot import colourful
 
 from launch import benchmark, benchmarks
 from launch import config as config_lib
-from launch.benchmarks import long_sequence, measure, scaling
+from launch.benchmarks import (
+  arithmetic,
+  long_sequence,
+  measure,
+  products,
+  scaling,
+)
 
 SMALL = dict(hidden_size=3, word_size=2)
 # So that little is compiled.
@@ -29,9 +35,13 @@ def fast_compilation():
 def tiny(monkeypatch):
   """Few models, few steps."""
   monkeypatch.setattr(scaling, "COMMON", SMALL)
-  monkeypatch.setattr(scaling, "TIME_BATCH", 2)
   # `sam_scaling` compares with both SAMs.
   monkeypatch.setattr(scaling, "SAM_MODELS", TINY)
+
+
+@pytest.fixture(autouse=True)
+def short_turns(monkeypatch):
+  monkeypatch.setattr(measure, "TURN", 0.)
 
 
 @pytest.fixture
@@ -56,6 +66,7 @@ def counted(monkeypatch):
     def release(self):
       pass
 
+  monkeypatch.setattr(measure, "peak_growth", lambda run: 7)
   monkeypatch.setattr(measure, "Program", Program)
   monkeypatch.setattr(scaling, "SAM_MODELS", TINY)
   return made
@@ -69,19 +80,22 @@ def measured(tmp_path, *argv, suite="sam_scaling"):
 
 @pytest.mark.slow
 def test_table_numbers_and_picture(tiny, tmp_path, capsys):
-  result = measured(tmp_path / "new", "--sizes=8,16", "--repeats=1")
+  result = measured(tmp_path / "new", "--sizes=8,16", "--repeats=1",
+                    "--batch_size=2")
   assert result["suite"] == "sam_scaling"
   assert set(result["machine"]) == {"device", "cpu", "python", "jax"}
   assert [(row["num_slots"], row["model"]) for row in result["rows"]] == [
       (size, model) for size in (8, 16) for model in TINY]
   for row in result["rows"]:
     assert 0 < row["time"]["low"] <= row["time"]["median"]
-    assert row["time"]["calls"] == 1
+    assert row["time"]["turns"] == 1
     assert row["time"]["batch"] == 2
     memory = row["memory"]
     assert memory["num_steps"] == 100
     assert memory["total"] == memory["state"] + memory["other"]
     assert min(memory["state"], memory["other"]) > 0
+    assert memory["process"] is None or memory["process"] >= 0
+    assert row["time"]["memory"] > 0
     assert ("times_faster" in row) == (row["model"] != "NTM")
   # The NTM's memory over time grows with the slots.
   small, large = (row["memory"]["other"] for row in result["rows"]
@@ -102,6 +116,28 @@ def test_one_size_has_no_picture(counted, tmp_path):
   assert [t["median"] for t in times] == pytest.approx([8e-3, 8e-4])
   assert result["rows"][1]["times_faster"] == pytest.approx(10)
   assert result["rows"][1]["times_less_memory"] == pytest.approx(1)
+  assert [row["memory"]["process"] for row in result["rows"]] == [7, 7]
+  assert [row["time"]["memory"] for row in result["rows"]] == 2 * [
+      1000 + 100 * 100 * 8]
+
+
+def test_some_models_at_a_batch_size(counted, tmp_path):
+  result = measured(tmp_path, "--sizes=8", "--models=SAM lsh",
+                    "--batch_size=5")
+  (row,) = result["rows"]
+  assert row["model"] == "SAM lsh"
+  assert [case.batch_size for case in counted] == [1, 5]
+  assert row["time"]["batch"] == 5
+  assert "times_faster" not in row  # There is nothing to compare it with.
+
+
+def test_models_that_are_not_there(counted, tmp_path, capsys):
+  status = run(benchmark, "--suite=sam_scaling", f"--output={tmp_path}",
+               "--models=SAM,NTM")
+  assert status == config_lib.EXIT_USAGE
+  assert capsys.readouterr().err == (
+      "error: --models: unknown model 'SAM'; valid: NTM, SAM lsh\n")
+  assert counted == []
 
 
 def test_fewer_steps_where_memory_is_short(counted, tmp_path, capsys):
@@ -163,11 +199,13 @@ def test_suites_are_those_of_the_flag(tmp_path, capsys):
       assert measured(
           tmp_path, "--repeats=3", "--num_steps=7", "--memory_limit=0.5",
           "--time_limit=9", suite=name)["suite"] == name
-  assert called == 3 * [benchmarks.Options(
-      sizes=[], repeats=3, time_limit=9, memory_limit=2**29, num_steps=7)]
+  assert called == len(benchmarks.SUITES) * [benchmarks.Options(
+      sizes=[], repeats=3, time_limit=9, memory_limit=2**29, num_steps=7,
+      models=[], batch_size=8)]
   with pytest.raises(flags.IllegalFlagValueError, match="sam_scaling"):
     run(benchmark, "--suite=none", f"--output={tmp_path}")
-  assert set(benchmarks.SUITES) == {"sam_scaling", "sdnc", "long_sequence"}
+  assert set(benchmarks.SUITES) == {"arithmetic", "sam_scaling", "sdnc",
+                                    "long_sequence"}
 
 
 @pytest.mark.parametrize("models, suite", [
@@ -188,6 +226,8 @@ def test_sizes_and_models_of_the_suites(monkeypatch, models, suite):
   for label, model in models.items():
     case = scaling._case(label, model, 64, 2, 3)
     assert case.num_slots == 64
+    if case.core == products.CORE:
+      continue
     measure.rmc_nalu_sam.make_model(
         case.core, measure.OUTPUT_SIZE, **dict(case.core_args))
 
@@ -196,26 +236,68 @@ def test_format_table():
   time_of = dict(num_steps=10, low=.001, high=.004)
   rows = [
       dict(num_slots=1024, model="NTM", time=dict(time_of, median=.002),
-           memory=dict(other=3 * 2**20)),
-      dict(num_slots=1024, model="SAM", time=dict(num_steps=1, median=.001),
+           memory=dict(other=3 * 2**20, process=5 * 2**20)),
+      dict(num_slots=1024, model="SAM",
+           time=dict(num_steps=1, median=.001, memory=7 * 2**20),
            memory=dict(other=2**19), times_faster=2.2, times_less_memory=6),
       dict(num_slots=4096, model="NTM", time="too large", memory="no room"),
   ]
   table = benchmark.format_table(
       dict(rows=rows, title="memory of it", memory_key="other"))
   assert [" ".join(line.split()) for line in table.splitlines()] == [
-      "slots model ms a step spread steps MiB times faster times less memory",
-      "1,024 NTM 2 1 to 4 10 3",
-      "1,024 SAM 1 1 0.5 2 6",
+      "slots model ms a step spread steps in all MiB process times faster "
+      "times less memory",
+      "1,024 NTM 2 1 to 4 10 3 5",
+      "1,024 SAM 1 1 7 0.5 2 6",
       "4,096 NTM - -",
-      "MiB: memory of it",
+      "in all: MiB of what was timed, the memory itself included",
+      "MiB: memory of it, by the compiler's account",
+      "process: MiB by which the process grew while it ran",
       "4,096 NTM: too large"]
   ends = [line.index(name) + len(name) for line, name in zip(
       table.splitlines(), ("model", "NTM", "SAM", "NTM"), strict=False)]
   assert len(set(ends)) == 1  # The columns are aligned.
 
 
-def test_programs_take_turns():
+def test_format_table_of_columns():
+  table = benchmark.format_table(dict(
+      columns=["model", "updates_per_second", "note"], title="of all seeds",
+      rows=[dict(model="here", updates_per_second=12345.6),
+            dict(model="there", note="absent")]))
+  assert table.splitlines() == [
+      "model  updates per second    note",
+      " here           1.235e+04",
+      "there                      absent",
+      "of all seeds"]
+
+
+@pytest.mark.parametrize("has_torch", [True, False])
+def test_arithmetic(monkeypatch, tmp_path, capsys, has_torch):
+  """Rates are over all seeds; without PyTorch its row says so."""
+  def torch_program():
+    if not has_torch:
+      raise ImportError
+    return lambda: 1
+
+  monkeypatch.setattr(arithmetic, "_torch_program", torch_program)
+  monkeypatch.setattr(arithmetic, "_jax_program", lambda num_seeds: lambda: 1)
+  # A turn of each takes 1, 2, 4, ... seconds.
+  clock = iter(x for n in range(9) for x in (0., 2.**n))
+  monkeypatch.setattr(arithmetic.time, "perf_counter", lambda: next(clock))
+  rows = measured(tmp_path, "--repeats=1", suite="arithmetic")["rows"]
+  assert [row.get("updates_per_second") for row in rows] == [
+      100., .5, .25 if has_torch else None]
+  assert [row.get("times_pytorch") for row in rows] == (
+      [400., 2., 1.] if has_torch else [None] * 3)
+  assert (arithmetic.ABSENT in capsys.readouterr().out) != has_torch
+
+
+@pytest.mark.parametrize("num_seeds", [1, 4])
+def test_arithmetic_trains(num_seeds):
+  assert arithmetic._jax_program(num_seeds)() > 0
+
+
+def test_programs_take_turns(monkeypatch):
   calls = []
 
   class Program:
@@ -232,12 +314,20 @@ def test_programs_take_turns():
         [Program("a", [2., 8., 4.]), Program("b", [6., 6., 6.])], 3, deadline)
 
   assert interleaved(time.monotonic() + 1000) == dict(
-      a=dict(median=2, low=1, high=4, calls=3),
-      b=dict(median=3, low=3, high=3, calls=3))
+      a=dict(median=2, low=1, high=4, turns=3),
+      b=dict(median=3, low=3, high=3, turns=3))
   assert calls == ["a", "b"] * 3
+  monkeypatch.setattr(measure, "TURN", 9.)
+  calls.clear()
+  # Calls of 2, 8 and of 6, 6 seconds make a turn; two steps a call.
+  assert interleaved(time.monotonic() - 1) == dict(
+      a=dict(median=2.5, low=2.5, high=2.5, turns=1),
+      b=dict(median=3, low=3, high=3, turns=1))
+  assert calls == ["a", "a", "b", "b"]
+  monkeypatch.setattr(measure, "TURN", 0.)
   # Each runs once, however late it is.
   assert interleaved(time.monotonic() - 1)["a"] == dict(
-      median=1, low=1, high=1, calls=1)
+      median=1, low=1, high=1, turns=1)
 
 
 def test_long_sequence(monkeypatch, tmp_path, capsys):
@@ -260,3 +350,24 @@ def test_program_with_a_loss_that_is_not_finite():
   program.compiled = lambda *args: (float("nan"), (), ())
   with pytest.raises(FloatingPointError, match="NTM: loss nan"):
     program.run()
+
+
+def test_products_of_queries_and_rows():
+  case = measure.Case("", products.CORE, tuple(dict(
+      num_slots=1024, word_size=3, num_heads=2).items()), 5, 7)
+  program = products.Products(case)
+  assert program.memory.state == 5 * 1024 * 3 * 4
+  # The products are computed, though only some of them are used.
+  assert program.memory.other >= 5 * 1024 * 2 * 4
+  program.prepare()
+  assert program.run() > 0
+  program.release()
+
+
+def test_growth_of_the_process():
+  size = 2**26
+  grown = measure.peak_growth(lambda: bytes(bytearray(size)))
+  if grown is None:
+    pytest.skip("this system does not tell a process's peak")
+  assert 1.5 * size < grown < 4 * size
+  assert measure.peak_growth(lambda: None) < size

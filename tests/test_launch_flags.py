@@ -14,6 +14,7 @@ import rmc_nalu_sam
 import tasks
 from launch import config as config_lib
 from launch import evaluate, experiments, plot, train
+from launch import flags as flags_lib
 from rmc_nalu_sam import zoo
 
 
@@ -94,7 +95,26 @@ def assert_one_line(capsys, words: str) -> None:
     ("--learning_rate=0", "learning_rate ... above 0 ... 0"),
     ("--learning_rate=-1e-3", "learning_rate ... above 0 ... -0.001"),
     ("--learning_rate=nan", "learning_rate ... above 0 ... nan"),
-    ("--max_grad_norm=0", "max_grad_norm ... above 0 ... 0"),
+    ("--max_grad_norm=-1", "max_grad_norm ... 0 (off) or above ... -1"),
+    ("--max_grad_value=-1", "max_grad_value ... 0 (off) or above ... -1"),
+    ("--penalty_weight=-1", "penalty_weight ... 0 (off) or above ... -1"),
+    ("--penalty_start=5 --penalty_end=3", "penalty_start=5 ... penalty_end=3"),
+    ("--penalty_start=-5", "penalty_start=-5"),
+    ("--unit=nmo", "unknown unit 'nmo' ... linear, ... nmu"),
+    ("--unit=nmu --unit.epsilon=1", "'nmu' ... 'epsilon' ... penalty"),
+    ("--unit=nmu --unit.penalty=none", "penalty 'none' ... linear, squared"),
+    ("--encoder=rnn", "unknown encoder 'rnn' ... cnn, embed, none"),
+    ("--encoder=cnn", "square images ... got 10 numbers"),
+    ("--encoder=embed --encoder.mean=1", "'embed' ... 'mean' ... output_size"),
+    ("--core=stack --core.hidden_unit=nmo", "hidden_unit 'nmo' ... nmu"),
+    ("--core=rnn --core.activation=selu", "activation 'selu' ... relu, tanh"),
+    ("--rng=mersenne", "unknown rng 'mersenne' ... rbg, threefry"),
+    ("--rng=rbg", "rng='rbg' ... several seeds or devices ... threefry"),
+    ("--num_seeds=0", "num_seeds ... at least 1 ... 0"),
+    ("--num_seeds=6", "num_seeds=6 ... 4 devices ... multiple of 4"),
+    ("--num_seeds=8 --curriculum=exponential",
+     "curriculum=exponential ... num_seeds=8"),
+    ("--num_seeds=8 --reuse_memory", "reuse_memory=True ... num_seeds=8"),
     ("--max_minutes=-1", "max_minutes ... 0 (no limit) or above ... -1"),
     ("--max_minutes=nan", "max_minutes ... nan"),
     ("--curriculum=linear", "unknown curriculum 'linear' ... exponential"),
@@ -149,6 +169,10 @@ def test_data_that_is_not_there(tmp_path, capsys):
     ("--task.num_bits=5", "task.num_bits=3 ... task.num_bits=5"),
     ("--core.hidden_size=5", "core.hidden_size=7 ... core.hidden_size=5"),
     ("--core.top_k=5", "core.top_k=not set ... core.top_k=5"),
+    ("--unit=nau", "unit=linear ... unit=nau"),
+    ("--unit.with_bias=false", "unit.with_bias=not set ... False"),
+    ("--encoder=embed", "encoder=none ... encoder=embed"),
+    ("--num_seeds=8", "num_seeds=1 ... num_seeds=8"),
     ("--batch_size=16", "batch_size=8 ... batch_size=16"),
     ("--learning_rate=0.5", "learning_rate=0.001 ... learning_rate=0.5"),
     ("--curriculum=exponential", "curriculum=none ... curriculum=exponential"),
@@ -235,6 +259,11 @@ EFFECTS = {
     "optimizer": (["--optimizer=adam"], lambda w: saved_state(w).opt_state),
     "max_grad_norm": (["--max_grad_norm=0.01"],
                       lambda w: saved_state(w).params),
+    "max_grad_value": (["--max_grad_value=0.001"],
+                       lambda w: saved_state(w).params),
+    "unit": (["--unit=nau"], lambda w: saved_state(w).params),
+    "encoder": (["--encoder=embed"], lambda w: saved_state(w).params),
+    "num_seeds": (["--num_seeds=8"], lambda w: saved_state(w).params),
     "seed": (["--seed=5"], functools.partial(numbers, split="train")),
     "log_every": (["--log_every=1"],
                   functools.partial(runtime_steps, split="train")),
@@ -247,9 +276,11 @@ EFFECTS = {
     "data_dir": (["--data_dir=/nowhere"],
                  lambda w: json.loads((w / "config.json").read_text())),
 }
-# Tested in test_launch_curriculum.py and test_launch_memory.py.
-ELSEWHERE = {"curriculum", "curriculum_start", "curriculum_threshold",
-             "curriculum_patience", "curriculum_max", "reuse_memory"}
+ELSEWHERE = {# In test_launch_curriculum.py and test_launch_memory.py.
+             "curriculum", "curriculum_start", "curriculum_threshold",
+             "curriculum_patience", "curriculum_max", "reuse_memory",
+             # In test_launch_learner.py.
+             "penalty_weight", "penalty_start", "penalty_end", "rng"}
 BASE = [*tiny_flags(optimizer="sgd", learning_rate=0.05, max_grad_norm=3),
         "--steps=4", "--log_every=2"]
 
@@ -267,7 +298,9 @@ def baseline(fast_compilation, tmp_path_factory):
 
 def test_every_field_has_a_flag_and_a_test():
   assert set(EFFECTS) == set(config_lib.default_config()) - {
-      "task_args", "core_args"} - ELSEWHERE  # --task.X, --core.X: see below.
+      # --task.X, --core.X and so on: see below. Of presets alone.
+      *(f"{kind}_args" for kind in config_lib.KINDS), "unit_settings"
+  } - ELSEWHERE
 
 
 def same(a, b):
@@ -311,12 +344,14 @@ def test_data_dir_reaches_the_task(tmp_path, monkeypatch):
 
 def test_defaults_are_those_of_the_configuration(prepared):
   config, default = prepared(), config_lib.default_config()
+  assert default.encoder == ""
+  default.encoder = "none"  # Copy's.
   assert config == default
   for name, value in default.items():
     assert type(config[name]) is type(value)
 
 
-# Core and task flags. An argument that takes no other value than twice its
+# Flags of members. An argument that takes no other value than twice its
 # default, or 3 if it has none, needs a value here.
 VALUES = {("core", "dam", "discount"): .5,
           ("core", "dnc", "mask_min"): .25,
@@ -324,16 +359,35 @@ VALUES = {("core", "dam", "discount"): .5,
           ("core", "rmc", "input_bias"): .5,
           ("core", "sam", "index"): "lsh",
           ("core", "sdnc", "index"): "lsh",
+          ("core", "rnn", "activation"): "relu",
+          ("core", "stack", "hidden_unit"): "nau",
+          ("core", "ugrnn", "activation"): "relu",
+          ("task", "arithmetic", "criterion"): "module",
+          ("task", "arithmetic", "operation"): "mul",
+          ("task", "arithmetic", "test_range"): "3,7",
+          ("task", "arithmetic", "train_range"): "0,1",
           ("task", "omniglot", "num_labels"): 7,
-          ("task", "omniglot", "image_size"): 11}
+          ("task", "omniglot", "image_size"): 11,
+          ("task", "recurrent_arithmetic", "operation"): "mul",
+          ("task", "recurrent_arithmetic", "subset_ratio"): .3,
+          ("task", "recurrent_arithmetic", "train_range"): "1,2"}
+# Of several units.
+UNIT_VALUES = {"activation": "elu", "kind": "sigmoid", "penalty": "squared",
+               "w_init": "lecun"}
 # Objects, not numbers: to be given in Python.
-NO_FLAG = {("core", "sam", "controller"), ("core", "sdnc", "controller")}
+NO_FLAG = {("core", "sam", "controller"), ("core", "sdnc", "controller"),
+           *(("core", "gru", name) for name in ("w_i_init", "w_h_init",
+                                                "b_init"))}
 
 
 def member_arguments():
-  for core in sorted(rmc_nalu_sam.CORES):
-    for name, parameter in zoo.core_arguments(core).items():
-      yield "core", core, name, parameter.default
+  for kind, members, arguments in (
+      ("core", rmc_nalu_sam.CORES, rmc_nalu_sam.core_arguments),
+      ("unit", rmc_nalu_sam.UNITS, rmc_nalu_sam.unit_arguments),
+      ("encoder", rmc_nalu_sam.ENCODERS, rmc_nalu_sam.encoder_arguments)):
+    for member in sorted(members):
+      for name, parameter in arguments(member).items():
+        yield kind, member, name, parameter.default
   for task in sorted(tasks.TASKS):
     for name, field in tasks.task_arguments(task).items():
       yield "task", task, name, field.default
@@ -343,7 +397,8 @@ def member_arguments():
     argument for argument in member_arguments() if argument[:3] not in NO_FLAG])
 def test_member_flag_reaches_the_member(
     prepared, monkeypatch, kind, member, name, default):
-  registry = {"core": zoo.CORES, "task": tasks.TASKS}[kind]
+  registry = {"core": zoo.CORES, "task": tasks.TASKS, "unit": zoo.UNITS,
+              "encoder": zoo.ENCODERS}[kind]
   made = []
   build = registry[member]
 
@@ -353,18 +408,25 @@ def test_member_flag_reaches_the_member(
     return build(*args, **kwargs)
 
   value = VALUES.get((kind, member, name))
+  if kind == "unit":
+    value = UNIT_VALUES.get(name)
+  if value == default:
+    pytest.skip("the other value is tested with another unit")
   if value is None:
     value = 3 if default is None else (
         not default if isinstance(default, bool) else 2 * default)
   assert value != default
   with monkeypatch.context() as patch:
-    if kind == "core":
+    if kind != "task":
       patch.setitem(registry, member, note)
-    config = prepared(f"--{kind}={member}", f"--{kind}.{name}={value}")
+    others = {"unit": ["--core=lstm"],
+              "encoder": ["--core=lstm", "--task.num_bits=254"]}  # 16 x 16.
+    config = prepared(f"--{kind}={member}", f"--{kind}.{name}={value}",
+                      *others.get(kind, ()))
   assert config[kind] == member
   assert config[f"{kind}_args"].to_dict() == {name: value}
   assert type(config[f"{kind}_args"][name]) is type(value)
-  if kind == "core":
+  if kind != "task":
     assert made
     assert all(kwargs[name] == value for kwargs in made)
   else:
@@ -379,6 +441,7 @@ def test_members_without_a_flag_have_no_flag():
   try:
     train.define_flags()
     defined = set(flags.FLAGS) - before
+    assert set(flags_lib.ALIASES) <= defined
     for kind, _, name, _ in member_arguments():
       flagless = any((kind, member, name) in NO_FLAG for member in (
           *rmc_nalu_sam.CORES, *tasks.TASKS))
@@ -408,6 +471,9 @@ def test_preset(preset, prepared):
   assert isinstance(loaded, ml_collections.ConfigDict)
   # No field that nobody reads.
   assert set(loaded) == set(config_lib.default_config())
+  assert set(loaded.unit_settings) <= set(rmc_nalu_sam.UNITS)
+  for settings in loaded.unit_settings.values():
+    assert set(settings) <= set(config_lib.default_config())
   assert loaded.core in loaded.core_args
   assert set(loaded.core_args) <= set(rmc_nalu_sam.CORES)
   assert set(loaded.task_args) <= {loaded.task}
@@ -415,11 +481,16 @@ def test_preset(preset, prepared):
     arguments = loaded.core_args[core]
     config = prepared(f"--preset={preset}", f"--core={core}")
     assert config.core == core
-    assert config.core_args.to_dict() == dict(arguments)
-    assert config.task_args.to_dict() == dict(
-        loaded.task_args.get(loaded.task, {}))
-    for name in set(loaded) - {"core", "core_args", "task_args"}:
-      assert config[name] == loaded[name]
+    wanted = experiments.load_preset(preset)
+    wanted.update(loaded.unit_settings.get(loaded.unit, {}))
+    assert dict(wanted.core_args[core]).items() >= dict(arguments).items()
+    for kind in config_lib.KINDS:
+      assert config[f"{kind}_args"].to_dict() == dict(
+          wanted[f"{kind}_args"].get(config[kind], {}))
+    assert not config.unit_settings
+    for name in set(loaded) - {"core", "encoder", "unit_settings",
+                               *(f"{kind}_args" for kind in config_lib.KINDS)}:
+      assert config[name] == wanted[name]
     for num_devices in (1, 2, 4, 8):
       config_lib.check(config, num_devices)
 
@@ -435,6 +506,84 @@ def test_flags_override_a_preset(prepared):
   assert config.task_args.to_dict() == dict(max_length=5)
   # A default that is asked for is not the preset's value.
   assert prepared("--preset=sam_copy", "--steps=10000").steps == 10_000
+
+
+@pytest.fixture
+def copy_preset(monkeypatch):
+  """A preset that has the name of a task, and something for a unit."""
+  config = config_lib.default_config()
+  config.core = "stack"
+  config.core_args = {"stack": dict(num_layers=3, hidden_size=5)}
+  config.learning_rate = 0.25
+  config.steps = 13
+  config.unit_settings = {"nmu": dict(
+      steps=17, penalty_weight=10., unit_args={"nmu": dict(penalty="squared")},
+      core_args={"stack": dict(hidden_unit="nau")})}
+  names = [*experiments.preset_names(), "copy"]
+  load = experiments.load_preset
+  monkeypatch.setattr(experiments, "preset_names", lambda: names)
+  monkeypatch.setattr(
+      experiments, "load_preset",
+      lambda name: config.copy_and_resolve_references() if name == "copy"
+      else load(name))
+
+
+def test_preset_of_the_task_s_name_is_the_default(prepared, copy_preset):
+  config = prepared("--task=copy", "--steps=11")
+  assert (config.core, config.learning_rate, config.steps) == (
+      "stack", 0.25, 11)
+  assert config.core_args.to_dict() == dict(num_layers=3, hidden_size=5)
+  assert prepared("--preset=copy").learning_rate == 0.25
+  assert prepared("--preset=none").learning_rate == 1e-3
+  assert prepared("--preset=sam_copy").core == "sam"
+  assert prepared("--task=priority_sort").core == "sam"
+
+
+def test_settings_of_a_unit(prepared, copy_preset):
+  config = prepared("--unit=nmu")
+  assert (config.steps, config.penalty_weight) == (17, 10.)
+  assert config.unit_args.to_dict() == dict(penalty="squared")
+  assert config.core_args.to_dict() == dict(
+      num_layers=3, hidden_size=5, hidden_unit="nau")
+  # Flags override them.
+  config = prepared("--unit=nmu", "--steps=19", "--core.hidden_unit=nac")
+  assert (config.steps, config.penalty_weight) == (19, 10.)
+  assert config.core_args.hidden_unit == "nac"
+  # Other units have none of them.
+  config = prepared("--unit=nau")
+  assert (config.steps, config.penalty_weight) == (13, 0.)
+  assert "hidden_unit" not in config.core_args
+
+
+def test_run_of_a_default_preset_is_continued(prepared, copy_preset, tmp_path):
+  first = prepared("--unit=nmu", workdir=tmp_path / "run")
+  assert prepared(workdir=tmp_path / "run") == first
+  assert prepared("--preset=copy", "--unit=nmu",
+                  workdir=tmp_path / "run") == first
+
+
+def test_alias(prepared):
+  config = prepared("--task=arithmetic", "--operation=mul", "--core=stack")
+  assert config.task_args.to_dict() == dict(operation="mul")
+
+
+def test_encoder_is_that_of_the_task(prepared, monkeypatch):
+  monkeypatch.setattr(tasks.TASKS["copy"], "encoder", "embed")
+  assert prepared("--core=lstm").encoder == "embed"
+  assert prepared("--core=lstm", "--encoder=none").encoder == "none"
+
+
+def test_run_that_is_older_than_units(prepared, tmp_path):
+  workdir = tmp_path / "run"
+  config = prepared("--core=lstm", workdir=workdir)
+  stored = json.loads((workdir / "config.json").read_text())
+  for name in ("unit", "unit_args", "unit_settings", "encoder", "encoder_args",
+               "num_seeds", "penalty_weight", "penalty_start", "penalty_end",
+               "max_grad_value", "rng"):
+    del stored[name]
+  (workdir / "config.json").write_text(json.dumps(stored))
+  assert config_lib.load(workdir) == config
+  assert prepared(workdir=workdir) == config
 
 
 # What only a process of its own can show.

@@ -181,6 +181,28 @@ def test_evaluation_is_fixed_and_of_whole_batches():
   assert trainer.evaluate(state.params, None) != default
 
 
+@pytest.mark.parametrize("number", [1, 4])
+def test_episodes_that_can_be_counted_are_evaluated_once_each(
+    use_devices, number):
+  use_devices(number)
+  config = tiny_config(task="language_numbers", task_args={"split_seed": 3})
+  task = tasks.make_task("language_numbers", split="validation", split_seed=3)
+  config.batch_size = 12
+  assert task.num_examples % 12  # The last batch is not full.
+  trainer, state = start(config)
+  params = devices.first_replica(state.params)
+  batch = jax.vmap(task.example, out_axes=1)(np.arange(200))
+  outputs, _ = jax.jit(trainer.model.unroll)(
+      params, batch.inputs, trainer.model.initial_state(params, 200))
+  expected = task.metrics(outputs, batch) | {"loss": task.loss(outputs, batch)}
+  metrics = trainer.evaluate(state.params, None, task, num_episodes=1)
+  assert set(metrics) == {*expected, "solved"}
+  for name, values in expected.items():
+    assert np.unique(values).size > 100
+    assert metrics[name] == pytest.approx(
+        np.asarray(values).mean(), rel=1e-5)
+
+
 def test_evaluation_of_another_level():
   config = tiny_config()
   trainer, state = start(config)

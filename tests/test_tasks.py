@@ -13,7 +13,11 @@ import pytest
 import tasks
 
 # Each in a file of its own: real data, or no levels.
-TESTED_ELSEWHERE = {"arithmetic", "omniglot"}
+TESTED_ELSEWHERE = {
+    "arithmetic", "mnist_addition", "mnist_counting", "mnist_parity",
+    "mnist_sequence_product", "mnist_sequence_sum", "omniglot"}
+TESTED_ELSEWHERE = {"arithmetic", "language_numbers", "omniglot",
+                    "program_evaluation", "recurrent_arithmetic"}
 
 
 @dataclasses.dataclass(frozen=True)

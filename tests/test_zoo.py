@@ -18,9 +18,9 @@ SMALL = {
     "gru": dict(hidden_size=7),
     "lstm": dict(hidden_size=7),
     "ntm": dict(hidden_size=7, num_slots=17, word_size=11),
+    "rnn": dict(hidden_size=7),
     # Its queries, keys and values are 28 numbers.
     "rmc": dict(num_slots=17, head_size=5, num_heads=4, key_size=1),
-    "rnn": dict(hidden_size=7),
     "sam": dict(hidden_size=7, num_slots=17, word_size=11, top_k=3),
     "sdnc": dict(hidden_size=7, num_slots=17, word_size=11, top_k=3),
     "stack": dict(hidden_size=7),
@@ -105,6 +105,9 @@ def test_arguments_reach_the_core(core):
   assert [weights.shape for layer in params.values()
           for name, weights in layer.items()
           if name.startswith("w") and weights.shape[1] == gates * 7]
+  (controller,) = [layer["w"] for layer in params.values()
+                   if "w" in layer and layer["w"].shape[1] == 4 * 7]
+  assert controller.shape[1] == 28
 
 
 def test_defaults_are_those_of_the_cores():

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping
 
-from launch.benchmarks import long_sequence, scaling
+from launch.benchmarks import arithmetic, long_sequence, scaling
 from launch.benchmarks.scaling import Options
 
 SUITES: Mapping[str, Callable[[Options], dict]] = {
+    "arithmetic": arithmetic.arithmetic,
     "sam_scaling": scaling.sam_scaling,
     "sdnc": scaling.sdnc,
     "long_sequence": long_sequence.long_sequence,

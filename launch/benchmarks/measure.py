@@ -2,9 +2,10 @@
 
 import dataclasses
 import functools
+import pathlib
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -14,6 +15,7 @@ import numpy as np
 import rmc_nalu_sam
 
 INPUT_SIZE = OUTPUT_SIZE = 8
+TURN = 1.0  # Seconds.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,6 +140,28 @@ class Program:
     self._state = None
 
 
+def peak_growth(run: Callable[[], Any]) -> int | None:
+  """Bytes by which the process grew, at most, while `run` ran.
+
+  The kernel's own account, as a check of the compiler's; None where it cannot
+  be had (it is Linux's).
+  """
+  try:
+    pathlib.Path("/proc/self/clear_refs").write_text("5")  # The peak, to now.
+    before = _status("VmRSS")
+    run()
+    return max(_status("VmHWM") - before, 0)
+  except OSError:
+    return None
+
+
+def _status(name):
+  """A line of the process's status, in bytes."""
+  text = pathlib.Path("/proc/self/status").read_text()
+  (line,) = [x for x in text.splitlines() if x.startswith(name + ":")]
+  return int(line.split()[1]) * 1024
+
+
 def _random_rows(memory):
   return jax.jit(lambda: jax.random.normal(
       jax.random.key(2), memory.shape, memory.dtype))()
@@ -159,21 +183,27 @@ def interleaved(programs: Sequence[Program], repeats: int,
                 deadline: float) -> Mapping[str, dict[str, float]]:
   """Seconds a step of each program, measured in turns.
 
+  A turn lasts `TURN` seconds or one call, and counts as their mean: a call of
+  a fast program is short beside what else the machine does.
+
   Args:
     programs: prepared ones.
-    repeats: calls of each, fewer where the time is up.
+    repeats: turns of each, fewer where the time is up.
     deadline: by `time.monotonic`; each runs at least once.
 
   Returns:
-    Label -> median, lowest and highest seconds a step, and number of calls.
+    Label -> median, lowest and highest seconds a step, and number of turns.
   """
   seconds: dict[str, list[float]] = {p.case.label: [] for p in programs}
   for repeat in range(repeats):
     for program in programs:
       if repeat and time.monotonic() > deadline:
         continue
+      calls = [program.run()]
+      while sum(calls) < TURN:
+        calls.append(program.run())
       seconds[program.case.label].append(
-          program.run() / program.case.num_steps)
+          statistics.mean(calls) / program.case.num_steps)
   return {label: dict(median=statistics.median(values), low=min(values),
-                      high=max(values), calls=len(values))
+                      high=max(values), turns=len(values))
           for label, values in seconds.items()}

@@ -12,12 +12,12 @@ from typing import Any
 
 import tqdm
 
-from launch.benchmarks import measure
+from launch.benchmarks import measure, products
 
 COMMON = dict(hidden_size=100, word_size=32)
 HEADS = dict(num_heads=4)
 SPARSE = HEADS | dict(top_k=4)
-TIME_BATCH, MEMORY_BATCH = 8, 1
+MEMORY_BATCH = 1
 
 # label -> core and its arguments.
 SAM_MODELS = {
@@ -26,6 +26,8 @@ SAM_MODELS = {
     "NTM recompute": ("ntm", HEADS),
     "DAM recompute": ("dam", HEADS),
     "SAM exact": ("sam", SPARSE | dict(index="exact")),
+    # The least that an exact search can take: what bounds the line above.
+    "its matmul alone": (products.CORE, HEADS),
     "SAM lsh": ("sam", SPARSE | dict(index="lsh")),
 }
 SDNC_MODELS = {
@@ -40,10 +42,12 @@ class Options:
 
   Attributes:
     sizes: numbers of slots; those of the suite if empty.
-    repeats: calls of each program.
+    repeats: turns of each program.
     time_limit: seconds after which nothing new is started.
     memory_limit: bytes that one program may need.
     num_steps: steps of the long sequence.
+    models: labels of those to measure; all of the suite's if empty.
+    batch_size: where time is measured; the paper's if not said.
   """
 
   sizes: Sequence[int] = ()
@@ -51,6 +55,8 @@ class Options:
   time_limit: float = 600
   memory_limit: int = 12 << 30
   num_steps: int = 250_000
+  models: Sequence[str] = ()
+  batch_size: int = 8
 
 
 def sam_scaling(options: Options) -> dict[str, Any]:
@@ -73,6 +79,19 @@ def sdnc(options: Options) -> dict[str, Any]:
   return result
 
 
+def _chosen(models, options):
+  """Those that were asked for.
+
+  Raises:
+    ValueError: there is no such model.
+  """
+  for label in options.models:
+    if label not in models:
+      raise ValueError(f"unknown model {label!r}; valid: {', '.join(models)}")
+  return {label: model for label, model in models.items()
+          if not options.models or label in options.models}
+
+
 def _case(label, model, num_slots, batch_size, num_steps):
   core, arguments = model
   arguments = COMMON | arguments | dict(num_slots=num_slots)
@@ -82,7 +101,14 @@ def _case(label, model, num_slots, batch_size, num_steps):
                       num_steps)
 
 
+def _program(case):
+  if case.core == products.CORE:
+    return products.Products(case)
+  return measure.Program(case)
+
+
 def _scaling(models, sizes, options, memory_steps):
+  models = _chosen(models, options)
   deadline = time.monotonic() + options.time_limit
   rows = []
   with tqdm.tqdm(total=len(sizes) * len(models), unit="case") as bar:
@@ -96,12 +122,9 @@ def _scaling(models, sizes, options, memory_steps):
           row["time"] = row["memory"] = "not run: the time limit was reached"
           bar.update()
           continue
-        program = measure.Program(
-            _case(label, model, num_slots, MEMORY_BATCH, memory_steps))
-        row["memory"] = dict(num_steps=memory_steps, batch=MEMORY_BATCH,
-                             state=program.memory.state,
-                             other=program.memory.other,
-                             total=program.memory.total)
+        row["memory"] = _memory(
+            _program(_case(label, model, num_slots, MEMORY_BATCH,
+                           memory_steps)), options)
         program = _largest_that_fits(label, model, num_slots, options)
         if isinstance(program, str):
           row["time"] = program
@@ -113,8 +136,7 @@ def _scaling(models, sizes, options, memory_steps):
         program.prepare()
       times = measure.interleaved(programs, options.repeats, deadline)
       for label, row in labels:
-        row["time"] = times[label] | dict(
-            batch=TIME_BATCH, num_steps=_steps_of(programs, label))
+        row["time"] = times[label] | _shape_of(programs, label)
       for program in programs:
         program.release()
       bar.write(_line(rows[-len(models):]))
@@ -125,8 +147,8 @@ def _largest_that_fits(label, model, num_slots, options):
   """The program of most steps that the memory has room for, or why none."""
   needed = 0
   for num_steps in (100, 10, 1):
-    program = measure.Program(
-        _case(label, model, num_slots, TIME_BATCH, num_steps))
+    program = _program(
+        _case(label, model, num_slots, options.batch_size, num_steps))
     needed = program.memory.total
     if needed <= options.memory_limit:
       return program
@@ -134,9 +156,23 @@ def _largest_that_fits(label, model, num_slots, options):
           f"is {options.memory_limit / 2**30:.1f} GiB")
 
 
-def _steps_of(programs, label):
-  (steps,) = [p.case.num_steps for p in programs if p.case.label == label]
-  return steps
+def _memory(program, options):
+  """Bytes of a sequence: the compiler's account, and what the process took."""
+  memory = program.memory
+  result = dict(num_steps=program.case.num_steps, batch=program.case.batch_size,
+                state=memory.state, other=memory.other, total=memory.total)
+  if memory.total <= options.memory_limit:
+    program.prepare()
+    result["process"] = measure.peak_growth(program.run)
+    program.release()
+  return result
+
+
+def _shape_of(programs, label):
+  """What was timed: batch, steps, and bytes in all, the memory included."""
+  (program,) = [p for p in programs if p.case.label == label]
+  return dict(batch=program.case.batch_size, num_steps=program.case.num_steps,
+              memory=program.memory.total)
 
 
 def _line(rows):
@@ -151,8 +187,8 @@ def _compare(result, dense, sparse):
   """Adds how many times as long, and as much memory, the dense model takes."""
   by_key = {(row["num_slots"], row["model"]): row for row in result["rows"]}
   for (num_slots, model), row in by_key.items():
-    other = by_key[num_slots, dense]
-    if model not in sparse:
+    other = by_key.get((num_slots, dense))
+    if model not in sparse or other is None:
       continue
     if isinstance(row["time"], dict) and isinstance(other["time"], dict):
       row["times_faster"] = other["time"]["median"] / row["time"]["median"]

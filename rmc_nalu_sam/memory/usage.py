@@ -46,13 +46,14 @@ def least_recently_accessed(usage: Usage, count: int) -> jax.Array:
   Returns:
     `[count]` int32, all different.
   """
+  # XLA would read these entries again wherever it needs the rows, also after
+  # they were written, and copy the whole array for that. It does not if they
+  # are several, and kept together.
   found, row = [], jnp.int32(usage.after.shape[0] - 1)
-  for _ in range(count):
+  for _ in range(max(count, 2)):
     row = usage.after[row]
     found.append(row)
-  # Without it, XLA would read these entries again where it needs the rows, also
-  # after they were written, and copy the whole array for that.
-  return jax.lax.optimization_barrier(jnp.stack(found))
+  return jax.lax.optimization_barrier(jnp.stack(found))[:count]
 
 
 def touch(usage: Usage, indices: jax.Array, weights: jax.Array,

@@ -58,7 +58,7 @@ class GatedNAUNMU(Unit):
     shape = (input_size, self.output_size)
     return {"w_add": Parameter(shape, nau_init(*shape)),
             "w_mul": Parameter(shape, nmu_init()),
-            "gate": Parameter(shape, INITIALIZERS["glorot"]())}
+            "gate": Parameter(shape, INITIALIZERS["glorot"](input_size))}
 
   @pure
   def weights(self, params: Params) -> dict[str, jax.Array]:

@@ -24,12 +24,12 @@ ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
     "tanh": jnp.tanh,
 }
 
-INITIALIZERS: Mapping[str, Callable[[], hk.initializers.Initializer]] = {
-    "glorot": lambda: hk.initializers.VarianceScaling(
+# By the number of inputs.
+INITIALIZERS: Mapping[str, Callable[[int], hk.initializers.Initializer]] = {
+    "glorot": lambda _: hk.initializers.VarianceScaling(
         1., "fan_avg", "uniform"),
-    "he": lambda: hk.initializers.VarianceScaling(2., "fan_in", "uniform"),
-    "lecun": lambda: hk.initializers.VarianceScaling(
-        1., "fan_in", "truncated_normal"),
+    "haiku": lambda size: hk.initializers.TruncatedNormal(size ** -.5),
+    "he": lambda _: hk.initializers.VarianceScaling(2., "fan_in", "uniform"),
 }
 
 
@@ -38,13 +38,14 @@ class Linear(Unit):
 
   Notes:
     Madsen and Johansen (https://arxiv.org/abs/2001.05016) initialise a linear
-    layer by `glorot` and one with a ReLU by `he`; `lecun` is as `hk.Linear`.
+    layer by `glorot` and one with a ReLU by `he`; the default is `hk.Linear`'s,
+    the same numbers for the same key.
   """
 
   VALUES: ClassVar = {"w": (-1., 0., 1.)}
 
   def __init__(self, output_size: int, activation: str = "none",
-               with_bias: bool = True, w_init: str = "lecun",
+               with_bias: bool = True, w_init: str = "haiku",
                name: str | None = None):
     """Constructs a layer.
 
@@ -72,7 +73,7 @@ class Linear(Unit):
   @pure
   def parameters(self, input_size: int) -> Mapping[str, Parameter]:
     shape = (input_size, self.output_size)
-    params = {"w": Parameter(shape, INITIALIZERS[self.w_init]())}
+    params = {"w": Parameter(shape, INITIALIZERS[self.w_init](input_size))}
     if self.with_bias:
       params["b"] = Parameter((self.output_size,), jnp.zeros)
     return params

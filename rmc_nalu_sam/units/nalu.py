@@ -69,7 +69,8 @@ class NALU(Unit):
 
   @pure
   def parameters(self, input_size: int) -> Mapping[str, Parameter]:
-    gate = Parameter((input_size, self.output_size), INITIALIZERS["glorot"]())
+    gate = Parameter((input_size, self.output_size),
+                     INITIALIZERS["glorot"](input_size))
     params = nac_parameters(input_size, self.output_size)
     if not self.shared:
       params |= nac_parameters(input_size, self.output_size, suffix="_mul")

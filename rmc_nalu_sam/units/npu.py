@@ -68,7 +68,7 @@ class NPU(Unit):
   @pure
   def parameters(self, input_size: int) -> Mapping[str, Parameter]:
     shape = (input_size, self.output_size)
-    params = {"w_real": Parameter(shape, INITIALIZERS["glorot"]())}
+    params = {"w_real": Parameter(shape, INITIALIZERS["glorot"](input_size))}
     if self._IMAGINARY:
       params["w_imag"] = Parameter(shape, jnp.zeros)
     if self._GATED:

@@ -1,0 +1,54 @@
+"""The products of queries and rows: the least that an exact search can take."""
+
+import time
+
+import jax
+import jax.numpy as jnp
+
+from launch.benchmarks import measure
+
+CORE = "products"  # In place of a core's name in a `Case`.
+
+
+class Products:
+  """As `measure.Program`: one matmul of queries and memory a step, no more."""
+
+  def __init__(self, case: measure.Case):
+    """Compiles it; makes no array that grows with the number of slots."""
+    self.case = case
+    arguments = dict(case.core_args)
+    batch_size, word_size = case.batch_size, arguments["word_size"]
+    self._queries = jax.random.normal(jax.random.key(0), [
+        case.num_steps, batch_size, arguments["num_heads"], word_size])
+    memory = jax.ShapeDtypeStruct(
+        (batch_size, case.num_slots, word_size), jnp.float32)
+    self._compiled = jax.jit(self._call).lower(
+        self._queries, memory).compile()
+    analysis = self._compiled.memory_analysis()
+    self.memory = measure.Memory(memory.size * memory.dtype.itemsize,
+                                 analysis.temp_size_in_bytes)
+    self._rows = memory
+
+  def _call(self, queries, memory):
+    def step(carry, queries):
+      products = jnp.einsum("bhw,bnw->bhn", queries, memory)
+      # One of them, which depends on no other: the rest is still computed.
+      return carry + products[:, :, 0].sum(), None
+
+    return jax.lax.scan(step, jnp.zeros(()), queries)[0]
+
+  def prepare(self) -> None:
+    """Makes the memory."""
+    self._rows = jax.jit(lambda: jax.random.normal(
+        jax.random.key(2), self._rows.shape))()
+    self.run()
+
+  def run(self) -> float:
+    """Seconds of one call."""
+    start = time.perf_counter()
+    jax.block_until_ready(self._compiled(self._queries, self._rows))
+    return time.perf_counter() - start
+
+  def release(self) -> None:
+    """Frees the memory."""
+    self._rows = jax.ShapeDtypeStruct(self._rows.shape, self._rows.dtype)

@@ -1,0 +1,55 @@
+"""A single unit on two numbers: the benchmark of the Primer.
+
+"A Primer for Neural Arithmetic Logic Modules" (Mistry, Farrahi, Hare, 2022,
+arXiv 2101.09530): one unit computes a + b, a - b, a * b or a / b; 50,000
+updates with batches of 128, Adam at 1e-3, 25 seeds, each on nine ranges:
+
+  for range in -20,-10 -2,-1 -1.2,-1.1 -0.2,-0.1 -2,2 0.1,0.2 1,2 1.1,1.2 10,20
+  do python -m launch.train --preset=arithmetic_module --unit=nmu \
+    --operation=mul --task.train_range=$range --workdir=runs/module/nmu$range
+  done
+
+The range of the test follows from that of the training. On two cores,
+--num_seeds=26 --cpu_devices=2 uses both.
+
+The penalty on Real NPU's and NPU's weights grows linearly to the authors' last
+value (for a division: --penalty_weight=1e-7); theirs is multiplied by ten
+every 10,000 updates. They start an iNALU anew that does not learn; that is left
+out here.
+"""
+
+import ml_collections
+
+from launch import config as config_lib
+
+
+def get_config() -> ml_collections.ConfigDict:
+  """The preset."""
+  config = config_lib.default_config()
+  config.task = "arithmetic"
+  config.task_args = {"arithmetic": dict(
+      operation="add", input_size=2, subset_ratio=0.5, overlap_ratio=0.,
+      criterion="module")}
+  config.core = "stack"
+  config.core_args = {"stack": dict(num_layers=1)}
+  config.unit = "nau"
+  late = dict(penalty_start=20_000, penalty_end=35_000)
+  powers = dict(learning_rate=5e-3, penalty_weight=1e-5, penalty_start=0,
+                penalty_end=20_000)
+  config.unit_settings = {
+      "inalu": dict(max_grad_value=0.1),
+      "nau": dict(penalty_weight=0.01) | late,
+      "nmu": dict(penalty_weight=10.) | late,
+      "npu": powers,
+      "real_npu": powers,
+  }
+  config.num_seeds = 25
+  config.steps = 50_000
+  config.batch_size = 128
+  config.learning_rate = 1e-3
+  config.max_grad_norm = 0.
+  config.log_every = 1_000
+  config.eval_every = 1_000
+  config.eval_episodes = 1_024
+  config.checkpoint_every = 10_000
+  return config

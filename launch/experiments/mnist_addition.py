@@ -1,0 +1,36 @@
+"""MNIST addition (Trask et al. 2018, arXiv 1808.00508, Table 2).
+
+Series of up to ten digits, the sum asked for at the end, with the paper's
+convolutional network and its accumulating cell, here with one number a digit
+and the sum as its state, as in Madsen and Johansen's replication. The paper
+trains at length 10 alone: --task.min_length=10. The other cells: --core=lstm
+--unit=linear, --core=gru, --core=rnn. As in mnist_counting, more series of
+short lengths are evaluated with launch.evaluate.
+"""
+
+import ml_collections
+
+from launch import config as config_lib
+
+
+def get_config() -> ml_collections.ConfigDict:
+  """The preset."""
+  config = config_lib.default_config()
+  config.task = "mnist_addition"
+  config.task_args = {"mnist_addition": dict(min_length=1)}
+  config.core = "unit_rnn"
+  config.unit = "nac"
+  config.core_args = {
+      "unit_rnn": dict(hidden_size=1),
+      "gru": dict(hidden_size=100),
+      "lstm": dict(hidden_size=100),
+      "rnn": dict(hidden_size=100),
+  }
+  config.encoder_args = {"cnn": dict(output_size=1)}
+  config.steps = 10_000
+  config.eval_every = 2_500
+  config.eval_episodes = 64
+  config.batch_size = 16
+  config.learning_rate = 5e-3
+  config.lr_schedule = "cosine"
+  return config

@@ -1,0 +1,35 @@
+"""Sequential MNIST, sums (Madsen and Johansen 2020, arXiv 2001.05016, 4.3).
+
+Running sums of ten digits: their task, network and accumulating cell, for two
+cores. They train with batches of 64, Adam at 1e-3, for 1000 epochs of the
+55,000 digits, 860,000 updates: --batch_size=64 --steps=860000
+--lr_schedule=constant; and, beside the weights' sparsity, penalise with R_z the
+outputs of the image network, which is not here.
+"""
+
+import ml_collections
+
+from launch import config as config_lib
+
+
+def get_config() -> ml_collections.ConfigDict:
+  """The preset."""
+  config = config_lib.default_config()
+  config.task = "mnist_sequence_sum"
+  config.core = "unit_rnn"
+  config.unit = "nau"
+  config.core_args = {
+      "unit_rnn": dict(hidden_size=1),
+      "lstm": dict(hidden_size=100),
+  }
+  config.encoder_args = {"cnn": dict(output_size=1)}
+  # Theirs rises from step 10,000 to 100,000.
+  config.unit_settings = {"nau": dict(
+      penalty_weight=0.01, penalty_start=1_000, penalty_end=5_000)}
+  config.steps = 10_000
+  config.eval_every = 2_500
+  config.eval_episodes = 64
+  config.batch_size = 16
+  config.learning_rate = 1e-3
+  config.lr_schedule = "cosine"
+  return config

@@ -1,0 +1,132 @@
+"""What has become of the seeds of a run, and what their units have learned."""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+
+import tasks
+from launch import config as config_lib
+from launch import reporting, success
+from rmc_nalu_sam.units import Unit, formula
+
+# The task itself, among its variants.
+TRAINED = "as trained"
+FORMULA_FILE = "formula.txt"
+
+
+def outcomes(workdir: pathlib.Path,
+             task: tasks.Task) -> dict[str, success.Outcomes]:
+  """What became of each seed on the task and each of its variants.
+
+  Args:
+    workdir: of a run of many seeds.
+    task: that it was trained on.
+
+  Returns:
+    Name of the variant, in their order -> outcomes; of those that have a
+    criterion.
+  """
+  evaluations = [record for record in reporting.read_metrics(workdir)
+                 if record["split"] == "eval"]
+  if not evaluations:
+    return {}
+  metric = task.main_metric
+  columns = {name: np.array([record[name] for record in evaluations])
+             for name, value in evaluations[0].items()
+             if isinstance(value, list)}
+  steps = np.array([record["step"] for record in evaluations])
+  sparsity = columns.get("sparsity_error",
+                         np.full_like(columns[metric], np.nan))
+  variants: Mapping[str, Any] = {TRAINED: task} | dict(task.extrapolations)
+  return {
+      name: success.judge(
+          steps, columns[metric],
+          columns[metric if name == TRAINED else f"{name}/{metric}"],
+          variant.solved_below, sparsity)
+      for name, variant in variants.items() if variant.solved_below is not None}
+
+
+def diverged(config: ml_collections.ConfigDict,
+             workdir: pathlib.Path) -> list[int]:
+  """The seeds whose loss was not finite when it was last recorded."""
+  losses = [record["loss"] for record in reporting.read_metrics(workdir)
+            if record["split"] == "train"]
+  return [config.seed + i for i in range(config.num_seeds)
+          if losses and not np.isfinite(losses[-1][i])]
+
+
+def describe(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> str:
+  """Lines for people: success rates, when, sparsity errors, who diverged.
+
+  Args:
+    config: of a run of many seeds.
+    workdir: of the run.
+  """
+  task = tasks.make_task(config.task, **config.task_args)
+  rows = {name: success.summarise(outcome)
+          for name, outcome in outcomes(workdir, task).items()}
+  lines = [success.format_table(rows)] if rows else []
+  lost = diverged(config, workdir)
+  if lost:
+    lines.append(f"diverged: {len(lost)} of {config.num_seeds} seeds: "
+                 f"{', '.join(map(str, lost))}")
+  return "\n".join([*lines, f"over {config.num_seeds} seeds"])
+
+
+def draw(config: ml_collections.ConfigDict, workdir: pathlib.Path,
+         task: tasks.Task, title: str) -> None:
+  """Draws `success.png`, if the task has a criterion, into the workdir.
+
+  Args:
+    config: of a run of many seeds.
+    workdir: of the run.
+    task: that it was trained on.
+    title: above the picture.
+  """
+  counts = {name: (int(outcome.solved.sum()), outcome.solved.size)
+            for name, outcome in outcomes(workdir, task).items()}
+  if counts:
+    success.success_curve({config_lib.label(config): counts},
+                          workdir / "success.png", title)
+
+
+def write_formula(config: ml_collections.ConfigDict, workdir: pathlib.Path,
+                  task: tasks.Task, units: Mapping[str, Unit],
+                  params: Any) -> None:
+  """Writes what the units have learned as a formula, into the workdir.
+
+  Args:
+    config: of a run.
+    workdir: of the run.
+    task: that it was trained on.
+    units: of its network.
+    params: of all seeds, if there are many; the formula is that of the best.
+  """
+  seed = config.seed
+  if config.num_seeds > 1:
+    index = best_seed(workdir, task)
+    params = jax.tree.map(lambda x: x[index], params)
+    seed += index
+  learned = formula.extract(units, params)
+  (workdir / FORMULA_FILE).write_text(f"seed {seed}: {learned}\n")
+
+
+def best_seed(workdir: pathlib.Path, task: tasks.Task) -> int:
+  """The seed, from 0 on, with the lowest last error furthest from training.
+
+  Args:
+    workdir: of a run of many seeds.
+    task: that it was trained on.
+  """
+  last = [record for record in reporting.read_metrics(workdir)
+          if record["split"] == "eval"][-1]
+  metric = task.main_metric
+  for name in ("", *task.extrapolations)[::-1]:
+    errors = last.get(f"{name}/{metric}" if name else metric)
+    if errors is not None and np.isfinite(errors).any():
+      return int(np.argmin(np.nan_to_num(errors, nan=np.inf)))
+  return 0

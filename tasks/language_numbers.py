@@ -1,0 +1,223 @@
+"""Language to number: 'two hundred and five' is 205."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tasks import base, number_words, regression
+
+# Strings in each split.
+SPLIT_SIZES: Mapping[str, int] = {"train": 169, "validation": 200, "test": 631}
+_PADDING = -1
+
+
+@dataclasses.dataclass(frozen=True)
+class LanguageNumbers(regression.RegressionTask):
+  """Tell the number that a string of English words means, word by word.
+
+  An episode is one string of at most five words, one a step, one-hot; the
+  number itself is asked for at the last word. Silent steps follow a shorter
+  string. The numbers below 1000 are divided once and for all into 169 strings
+  to train on, which show every word, 200 for validation and 631 for the test;
+  `extrapolations` are the latter two. Episodes can be counted, so that an
+  evaluation may see each string of a split exactly once.
+
+  See "Neural Arithmetic Logic Units" (Trask et al., 2018, arXiv 1808.00508),
+  section 4.3 and Table 3: the training strings are 0 to 19 and a random sample
+  "adjusted to make sure that each unique token is present at least once".
+
+  Notes:
+    The paper says "0 to 1000" of 1000 strings: here 0 to 999, with 30 words.
+    Its split is not published; ours is drawn again until every word occurs.
+
+  Attributes:
+    split: 'train', 'validation' or 'test'.
+    split_seed: which division of the numbers into splits.
+  """
+
+  split: str = "train"
+  split_seed: int = 0
+
+  main_metric: ClassVar[str] = "mae"
+  encoder: ClassVar[str] = "embed"
+
+  def __post_init__(self):
+    if self.split not in SPLIT_SIZES:
+      raise ValueError(f"unknown split {self.split!r}; valid splits: "
+                       f"{', '.join(SPLIT_SIZES)}")
+    if self.split_seed < 0:
+      raise ValueError(f"need split_seed >= 0, got {self.split_seed}")
+
+  @property
+  def input_size(self) -> int:
+    return len(number_words.WORDS)
+
+  @property
+  def output_size(self) -> int:
+    return 1
+
+  @property
+  def num_steps(self) -> int:
+    return number_words.MAX_WORDS
+
+  @property
+  def max_level(self) -> int:
+    """1: one string is as difficult as another."""
+    return 1
+
+  def at_level(self, level: int) -> "LanguageNumbers":
+    """This task itself; there is one level only, level=1."""
+    if level != 1:
+      raise ValueError(f"language_numbers has level=1 only, got level={level}")
+    return self
+
+  @property
+  def num_examples(self) -> int:
+    return SPLIT_SIZES[self.split]
+
+  @property
+  def numbers(self) -> np.ndarray:
+    """The numbers of the split, in rising order, `[num_examples]`."""
+    return np.sort(split_numbers(self.split_seed)[self.split])
+
+  def example(self, index: jax.Array, data: Any = None) -> base.Batch:
+    del data
+    number = jnp.asarray(self.numbers)[index]
+    tokens = jnp.asarray(_all_tokens())[number]
+    last = jnp.sum(tokens != _PADDING) - 1
+    mask = (jnp.arange(self.num_steps) == last).astype(jnp.float32)
+    return base.Batch(jax.nn.one_hot(tokens, self.input_size),
+                      (mask * number)[:, None], mask)
+
+  def episode(self, key: jax.Array, level: jax.Array, data: Any) -> base.Batch:
+    del level
+    return self.example(jax.random.randint(key, (), 0, self.num_examples), data)
+
+  def oracle(self, batch: base.Batch) -> jax.Array:
+    """Adds up the words so far; 'hundred' multiplies what is there."""
+    values = jnp.array([*range(20), *range(20, 100, 10), 0, 0], jnp.float32)
+    hundred = number_words.WORDS.index("hundred")
+
+    def read(total, words):
+      total = total * jnp.where(words[:, hundred] > 0, 100, 1)
+      total += jnp.matmul(words, values, precision="highest")
+      return total, total
+
+    start = jnp.zeros(batch.inputs.shape[1])
+    return jax.lax.scan(read, start, batch.inputs)[1][:, :, None]
+
+  @property
+  def trivial_answer(self) -> float:
+    """The median of the split."""
+    return float(np.median(self.numbers))
+
+  @property
+  def trivial_score(self) -> float:
+    """The mean absolute deviation from it."""
+    return float(np.abs(self.numbers - self.trivial_answer).mean())
+
+  @property
+  def extrapolations(self) -> Mapping[str, "LanguageNumbers"]:
+    """The strings that are not trained on, of a task that trains."""
+    if self.split != "train":
+      return {}
+    return {split: dataclasses.replace(self, split=split)
+            for split in ("validation", "test")}
+
+  @property
+  def solved_below(self) -> float:
+    """Half: right on the average, once rounded."""
+    return 0.5
+
+
+@functools.lru_cache
+def split_numbers(seed: int, num_train: int = SPLIT_SIZES["train"]
+                  ) -> Mapping[str, np.ndarray]:
+  """The numbers 0 to 999, divided; each split in random order.
+
+  Args:
+    seed: of the division.
+    num_train: how many to train on, enough to show every word; the test has
+      what is left.
+
+  Returns:
+    Split -> numbers.
+  """
+  rng = np.random.default_rng(seed)
+  small = np.arange(20)
+  while True:
+    others = rng.permutation(np.arange(20, number_words.NUM_NUMBERS))
+    train = np.concatenate([small, others[:num_train - 20]])
+    if {word for n in train for word in number_words.number_words(int(n))
+        } == set(number_words.WORDS):
+      break
+  rest = others[num_train - 20:]
+  first = SPLIT_SIZES["validation"]
+  return {"train": train, "validation": rest[:first], "test": rest[first:]}
+
+
+def encode(texts: Sequence[str]) -> np.ndarray:
+  """Strings of words as inputs of a network, right or wrong English.
+
+  Args:
+    texts: B strings, words separated by spaces.
+
+  Returns:
+    `[T, B, F]` float32, T the words of the longest; zeros after the end.
+
+  Raises:
+    ValueError: a word is not one of `number_words.WORDS`.
+  """
+  words = [text.split() for text in texts]
+  inputs = np.zeros((max(map(len, words)), len(words),
+                     len(number_words.WORDS)), np.float32)
+  for b, row in enumerate(words):
+    for t, word in enumerate(row):
+      if word not in number_words.WORDS:
+        raise ValueError(f"unknown word {word!r}; valid words: "
+                         f"{', '.join(number_words.WORDS)}")
+      inputs[t, b, number_words.WORDS.index(word)] = 1
+  return inputs
+
+
+def predictions(inputs: np.ndarray, outputs: np.ndarray
+                ) -> list[list[tuple[str, float]]]:
+  """What was answered at every word, though only the last is trained.
+
+  See the paper's Figure 3.
+
+  Args:
+    inputs: `[T, B, F]`, of a batch or from `encode`.
+    outputs: `[T, B, 1]`, the network's.
+
+  Returns:
+    For each string, its words, each with the answer after it.
+  """
+  return [[(number_words.WORDS[int(np.argmax(x))], float(y[0]))
+           for x, y in zip(np.asarray(inputs)[:, b], np.asarray(outputs)[:, b],
+                           strict=True) if x.any()]
+          for b in range(inputs.shape[1])]
+
+
+def format_predictions(inputs: np.ndarray, outputs: np.ndarray) -> str:
+  """`predictions` as text, a line a string: 'seven 6.98  hundred 699.9'."""
+  return "\n".join(
+      "  ".join(f"{word} {answer:.4g}" for word, answer in string)
+      for string in predictions(inputs, outputs))
+
+
+@functools.lru_cache
+def _all_tokens() -> np.ndarray:
+  """The words of all numbers, by their place in WORDS, `[1000, T]`."""
+  tokens = np.full((number_words.NUM_NUMBERS, number_words.MAX_WORDS),
+                   _PADDING, np.int32)
+  for n in range(number_words.NUM_NUMBERS):
+    words = [number_words.WORDS.index(word)
+             for word in number_words.number_words(n)]
+    tokens[n, :len(words)] = words
+  return tokens

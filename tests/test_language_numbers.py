@@ -1,0 +1,196 @@
+"""Language to number: the words, the split, episodes, answers word by word."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import tasks
+from tasks import language_numbers, number_words
+
+SPLITS = ("train", "validation", "test")
+
+# A second way to read, from the words' names alone.
+STEMS = ("twen", "thir", "for", "fif", "six", "seven", "eigh", "nine")
+SMALL = {word: value for value, word in enumerate((
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight",
+    "nine", "ten", "eleven", "twelve"))}
+
+
+def read(words) -> int:
+  """Digits from the end of each word; knows nothing of divisions by ten."""
+  text = " ".join(words)
+  if " hundred" in text:
+    before, after = text.split(" hundred")
+    assert not after or after.startswith(" and ")
+    rest = read(after.removeprefix(" and ").split()) if after else 0
+    assert not after or rest  # Nobody says 'two hundred and zero'.
+    assert 1 <= SMALL[before] <= 9
+    return 100 * SMALL[before] + rest
+  if len(words) == 2:
+    tens, units = words
+    assert tens.endswith("ty")
+    assert 1 <= SMALL[units] <= 9
+    return read([tens]) + SMALL[units]
+  (word,) = words
+  for suffix, value in (("teen", lambda n: 10 + n), ("ty", lambda n: 10 * n)):
+    stem = word.removesuffix(suffix)
+    if stem != word:
+      stem = {"four": "for", "eight": "eigh"}.get(stem, stem)
+      return value(STEMS.index(stem) + 2)
+  return SMALL[word]
+
+
+def examples(split: str, **kwargs) -> tuple[tasks.Task, tasks.Batch]:
+  """All episodes of a split, in order."""
+  task = tasks.make_task("language_numbers", split=split, **kwargs)
+  batch = jax.jit(jax.vmap(task.example, out_axes=1))(
+      jnp.arange(task.num_examples))
+  return task, jax.tree.map(np.asarray, batch)
+
+
+def test_all_numbers_can_be_read_back():
+  texts = [number_words.number_words(n) for n in range(1000)]
+  assert [read(words) for words in texts] == list(range(1000))
+  assert max(map(len, texts)) == number_words.MAX_WORDS
+  assert {word for words in texts for word in words} == set(number_words.WORDS)
+  assert len(set(number_words.WORDS)) == len(number_words.WORDS) == 30
+
+
+def test_some_numbers_in_words():
+  for number, text in ((0, "zero"), (13, "thirteen"), (40, "forty"),
+                       (88, "eighty eight"), (100, "one hundred"),
+                       (205, "two hundred and five"),
+                       (334, "three hundred and thirty four")):
+    assert " ".join(number_words.number_words(number)) == text
+  for number in (-1, 1000):
+    with pytest.raises(ValueError, match=f"got {number}"):
+      number_words.number_words(number)
+
+
+def test_the_papers_split():
+  split = language_numbers.split_numbers(0)
+  assert {name: numbers.size for name, numbers in split.items()} == {
+      "train": 169, "validation": 200, "test": 631}
+  everything = np.concatenate([split[name] for name in SPLITS])
+  np.testing.assert_array_equal(np.sort(everything), np.arange(1000))
+  assert set(range(20)) < set(split["train"])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_word_is_trained_on(seed):
+  # So few that it is rarely so by chance.
+  train = language_numbers.split_numbers(seed, num_train=41)["train"]
+  assert train.size == len(set(train)) == 41
+  words = {word for n in train for word in number_words.number_words(int(n))}
+  assert words == set(number_words.WORDS)
+
+
+def test_the_seed_decides_on_the_split():
+  numbers = {(split, seed): tasks.make_task(
+      "language_numbers", split=split, split_seed=seed).numbers
+             for split in SPLITS for seed in (0, 1)}
+  for split in SPLITS:
+    assert (numbers[split, 0] != numbers[split, 1]).any()
+    language_numbers.split_numbers.cache_clear()
+    np.testing.assert_array_equal(numbers[split, 0], tasks.make_task(
+        "language_numbers", split=split).numbers)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_each_string_once_word_by_word(split):
+  task, batch = examples(split)
+  assert batch.inputs.shape == (5, task.num_examples, 30)
+  seen = []
+  for b in range(task.num_examples):
+    (step,) = np.flatnonzero(batch.mask[:, b])
+    rows = batch.inputs[:step + 1, b]
+    assert (rows.sum(1) == 1).all()
+    assert set(np.unique(rows)) == {0, 1}
+    assert not batch.inputs[step + 1:, b].any()
+    number = read([number_words.WORDS[i] for i in rows.argmax(1)])
+    seen.append(number)
+    targets = np.zeros((5, 1))
+    targets[step] = number
+    np.testing.assert_array_equal(batch.targets[:, b], targets)
+  np.testing.assert_array_equal(seen, task.numbers)
+  assert len(set(seen)) == task.num_examples
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_oracle_and_trivial_answer_on_the_whole_split(split):
+  task, batch = examples(split, split_seed=2)
+  blind = batch._replace(targets=np.zeros_like(batch.targets),
+                         mask=np.zeros_like(batch.mask))
+  answers = jax.jit(task.oracle)(blind)
+  assert answers.shape == batch.targets.shape
+  assert not np.any(task.metrics(answers, batch)["mae"])
+  assert not np.any(task.loss(answers, batch))
+  score = np.mean(task.metrics(task.trivial(batch), batch)["mae"])
+  np.testing.assert_allclose(score, task.trivial_score, rtol=1e-6)
+  # No other constant does better.
+  errors = np.abs(task.numbers - np.arange(1000)[:, None]).mean(1)
+  np.testing.assert_allclose(errors.min(), task.trivial_score)
+
+
+def test_the_oracle_tells_the_papers_intermediate_numbers():
+  texts = ["three hundred and thirty four", "seven hundred and two",
+           "twenty seven and eighty"]
+  inputs = language_numbers.encode(texts)
+  assert inputs.shape == (5, 3, 30)
+  task = tasks.make_task("language_numbers")
+  outputs = task.oracle(tasks.Batch(inputs, None, None))
+  assert language_numbers.predictions(inputs, outputs) == [
+      [("three", 3), ("hundred", 300), ("and", 300), ("thirty", 330),
+       ("four", 334)],
+      [("seven", 7), ("hundred", 700), ("and", 700), ("two", 702)],
+      [("twenty", 20), ("seven", 27), ("and", 27), ("eighty", 107)]]
+  assert language_numbers.format_predictions(
+      inputs[:, 1:2], 1.00049 * outputs[:, 1:2]) == (
+          "seven 7.003  hundred 700.3  and 700.3  two 702.3")
+
+
+def test_encode_is_what_episodes_show():
+  task, batch = examples("test")
+  texts = [" ".join(number_words.number_words(int(n))) for n in task.numbers]
+  np.testing.assert_array_equal(language_numbers.encode(texts), batch.inputs)
+  with pytest.raises(ValueError, match=r"unknown word 'thousand'.* hundred"):
+    language_numbers.encode(["one thousand"])
+
+
+def test_episodes_are_drawn_from_all_of_the_split():
+  task = tasks.make_task("language_numbers", split="validation")
+  batch = jax.jit(lambda key: task.sample(key, 20_011))(jax.random.key(0))
+  numbers, counts = np.unique(batch.targets.sum(0), return_counts=True)
+  np.testing.assert_array_equal(numbers, task.numbers)
+  expected = 20_011 / 200
+  np.testing.assert_allclose(counts, expected, atol=4.5 * expected ** 0.5)
+
+
+def test_the_other_splits_are_what_is_evaluated_beside():
+  task = tasks.make_task("language_numbers", split_seed=3)
+  assert dict(task.extrapolations) == {
+      split: tasks.make_task("language_numbers", split=split, split_seed=3)
+      for split in ("validation", "test")}
+  assert not task.extrapolations["test"].extrapolations
+  assert task.encoder == "embed"
+  assert task.main_metric == "mae"
+  assert 0 < task.solved_below < task.trivial_score
+
+
+def test_bad_values_are_named():
+  for kwargs, words in ((dict(split="dev"), "'dev'.*train, validation, test"),
+                        (dict(split_seed=-3), "got -3")):
+    with pytest.raises(ValueError, match=words):
+      tasks.make_task("language_numbers", **kwargs)
+  task = tasks.make_task("language_numbers")
+  assert task.at_level(1) == task
+  with pytest.raises(ValueError, match="level=2"):
+    task.at_level(2)
+
+
+def test_tasks_whose_episodes_cannot_be_counted_say_so():
+  task = tasks.make_task("copy")
+  assert task.num_examples is None
+  with pytest.raises(NotImplementedError, match="Copy"):
+    task.example(jnp.int32(0))
