@@ -21,7 +21,7 @@ def make(num_layers):
   params = model.init(jax.random.key(0), inputs)
   # Biases that are not zero can be told apart.
   params = jax.tree.map(
-      lambda x: x + jnp.linspace(-.5, .5, x.size).reshape(x.shape), params)
+      lambda x: x + jnp.linspace(-.4, .7, x.size).reshape(x.shape), params)
   return model, params, inputs
 
 
