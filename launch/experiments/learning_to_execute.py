@@ -27,6 +27,8 @@ def get_config() -> ml_collections.ConfigDict:
                   num_read_heads=1),
       "sam": dict(hidden_size=128, num_slots=64, num_heads=2, top_k=4),
   }
+  config.unit = "mlp"
+  config.unit_args = {"mlp": dict(hidden_size=256, num_layers=4)}
   config.steps = 20_000
   config.eval_every = 1_000
   config.eval_episodes = 2048
