@@ -48,10 +48,9 @@ class Operands(NamedTuple):
 
 def max_text(operations: tuple[str, ...], length: int, nesting: int) -> int:
   """The most characters that a program can have."""
-  literals = [sum(x in "BCD" for x in after)
-              for _, after in map(_TEMPLATES.get, operations)]
-  widest = max(len("".join(_TEMPLATES[name])) + (length - 1) * number
-               for name, number in zip(operations, literals, strict=True))
+  texts = ["".join(_TEMPLATES[name]) for name in operations]
+  widest = max(sum(length if x in "BCD" else 1 for x in text)
+               for text in texts)
   return length + nesting * widest + 2 * (nesting - 1)
 
 

@@ -1,6 +1,7 @@
 """Learning to execute: every program against an interpreter of its own."""
 
 import collections
+import functools
 import json
 import re
 
@@ -28,10 +29,10 @@ def execute(code: str) -> int:
     holds = (int(choice[2]) < int(choice[4]) if choice[3] == "<"
              else int(choice[2]) > int(choice[4]))
     return execute(choice[1]) if holds else int(choice[5])
-  if binary := re.fullmatch(r"(.*)([-+*/])(\d+)", code):
+  if binary := re.fullmatch(r"(.*)([-+*])(\d+)", code):
     left, right = execute(binary[1]), int(binary[3])
-    return {"+": left + right, "-": left - right, "*": left * right,
-            "/": left // right}[binary[2]]
+    return {"+": left + right, "-": left - right,
+            "*": left * right}[binary[2]]
   if inner := re.fullmatch(r"\((.*)\)", code):
     return execute(inner[1])
   return int(code)
@@ -89,11 +90,13 @@ def longest(task, length, nests):
       nests - 1), 2 * length
 
 
-@pytest.mark.parametrize("operation", OPERATIONS)
-@pytest.mark.parametrize("sizes", [
-    dict(max_length=4, max_nesting=3),
-    # Products of some 10^44.
-    dict(min_length=11, max_length=11, min_nesting=3, max_nesting=3)])
+MIXED = dict(max_length=4, max_nesting=3)
+# Products of some 10^44.
+LARGE = dict(min_length=11, max_length=11, min_nesting=3, max_nesting=3)
+
+
+@pytest.mark.parametrize("operation, sizes", [
+    *((operation, MIXED) for operation in OPERATIONS), ("program", LARGE)])
 def test_every_answer_is_python_s(operation, sizes):
   task, batch, codes, answers = draw(operation=operation, **sizes)
   lengths, nestings = set(), set()
@@ -107,7 +110,6 @@ def test_every_answer_is_python_s(operation, sizes):
     nestings.add(nesting(code))
     if operation == "addition":
       assert int(given) == eval(code) % 10**(length + 1)  # Its very words.
-    assert 0 < len(given) <= longest(operation, length + 1, 1)[1]
   assert lengths == set(range(task.min_length, task.max_length + 1))
   if operation in MEMORISATION:
     assert nestings == {0}
@@ -141,26 +143,38 @@ def test_the_interpreter_of_this_file():
 def test_programs_of_sonnet(golden_programs):
   seen = collections.Counter()
   for length, nests, kind, code, value in golden_programs:
-    if kind == "full":
-      assert str(execute(code) % 10**(length + 1)) == value
-      operation, divides = "program", "/" in code
-    else:
-      literal = code.strip("()")
-      # Nested ones are of no use: what is memorised is always a literal.
-      operation, divides = {literal: "copy", literal[::-1]: "reverse",
-                            2 * literal: "double"}.get(value, ""), nests > 1
-    if divides or not operation:
+    if "/" in code:
       continue  # No task divides.
+    if kind == "full":
+      operation = "program"
+      assert answer(operation, code) == value
+    elif nests == 1:
+      operation, = {name for name in MEMORISATION
+                    if answer(name, code) == value}
+    else:
+      continue  # Nested, they answer twice over what nobody asks for.
     seen[operation] += 1
-    task = tasks.make_task("learning_to_execute", operation=operation,
-                           min_length=length, max_length=length,
-                           min_nesting=nests, max_nesting=nests)
-    outputs = task.oracle(tasks.Batch(encode(task, code), None, None))
-    answered = outputs[len(code) + 1:, 0]
-    answered = answered[answered.any(1)].argmax(1)
-    assert "".join(map(str, answered.tolist())) == value
-  assert seen["program"] >= 30
+    answered = solve(golden_task(operation, length, nests), code)
+    assert answered == value
+  assert seen["program"] == 43
   assert all(seen[operation] for operation in MEMORISATION)
+
+
+@functools.cache
+def golden_task(operation, length, nests):
+  return tasks.make_task("learning_to_execute", operation=operation,
+                         min_length=length, max_length=length,
+                         min_nesting=nests, max_nesting=nests)
+
+
+oracle = jax.jit(lambda task, inputs: task.oracle(
+    tasks.Batch(inputs, inputs, inputs)), static_argnums=0)
+
+
+def solve(task, code: str) -> str:
+  """What the oracle answers to a program."""
+  outputs = np.asarray(oracle(task, encode(task, code)))[len(code) + 1:, 0]
+  return "".join(map(str, outputs[outputs.any(1)].argmax(1)))
 
 
 @pytest.fixture
@@ -209,8 +223,9 @@ def test_length_and_nesting_are_mixed():
                  [(i, j) for i in range(1, 4) for j in range(1, 4)])
 
 
-@pytest.mark.parametrize("operation", OPERATIONS)
-@pytest.mark.parametrize("length, nests", [(1, 1), (1, 3), (5, 2)])
+@pytest.mark.parametrize("operation, length, nests", [
+    ("addition", 2, 3), ("control", 5, 2), ("program", 1, 2), ("copy", 5, 1),
+    ("reverse", 2, 3), ("double", 5, 1)])
 def test_there_is_room_for_the_longest_and_no_more(operation, length, nests):
   task, _, codes, answers = draw(
       operation=operation, min_length=length, max_length=length,
@@ -221,10 +236,9 @@ def test_there_is_room_for_the_longest_and_no_more(operation, length, nests):
   assert text == size
   bounds = longest(operation, length, nests)
   assert text <= bounds[0]
-  # There a sum of one digit may be cut: 2 L is not enough for L = 1.
-  assert task.num_steps - size - 1 == reply <= max(bounds[1], length + 1)
-  if (length, nests) == (5, 2) and operation in ("control", "program"):
-    assert (text, reply) == (51, 6)
+  assert task.num_steps - size - 1 == reply <= bounds[1]
+  if operation == "control":
+    assert (text, reply) == (51, 6)  # As was observed with that code.
 
 
 def test_the_hardest():

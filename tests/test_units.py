@@ -121,7 +121,9 @@ def signed_inputs(*shape):
 
 
 def test_the_table_is_complete():
-  assert set(MEMBERS) == set(UNITS) == set(reference_units.REFERENCES)
+  # A perceptron is a read-out, and has a file of its own.
+  tested = set(UNITS) - {"mlp"}
+  assert set(MEMBERS) == tested == set(reference_units.REFERENCES)
 
 
 @every_unit

@@ -9,6 +9,7 @@ from rmc_nalu_sam.units.gated import GatedNAUNMU
 from rmc_nalu_sam.units.inalu import INALU
 from rmc_nalu_sam.units.linear import Linear
 from rmc_nalu_sam.units.mcfc import MCFC, MulMCFC
+from rmc_nalu_sam.units.mlp import MLP
 from rmc_nalu_sam.units.nac import NAC, MultiplicativeNAC
 from rmc_nalu_sam.units.nalu import NALU, GoldenNALU
 from rmc_nalu_sam.units.nau import NAU, NMU
@@ -22,6 +23,7 @@ UNITS: Mapping[str, Callable[..., Unit]] = {
     "inalu_shared": functools.partial(INALU, shared=True),
     "linear": Linear,
     "mcfc": MCFC,
+    "mlp": MLP,
     "mul_mcfc": MulMCFC,
     "nac": NAC,
     "nac_mul": MultiplicativeNAC,
@@ -42,7 +44,7 @@ UNITS: Mapping[str, Callable[..., Unit]] = {
     "tanh": functools.partial(Linear, activation="tanh", w_init="glorot"),
 }
 
-__all__ = ("INALU", "MCFC", "NAC", "NALU", "NAU", "NMRU", "NMU", "NPU", "UNITS",
-           "Formula", "GatedNAUNMU", "GoldenNALU", "Linear", "MulMCFC",
+__all__ = ("INALU", "MCFC", "MLP", "NAC", "NALU", "NAU", "NMRU", "NMU", "NPU",
+           "UNITS", "Formula", "GatedNAUNMU", "GoldenNALU", "Linear", "MulMCFC",
            "MultiplicativeNAC", "NaiveNPU", "RealNPU", "Unit", "extract",
            "find_units")

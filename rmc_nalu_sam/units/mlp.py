@@ -1,0 +1,65 @@
+"""A multi-layer perceptron: the read-out of the relational memory's paper."""
+
+import itertools
+from collections.abc import Mapping
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+
+from rmc_nalu_sam.units.base import Parameter, Params, Unit, pure
+
+
+class MLP(Unit):
+  """Some ReLU layers, then a linear one to the outputs.
+
+  As a read-out it is what follows every network in the supervised experiments
+  of "Relational recurrent neural networks" (Santoro et al., 2018, arXiv
+  1806.01822, appendix A): four layers of 256.
+
+  Notes:
+    The paper does not give the initial weights; these are `hk.Linear`'s.
+  """
+
+  def __init__(self, output_size: int, hidden_size: int = 256,
+               num_layers: int = 4, name: str | None = None):
+    """Constructs a perceptron.
+
+    Args:
+      output_size: O.
+      hidden_size: of each ReLU layer.
+      num_layers: how many of them; the linear one comes on top.
+      name: name of the module.
+
+    Raises:
+      ValueError: a size or number is not positive.
+    """
+    super().__init__(output_size, name=name)
+    for argument, value in (("hidden_size", hidden_size),
+                            ("num_layers", num_layers)):
+      if value < 1:
+        raise ValueError(f"{argument} must be at least 1, got {value}")
+    self.hidden_size = hidden_size
+    self.num_layers = num_layers
+
+  @pure
+  def parameters(self, input_size: int) -> Mapping[str, Parameter]:
+    sizes = [input_size, *[self.hidden_size] * self.num_layers,
+             self.output_size]
+    params = {}
+    for i, shape in enumerate(itertools.pairwise(sizes)):
+      params[f"w_{i}"] = Parameter(
+          shape, hk.initializers.TruncatedNormal(shape[0]**-0.5))
+      params[f"b_{i}"] = Parameter(shape[1:], jnp.zeros)
+    return params
+
+  @pure
+  def forward(self, params: Params, inputs: jax.Array) -> jax.Array:
+    outputs = inputs
+    for i in range(self.num_layers + 1):
+      if i:
+        outputs = jax.nn.relu(outputs)
+      weights, bias = (params[f"{name}_{i}"].astype(outputs.dtype)
+                       for name in "wb")
+      outputs = outputs @ weights + bias
+    return outputs
