@@ -38,6 +38,8 @@ def outcomes(workdir: pathlib.Path,
   columns = {name: np.array([record[name] for record in evaluations])
              for name, value in evaluations[0].items()
              if isinstance(value, list)}
+  if metric not in columns:
+    return {}
   steps = np.array([record["step"] for record in evaluations])
   sparsity = columns.get("sparsity_error",
                          np.full_like(columns[metric], np.nan))

@@ -124,6 +124,7 @@ class ControlledNALU(hk.RNNCore):
     registers = step(self._parameters(hidden, operands.shape[-1]), operands)
     return registers, ControlledNALUState(controller, registers)
 
+  @hk.transparent
   def _parameters(self, hidden: jax.Array,
                   num_operands: int) -> dict[str, jax.Array]:
     """The NALU's parameters, `[..., V + R, R]` each, that the LSTM chooses."""
@@ -147,4 +148,5 @@ class ControlledNALU(hk.RNNCore):
     shape = () if batch_size is None else (batch_size,)
     return ControlledNALUState(
         self._controller.initial_state(batch_size),
-        jnp.full([*shape, self.num_registers], float(self.initial_value)))
+        jnp.full([*shape, self.num_registers], self.initial_value,
+                 jnp.result_type(float)))

@@ -82,4 +82,5 @@ class UnitRNN(hk.RNNCore):
     """Nothing added, nothing multiplied; leading axis B unless it is None."""
     shape = () if batch_size is None else (batch_size,)
     return UnitRNNState(
-        jnp.full([*shape, self.hidden_size], float(self._initial_value)))
+        jnp.full([*shape, self.hidden_size], self._initial_value,
+                 jnp.result_type(float)))

@@ -106,7 +106,8 @@ def test_every_unit_has_one():
     formula = extract(found, {key: params})
     assert len(formula.lines) == 2, name
     assert formula.lines[0].startswith("y1 = "), name
-    assert 0 < formula.distance < 1, name
+    assert formula.distance < 1, name
+    assert bool(formula.distance) == bool(module.VALUES), name
 
 
 def test_distance_is_the_largest_of_all_layers():

@@ -226,7 +226,7 @@ def test_trace_shows_every_step_of_one_episode(core):
   assert steps == 6
   assert batch.inputs.shape[1] == outputs.shape[1] == 1
   assert outputs.shape == batch.targets.shape
-  assert {x.shape[:2] for x in jax.tree.leaves(states)} == {(steps, 1)}
+  assert all(x.shape[:2] == (steps, 1) for x in jax.tree.leaves(states))
   # The last of the states is that of the whole unroll.
   whole, state = trainer.model.unroll(
       params, batch.inputs, trainer.model.initial_state(params, 1))

@@ -74,7 +74,7 @@ def test_unit_rnn_adds_up_a_long_sequence():
   params = {"unit_rnn/~/nau": {"w": jnp.ones([2, 1])}}
   outputs, _ = jax.jit(net.apply)(params, inputs)
   np.testing.assert_allclose(
-      outputs, np.cumsum(inputs, axis=0, dtype=np.float64), atol=1e-3)
+      outputs, np.cumsum(np.asarray(inputs, np.float64), axis=0), atol=1e-3)
 
 
 def test_unit_rnn_multiplies():
@@ -168,9 +168,10 @@ def test_controlled_nalu_can_add_two_numbers_of_two_steps():
   net = unroll(ControlledNALU, hidden_size=1, num_registers=1, num_values=1)
   # A register that starts at 0 is the sum of what there was.
   chosen = np.array([[[30.], [30.]], [[30.], [30.]], [[30.], [30.]]])
-  params = make_params(net, scale=0.)
-  params["controlled_nalu/weights"]["b"] = jnp.asarray(chosen.reshape(-1))
   numbers = jnp.array([[[12.], [345.]], [[30.], [6789.]]])
+  params = jax.tree.map(
+      jnp.zeros_like, net.init(jax.random.key(0), numbers[:, :1].repeat(B, 1)))
+  params["controlled_nalu/weights"]["b"] = jnp.asarray(chosen.reshape(-1))
   outputs, _ = unroll(ControlledNALU, batch=2, hidden_size=1, num_registers=1,
                       num_values=1, initial_value=0.).apply(params, numbers)
   np.testing.assert_allclose(outputs[1, :, 0], [42., 7134.], rtol=1e-6)

@@ -105,9 +105,6 @@ def test_arguments_reach_the_core(core):
   assert [weights.shape for layer in params.values()
           for name, weights in layer.items()
           if name.startswith("w") and weights.shape[1] == gates * 7]
-  (controller,) = [layer["w"] for layer in params.values()
-                   if "w" in layer and layer["w"].shape[1] == 4 * 7]
-  assert controller.shape[1] == 28
 
 
 def test_defaults_are_those_of_the_cores():

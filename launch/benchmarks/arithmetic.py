@@ -43,9 +43,10 @@ def arithmetic(options: Options) -> dict[str, Any]:
       rates[label].append(
           num_seeds * num_updates / (time.perf_counter() - start))
   plain = statistics.median(rates.get("PyTorch, one seed", [math.nan]))
-  rows = [dict(model=label, updates_per_second=statistics.median(values),
+  rows: list[dict[str, Any]] = [
+      dict(model=label, updates_per_second=statistics.median(values),
                low=min(values), high=max(values), turns=len(values))
-          for label, values in rates.items()]
+      for label, values in rates.items()]
   if not math.isnan(plain):
     for row in rows:
       row["times_pytorch"] = row["updates_per_second"] / plain

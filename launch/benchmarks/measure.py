@@ -6,7 +6,7 @@ import pathlib
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -56,6 +56,17 @@ class Memory:
   @property
   def total(self) -> int:
     return self.state + self.other
+
+
+class Timed(Protocol):
+  """What `interleaved` takes turns with."""
+
+  @property
+  def case(self) -> Case:
+    """What it is."""
+
+  def run(self) -> float:
+    """Seconds of one call."""
 
 
 class Program:
@@ -179,7 +190,7 @@ def _random_ring(usage):
                        for x in (after, before)))
 
 
-def interleaved(programs: Sequence[Program], repeats: int,
+def interleaved(programs: Sequence[Timed], repeats: int,
                 deadline: float) -> Mapping[str, dict[str, float]]:
   """Seconds a step of each program, measured in turns.
 

@@ -1,6 +1,7 @@
 """The products of queries and rows: the least that an exact search can take."""
 
 import time
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +25,7 @@ class Products:
         (batch_size, case.num_slots, word_size), jnp.float32)
     self._compiled = jax.jit(self._call).lower(
         self._queries, memory).compile()
-    analysis = self._compiled.memory_analysis()
+    analysis: Any = self._compiled.memory_analysis()
     self.memory = measure.Memory(memory.size * memory.dtype.itemsize,
                                  analysis.temp_size_in_bytes)
     self._rows = memory

@@ -47,8 +47,8 @@ SIZES = (Size(8, 4, 32, 32), Size(1, 8, 64, 32), Size(4, 8, 128, 64))
 
 
 @dataclasses.dataclass(frozen=True)
-class Timed:
-  """What `measure.interleaved` takes turns with."""
+class Pass:
+  """As `measure.Program`."""
 
   case: measure.Case
   run: Callable[[], float]
@@ -83,8 +83,8 @@ def _rows(size, options, deadline):
       "PyTorch RMC": _torch_pass(size),
       "LSTM": _jax_pass(size, _lstm(size), hk.dynamic_unroll),
   }
-  timed = [Timed(measure.Case(label, "", (), size.batch_size,
-                              1 if label == "matmul" else NUM_STEPS), run)
+  timed = [Pass(measure.Case(label, "", (), size.batch_size,
+                             1 if label == "matmul" else NUM_STEPS), run)
            for label, run in programs.items() if run is not None]
   for program in timed:
     program.run()  # Compiles, and warms up.
@@ -147,7 +147,7 @@ def _jax_pass(size, make_core, unroll):
     outputs, _ = unroll(core, inputs, core.initial_state(size.batch_size))
     return jnp.square(outputs).mean()
 
-  net = hk.without_apply_rng(hk.transform(loss))
+  net: hk.Transformed = hk.without_apply_rng(hk.transform(loss))
   inputs = jax.random.normal(
       jax.random.key(0), [NUM_STEPS, size.batch_size, INPUT_SIZE])
   params = jax.jit(_init(size, make_core))(jax.random.key(1))

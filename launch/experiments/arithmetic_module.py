@@ -2,15 +2,16 @@
 
 "A Primer for Neural Arithmetic Logic Modules" (Mistry, Farrahi, Hare, 2022,
 arXiv 2101.09530): one unit computes a + b, a - b, a * b or a / b; 50,000
-updates with batches of 128, Adam at 1e-3, 25 seeds, each on nine ranges:
+updates with batches of 128, Adam at 1e-3, 25 seeds (here 32, which devices can
+share), each on nine ranges:
 
   for range in -20,-10 -2,-1 -1.2,-1.1 -0.2,-0.1 -2,2 0.1,0.2 1,2 1.1,1.2 10,20
   do python -m launch.train --preset=arithmetic_module --unit=nmu \
-    --operation=mul --task.train_range=$range --workdir=runs/module/nmu$range
+    --operation=mul --task.train_range=$range --workdir=runs/module/nmu$range \
+    --cpu_devices=2
   done
 
-The range of the test follows from that of the training. On two cores,
---num_seeds=26 --cpu_devices=2 uses both.
+The range of the test follows from that of the training.
 
 The penalty on Real NPU's and NPU's weights grows linearly to the authors' last
 value (for a division: --penalty_weight=1e-7); theirs is multiplied by ten
@@ -43,7 +44,7 @@ def get_config() -> ml_collections.ConfigDict:
       "npu": powers,
       "real_npu": powers,
   }
-  config.num_seeds = 25
+  config.num_seeds = 32
   config.steps = 50_000
   config.batch_size = 128
   config.learning_rate = 1e-3

@@ -150,7 +150,6 @@ class Unit(hk.Module):
               for name, value in self.discrete(weights).items()]
     return jnp.stack(errors).max() if errors else jnp.zeros([])
 
-
   @pure
   def readable(self, weights: Params) -> dict[str, np.ndarray]:
     """The nearest weights that a formula can have; most often `discrete`."""

@@ -1,13 +1,15 @@
 """A multi-layer perceptron: the read-out of the relational memory's paper."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import haiku as hk
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rmc_nalu_sam.units.base import Parameter, Params, Unit, pure
+from rmc_nalu_sam.units.formula import Expression
 
 
 class MLP(Unit):
@@ -63,3 +65,13 @@ class MLP(Unit):
                        for name in "wb")
       outputs = outputs @ weights + bias
     return outputs
+
+  @pure
+  def express(self, weights: Mapping[str, np.ndarray],
+              inputs: Sequence[Expression]) -> list[Expression]:
+    del weights  # Nothing that one could read.
+    operands = ", ".join(x.text for x in inputs[:2])
+    if len(inputs) > 2:
+      operands += f", ..., {inputs[-1].text}"
+    return [Expression(f"mlp{i + 1}({operands})")
+            for i in range(self.output_size)]

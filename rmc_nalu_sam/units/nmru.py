@@ -35,7 +35,8 @@ class NMRU(Unit):
   Notes:
     Written after the authors' code, which adds epsilon to x and not to its
     magnitude, so that a small negative input can still be divided by 0, and
-    adds none outside of training. Regularised as an `NMU`. Factors and products
+    adds none outside of training. A divisor below epsilon gets no gradient.
+    Regularised as an `NMU`. Factors and products
     are cut at 2e17 (in float32), see `arithmetic.limit`.
   """
 
@@ -74,8 +75,12 @@ class NMRU(Unit):
     both = jnp.concatenate([weights["w"], weights["w_reciprocal"]])
     x = arithmetic.delicate(inputs)
     magnitudes = jnp.abs(x)
-    operands = jnp.concatenate(
-        [magnitudes, 1 / (magnitudes + self.EPSILON)], axis=-1)
+    # The slope of a reciprocal at 0, 1 / epsilon^2, times that of a squared
+    # error would be infinite, times the sign 0: NaN.
+    divisors = self.EPSILON + jnp.where(
+        magnitudes > self.EPSILON, magnitudes,
+        jax.lax.stop_gradient(magnitudes))
+    operands = jnp.concatenate([magnitudes, 1 / divisors], axis=-1)
     half_turns = (x < 0).astype(x.dtype)
     turns = jnp.pi * jnp.concatenate([half_turns, half_turns], axis=-1)
     signs = jnp.cos(arithmetic.add(turns, both))
