@@ -179,15 +179,19 @@ def make_model(core: str, output_size: int, unit: str = "linear",
     core, read_out = make_core()
 
     def step(inputs, state):
-      output, state = core(encode(inputs), state)
-      return read_out(output), state
+      return core(encode(inputs), state)
 
     def init(inputs):
-      return step(inputs[0], core.initial_state(inputs.shape[1]))
+      output, state = step(inputs[0], core.initial_state(inputs.shape[1]))
+      return read_out(output), state
 
     def unroll(inputs, state, return_all_states=False):
-      return hk.dynamic_unroll(
-          step, inputs, state, return_all_states=return_all_states)
+      if hasattr(core, "unroll") and not return_all_states:
+        outputs, state = core.unroll(encode(inputs), state)
+      else:
+        outputs, state = hk.dynamic_unroll(
+            step, inputs, state, return_all_states=return_all_states)
+      return read_out(outputs), state  # Of all steps at once.
 
     return init, (unroll, core.initial_state, getattr(core, "forget", None))
 

@@ -10,27 +10,14 @@ short lengths are evaluated with launch.evaluate.
 
 import ml_collections
 
-from launch import config as config_lib
+from launch.experiments import mnist_counting
 
 
 def get_config() -> ml_collections.ConfigDict:
   """The preset."""
-  config = config_lib.default_config()
+  config = mnist_counting.get_config()
   config.task = "mnist_addition"
   config.task_args = {"mnist_addition": dict(min_length=1)}
-  config.core = "unit_rnn"
-  config.unit = "nac"
-  config.core_args = {
-      "unit_rnn": dict(hidden_size=1),
-      "gru": dict(hidden_size=100),
-      "lstm": dict(hidden_size=100),
-      "rnn": dict(hidden_size=100),
-  }
-  config.encoder_args = {"cnn": dict(output_size=1)}
-  config.steps = 10_000
-  config.eval_every = 2_500
-  config.eval_episodes = 64
-  config.batch_size = 16
-  config.learning_rate = 5e-3
-  config.lr_schedule = "cosine"
+  config.core_args.unit_rnn.hidden_size = 1
+  config.encoder_args.cnn.output_size = 1
   return config
