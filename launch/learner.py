@@ -199,14 +199,15 @@ class Learner:
       metrics["sparsity_error"] = self.model.sparsity_error(params)
     return metrics
 
-  def _evaluate_examples(self, params, data, task, num_examples, share):
+  def _evaluate_examples(self, params, data, task, num_examples,
+                         share: Share):
     """This share of all episodes: what makes their means as a mean of shares.
     """
     batch_size = self._config.batch_size
-    size = batch_size // share.count
+    size = batch_size // share.num_parts
 
     def one(_, index):
-      number = index * batch_size + share.index * size + jnp.arange(size)
+      number = index * batch_size + share.part * size + jnp.arange(size)
       # Beyond the last there is the last again, and does not count.
       batch = jax.vmap(task.example, (0, None), 1)(
           jnp.minimum(number, num_examples - 1), data)
@@ -216,9 +217,11 @@ class Learner:
 
     num_batches = -(-num_examples // batch_size)
     _, sums = jax.lax.scan(one, None, jnp.arange(num_batches))
-    return jax.tree.map(lambda x: x.sum() * share.count / num_examples, sums)
+    weight = share.num_parts / num_examples
+    return jax.tree.map(lambda x: x.sum() * weight, sums)
 
-  def _loss(self, model, params, first, key, data, task, level, share):
+  def _loss(self, model, params, first, key, data, task, level,
+            share: Share):
     """This share: mean loss; means of loss and metrics; last state.
 
     Without a `first` state it starts from a new one, and returns no last one.

@@ -1,6 +1,7 @@
 """Strict JAX settings, and where the data lies that not everybody has."""
 
 import functools
+import gc
 import os
 import pathlib
 
@@ -18,6 +19,18 @@ NUM_DEVICES = 4
 
 # Nothing may touch a device before this; test_settings.py checks that it held.
 jax.config.update("jax_num_cpu_devices", NUM_DEVICES)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def clear_caches():
+  """Frees what a file's tests compiled.
+
+  A process may map some 65,000 pieces of memory, each program takes several,
+  and beyond that XLA crashes.
+  """
+  yield
+  jax.clear_caches()
+  gc.collect()
 
 
 @pytest.fixture

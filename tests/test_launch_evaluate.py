@@ -59,7 +59,8 @@ def test_evaluation(workdir, capsys):
   first, beyond = result.pop("levels")
   assert result == {
       "task": "copy", "core": "sam", "core_args": TINY_CORES["sam"], "step": 4,
-      "seed": 0, "level_name": "length", "episodes": 24}
+      "unit": "linear", "seed": 0, "num_seeds": 1, "level_name": "length",
+      "episodes": 24}
   # The tiny task has this level alone, so these are the episodes on which it
   # was evaluated in training.
   last = records(workdir, "eval")[-1]

@@ -182,7 +182,15 @@ def test_sigterm_is_like_sigint(
   assert_equals_reference(tmp_path, reference)
 
 
-def test_second_signal_is_not_caught():
+@pytest.fixture
+def sigint_raises():
+  """As ever; but background jobs of a shell ignore it."""
+  original = signal.signal(signal.SIGINT, signal.default_int_handler)
+  yield
+  signal.signal(signal.SIGINT, original)
+
+
+def test_second_signal_is_not_caught(sigint_raises):
   with train.catch_interrupts() as caught:
     assert not caught
     signal.raise_signal(signal.SIGINT)

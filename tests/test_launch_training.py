@@ -122,7 +122,9 @@ def test_compiles_once(monkeypatch):
   assert len(traces) == first
 
 
-@pytest.mark.parametrize("core", CORES)
+# Without a memory there is no copy, and numbers are no logits.
+@pytest.mark.parametrize(
+    "core", sorted({*CORES} - {"controlled_nalu", "stack"}))
 def test_a_short_run_lowers_the_loss(core):
   config = tiny_config(core, learning_rate=0.02, batch_size=16)
   trainer, state = start(config)
