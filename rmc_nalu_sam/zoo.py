@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import math
 import types
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -42,6 +43,10 @@ CORES: Mapping[str, Callable[..., hk.RNNCore]] = {
 
 # What the model gives its members, and its user does not.
 _GIVEN = ("name", "output_size", "unit", "unit_args")
+
+# Vectors that are encoded at once; of longer sequences, those of a step. What a
+# convolutional network keeps of so many images are some hundred MiB.
+MAX_ENCODED = 2048
 
 
 class Model(NamedTuple):
@@ -178,20 +183,23 @@ def make_model(core: str, output_size: int, unit: str = "linear",
     encode = make_encoder()
     core, read_out = make_core()
 
-    def step(inputs, state):
-      return core(encode(inputs), state)
-
     def init(inputs):
-      output, state = step(inputs[0], core.initial_state(inputs.shape[1]))
+      output, state = core(
+          encode(inputs[0]), core.initial_state(inputs.shape[1]))
       return read_out(output), state
 
     def unroll(inputs, state, return_all_states=False):
+      # Inside of a loop, gradients of a convolution take nine times as long.
+      encode_step = encode
+      if math.prod(inputs.shape[:2]) <= MAX_ENCODED:
+        inputs, encode_step = encode(inputs), lambda x: x
       if hasattr(core, "unroll") and not return_all_states:
-        outputs, state = core.unroll(encode(inputs), state)
+        outputs, state = core.unroll(encode_step(inputs), state)
       else:
         outputs, state = hk.dynamic_unroll(
-            step, inputs, state, return_all_states=return_all_states)
-      return read_out(outputs), state  # Of all steps at once.
+            lambda x, state: core(encode_step(x), state), inputs, state,
+            return_all_states=return_all_states)
+      return read_out(outputs), state
 
     return init, (unroll, core.initial_state, getattr(core, "forget", None))
 

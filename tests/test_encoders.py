@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rmc_nalu_sam import ENCODERS, make_model
+from rmc_nalu_sam import ENCODERS, make_model, zoo
 from rmc_nalu_sam.encoders import CNN, Embed, max_pool
 
 pytestmark = pytest.mark.usefixtures("strict_promotion")
@@ -104,7 +104,9 @@ def test_cnn_in_bfloat16():
 @pytest.mark.parametrize("core, kwargs", [
     ("lstm", dict(hidden_size=7)),
     ("sam", dict(hidden_size=7, num_slots=17, word_size=11, top_k=3))])
-def test_a_model_encodes_each_step(encoder, core, kwargs):
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_model_encodes_each_step(monkeypatch, encoder, core, kwargs, at_once):
+  monkeypatch.setattr(zoo, "MAX_ENCODED", T * B if at_once else T * B - 1)
   model = make_model(core, OUT, encoder=encoder, **kwargs)
   plain = make_model(core, OUT, **kwargs)
   inputs = draw(T, B, 256)
