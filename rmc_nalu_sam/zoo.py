@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import math
 import types
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -43,10 +42,6 @@ CORES: Mapping[str, Callable[..., hk.RNNCore]] = {
 
 # What the model gives its members, and its user does not.
 _GIVEN = ("name", "output_size", "unit", "unit_args")
-
-# Vectors that are encoded at once; of longer sequences, those of a step. What a
-# convolutional network keeps of so many images are some hundred MiB.
-MAX_ENCODED = 2048
 
 
 class Model(NamedTuple):
@@ -189,15 +184,11 @@ def make_model(core: str, output_size: int, unit: str = "linear",
       return read_out(output), state
 
     def unroll(inputs, state, return_all_states=False):
-      # Inside of a loop, gradients of a convolution take nine times as long.
-      encode_step = encode
-      if math.prod(inputs.shape[:2]) <= MAX_ENCODED:
-        inputs, encode_step = encode(inputs), lambda x: x
       if hasattr(core, "unroll") and not return_all_states:
-        outputs, state = core.unroll(encode_step(inputs), state)
+        outputs, state = core.unroll(encode(inputs), state)
       else:
         outputs, state = hk.dynamic_unroll(
-            lambda x, state: core(encode_step(x), state), inputs, state,
+            lambda x, state: core(encode(x), state), inputs, state,
             return_all_states=return_all_states)
       return read_out(outputs), state
 
