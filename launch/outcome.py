@@ -52,6 +52,30 @@ def outcomes(workdir: pathlib.Path,
       for name, variant in variants.items() if variant.solved_below is not None}
 
 
+def scores(workdir: pathlib.Path, task: tasks.Task) -> dict[str, float]:
+  """The NALU paper's score on the task and each of its variants.
+
+  Args:
+    workdir: of a run of many seeds.
+    task: that it was trained on.
+
+  Returns:
+    Name of the variant, in their order -> score, see `success.scaled_score`;
+    none before the first evaluation in training.
+  """
+  evaluations = [record for record in reporting.read_metrics(workdir)
+                 if record["split"] == "eval"]
+  if len(evaluations) < 2 or evaluations[0]["step"] != 0:
+    return {}
+  start, last = evaluations[0], evaluations[-1]
+  names = {TRAINED: task.main_metric} | {
+      name: f"{name}/{task.main_metric}" for name in task.extrapolations}
+  return {label: success.scaled_score(np.array(last[name]),
+                                      np.array(start[name]))
+          for label, name in names.items()
+          if isinstance(last.get(name), list)}
+
+
 def diverged(config: ml_collections.ConfigDict,
              workdir: pathlib.Path) -> list[int]:
   """The seeds whose loss was not finite when it was last recorded."""
@@ -72,6 +96,11 @@ def describe(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> str:
   rows = {name: success.summarise(outcome)
           for name, outcome in outcomes(workdir, task).items()}
   lines = [success.format_table(rows)] if rows else []
+  found = scores(workdir, task)
+  if found:
+    lines.append("error in per cent of that at the start: " + ", ".join(
+        f"{name} {success.format_score(score)}"
+        for name, score in found.items()))
   lost = diverged(config, workdir)
   if lost:
     lines.append(f"diverged: {len(lost)} of {config.num_seeds} seeds: "

@@ -150,6 +150,9 @@ def train(config, workdir: pathlib.Path) -> bool:
   metrics: dict[str, Any]
   with catch_interrupts() as interrupts:
     try:
+      if many and restored is None:  # What scores are relative to.
+        reporter.evaluation(0, training.evaluate_all(
+            trainer, state.params, test_data, task))
       while not done and not interrupts:
         chunk = _updates_until_next_event(step, config)
         state, metrics = trainer.train(state, train_data, chunk)

@@ -17,7 +17,16 @@ from launch_helpers import (
 )
 
 import tasks
-from launch import checkpoints, evaluate, keys, outcome, plot, reporting, train
+from launch import (
+  checkpoints,
+  evaluate,
+  keys,
+  outcome,
+  plot,
+  reporting,
+  success,
+  train,
+)
 from launch import config as config_lib
 from tasks import arithmetic
 
@@ -159,7 +168,7 @@ def test_run_leaves_lists_and_pictures(trained):
   train_records, eval_records = (
       records(trained, split) for split in ("train", "eval"))
   assert [record["step"] for record in train_records] == [2, 4, 6, 8]
-  assert [record["step"] for record in eval_records] == [4, 8]
+  assert [record["step"] for record in eval_records] == [0, 4, 8]
   for record in train_records + eval_records:
     values = {name: value for name, value in record.items()
               if name not in ("step", "split")}
@@ -184,6 +193,11 @@ def test_continued_equals_uninterrupted(trained, tmp_path, capsys):
   out = capsys.readouterr().out
   assert "extrapolation" in out
   assert "0/8 = 0%" in out
+  errors = [np.mean(record["extrapolation/mse"])
+            for record in records(trained, "eval")]
+  score = success.format_score(100 * errors[-1] / errors[0])
+  assert "at the start: as trained " in out
+  assert f", extrapolation {score}\n" in out
   assert "y = " in out
 
 
@@ -207,7 +221,7 @@ def test_plot_draws_every_seed(trained, tmp_path, capsys):
   assert capsys.readouterr().out == (
       f"stack/nmu  seeds 3 to 10  step 8  mse {median:.4g}\n")
   _, values = plot.plots._curves([trained, trained], "mse", "updates")
-  assert values.shape == (16, 2)
+  assert values.shape == (16, 3)
   assert output.stat().st_size
 
 

@@ -4,9 +4,9 @@ The paper gives NTM and DAM 64 words and SAM two million, so that they take
 about the same memory, and compares what level they have reached by wall time:
 --core.num_slots=2000000 for SAM, and --max_minutes for all. It gives neither
 threshold nor patience. Heads, batch and rate are those of sam_copy. The records
-are close together, as the run ends, or is interrupted, only at one. Evaluations are
-rare: each starts in an empty memory, and to make one of two million words takes
-seconds.
+are close together, as the run ends, or is interrupted, only at one. Evaluations
+are rare: each starts in an empty memory, and to make one of two million words
+takes seconds.
 """
 
 import ml_collections
