@@ -3,6 +3,8 @@
 Letters are those of `relational`, and T time.
 """
 
+import functools
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -10,6 +12,10 @@ import jax.numpy as jnp
 
 from rmc_nalu_sam.memory import relational
 from rmc_nalu_sam.memory.relational import Affine, Norm, Parameters, Seen
+
+# Rows of a step, relative to their width, from which on weights' gradients are
+# summed up step by step. Measured on a CPU.
+MIN_ROWS = 1.
 
 
 class Options(NamedTuple):
@@ -27,8 +33,9 @@ def unroll(params: Parameters, inputs: jax.Array, memory: jax.Array,
 
   - What depends on the inputs alone is computed for all steps at once, and
     without the wide rows in between where that is less work.
-  - The gradient of a weight is one product over all steps after the backward
-    scan, instead of a sum of a small one in each.
+  - Steps keep little, and compute the rest again when gradients are wanted.
+  - Where a step has few rows, the gradient of a weight is one product over all
+    steps after the backward scan, instead of a sum of a small one in each.
 
   Args:
     params: of the core.
@@ -40,7 +47,11 @@ def unroll(params: Parameters, inputs: jax.Array, memory: jax.Array,
     `[T, ..., N, D]` and `[..., L, H, N, N + I]`, without a gradient.
   """
   seen = see(params, inputs)
-  memories = _scan(options, params, seen, memory)
+  *batch, num_slots, width = memory.shape
+  num_rows = math.prod(batch) * (num_slots + inputs.shape[-2])
+  # A product of so few rows is much less work than to add it to a sum.
+  scan = _scan if num_rows < width * MIN_ROWS else _plain_scan
+  memories = scan(options, params, seen, memory)
   before = memories[-2] if len(memories) > 1 else memory
   _, attention = relational.relate(
       *jax.lax.stop_gradient((params, jax.tree.map(lambda x: x[-1], seen),
@@ -88,6 +99,7 @@ def _step(options: Options, params: Parameters, seen: Seen, memory: jax.Array,
 
 
 def _plain_scan(options, params, seen, memory):
+  @functools.partial(jax.checkpoint, prevent_cse=False)
   def step(memory, seen):
     memory = _step(options, params, seen, memory, relational.affine)
     return memory, memory
@@ -103,82 +115,106 @@ def _is_layer(x: Any) -> bool:
 
 
 class _Tape:
-  """Stands for `affine` in a step: notes inputs, and what hangs on outputs.
+  """Stands for `affine` in a step: notes inputs and outputs of all calls.
 
   Attributes:
     inputs: of each call, for each layer in `leaves`.
     outputs: likewise.
   """
 
-  def __init__(self, leaves: list[Any], probes: Any = None):
-    self._leaves, self._probes = leaves, probes
+  def __init__(self, leaves: list[Any]):
+    self._leaves = leaves
     self.inputs: list[list[jax.Array]] = [[] for _ in leaves]
     self.outputs: list[list[jax.Array]] = [[] for _ in leaves]
 
   def __call__(self, params: Affine, x: jax.Array) -> jax.Array:
     (place,) = [i for i, leaf in enumerate(self._leaves) if leaf is params]
-    output = relational.affine(params, x)
-    if self._probes is not None:
-      output = _probe(output, self._probes[place][len(self.inputs[place])])
+    output = self._compute(place, params, x)
     self.inputs[place].append(x)
     self.outputs[place].append(output)
     return output
 
+  def _compute(self, place, params, x):
+    del place
+    return relational.affine(params, x)
+
+
+class _Replay(_Tape):
+  """Gives out the outputs of a tape instead of computing them again.
+
+  What flows back into them, the `probes` get.
+  """
+
+  def __init__(self, leaves: list[Any], outputs: Any, probes: Any):
+    super().__init__(leaves)
+    self._known, self._probes = outputs, probes
+
+  def _compute(self, place, params, x):
+    call = len(self.inputs[place])
+    return _replayed(params.w, x, self._probes[place][call],
+                     self._known[place][call])
+
 
 @jax.custom_vjp
-def _probe(x: jax.Array, probe: jax.Array) -> jax.Array:
-  """`x`, whose gradient is that of `probe`, too.
+def _replayed(w: jax.Array, x: jax.Array, probe: jax.Array,
+              output: jax.Array) -> jax.Array:
+  """`output`, whose gradient goes to `x` as if it were `x w`, and to `probe`.
 
-  As `x + probe` where the probe is zero, but nobody ever reads those zeros.
+  No product is computed, and nobody reads the probe.
   """
-  del probe
-  return x
+  del w, x, probe
+  return output
 
 
-_probe.defvjp(lambda x, probe: (x, None), lambda _, gradient: (gradient,) * 2)
+_replayed.defvjp(
+    lambda w, x, probe, output: (output, w),
+    lambda w, gradient: (None, gradient @ w.T, gradient, None))
 
 
 def _scan_forward(options, params, seen, memory):
-  """Runs the scan, and keeps what its backward pass needs.
+  """Keeps the outputs of the linear layers; the rest is soon computed again.
 
-  To the scan's own backward pass the linear layers are constants, so that it
-  sums no gradients of them; that of a probe is what flows back into a layer's
-  output, for all steps.
+  All that a step computes would be some 30 rows for each row of the memory,
+  more than goes through a cache.
   """
-  leaves, treedef = jax.tree.flatten(params, is_leaf=_is_layer)
+  leaves, _ = jax.tree.flatten(params, is_leaf=_is_layer)
 
-  def step(norms, probes, seen, memory):
-    mixed = [leaf if norm is None else norm
-             for leaf, norm in zip(leaves, norms, strict=True)]
-    tape = _Tape(mixed, probes)
-    params = jax.tree.unflatten(treedef, mixed)
-    return _step(options, params, seen, memory, tape), tape
+  def step(memory, seen):
+    tape = _Tape(leaves)
+    memory = _step(options, params, seen, memory, tape)
+    return memory, (memory, tape.outputs)
 
-  def scan(norms, probes, seen, memory):
-    def body(memory, xs):
-      probes, seen = xs
-      memory, tape = step(norms, probes, seen, memory)
-      return memory, (memory, tape.inputs)
-
-    return jax.lax.scan(body, memory, (probes, seen))[1]
-
-  norms = [leaf if isinstance(leaf, Norm) else None for leaf in leaves]
-  shapes = jax.eval_shape(
-      lambda *args: step(norms, None, *args)[1].outputs,
-      jax.tree.map(lambda x: x[0], seen), memory)
-  length = len(seen.qkv)
-  probes = jax.tree.map(lambda x: jnp.zeros((length, *x.shape), x.dtype),
-                        shapes)
-  memories, backward, inputs = jax.vjp(
-      scan, norms, probes, seen, memory, has_aux=True)
-  return memories, (params, backward, inputs)
+  _, (memories, outputs) = jax.lax.scan(step, memory, seen)
+  before = jnp.concatenate([memory[None], memories[:-1]])
+  return memories, (params, seen, before, outputs)
 
 
 def _scan_backward(options, residuals, gradient):
-  del options
-  params, backward, inputs = residuals
-  norms, outputs, seen, memory = backward(gradient)
+  """The weights' gradients come last, from all steps at once."""
+  params, seen, before, outputs = residuals
   leaves, treedef = jax.tree.flatten(params, is_leaf=_is_layer)
+  norms = [leaf if isinstance(leaf, Norm) else None for leaf in leaves]
+
+  def step(carry, xs):
+    memory_gradient, norm_gradients = carry
+    seen, before, outputs, gradient = xs
+
+    def forward(norms, probes, seen, memory):
+      mixed = [leaf if norm is None else norm
+               for leaf, norm in zip(leaves, norms, strict=True)]
+      tape = _Replay(mixed, outputs, probes)
+      params = jax.tree.unflatten(treedef, mixed)
+      return _step(options, params, seen, memory, tape), tape.inputs
+
+    _, backward, inputs = jax.vjp(
+        forward, norms, outputs, seen, before, has_aux=True)
+    more, *gradients, memory_gradient = backward(gradient + memory_gradient)
+    norm_gradients = jax.tree.map(jnp.add, norm_gradients, more)
+    return (memory_gradient, norm_gradients), (inputs, *gradients)
+
+  start = jnp.zeros_like(before[0]), jax.tree.map(jnp.zeros_like, norms)
+  (memory, norms), (inputs, outputs, seen) = jax.lax.scan(
+      step, start, (seen, before, outputs, gradient), reverse=True)
   gradients = [
       _weights_gradient(leaf, xs, gs) if norm is None else norm
       for leaf, norm, xs, gs in zip(
