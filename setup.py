@@ -43,6 +43,7 @@ setuptools.setup(
         "tqdm>=4.70.1",
     ],
     extras_require={
+        "benchmark": ["torch>=2.13.0"],  # To compare with.
         "gpu": ["jax[cuda13]>=0.10.2"],
         "notebooks": ["ipykernel>=7.4.0", "jupyterlab"],
         "test": _TEST,

@@ -21,7 +21,7 @@ from launch.benchmarks.scaling import Options
 
 BATCH_SIZE, INPUT_SIZE = 128, 100
 MANY = 100  # Seeds.
-ABSENT = "absent: it needs PyTorch, pip install torch"
+ABSENT = "absent: it needs PyTorch, pip install -e '.[benchmark]'"
 
 
 def arithmetic(options: Options) -> dict[str, Any]:
