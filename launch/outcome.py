@@ -30,8 +30,7 @@ def outcomes(workdir: pathlib.Path,
     Name of the variant, in their order -> outcomes; of those that have a
     criterion.
   """
-  evaluations = [record for record in reporting.read_metrics(workdir)
-                 if record["split"] == "eval"]
+  evaluations = _evaluations(workdir)
   if not evaluations:
     return {}
   metric = task.main_metric
@@ -52,7 +51,8 @@ def outcomes(workdir: pathlib.Path,
       for name, variant in variants.items() if variant.solved_below is not None}
 
 
-def scores(workdir: pathlib.Path, task: tasks.Task) -> dict[str, float]:
+def scores(workdir: pathlib.Path,
+           task: tasks.Task) -> dict[str, tuple[float, float]]:
   """The NALU paper's score on the task and each of its variants.
 
   Args:
@@ -60,20 +60,26 @@ def scores(workdir: pathlib.Path, task: tasks.Task) -> dict[str, float]:
     task: that it was trained on.
 
   Returns:
-    Name of the variant, in their order -> score, see `success.scaled_score`;
-    none before the first evaluation in training.
+    Name of the variant, in their order -> score of the seeds' mean error, see
+    `success.scaled_score`, and of their median one; none before the first
+    evaluation in training.
   """
-  evaluations = [record for record in reporting.read_metrics(workdir)
-                 if record["split"] == "eval"]
+  evaluations = _evaluations(workdir)
   if len(evaluations) < 2 or evaluations[0]["step"] != 0:
     return {}
   start, last = evaluations[0], evaluations[-1]
   names = {TRAINED: task.main_metric} | {
       name: f"{name}/{task.main_metric}" for name in task.extrapolations}
-  return {label: success.scaled_score(np.array(last[name]),
-                                      np.array(start[name]))
+  return {label: (success.scaled_score(last[name], start[name]),
+                  success.scaled_score(reporting.over_seeds(name, last[name]),
+                                       start[name]))
           for label, name in names.items()
           if isinstance(last.get(name), list)}
+
+
+def _evaluations(workdir):
+  return [record for record in reporting.read_metrics(workdir)
+          if record["split"] == "eval"]
 
 
 def diverged(config: ml_collections.ConfigDict,
@@ -98,9 +104,10 @@ def describe(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> str:
   lines = [success.format_table(rows)] if rows else []
   found = scores(workdir, task)
   if found:
-    lines.append("error in per cent of that at the start: " + ", ".join(
-        f"{name} {success.format_score(score)}"
-        for name, score in found.items()))
+    lines.append(
+        "error in per cent of that at the start, mean (median) of the seeds: "
+        + ", ".join("{} {} ({})".format(name, *map(success.format_score, both))
+                    for name, both in found.items()))
   lost = diverged(config, workdir)
   if lost:
     lines.append(f"diverged: {len(lost)} of {config.num_seeds} seeds: "
@@ -153,8 +160,7 @@ def best_seed(workdir: pathlib.Path, task: tasks.Task) -> int:
     workdir: of a run of many seeds.
     task: that it was trained on.
   """
-  last = [record for record in reporting.read_metrics(workdir)
-          if record["split"] == "eval"][-1]
+  last = _evaluations(workdir)[-1]
   metric = task.main_metric
   for name in ("", *task.extrapolations)[::-1]:
     errors = last.get(f"{name}/{metric}" if name else metric)

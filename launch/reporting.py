@@ -85,8 +85,9 @@ class Reporter:
       last_step: updates in the whole run.
       main_metric: the metric to show beside the loss.
     """
+    # Of a run that starts anew, what was measured before its first update, too.
     kept = [record for record in read_metrics(workdir)
-            if record["step"] <= first_step]
+            if record["step"] <= first_step] if first_step else []
     temporary = workdir / (METRICS_FILE + ".tmp")
     temporary.write_text("".join(json.dumps(r) + "\n" for r in kept))
     temporary.replace(workdir / METRICS_FILE)

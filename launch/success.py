@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib import figure
 from scipy import stats
 
@@ -124,17 +125,17 @@ def mean_of(values: np.ndarray) -> Estimate:
                   float(interval.high))
 
 
-def scaled_score(errors: np.ndarray, random_errors: np.ndarray) -> float:
+def scaled_score(errors: npt.ArrayLike, random_errors: npt.ArrayLike) -> float:
   """The NALU paper's score: 0 is perfect, 100 as bad as before the training.
 
   Args:
-    errors: `[S]`, mean squared errors of trained networks.
+    errors: `[S]`, mean squared errors of trained networks, or one of them.
     random_errors: `[S]`, of networks of the same kind at their random start.
 
   Returns:
     The ratio of the means, in per cent; infinite if an error is not a number.
   """
-  score = 100 * np.mean(errors) / np.mean(random_errors)
+  score = 100 * np.asarray(errors).mean() / np.asarray(random_errors).mean()
   return float(np.nan_to_num(score, nan=np.inf))
 
 

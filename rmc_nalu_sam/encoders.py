@@ -95,7 +95,7 @@ class Convolution(hk.Module):
   """`hk.Conv2D` without padding, its parameters and all.
 
   On a CPU it is a product of unfolded patches and weights: in a loop, and all
-  training is a loop of updates, XLA's gradients of a convolution take nine
+  training is a loop of updates, XLA's gradients of a convolution take many
   times as long.
   """
 

@@ -81,8 +81,9 @@ def tiny_config(core: str = "lstm", core_args: Any = None,
   """A configuration of seconds, compilation included."""
   fields = dict(core=core, batch_size=8, eval_episodes=24) | fields
   config = config_lib.resolve(
-      config_lib.NO_PRESET, fields, {"task": task_args or TINY_TASK,
-                     "core": core_args or TINY_CORES.get(core, {})})
+      config_lib.NO_PRESET, fields,
+      {"task": task_args or TINY_TASK,
+       "core": core_args or TINY_CORES.get(core, {})})
   config_lib.check(config, jax.local_device_count())
   return config
 

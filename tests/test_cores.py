@@ -23,8 +23,7 @@ MEMBERS = {
         arguments=dict(hidden_size=7, num_registers=3),
         shapes={
             "controlled_nalu/~/controller/linear": {"w": (23, 28), "b": (28,)},
-            "controlled_nalu/weights": {"w": (7, 144),
-                                                     "b": (144,)},
+            "controlled_nalu/weights": {"w": (7, 144), "b": (144,)},
         },
         golden=(30.817493, .9341376)),
     "dam": dict(

@@ -283,7 +283,7 @@ def test_arithmetic(monkeypatch, tmp_path, capsys, has_torch):
       100., .5, .25 if has_torch else None]
   assert [row.get("times_pytorch") for row in rows] == (
       [400., 2., 1.] if has_torch else [None] * 3)
-  assert (arithmetic.ABSENT in capsys.readouterr().out) != has_torch
+  assert (measure.ABSENT in capsys.readouterr().out) != has_torch
 
 
 @pytest.mark.parametrize("num_seeds", [1, 4])

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import shutil
 
 import jax
 import launch_helpers
@@ -196,9 +197,19 @@ def test_continued_equals_uninterrupted(trained, tmp_path, capsys):
   errors = [np.mean(record["extrapolation/mse"])
             for record in records(trained, "eval")]
   score = success.format_score(100 * errors[-1] / errors[0])
-  assert "at the start: as trained " in out
-  assert f", extrapolation {score}\n" in out
+  median = success.format_score(100 / errors[0] * np.median(
+      records(trained, "eval")[-1]["extrapolation/mse"]))
+  assert "at the start, mean (median) of the seeds: as trained " in out
+  assert f", extrapolation {score} ({median})\n" in out
   assert "y = " in out
+
+
+def test_killed_before_the_first_checkpoint_starts_again(trained, tmp_path):
+  workdir = tmp_path / "run"
+  shutil.copytree(trained, workdir)
+  shutil.rmtree(workdir / "checkpoints")
+  assert run(train, f"--workdir={workdir}") == 0
+  assert records(workdir) == records(trained)
 
 
 def test_evaluate(trained, capsys):

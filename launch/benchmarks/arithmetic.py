@@ -17,11 +17,11 @@ import jax
 import tasks
 from launch import config as config_lib
 from launch import seeds, training
+from launch.benchmarks import measure
 from launch.benchmarks.scaling import Options
 
 BATCH_SIZE, INPUT_SIZE = 128, 100
 MANY = 100  # Seeds.
-ABSENT = "absent: it needs PyTorch, pip install -e '.[benchmark]'"
 
 
 def arithmetic(options: Options) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def arithmetic(options: Options) -> dict[str, Any]:
   try:
     programs["PyTorch, one seed"] = (1, _torch_program())
   except ImportError:
-    notes["PyTorch, one seed"] = ABSENT
+    notes["PyTorch, one seed"] = measure.ABSENT
   rates: dict[str, list[float]] = {label: [] for label in programs}
   for _ in range(options.repeats):
     for label, (num_seeds, run) in programs.items():
@@ -45,7 +45,7 @@ def arithmetic(options: Options) -> dict[str, Any]:
   plain = statistics.median(rates.get("PyTorch, one seed", [math.nan]))
   rows: list[dict[str, Any]] = [
       dict(model=label, updates_per_second=statistics.median(values),
-               low=min(values), high=max(values), turns=len(values))
+           low=min(values), high=max(values), turns=len(values))
       for label, values in rates.items()]
   if not math.isnan(plain):
     for row in rows:

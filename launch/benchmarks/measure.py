@@ -16,6 +16,7 @@ import rmc_nalu_sam
 
 INPUT_SIZE = OUTPUT_SIZE = 8
 TURN = 1.0  # Seconds.
+ABSENT = "absent: it needs PyTorch, pip install -e '.[benchmark]'"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import tqdm
 
 import rmc_nalu_sam
-from launch.benchmarks import arithmetic, measure
+from launch.benchmarks import measure
 from launch.benchmarks.scaling import Options
 
 INPUT_SIZE, NUM_STEPS = 64, 100
@@ -96,7 +96,7 @@ def _rows(size, options, deadline):
     row = dict(num_slots=size.num_slots, size=str(size), model=label)
     rows.append(row)
     if label not in times:
-      row["time"] = arithmetic.ABSENT
+      row["time"] = measure.ABSENT
       continue
     seconds = times[label]["median"]
     row["time"] = times[label]

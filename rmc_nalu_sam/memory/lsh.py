@@ -43,6 +43,20 @@ class LSHIndex:
   written last, whatever they are, and find a row even where the query is far
   from it; those with many have room for all N rows, and find what is near.
 
+  Of the defaults, only the bits depend on N. With them and W = 32, of 1,000
+  random rows (250 for N = 256) a query finds the one it is nearest to, as exact
+  search always does, in at least so many cases, as
+  `pytest tests/test_lsh.py -k near_rows` checks:
+
+  =========  ===========  ===========
+  N          cosine 0.9   cosine 0.8
+  =========  ===========  ===========
+  256        0.97         0.91
+  1,024      0.70         0.58
+  65,536     0.82         0.62
+  1,048,576  0.76         0.52
+  =========  ===========  ===========
+
   Attributes:
     num_slots: N.
     word_size: W.

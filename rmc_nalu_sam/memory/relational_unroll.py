@@ -14,7 +14,7 @@ from rmc_nalu_sam.memory import relational
 from rmc_nalu_sam.memory.relational import Affine, Norm, Parameters, Seen
 
 # Rows of a step, relative to their width, from which on weights' gradients are
-# summed up step by step. Measured on a CPU.
+# summed up step by step. A choice for CPUs; no other device was tried.
 MIN_ROWS = 1.
 
 
