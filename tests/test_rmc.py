@@ -15,7 +15,7 @@ from core_helpers import draw
 from test_compiled import subjaxprs
 
 from rmc_nalu_sam import RMC
-from rmc_nalu_sam.memory import relational, relational_unroll
+from rmc_nalu_sam.memory import relational
 
 # All different.
 T, B, N, H, V, K, F = 4, 3, 5, 2, 7, 11, 13
@@ -376,17 +376,10 @@ def test_bad_gate_style():
 # All steps at once.
 
 
-@pytest.mark.parametrize("narrow, min_rows", [
-    (True, 0), (True, np.inf), (False, np.inf)])
+@pytest.mark.parametrize("narrow", [True, False])
 @every_option
-def test_unroll_equals_step_by_step(
-    x64, monkeypatch, options, narrow, min_rows):
-  """Outputs, states and gradients.
-
-  If inputs are narrower than rows or not, with the gradients of weights step by
-  step or at once.
-  """
-  monkeypatch.setattr(relational_unroll, "MIN_ROWS", min_rows)
+def test_unroll_equals_step_by_step(x64, options, narrow):
+  """Outputs, states and gradients, if inputs are narrower than rows or not."""
   size = 3 if narrow else 2 * D
   inputs = draw(5, T, B, options.get("input_rows", 1), size)
 

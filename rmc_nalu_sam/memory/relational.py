@@ -9,7 +9,6 @@ size (D = H V), L blocks, G numbers in a gate (D or 1), R and S any rows. Dots
 stand for batch axes, any number of them.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -76,12 +75,14 @@ class Seen(NamedTuple):
   Attributes:
     rows: `[..., I, D]`.
     qkv: `[..., I, H (2K + V)]`, of the first block.
-    gates: `[..., 1, 2G]`; None without gates.
+    gates: `[..., 1, G]`, what the input says to the input gate and to the
+      forget gate; None without gates. In a scan over steps, a part of one array
+      of both would cost more than all the gates' mathematics, on a CPU.
   """
 
   rows: jax.Array
   qkv: jax.Array
-  gates: jax.Array | None
+  gates: tuple[jax.Array, jax.Array] | None
 
 
 def initial_memory(num_slots: int, width: int) -> jax.Array:
@@ -94,11 +95,9 @@ def initial_memory(num_slots: int, width: int) -> jax.Array:
 
 def affine(params: Affine, x: jax.Array) -> jax.Array:
   """`[..., F]` -> `[..., O]`."""
-  return x @ params.w + params.b
-
-
-# What takes the place of `affine` where someone wants to know what it is given.
-Layer = Callable[[Affine, jax.Array], jax.Array]
+  # As one matrix: else XLA turns the gradient around for that of the weights.
+  rows = x.reshape(-1, x.shape[-1]) @ params.w
+  return rows.reshape(*x.shape[:-1], -1) + params.b
 
 
 def layer_norm(params: Norm, x: jax.Array) -> jax.Array:
@@ -110,21 +109,20 @@ def layer_norm(params: Norm, x: jax.Array) -> jax.Array:
       x.dtype) + params.offset
 
 
-def mlp(layers: tuple[Affine, ...], x: jax.Array,
-        layer: Layer = affine) -> jax.Array:
+def mlp(layers: tuple[Affine, ...], x: jax.Array) -> jax.Array:
   """ReLU between layers, none after the last: `[..., D]` -> `[..., D]`."""
   for params in layers[:-1]:
-    x = jax.nn.relu(layer(params, x))
-  return layer(layers[-1], x)
+    x = jax.nn.relu(affine(params, x))
+  return affine(layers[-1], x)
 
 
-def project(block: Block, rows: jax.Array, layer: Layer = affine) -> jax.Array:
+def project(block: Block, rows: jax.Array) -> jax.Array:
   """Queries, keys and values of rows: `[..., R, D]` to `[..., R, H (2K + V)]`.
 
   Notes:
     The paper has no layer norm here; the reference implementation does.
   """
-  return layer_norm(block.qkv_norm, layer(block.qkv, rows))
+  return layer_norm(block.qkv_norm, affine(block.qkv, rows))
 
 
 def attend(qkv: jax.Array, num_queries: int, num_heads: int,
@@ -150,10 +148,16 @@ def attend(qkv: jax.Array, num_queries: int, num_heads: int,
 
 
 def transform(block: Block, layers: tuple[Affine, ...], rows: jax.Array,
-              found: jax.Array, layer: Layer = affine) -> jax.Array:
+              found: jax.Array) -> jax.Array:
   """Row by row, after the attention: `[..., R, D]` twice to `[..., R, D]`."""
   rows = layer_norm(block.attention_norm, rows + found)
-  return layer_norm(block.mlp_norm, rows + mlp(layers, rows, layer))
+  return layer_norm(block.mlp_norm, rows + mlp(layers, rows))
+
+
+def input_gates(params: Affine, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """`Seen.gates`, of all input rows as one vector: `[..., 1, I D]`."""
+  take, keep = jnp.split(affine(params, x), 2, axis=-1)
+  return take, keep
 
 
 def see(params: Parameters, inputs: jax.Array) -> Seen:
@@ -170,13 +174,13 @@ def see(params: Parameters, inputs: jax.Array) -> Seen:
   gates = None
   if params.input_gates is not None:
     # The gates see the rows that were made of the input, not the input.
-    gates = affine(params.input_gates, rows.reshape(*rows.shape[:-2], 1, -1))
+    gates = input_gates(
+        params.input_gates, rows.reshape(*rows.shape[:-2], 1, -1))
   return Seen(rows, project(params.blocks[0], rows), gates)
 
 
 def relate(params: Parameters, seen: Seen, memory: jax.Array, *,
-           num_heads: int, key_size: int,
-           layer: Layer = affine) -> tuple[jax.Array, jax.Array]:
+           num_heads: int, key_size: int) -> tuple[jax.Array, jax.Array]:
   """All blocks of attention, without the gates.
 
   Args:
@@ -185,7 +189,6 @@ def relate(params: Parameters, seen: Seen, memory: jax.Array, *,
     memory: `[..., N, D]`.
     num_heads: H.
     key_size: K.
-    layer: stands for `affine`.
 
   Returns:
     The candidate for the next memory, `[..., N, D]`, and by how much each slot
@@ -201,21 +204,21 @@ def relate(params: Parameters, seen: Seen, memory: jax.Array, *,
   rows, qkv = memory, None
   for block in params.blocks:
     if qkv is None:
-      qkv = jnp.concatenate([project(block, memory, layer), seen.qkv], -2)
+      qkv = jnp.concatenate([project(block, memory), seen.qkv], -2)
       rows = jnp.concatenate([memory, seen.rows], -2)
     else:
-      qkv = project(block, rows, layer)
+      qkv = project(block, rows)
     if block is params.blocks[-1]:
       rows = rows[..., :num_slots, :]
     found, weights = attend(qkv, rows.shape[-2], num_heads, key_size)
-    rows = transform(block, params.mlp, rows, found, layer)
+    rows = transform(block, params.mlp, rows, found)
     attention.append(weights[..., :num_slots, :])
   return rows, jnp.stack(attention, -4)
 
 
 def gate(params: Parameters, seen: Seen, memory: jax.Array,
          candidate: jax.Array, *, input_bias: float,
-         forget_bias: float, layer: Layer = affine) -> jax.Array:
+         forget_bias: float) -> jax.Array:
   """How much of the candidate, and of what was there, is kept.
 
   Args:
@@ -225,14 +228,14 @@ def gate(params: Parameters, seen: Seen, memory: jax.Array,
     candidate: `[..., N, D]`, from `relate`.
     input_bias: added to the input gate before the sigmoid.
     forget_bias: added to the forget gate, likewise.
-    layer: stands for `affine`.
 
   Returns:
     `[..., N, D]`, after the step.
   """
   if params.memory_gates is None or seen.gates is None:
     return candidate
-  gates = layer(params.memory_gates, jnp.tanh(memory)) + seen.gates
-  take, keep = jnp.split(gates, 2, axis=-1)
+  gates = affine(params.memory_gates, jnp.tanh(memory))
+  take, keep = (mine + theirs for mine, theirs in zip(
+      jnp.split(gates, 2, axis=-1), seen.gates, strict=True))
   return (jax.nn.sigmoid(take + input_bias) * jnp.tanh(candidate)
           + jax.nn.sigmoid(keep + forget_bias) * memory)
