@@ -240,6 +240,16 @@ class Learner:
     """Loss and metrics of each episode, `[B]`; the last state."""
     start = model.initial_state(
         params, batch.mask.shape[1]) if first is None else first
-    outputs, last = model.unroll(params, batch.inputs, start)
+    outputs, last = self._unroll(model, params, start, batch, task.num_answers)
     episodes = task.metrics(outputs, batch)
     return episodes | {"loss": task.loss(outputs, batch)}, last
+
+  def _unroll(self, model, params, start, batch, num_answers):
+    """The outputs, zeros where none is asked for, and the last state."""
+    num_steps, batch_size = batch.mask.shape
+    if num_answers == num_steps:
+      return model.unroll(params, batch.inputs, start)
+    steps = jax.lax.top_k(batch.mask.T, num_answers)[1].T
+    answers, last = model.unroll(params, batch.inputs, start, steps=steps)
+    outputs = jnp.zeros((num_steps, *answers.shape[1:]), answers.dtype)
+    return outputs.at[steps, jnp.arange(batch_size)].set(answers), last

@@ -50,9 +50,11 @@ class Model(NamedTuple):
   Attributes:
     init: `(key, inputs [T, B, F]) -> params`; only the shape of the inputs
       matters.
-    unroll: `(params, inputs [T, B, F], state, return_all_states=False) ->
-      (outputs [T, B, output_size], state)`; the last state, or all of them with
-      a leading T axis.
+    unroll: `(params, inputs [T, B, F], state, return_all_states=False,
+      steps=None) -> (outputs [T, B, output_size], state)`; the last state, or
+      all of them with a leading T axis. With `steps [A, B]`, integers below T,
+      the outputs `[A, B, output_size]` at these steps alone: no read-out is
+      computed at others.
     initial_state: `(params, batch_size) -> state`, that of the core; no B axis
       if it is None.
     forget: `(params, state) -> state`: an initial state in the arrays of a used
@@ -183,13 +185,15 @@ def make_model(core: str, output_size: int, unit: str = "linear",
           encode(inputs[0]), core.initial_state(inputs.shape[1]))
       return read_out(output), state
 
-    def unroll(inputs, state, return_all_states=False):
+    def unroll(inputs, state, return_all_states=False, steps=None):
       if hasattr(core, "unroll") and not return_all_states:
         outputs, state = core.unroll(encode(inputs), state)
       else:
         outputs, state = hk.dynamic_unroll(
             lambda x, state: core(encode(x), state), inputs, state,
             return_all_states=return_all_states)
+      if steps is not None:
+        outputs = jnp.take_along_axis(outputs, steps[..., None], 0)
       return read_out(outputs), state
 
     return init, (unroll, core.initial_state, getattr(core, "forget", None))

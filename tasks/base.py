@@ -70,6 +70,11 @@ class Task(abc.ABC):
     """T, the number of steps of an episode, padding included."""
 
   @property
+  def num_answers(self) -> int:
+    """The most steps of an episode at which an answer is asked for."""
+    return self.num_steps
+
+  @property
   @abc.abstractmethod
   def max_level(self) -> int:
     """The highest level that the shapes have room for."""

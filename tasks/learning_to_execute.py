@@ -98,7 +98,13 @@ class LearningToExecute(classification.ClassificationTask):
 
   @property
   def num_steps(self) -> int:
-    return self._text_size + 1 + self._answer_size
+    return self._text_size + 1 + self.num_answers
+
+  @property
+  def num_answers(self) -> int:
+    if self.operation in MEMORISATION:
+      return MEMORISATION[self.operation] * self.max_length
+    return self.max_length + 1
 
   @property
   def _text_size(self) -> int:
@@ -106,12 +112,6 @@ class LearningToExecute(classification.ClassificationTask):
       return self.max_length
     return programs.max_text(PROGRAMS[self.operation], self.max_length,
                              self.max_nesting)
-
-  @property
-  def _answer_size(self) -> int:
-    if self.operation in MEMORISATION:
-      return MEMORISATION[self.operation] * self.max_length
-    return self.max_length + 1
 
   @property
   def max_level(self) -> int:
@@ -168,10 +168,10 @@ class LearningToExecute(classification.ClassificationTask):
 
   def _write(self, answer: jax.Array, end: jax.Array) -> jax.Array:
     """The answer's codes at the steps after the marker, which is at `end`."""
-    answer = digits.compact(answer, self._answer_size)
+    answer = digits.compact(answer, self.num_answers)
     step = jnp.arange(self.num_steps) - end - 1
-    inside = (step >= 0) & (step < self._answer_size)
-    return jnp.where(inside, answer[jnp.clip(step, 0, self._answer_size - 1)],
+    inside = (step >= 0) & (step < self.num_answers)
+    return jnp.where(inside, answer[jnp.clip(step, 0, self.num_answers - 1)],
                      digits.ABSENT)
 
   def oracle(self, batch: base.Batch) -> jax.Array:

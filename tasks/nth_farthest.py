@@ -70,6 +70,10 @@ class NthFarthest(classification.ClassificationTask):
     return self.num_objects
 
   @property
+  def num_answers(self) -> int:
+    return 1
+
+  @property
   def max_level(self) -> int:
     return self.num_objects
 

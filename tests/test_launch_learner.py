@@ -111,3 +111,38 @@ def test_each_generator_has_its_numbers(use_devices):
             for rng in ("threefry", "rbg", "threefry")]
   assert losses[0] == losses[2] != losses[1]
   assert jax.local_device_count() == 1
+
+
+@pytest.mark.parametrize("name, args", [
+    ("nth_farthest", dict(num_objects=5, num_dims=3, min_objects=2)),
+    ("learning_to_execute", dict(operation="control")),
+    ("learning_to_execute", dict(operation="double"))])
+def test_read_out_where_it_is_asked_for(x64, monkeypatch, name, args):
+  """Metrics and gradients are those of a read-out at all steps."""
+  config = tiny_config("lstm", {}, args, task=name, unit="mlp")
+  config.unit_args = dict(hidden_size=11, num_layers=2)
+  results, read = [], []
+  for everywhere in (False, True):
+    trainer = make_trainer(config)
+    task = trainer._task
+    if everywhere:
+      monkeypatch.setattr(type(task), "num_answers", task.num_steps)
+    batch = task.sample(jax.random.key(0), 64)
+    assert (batch.mask.sum(0) <= task.num_answers).all()
+    assert everywhere or (batch.mask.sum(0) == task.num_answers).any()
+    params = jax.tree.map(
+        lambda p: jax.random.normal(jax.random.key(p.size), p.shape),
+        trainer.initial_state().params)
+
+    def score(params, learner=trainer._learner, batch=batch, task=task):
+      episodes, _ = learner._score(
+          learner.model, params, None, batch, task)
+      return episodes["loss"].sum(), episodes
+
+    results.append(jax.jit(jax.value_and_grad(score, has_aux=True))(params))
+    read.append(jax.jit(score).lower(params).as_text())
+  jax.tree.map(lambda *both: np.testing.assert_allclose(
+      *both, rtol=1e-9, atol=1e-9), *results)
+  # A layer of 11 at all steps.
+  whole = f"tensor<{task.num_steps}x64x11xf64>"
+  assert [whole in text for text in read] == [False, True]

@@ -242,6 +242,7 @@ def test_level_bounds_the_episodes(case, level):
   assert set(lengths) == expected
   np.testing.assert_array_equal(
       batch.mask.sum(0), [case.num_answers(int(n)) for n in lengths])
+  assert batch.mask.sum(0).max() <= case.make().num_answers
   # Nothing happens after the steps that the level itself has need of.
   rest = jax.tree.map(lambda x: x[case.num_steps(level):], batch)
   assert rest.mask.shape[0] == case.num_steps(7) - case.num_steps(level)
