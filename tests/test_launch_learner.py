@@ -121,28 +121,29 @@ def test_read_out_where_it_is_asked_for(x64, monkeypatch, name, args):
   """Metrics and gradients are those of a read-out at all steps."""
   config = tiny_config("lstm", {}, args, task=name, unit="mlp")
   config.unit_args = dict(hidden_size=11, num_layers=2)
-  results, read = [], []
+  trainer = make_trainer(config)
+  task, learner = trainer._task, trainer._learner
+  batch = task.sample(jax.random.key(0), 64)
+  assert batch.mask.sum(0).max() == task.num_answers
+  num_steps = task.num_steps
+  params = jax.tree.map(
+      lambda p: jax.random.normal(jax.random.key(p.size), p.shape),
+      trainer.initial_state().params)
+
+  def score(params, batch):
+    episodes, _ = learner._score(learner.model, params, None, batch, task)
+    return episodes["loss"].sum(), episodes
+
+  results, texts = [], []
   for everywhere in (False, True):
-    trainer = make_trainer(config)
-    task = trainer._task
     if everywhere:
-      monkeypatch.setattr(type(task), "num_answers", task.num_steps)
-    batch = task.sample(jax.random.key(0), 64)
-    assert (batch.mask.sum(0) <= task.num_answers).all()
-    assert everywhere or (batch.mask.sum(0) == task.num_answers).any()
-    params = jax.tree.map(
-        lambda p: jax.random.normal(jax.random.key(p.size), p.shape),
-        trainer.initial_state().params)
-
-    def score(params, learner=trainer._learner, batch=batch, task=task):
-      episodes, _ = learner._score(
-          learner.model, params, None, batch, task)
-      return episodes["loss"].sum(), episodes
-
-    results.append(jax.jit(jax.value_and_grad(score, has_aux=True))(params))
-    read.append(jax.jit(score).lower(params).as_text())
+      monkeypatch.setattr(type(task), "num_answers", num_steps)
+    score_again = jax.jit(jax.value_and_grad(
+        lambda *args: score(*args), has_aux=True))
+    results.append(score_again(params, batch))
+    texts.append(score_again.lower(params, batch).as_text())
   jax.tree.map(lambda *both: np.testing.assert_allclose(
       *both, rtol=1e-9, atol=1e-9), *results)
   # A layer of 11 at all steps.
-  whole = f"tensor<{task.num_steps}x64x11xf64>"
-  assert [whole in text for text in read] == [False, True]
+  whole = f"tensor<{num_steps}x64x11xf64>"
+  assert [whole in text for text in texts] == [False, True]
