@@ -1,7 +1,8 @@
 """Speed of RMC: against PyTorch, an LSTM of its size, and matrix products.
 
-Forward and backward pass, gradients of parameters and inputs, in turns.
-PyTorch need not be there; its rows say so.
+Forward and backward pass, gradients of parameters and inputs, in turns; on one
+device, and, where there are more, on all of them, each with its share of the
+batch, as `launch.train` has it. PyTorch need not be there; its rows say so.
 """
 
 import dataclasses
@@ -14,9 +15,11 @@ from typing import Any
 import haiku as hk
 import jax
 import jax.numpy as jnp
+import numpy as np
 import tqdm
 
 import rmc_nalu_sam
+from launch import devices
 from launch.benchmarks import measure
 from launch.benchmarks.scaling import Options
 
@@ -78,8 +81,8 @@ def _rows(size, options, deadline):
   programs = {
       "matmul": _product(),
       "RMC step by step": _jax_pass(size, _core(size), hk.dynamic_unroll),
-      "RMC unroll": _jax_pass(
-          size, _core(size), lambda core, *args: core.unroll(*args)),
+      "RMC unroll": _jax_pass(size, _core(size), _unroll),
+      **_parallel(size),
       "PyTorch RMC": _torch_pass(size),
       "LSTM": _jax_pass(size, _lstm(size), hk.dynamic_unroll),
   }
@@ -142,17 +145,53 @@ def _lstm(size):
 
 
 def _jax_pass(size, make_core, unroll):
+  call = jax.jit(_gradients(make_core, unroll))
+  params, inputs = _arguments(size, make_core)
+  return _timed(lambda: call(params, inputs))
+
+
+def _parallel(size):
+  """`RMC.unroll` on all devices; nothing if there is but one."""
+  count = jax.local_device_count()
+  if count == 1:
+    return {}
+  call, arguments = _shares(size, count)
+  return {f"RMC unroll, {count} devices": _timed(lambda: call(*arguments))}
+
+
+def _shares(size, count):
+  """A pass over all devices, and its arguments."""
+  gradients = _gradients(_core(size), _unroll)
+
+  def share(params, inputs):
+    loss, (of_params, of_inputs) = gradients(params, inputs)
+    return jax.lax.pmean((loss, of_params), devices.AXIS), of_inputs
+
+  params, inputs = _arguments(size, _core(size))
+  # One share of the batch a device: `[devices, T, B / devices, F]`.
+  inputs = devices.shard(np.concatenate(np.split(inputs, count, 1)))
+  return (jax.pmap(share, devices.AXIS),
+          (devices.replicate(params), inputs))
+
+
+def _gradients(make_core, unroll):
   def loss(inputs):
     core = make_core()
-    outputs, _ = unroll(core, inputs, core.initial_state(size.batch_size))
+    outputs, _ = unroll(core, inputs, core.initial_state(inputs.shape[1]))
     return jnp.square(outputs).mean()
 
   net: hk.Transformed = hk.without_apply_rng(hk.transform(loss))
+  return jax.value_and_grad(net.apply, (0, 1))
+
+
+def _arguments(size, make_core):
   inputs = jax.random.normal(
       jax.random.key(0), [NUM_STEPS, size.batch_size, INPUT_SIZE])
-  params = jax.jit(_init(size, make_core))(jax.random.key(1))
-  call = jax.jit(jax.value_and_grad(net.apply, (0, 1)))
-  return _timed(lambda: call(params, inputs))
+  return jax.jit(_init(size, make_core))(jax.random.key(1)), inputs
+
+
+def _unroll(core, *args):
+  return core.unroll(*args)
 
 
 def _init(size, make_core):

@@ -1,0 +1,112 @@
+"""The benchmark of the relational memory."""
+
+import importlib.util
+
+import haiku as hk
+import jax
+import numpy as np
+import pytest
+
+from launch import benchmarks, devices
+from launch.benchmarks import measure, rmc
+
+SMALL = rmc.Size(num_slots=2, num_heads=2, head_size=3, batch_size=4)
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+  monkeypatch.setattr(rmc, "SIZES", (SMALL,))
+  monkeypatch.setattr(rmc, "NUM_STEPS", 3)
+  monkeypatch.setattr(rmc, "PRODUCT", 8)
+  monkeypatch.setattr(measure, "TURN", 0.)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_rows(use_devices, monkeypatch, count):
+  use_devices(count)
+  monkeypatch.setattr(rmc, "_torch_pass", lambda size: None)
+  result = rmc.rmc(benchmarks.Options(repeats=1))
+  rows = {row["model"]: row for row in result["rows"]}
+  assert list(rows) == [
+      "matmul", "RMC step by step", "RMC unroll",
+      *[f"RMC unroll, {count} devices"] * (count > 1), "PyTorch RMC", "LSTM"]
+  assert rows["PyTorch RMC"]["time"] == measure.ABSENT
+  for name in list(rows)[1:-2]:
+    assert rows[name]["tokens_per_second"] == pytest.approx(
+        4 / rows[name]["time"]["median"])
+    assert rows[name]["share_of_ceiling"] > 0
+    assert "times_faster" not in rows[name]
+  assert len(result["table"]) == 1 + len(rows)
+
+
+def test_against_pytorch(monkeypatch):
+  monkeypatch.setattr(rmc, "_torch_pass", lambda size: lambda: 10.)
+  rows = rmc.rmc(benchmarks.Options(repeats=1))["rows"]
+  for row in rows[1:]:
+    assert row["times_faster"] == pytest.approx(
+        10. / 3 / row["time"]["median"])
+
+
+def test_shares_are_of_one_batch(use_devices):
+  """Gradients over two devices are those of the whole batch."""
+  use_devices(2)
+  call, arguments = rmc._shares(SMALL, 2)
+  (loss, of_params), of_inputs = call(*arguments)
+  params, inputs = rmc._arguments(SMALL, rmc._core(SMALL))
+  expected = jax.jit(rmc._gradients(rmc._core(SMALL), rmc._unroll))(
+      params, inputs)
+  for one, several in zip(
+      jax.tree.leaves((expected[0], expected[1][0])),
+      jax.tree.leaves(devices.first_replica((loss, of_params))), strict=True):
+    np.testing.assert_allclose(several, one, rtol=1e-4, atol=1e-6)
+  np.testing.assert_allclose(
+      np.concatenate(list(of_inputs), 1), 2 * np.asarray(expected[1][1]),
+      rtol=1e-4, atol=1e-6)
+
+
+def test_unknown_size():
+  with pytest.raises(ValueError, match="this suite has the sizes 2, got 3"):
+    rmc.rmc(benchmarks.Options(sizes=[3]))
+
+
+def test_products_are_counted():
+  """A layer by a layer: three products a row forward and backward."""
+  width, rows = 6, 3
+  assert rmc.products(SMALL) == 3 * 2 * 4 * (
+      64 * width + rows * 3 * width**2 + rows * 2 * width**2
+      + 2 * rows * width**2)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None,
+                    reason="PyTorch is not installed (extra 'benchmark')")
+def test_pytorch_computes_the_same():
+  import torch
+
+  from launch.benchmarks import rmc_torch
+  assert rmc._torch_pass(SMALL)() > 0
+  params, inputs = rmc._arguments(SMALL, rmc._core(SMALL))
+  params = {name.split("/")[-1]: layer for name, layer in params.items()}
+  peer = rmc_torch.RMC(rmc.INPUT_SIZE, **SMALL.core_args)
+  names = {"qkv": "qkv_0", "qkv_norm": "qkv_norm_0", "mlp_norm": "mlp_norm_0",
+           "attention_norm": "attention_norm_0", "mlp.0": "mlp_0",
+           "mlp.2": "mlp_1"}
+  state = {}
+  for name in peer.state_dict():
+    layer, kind = name.rsplit(".", 1)
+    leaf = (("scale", "offset") if "norm" in layer else ("w", "b"))[
+        kind == "bias"]
+    # Biases are zeros at first: others would show where they are.
+    value = np.asarray(params[names.get(layer, layer)][leaf]) + .1
+    params[names.get(layer, layer)][leaf] = value
+    state[name] = torch.tensor(value.T.copy())
+  peer.load_state_dict(state)
+
+  def ours(inputs):
+    core = rmc._core(SMALL)()
+    return core.unroll(inputs, core.initial_state(inputs.shape[1]))[0]
+
+  net = hk.without_apply_rng(hk.transform(ours))
+  expected = jax.jit(net.apply)(
+      {f"rmc/~/{name}": layer for name, layer in params.items()}, inputs)
+  found = peer(torch.tensor(np.asarray(inputs)))
+  np.testing.assert_allclose(found.detach(), expected, atol=1e-5)
