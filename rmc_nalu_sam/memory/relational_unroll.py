@@ -28,8 +28,8 @@ def unroll(params: Parameters, inputs: jax.Array, memory: jax.Array,
 
   - What depends on the inputs alone is computed for all steps at once, and
     without the wide rows in between where that is less work.
-  - A step keeps the memory alone, and computes the rest again when gradients
-    are wanted: to write all of it, and read it back, takes longer.
+  - A step keeps what its linear layers gave, and computes the rest again when
+    gradients are wanted: to write all of it, and read it back, takes longer.
 
   Args:
     params: of the core.
@@ -80,7 +80,9 @@ def _compose(first: Affine, second: Affine) -> Affine:
 
 def _scan(options: Options, params: Parameters, seen: Seen,
           memory: jax.Array) -> jax.Array:
-  @functools.partial(jax.checkpoint, prevent_cse=False)
+  @functools.partial(
+      jax.checkpoint, prevent_cse=False,
+      policy=jax.checkpoint_policies.dots_with_no_batch_dims_saveable)
   def step(memory, seen):
     candidate, _ = relational.relate(
         params, seen, memory, num_heads=options.num_heads,
