@@ -21,9 +21,17 @@ import numpy as np
 from absl import app, flags, logging
 
 import tasks
+from launch import (
+  attention_plots,
+  devices,
+  outcome,
+  plots,
+  reporting,
+  seeds,
+  training,
+)
 from launch import checkpoints as checkpoints_lib
 from launch import config as config_lib
-from launch import devices, outcome, plots, reporting, seeds, training
 from launch import flags as flags_lib
 
 FLAGS = flags.FLAGS
@@ -232,7 +240,7 @@ def draw(config, workdir: pathlib.Path,
 
 def _draw_memory(workdir, trainer, params, test_data, task, title):
   state = jax.eval_shape(lambda: trainer.model.initial_state(params, 1))
-  if not hasattr(state, "access"):
+  if not hasattr(state, "access") and not hasattr(state, "attention"):
     return
   size = task.num_steps * sum(x.size * x.dtype.itemsize
                               for x in jax.tree.leaves(state))
@@ -241,6 +249,10 @@ def _draw_memory(workdir, trainer, params, test_data, task, title):
                  task.num_steps)
     return
   batch, outputs, states = trainer.trace(params, test_data, task)
+  if hasattr(states, "attention"):
+    attention_plots.attention(states.attention, batch, outputs,
+                              workdir / "attention.png", title)
+    return
   plots.memory_access(states.access, batch, outputs, workdir / "memory.png",
                       title)
 

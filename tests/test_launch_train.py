@@ -346,3 +346,10 @@ def test_no_picture_of_a_memory_that_is_too_large(tmp_path, monkeypatch):
              f"--workdir={tmp_path}") == 0
   assert_picture(tmp_path / "learning_curve.png")
   assert not (tmp_path / "memory.png").exists()
+
+
+def test_pictures_of_an_rmc(tmp_path):
+  assert run(train, *tiny_flags("rmc"), "--steps=2",
+             f"--workdir={tmp_path}") == 0
+  assert_picture(tmp_path / "attention.png")
+  assert not (tmp_path / "memory.png").exists()

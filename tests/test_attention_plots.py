@@ -1,0 +1,63 @@
+"""Pictures of attention."""
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+import tasks
+from launch import attention_plots
+
+HEADS, SLOTS, ROWS = 2, 3, 4
+
+
+def draw(path, weights, num_steps=None, mask=1.):
+  num_steps = num_steps or len(weights)
+  shape = num_steps, 1
+  batch = tasks.Batch(
+      np.linspace(-1, 1, 5 * num_steps).reshape(*shape, 5),
+      np.ones((*shape, 2)), np.full(shape, mask))
+  outputs = np.linspace(-1, 1, 2 * num_steps).reshape(*shape, 2)
+  attention_plots.attention(weights, batch, outputs, path, "a title")
+  image = matplotlib.image.imread(path)
+  assert image.std() > .01
+  return image
+
+
+def weights_of(num_steps, num_blocks=1, row=0):
+  weights = np.zeros((num_steps, 1, num_blocks, HEADS, SLOTS, ROWS))
+  weights[..., row] = 1
+  return weights
+
+
+def test_squares():
+  weights = np.arange(2 * SLOTS * ROWS, dtype=float).reshape(2, SLOTS, ROWS)
+  image = attention_plots.squares(weights)
+  assert image.shape == (SLOTS, 2 * (ROWS + 1))
+  np.testing.assert_array_equal(image[:, :ROWS], weights[0])
+  np.testing.assert_array_equal(image[:, ROWS + 1:-1], weights[1])
+  assert np.isnan(image[:, [ROWS, -1]]).all()
+
+
+@pytest.mark.parametrize("num_steps", [1, 4])
+def test_picture_shows_the_weights(tmp_path, num_steps):
+  path = tmp_path / "attention.png"
+  picture = draw(path, weights_of(num_steps))
+  assert (picture != draw(path, weights_of(num_steps, row=1))).any()
+  # Nothing is asked for: no answer, and no complaint of it.
+  assert (picture != draw(path, weights_of(num_steps), mask=0.)).any()
+
+
+def test_a_panel_for_each_block_and_head(tmp_path):
+  heights = [len(draw(tmp_path / "a.png", weights_of(4, blocks)))
+             for blocks in (1, 2)]
+  assert heights[1] - heights[0] == pytest.approx(1.4 * 120 * HEADS, abs=2)
+
+
+def test_of_a_long_episode_the_last_steps_are_drawn(tmp_path):
+  steps = attention_plots.MAX_STEPS + 5
+  weights = weights_of(steps)
+  picture = draw(tmp_path / "a.png", weights)
+  weights[:5] = weights_of(5, row=2)
+  np.testing.assert_array_equal(picture, draw(tmp_path / "a.png", weights))
+  weights[5:] = weights_of(steps - 5, row=2)
+  assert (picture != draw(tmp_path / "a.png", weights)).any()
