@@ -4,7 +4,7 @@ import pathlib
 from typing import Any
 
 import numpy as np
-from matplotlib import figure
+from matplotlib import figure, ticker
 
 # Of a longer episode only the last steps are drawn, for room.
 MAX_STEPS = 32
@@ -61,6 +61,7 @@ def attention(weights: np.ndarray, batch: Any, outputs: np.ndarray,
                   -.5, num_slots - .5, color="white", linewidth=.5)
       axis.set_yticks([0, num_slots - 1])
     fig.colorbar(shown, ax=axis)
+  axes[-1].xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
   axes[-1].set_xlabel("step; within it: slots, then the input")
   fig.suptitle(title)
   fig.savefig(path, dpi=120)
