@@ -205,6 +205,7 @@ def test_suites_are_those_of_the_flag(tmp_path, capsys):
   with pytest.raises(flags.IllegalFlagValueError, match="sam_scaling"):
     run(benchmark, "--suite=none", f"--output={tmp_path}")
   assert set(benchmarks.SUITES) == {"arithmetic", "long_sequence", "rmc",
+                                    "sampling",
                                     "sam_scaling", "sdnc"}
 
 

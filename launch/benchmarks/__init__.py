@@ -2,7 +2,13 @@
 
 from collections.abc import Callable, Mapping
 
-from launch.benchmarks import arithmetic, long_sequence, rmc, scaling
+from launch.benchmarks import (
+    arithmetic,
+    long_sequence,
+    rmc,
+    sampling,
+    scaling,
+)
 from launch.benchmarks.scaling import Options
 
 SUITES: Mapping[str, Callable[[Options], dict]] = {
@@ -11,4 +17,5 @@ SUITES: Mapping[str, Callable[[Options], dict]] = {
     "sdnc": scaling.sdnc,
     "long_sequence": long_sequence.long_sequence,
     "rmc": rmc.rmc,
+    "sampling": sampling.sampling,
 }
