@@ -41,13 +41,16 @@ class CNN(hk.Module):
   """
 
   def __init__(self, output_size: int = 10, hidden_size: int = 500,
-               mean: float = 0.1307, std: float = 0.3081,
-               name: str | None = None):
+               output_layer: bool = True, mean: float = 0.1307,
+               std: float = 0.3081, name: str | None = None):
     """Checks the sizes.
 
     Args:
       output_size: of the vector that stands for an image.
       hidden_size: of the layer before it.
+      output_layer: False to leave out the linear layer, whatever
+        `output_size`: the vector is that of the `hidden_size` units before it,
+        for a unit that takes the place of a network's last layer.
       mean: of a pixel; by default that of MNIST, as in the example.
       std: the standard deviation of a pixel.
       name: of the module.
@@ -63,6 +66,7 @@ class CNN(hk.Module):
       raise ValueError(f"std must be above 0, got {std}")
     self._output_size = output_size
     self._hidden_size = hidden_size
+    self._output_layer = output_layer
     self._mean = mean
     self._std = std
 
@@ -73,7 +77,7 @@ class CNN(hk.Module):
       inputs: `[..., side * side]`, at least 16 * 16 of them.
 
     Returns:
-      `[..., output_size]`.
+      `[..., output_size]`, or `[..., hidden_size]` without an output layer.
 
     Raises:
       ValueError: the images are not square, or too small.
@@ -88,6 +92,8 @@ class CNN(hk.Module):
       hidden = max_pool(jax.nn.relu(hidden))
     hidden = hidden.reshape(*inputs.shape[:-1], -1)
     hidden = jax.nn.relu(hk.Linear(self._hidden_size)(hidden))
+    if not self._output_layer:
+      return hidden
     return hk.Linear(self._output_size)(hidden)
 
 

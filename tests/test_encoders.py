@@ -47,18 +47,23 @@ def reference_cnn(params, image, mean, std):
     hidden = np.stack([[
         np.maximum(conv[2 * i:2 * i + 2, 2 * j:2 * j + 2], 0).max((0, 1))
         for j in range(half)] for i in range(half)])
-  layers = [params[f"cnn/{name}"] for name in ("linear", "linear_1")]
-  hidden = np.maximum(hidden.reshape(-1) @ layers[0]["w"] + layers[0]["b"], 0)
-  return hidden @ layers[1]["w"] + layers[1]["b"]
+  layer = params["cnn/linear"]
+  hidden = np.maximum(hidden.reshape(-1) @ layer["w"] + layer["b"], 0)
+  if "cnn/linear_1" not in params:
+    return hidden
+  layer = params["cnn/linear_1"]
+  return hidden @ layer["w"] + layer["b"]
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("side", [16, 19])  # 19: a row that is left out.
-def test_cnn_equals_its_reference(side):
+@pytest.mark.parametrize("side, output_layer", [
+    (16, True), (16, False), (19, True)])  # 19: a row that is left out.
+def test_cnn_equals_its_reference(side, output_layer):
   images = draw(T, B, side * side)
-  params, outputs = apply(lambda: CNN(OUT, hidden_size=7, mean=.3, std=.7),
-                          images)
-  assert outputs.shape == (T, B, OUT)
+  params, outputs = apply(
+      lambda: CNN(OUT, hidden_size=7, output_layer=output_layer, mean=.3,
+                  std=.7), images)
+  assert outputs.shape == (T, B, OUT if output_layer else 7)
   params = jax.device_get(params)
   for t in range(T):
     for b in range(B):

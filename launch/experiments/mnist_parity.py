@@ -1,10 +1,10 @@
 """MNIST parity (Trask et al. 2018, arXiv 1808.00508, section 4.6, Table 4).
 
 Up to five digits in an image of 100 x 100 pixels, as in the paper; the last
-layer of a convolutional network is the unit: --unit=linear is the baseline. For
-two cores the image network is narrow at its end; the paper gives no sizes. With
-that of its other experiments, and longer: --encoder.hidden_size=500
---steps=100000.
+layer of a convolutional network, on ReLU features, is the unit: --unit=linear
+is the baseline. For two cores the image network is narrow at its end; the paper
+gives no sizes. With that of its other experiments, and longer:
+--encoder.hidden_size=500 --steps=100000.
 """
 
 import ml_collections
@@ -19,7 +19,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.core = "stack"
   config.unit = "nac"
   config.core_args = {"stack": dict(num_layers=1)}
-  config.encoder_args = {"cnn": dict(hidden_size=64, output_size=32)}
+  config.encoder_args = {"cnn": dict(hidden_size=64, output_layer=False)}
   config.steps = 10_000
   config.eval_every = 1_000
   config.batch_size = 16
