@@ -71,7 +71,11 @@ class Task(abc.ABC):
 
   @property
   def num_answers(self) -> int:
-    """The most steps of an episode at which an answer is asked for."""
+    """At no more steps of an episode is an answer asked for.
+
+    Read-outs are computed at so many; what is asked beyond would be answered
+    with zeros.
+    """
     return self.num_steps
 
   @property
