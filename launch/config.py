@@ -67,6 +67,7 @@ def default_config() -> ml_collections.ConfigDict:
       penalty_weight=0.,
       penalty_start=0,
       penalty_end=0,
+      input_penalty_weight=0.,
       seed=0,
       num_seeds=1,
       rng="threefry",
@@ -167,7 +168,8 @@ def check(config: ml_collections.ConfigDict, num_devices: int) -> None:
     raise UsageError(
         f"learning_rate must be above 0, got {config.learning_rate}")
   for field, zero in (("max_minutes", "no limit"), ("max_grad_norm", "off"),
-                      ("max_grad_value", "off"), ("penalty_weight", "off")):
+                      ("max_grad_value", "off"), ("penalty_weight", "off"),
+                      ("input_penalty_weight", "off")):
     if not config[field] >= 0:
       raise UsageError(
           f"{field} must be 0 ({zero}) or above, got {config[field]}")

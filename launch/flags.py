@@ -50,6 +50,7 @@ _HELP: Mapping[str, str] = {
                       "grown to it.",
     "penalty_start": "The update from which on this weight grows from 0.",
     "penalty_end": "The update from which on it grows no further.",
+    "input_penalty_weight": "Of what the units ask of their inputs; 0 for off.",
     "seed": "Of the initial parameters, the training and the evaluation data.",
     "num_seeds": "Train with so many seeds, from --seed on, at once: each as "
                  "in a run of its own, and metrics are lists.",

@@ -4,6 +4,7 @@ They know nothing of devices. `launch.training` runs them on all devices for one
 seed, `launch.seeds` for many seeds at once.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -137,6 +138,8 @@ class Learner:
         penalty, weight = model.penalty(params), self._penalty_weight(step)
         metrics |= {"penalty": penalty, "penalty_weight": weight}
         value += weight * penalty
+      if self._config.input_penalty_weight:
+        value += self._config.input_penalty_weight * metrics["input_penalty"]
       return value, (metrics, last)
 
     def update(carry, _):
@@ -211,7 +214,7 @@ class Learner:
       # Beyond the last there is the last again, and does not count.
       batch = jax.vmap(task.example, (0, None), 1)(
           jnp.minimum(number, num_examples - 1), data)
-      episodes, _ = self._score(self.model, params, None, batch, task)
+      episodes, *_ = self._score(self.model, params, None, batch, task)
       return None, jax.tree.map(
           lambda x: jnp.where(number < num_examples, x, 0).sum(), episodes)
 
@@ -232,24 +235,42 @@ class Learner:
     if share.num_parts > 1:
       keys = jax.lax.dynamic_slice_in_dim(keys, share.part * size, size)
     batch = task.sample_from_keys(keys, level, data)
-    episodes, last = self._score(model, params, first, batch, task)
+    episodes, last, unit_inputs = self._score(model, params, first, batch, task)
     metrics = jax.tree.map(jnp.mean, episodes)
+    if self._config.input_penalty_weight:
+      metrics["input_penalty"] = model.input_penalty(
+          params, jax.tree.map(_mean_with_own_gradient(share), unit_inputs))
     return metrics["loss"], (metrics, None if first is None else last)
 
   def _score(self, model, params, first, batch, task):
-    """Loss and metrics of each episode, `[B]`; the last state."""
+    """Loss and metrics of each episode, `[B]`; last state; units' inputs."""
     start = model.initial_state(
         params, batch.mask.shape[1]) if first is None else first
-    outputs, last = self._unroll(model, params, start, batch, task.num_answers)
+    outputs, *rest = self._unroll(model, params, start, batch, task.num_answers)
     episodes = task.metrics(outputs, batch)
-    return episodes | {"loss": task.loss(outputs, batch)}, last
+    return episodes | {"loss": task.loss(outputs, batch)}, *rest
 
   def _unroll(self, model, params, start, batch, num_answers):
-    """The outputs, zeros where none is asked for, and the last state."""
+    """The outputs, zeros where none is asked for; last state; units' inputs."""
     num_steps, batch_size = batch.mask.shape
+    unroll = functools.partial(
+        model.unroll, params, batch.inputs, start,
+        return_unit_inputs=bool(self._config.input_penalty_weight))
     if num_answers == num_steps:
-      return model.unroll(params, batch.inputs, start)
-    steps = jax.lax.top_k(batch.mask.T, num_answers)[1].T
-    answers, last = model.unroll(params, batch.inputs, start, steps=steps)
-    outputs = jnp.zeros((num_steps, *answers.shape[1:]), answers.dtype)
-    return outputs.at[steps, jnp.arange(batch_size)].set(answers), last
+      outputs, *rest = unroll()
+    else:
+      steps = jax.lax.top_k(batch.mask.T, num_answers)[1].T
+      answers, *rest = unroll(steps=steps)
+      outputs = jnp.zeros((num_steps, *answers.shape[1:]), answers.dtype)
+      outputs = outputs.at[steps, jnp.arange(batch_size)].set(answers)
+    last, unit_inputs = rest if len(rest) == 2 else (*rest, {})
+    return outputs, last, unit_inputs
+
+
+def _mean_with_own_gradient(share: Share) -> Callable[[jax.Array], jax.Array]:
+  """The mean over all parts, whose gradient is that of this part.
+
+  The mean of the parts' gradients is then the gradient of a function of the
+  mean; through `share.mean` itself, under pmap, it is another thing.
+  """
+  return lambda x: x + jax.lax.stop_gradient(share.mean(x) - x)

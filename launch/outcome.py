@@ -18,37 +18,57 @@ TRAINED = "as trained"
 FORMULA_FILE = "formula.txt"
 
 
-def outcomes(workdir: pathlib.Path,
-             task: tasks.Task) -> dict[str, success.Outcomes]:
+def outcomes(workdir: pathlib.Path, task: tasks.Task,
+             thresholds: Mapping[str, float] | None = None,
+             ) -> dict[str, success.Outcomes]:
   """What became of each seed on the task and each of its variants.
+
+  Args:
+    workdir: of a run of many seeds.
+    task: that it was trained on.
+    thresholds: name of the variant -> what a success is below; if None, their
+      own criterion, of those that have one.
+
+  Returns:
+    Name of the variant, in their order -> outcomes.
+  """
+  if thresholds is None:
+    variants: Mapping[str, Any] = {TRAINED: task} | dict(task.extrapolations)
+    thresholds = {name: variant.solved_below
+                  for name, variant in variants.items()
+                  if variant.solved_below is not None}
+  evaluations = _evaluations(workdir)
+  errors = errors_of_seeds(workdir, task)
+  if not errors:
+    return {}
+  steps = np.array([record["step"] for record in evaluations])
+  sparsity = np.array([record.get("sparsity_error", np.full(
+      errors[TRAINED].shape[1], np.nan)) for record in evaluations])
+  return {name: success.judge(steps, errors[TRAINED], errors[name], threshold,
+                              sparsity)
+          for name, threshold in thresholds.items()}
+
+
+def errors_of_seeds(workdir: pathlib.Path,
+                    task: tasks.Task) -> dict[str, np.ndarray]:
+  """The task's main metric at all evaluations, on it and its variants.
 
   Args:
     workdir: of a run of many seeds.
     task: that it was trained on.
 
   Returns:
-    Name of the variant, in their order -> outcomes; of those that have a
-    criterion.
+    Name of the variant, in their order -> `[E, S]`; nothing for a run of one
+    seed, or without an evaluation.
   """
   evaluations = _evaluations(workdir)
-  if not evaluations:
-    return {}
   metric = task.main_metric
-  columns = {name: np.array([record[name] for record in evaluations])
-             for name, value in evaluations[0].items()
-             if isinstance(value, list)}
-  if metric not in columns:
+  columns = {TRAINED: metric} | {name: f"{name}/{metric}"
+                                 for name in task.extrapolations}
+  if not evaluations or not isinstance(evaluations[0].get(metric), list):
     return {}
-  steps = np.array([record["step"] for record in evaluations])
-  sparsity = columns.get("sparsity_error",
-                         np.full_like(columns[metric], np.nan))
-  variants: Mapping[str, Any] = {TRAINED: task} | dict(task.extrapolations)
-  return {
-      name: success.judge(
-          steps, columns[metric],
-          columns[metric if name == TRAINED else f"{name}/{metric}"],
-          variant.solved_below, sparsity)
-      for name, variant in variants.items() if variant.solved_below is not None}
+  return {name: np.array([record[column] for record in evaluations])
+          for name, column in columns.items()}
 
 
 def scores(workdir: pathlib.Path,

@@ -80,12 +80,36 @@ def judge(steps: np.ndarray, validation: np.ndarray, test: np.ndarray,
     threshold: of the test, the task's `solved_below`.
     sparsity_error: `[E, S]`.
   """
-  first = max(len(steps) - LAST, 0)
-  last = np.nan_to_num(validation[first:], nan=np.inf)
-  best = first + np.argmin(last, axis=0), np.arange(test.shape[1])
+  best = best_evaluations(validation), np.arange(test.shape[1])
   below = test < threshold
   solved_at = np.where(below.any(0), np.asarray(steps)[below.argmax(0)], np.nan)
   return Outcomes(below[best], solved_at, sparsity_error[best])
+
+
+def best_evaluations(validation: np.ndarray) -> np.ndarray:
+  """At which evaluation a seed is judged, `[S]`.
+
+  Args:
+    validation: `[E, S]`, errors on the range of the training.
+  """
+  first = max(len(validation) - LAST, 0)
+  return first + np.argmin(
+      np.nan_to_num(validation[first:], nan=np.inf), axis=0)
+
+
+def upper_bound(errors: np.ndarray) -> float:
+  """What the mean of a reference's errors is below, with 99 % confidence.
+
+  By Student's t, as the threshold of "Neural Arithmetic Units" (Madsen and
+  Johansen, 2020, arXiv 2001.05016), section 4.3; their code has 8 degrees of
+  freedom for 10 seeds, here it is one less than seeds.
+
+  Args:
+    errors: `[S]`, of at least two seeds.
+  """
+  errors = np.asarray(errors, np.float64)
+  spread = errors.std(ddof=1) / len(errors) ** 0.5
+  return float(errors.mean() + stats.t.ppf(0.99, len(errors) - 1) * spread)
 
 
 def summarise(outcomes: Outcomes) -> Summary:
@@ -113,9 +137,12 @@ def mean_of(values: np.ndarray) -> Estimate:
     of a beta distribution for sparsity errors. The bootstrap needs neither.
 
   Args:
-    values: `[S]`. With one there is no interval, with none no mean: NaN.
+    values: `[S]`. With one there is no interval, with none no mean: NaN; and so
+      where one is NaN, such as the sparsity error of a network without units.
   """
   values = np.asarray(values, np.float64)
+  if np.isnan(values).any():
+    return Estimate(np.nan, np.nan, np.nan)
   if values.size < 2:
     return Estimate(float(values[0]) if values.size else np.nan, np.nan, np.nan)
   interval = stats.bootstrap(

@@ -1,9 +1,10 @@
 """The cores by name, and any of them with a read-out as pure functions."""
 
+import contextlib
 import functools
 import inspect
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import haiku as hk
@@ -51,10 +52,13 @@ class Model(NamedTuple):
     init: `(key, inputs [T, B, F]) -> params`; only the shape of the inputs
       matters.
     unroll: `(params, inputs [T, B, F], state, return_all_states=False,
-      steps=None) -> (outputs [T, B, output_size], state)`; the last state, or
-      all of them with a leading T axis. With `steps [A, B]`, integers below T,
-      the outputs `[A, B, output_size]` at these steps alone: no read-out is
-      computed at others.
+      steps=None, return_unit_inputs=False) -> (outputs [T, B, output_size],
+      state)`; the last state, or all of them with a leading T axis. With
+      `steps [A, B]`, integers below T, the outputs `[A, B, output_size]` at
+      these steps alone: no read-out is computed at others. With
+      `return_unit_inputs` there is a third result: name in `units` -> the mean
+      of what the unit was given, `[I]`, over batch and steps (in its last
+      call, if there are several in a step).
     initial_state: `(params, batch_size) -> state`, that of the core; no B axis
       if it is None.
     forget: `(params, state) -> state`: an initial state in the arrays of a used
@@ -74,6 +78,18 @@ class Model(NamedTuple):
     """The sum of what the units ask of their weights, un-weighted, `[]`."""
     penalties = [unit.penalty(params[name])
                  for name, unit in self.units.items()]
+    return sum(penalties, start=jnp.zeros(()))
+
+  def input_penalty(self, params: hk.Params,
+                    unit_inputs: Mapping[str, jax.Array]) -> jax.Array:
+    """The sum of what the units ask of their inputs, un-weighted, `[]`.
+
+    Args:
+      params: of the network.
+      unit_inputs: from `unroll`.
+    """
+    penalties = [self.units[name].input_penalty(params[name], inputs)
+                 for name, inputs in unit_inputs.items()]
     return sum(penalties, start=jnp.zeros(()))
 
   def constrain(self, params: hk.Params) -> hk.Params:
@@ -185,16 +201,29 @@ def make_model(core: str, output_size: int, unit: str = "linear",
           encode(inputs[0]), core.initial_state(inputs.shape[1]))
       return read_out(output), state
 
-    def unroll(inputs, state, return_all_states=False, steps=None):
+    def unroll(inputs, state, return_all_states=False, steps=None,
+               return_unit_inputs=False):
+      recording = _unit_inputs if return_unit_inputs else _nothing
+      in_steps: dict[str, jax.Array] = {}
+
+      def step(inputs, state):
+        with recording() as unit_inputs:
+          outputs, state = core(encode(inputs), state)
+        return (outputs, unit_inputs), state
+
       if hasattr(core, "unroll") and not return_all_states:
         outputs, state = core.unroll(encode(inputs), state)
       else:
-        outputs, state = hk.dynamic_unroll(
-            lambda x, state: core(encode(x), state), inputs, state,
-            return_all_states=return_all_states)
+        (outputs, in_steps), state = hk.dynamic_unroll(
+            step, inputs, state, return_all_states=return_all_states)
       if steps is not None:
         outputs = jnp.take_along_axis(outputs, steps[..., None], 0)
-      return read_out(outputs), state
+      with recording() as unit_inputs:
+        outputs = read_out(outputs)
+      if not return_unit_inputs:
+        return outputs, state
+      return outputs, state, unit_inputs | {
+          name: means.mean(0) for name, means in in_steps.items()}
 
     return init, (unroll, core.initial_state, getattr(core, "forget", None))
 
@@ -211,6 +240,28 @@ def make_model(core: str, output_size: int, unit: str = "linear",
       forget=None if core_kwargs.get("gradient_steps") is None else (
           lambda params, state: forget(params, None, state)),
       units=units)
+
+
+@contextlib.contextmanager
+def _nothing() -> Iterator[dict[str, jax.Array]]:
+  """An empty dictionary that stays so."""
+  yield {}
+
+
+@contextlib.contextmanager
+def _unit_inputs() -> Iterator[dict[str, jax.Array]]:
+  """A dictionary that fills with the mean inputs `[I]` of units called here."""
+  means: dict[str, jax.Array] = {}
+
+  def record(call, args, kwargs, context):
+    if isinstance(context.module, Unit) and context.method_name == "__call__":
+      inputs = args[0]
+      means[context.module.module_name] = inputs.reshape(
+          -1, inputs.shape[-1]).mean(0)
+    return call(*args, **kwargs)
+
+  with hk.intercept_methods(record):
+    yield means
 
 
 def _core_and_read_out(core, output_size, unit, unit_args, core_kwargs):

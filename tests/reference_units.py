@@ -180,3 +180,21 @@ PENALTIES = {
     "npu": l1,
     "real_npu": l1,
 }
+
+
+def nau_input(w, mean):
+  return np.mean([[(1 - abs(w[i, o])) * mean[i] ** 2
+                   for o in range(w.shape[1])] for i in range(len(mean))])
+
+
+def nmu_input(w, mean):
+  return np.mean([[(1 - w[i, o]) * (1 - mean[i]) ** 2
+                   for o in range(w.shape[1])] for i in range(len(mean))])
+
+
+INPUT_PENALTIES = {
+    "nac": lambda p, mean: nau_input(squash(p), mean),
+    "nac_mul_nmu": lambda p, mean: nmu_input(p["w"], mean),
+    "nau": lambda p, mean: nau_input(p["w"], mean),
+    "nmu": lambda p, mean: nmu_input(p["w"], mean),
+}

@@ -56,6 +56,28 @@ def test_loss_is_without_the_penalty_and_gradients_are_with_it():
       float(trainer.model.penalty(start)), rel=1e-5)
 
 
+def test_input_penalty_moves_what_comes_before_the_unit():
+  def config(weight):
+    return tiny_config(unit="nau", input_penalty_weight=weight,
+                       optimizer="sgd", learning_rate=1e-6)
+
+  _, plain, _ = run(config(0.), 1)
+  metrics, other, trainer = run(config(1e6), 1)
+  start = trainer.initial_state().params
+  assert metrics[0]["input_penalty"] > 0
+  (unit,) = trainer.model.units
+  (before,) = set(start) - {unit}
+  for name in (unit, before):
+    assert launch_helpers.differ(plain[name], other[name]), name
+  # The metric is the penalty without its weight, and so in an evaluation.
+  one, two = (run(config(weight), 1)[0][0] for weight in (1., 2.))
+  assert one["input_penalty"] == two["input_penalty"]
+  assert one["loss"] == two["loss"] == metrics[0]["loss"]
+  found = trainer.evaluate(devices.replicate(start), None)
+  assert found["input_penalty"] == pytest.approx(one["input_penalty"], rel=.5)
+  assert "input_penalty" not in run(config(0.), 1)[0][0]
+
+
 def test_penalty_makes_weights_discrete():
   # The gradient of the error is clipped to little beside it.
   _, params, trainer = run(nmu_config(penalty_weight=1e9, learning_rate=.03),
@@ -131,7 +153,7 @@ def test_read_out_where_it_is_asked_for(x64, monkeypatch, name, args):
       trainer.initial_state().params)
 
   def score(params, batch):
-    episodes, _ = learner._score(learner.model, params, None, batch, task)
+    episodes, *_ = learner._score(learner.model, params, None, batch, task)
     return episodes["loss"].sum(), episodes
 
   results, texts = [], []

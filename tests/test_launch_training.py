@@ -33,7 +33,9 @@ def start(config):
     ("lstm", dict(optimizer="sgd", learning_rate=0.5, max_grad_norm=1e9)),
     ("lstm", dict(optimizer="adam", learning_rate=0.01)),
     ("sam", dict(optimizer="sgd", learning_rate=0.5, max_grad_norm=1e9)),
-], ids=["lstm-sgd", "lstm-adam", "sam-sgd"])
+    ("lstm", dict(unit="nau", input_penalty_weight=100., optimizer="sgd",
+                  learning_rate=0.5, max_grad_norm=1e9)),
+], ids=["lstm-sgd", "lstm-adam", "sam-sgd", "input_penalty"])
 def test_number_of_devices_does_not_matter(use_devices, core, fields):
   # Lengths differ, so that devices have shares of different losses.
   config = tiny_config(core, task_args=dict(num_bits=3, max_length=3), **fields)

@@ -284,6 +284,44 @@ def test_squared_penalty(name):
 
 
 @every_unit
+def test_input_penalty(name, x64):
+  """R_z: 0 for inputs that change nothing, and a slope that leads there."""
+  unit, params, mean = unit_of(name), make_params(name), signed_inputs(I)
+  penalty = unit.input_penalty(params, mean)
+  assert penalty.shape == ()
+  if name not in reference_units.INPUT_PENALTIES:
+    assert penalty == 0
+    return
+  expected = reference_units.INPUT_PENALTIES[name](
+      {k: np.asarray(p) for k, p in params.items()}, np.asarray(mean))
+  np.testing.assert_allclose(penalty, expected, rtol=1e-9)
+  neutral = jnp.full([I], unit.NEUTRAL)
+  assert unit.input_penalty(params, neutral) == 0
+  slope = jax.grad(unit.input_penalty, 1)(params, mean)
+  assert np.all(slope * (mean - neutral) > 0)
+  for key, gradient in jax.grad(unit.input_penalty)(params, mean).items():
+    assert np.all(gradient != 0), key
+
+
+@pytest.mark.parametrize("name, operation", [("nau", np.sum),
+                                             ("nmu", np.prod)])
+def test_a_solved_unit_stays(name, operation):
+  net = transform(lambda x: UNITS[name](O, solved=True)(x))
+  unit, = find_units(lambda x: UNITS[name](O, solved=True)(x),
+                     draw(I)).values()
+  inputs = signed_inputs(B, I)
+  params = net.init(jax.random.key(0), inputs)
+  outputs, pull_back = jax.vjp(net.apply, params, inputs)
+  np.testing.assert_allclose(
+      outputs, np.tile(operation(inputs, axis=1)[:, None], O), rtol=1e-5)
+  to_params, to_inputs = pull_back(draw(B, O))
+  assert not np.any(jax.tree.leaves(to_params)[0])
+  assert np.all(to_inputs != 0)
+  penalty, gradient = jax.value_and_grad(unit.penalty)(params[name])
+  assert penalty == 0 and not np.any(gradient["w"])
+
+
+@every_unit
 def test_sparsity_error(name):
   """The largest distance of a weight from what it should become."""
   unit = unit_of(name)

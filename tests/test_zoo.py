@@ -216,6 +216,41 @@ def test_penalty_constraint_and_sparsity_error():
   np.testing.assert_array_equal(moved[embed]["w"], params[embed]["w"] - 2)
 
 
+@pytest.mark.parametrize("core, arguments", [
+    ("unit_rnn", dict(hidden_size=7, encoder="embed",
+                      encoder_args=dict(output_size=11))),
+    ("stack", dict(hidden_size=7)), ("rmc", SMALL["rmc"])])
+def test_unit_inputs(core, arguments):
+  """Their means over steps and batch; asked for, they change nothing else."""
+  model = make_model(core, OUT, unit="nau", **arguments)
+  inputs = jnp.asarray(np.random.default_rng(0).normal(size=[T, B, F]), float)
+  params = model.init(jax.random.key(0), inputs)
+  start = model.initial_state(params, B)
+  outputs, state = model.unroll(params, inputs, start)
+  same, last, found = jax.jit(lambda p: model.unroll(
+      p, inputs, start, return_unit_inputs=True))(params)
+  for a, b in zip(jax.tree.leaves((outputs, state)),
+                  jax.tree.leaves((same, last)), strict=True):
+    np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+  assert set(found) == set(model.units)
+  expected = {"stack/nau": inputs.mean((0, 1))}
+  if core == "unit_rnn":
+    encoded = inputs @ params["embed/linear"]["w"]
+    cell, read_out = model.units
+    _, states = model.unroll(params, inputs, start, return_all_states=True)
+    before = jnp.concatenate([start.hidden[None], states.hidden[:-1]])
+    expected = {cell: jnp.concatenate([encoded, before], -1).mean((0, 1)),
+                read_out: states.hidden.mean((0, 1))}
+  for name in set(expected) & set(found):
+    np.testing.assert_allclose(found[name], expected[name], rtol=1e-4,
+                               atol=1e-5)
+  total = sum(unit.input_penalty(params[name], found[name])
+              for name, unit in model.units.items())
+  np.testing.assert_allclose(model.input_penalty(params, found), total,
+                             rtol=1e-5)
+  assert total > 0
+
+
 def test_model_without_units_has_no_penalty():
   model, params, _ = small_model("sam")
   assert not model.units

@@ -1,10 +1,20 @@
 """Sequential MNIST, products (Madsen and Johansen 2020, arXiv 2001.05016, 4.3).
 
 Running products of two digits from 1 to 9: their task, network and multiplying
-cell, for two cores. They train with batches of 64, Adam at 1e-3, for 1000
-epochs: --steps=860000 --lr_schedule=constant; and, beside the weights'
-sparsity, penalise with R_z the outputs of the image network, which is not here.
+cell, for two cores.
+They train with batches of 64, Adam at 1e-3, for 1000 epochs of the 55,000
+digits: --batch_size=64 --steps=860000 --lr_schedule=constant. R_z keeps what
+the cell does not look at yet from going astray; theirs has the weight 1, too.
 Products of up to 20 digits are evaluated: look at `mse` relative to 9^20.
+
+Their criterion of a success is a network with the same images whose cell multiplies
+exactly:
+
+  for run in solved=--unit.solved nmu= nac=--unit=nac_mul_nmu
+  do python -m launch.train --preset=mnist_sequence_product --num_seeds=10 \
+    ${run#*=} --workdir=runs/product/${run%%=*}
+  done
+  python -m launch.compare --reference=runs/product/solved runs/product/n??
 """
 
 import ml_collections
@@ -24,8 +34,9 @@ def get_config() -> ml_collections.ConfigDict:
   }
   config.encoder_args = {"cnn": dict(output_size=1)}
   # Theirs rises from step 10,000 to 100,000.
-  config.unit_settings = {"nmu": dict(
-      penalty_weight=0.01, penalty_start=1_000, penalty_end=5_000)}
+  sparse = dict(penalty_weight=0.01, penalty_start=1_000, penalty_end=5_000,
+                input_penalty_weight=1.)
+  config.unit_settings = {"nac_mul_nmu": sparse, "nmu": sparse}
   config.steps = 10_000
   config.eval_every = 1_000
   config.batch_size = 64

@@ -57,10 +57,10 @@ class Unit(hk.Module):
 
   All parameters lie in the module itself, not in modules inside of it, so that
   what can be said of the unit is said by functions of one dictionary: `forward`
-  (what `__call__` computes), `weights`, `penalty`, `constrain`, `discrete`,
-  `sparsity_error`. They can be called outside of `hk.transform`, on a unit that
-  `find_units` found. A unit says what its `parameters` are, and overrides these
-  functions as `pure` ones.
+  (what `__call__` computes), `weights`, `penalty`, `input_penalty`,
+  `constrain`, `discrete`, `sparsity_error`. They can be called outside of
+  `hk.transform`, on a unit that `find_units` found. A unit says what its
+  `parameters` are, and overrides these functions as `pure` ones.
   """
 
   # The weights that are to become discrete: name -> the values they may take.
@@ -125,6 +125,22 @@ class Unit(hk.Module):
   def penalty(self, params: Params) -> jax.Array:
     """The unit's regulariser, `[]`, to be weighted; 0 where it has none."""
     del params
+    return jnp.zeros([])
+
+  @pure
+  def input_penalty(self, params: Params, mean_inputs: jax.Array) -> jax.Array:
+    """A regulariser of what comes before the unit, `[]`; 0 where it has none.
+
+    What a unit does not look at should at least change nothing, so that what
+    comes before it has something to learn before the unit has: R_z of
+    "Neural Arithmetic Units" (Madsen and Johansen, 2020, arXiv 2001.05016),
+    section 4.3.
+
+    Args:
+      params: of the unit.
+      mean_inputs: `[I]`, over a batch and its steps.
+    """
+    del params, mean_inputs
     return jnp.zeros([])
 
   @pure

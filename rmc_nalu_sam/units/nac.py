@@ -25,7 +25,13 @@ from rmc_nalu_sam.units.formula import (
     power_products,
     weighted_sums,
 )
-from rmc_nalu_sam.units.nau import clip_parameters, nmu_init, nmu_penalty
+from rmc_nalu_sam.units.nau import (
+    clip_parameters,
+    nau_input_penalty,
+    nmu_init,
+    nmu_input_penalty,
+    nmu_penalty,
+)
 
 
 def nac_init(input_size: int, output_size: int) -> hk.initializers.Initializer:
@@ -92,6 +98,10 @@ class NAC(Unit):
   @pure
   def forward(self, params: Params, inputs: jax.Array) -> jax.Array:
     return arithmetic.add(inputs, self.weights(params)["w"])
+
+  @pure
+  def input_penalty(self, params: Params, mean_inputs: jax.Array) -> jax.Array:
+    return nau_input_penalty(self.weights(params)["w"], mean_inputs)
 
   @pure
   def express(self, weights: Mapping[str, np.ndarray],
@@ -177,6 +187,12 @@ class MultiplicativeNAC(Unit):
   @pure
   def penalty(self, params: Params) -> jax.Array:
     return self._penalty(params["w"]) if self.kind == "nmu" else jnp.zeros([])
+
+  @pure
+  def input_penalty(self, params: Params, mean_inputs: jax.Array) -> jax.Array:
+    if self.kind != "nmu":
+      return jnp.zeros([])
+    return nmu_input_penalty(self.weights(params)["w"], mean_inputs)
 
   @pure
   def constrain(self, params: Params) -> dict[str, jax.Array]:

@@ -32,6 +32,8 @@ def _squared(w: jax.Array) -> jax.Array:
   return jnp.square(w * (1 - w)).mean()
 
 
+ONES = hk.initializers.Constant(1.)
+
 PENALTIES: Mapping[str, Penalty] = {"linear": _linear, "squared": _squared}
 
 
@@ -55,6 +57,16 @@ def nau_penalty(shape: str) -> Penalty:
   """`nmu_penalty` of the magnitudes: 0 where weights are -1, 0 or 1."""
   penalty = nmu_penalty(shape)
   return lambda w: penalty(jnp.abs(w))
+
+
+def nau_input_penalty(w: jax.Array, mean_inputs: jax.Array) -> jax.Array:
+  """Mean of `(1 - |w|) z^2`: what adds nothing is 0."""
+  return ((1 - jnp.abs(w)) * jnp.square(mean_inputs)[:, None]).mean()
+
+
+def nmu_input_penalty(w: jax.Array, mean_inputs: jax.Array) -> jax.Array:
+  """Mean of `(1 - w) (1 - z)^2`: what multiplies nothing is 1."""
+  return ((1 - w) * jnp.square(1 - mean_inputs)[:, None]).mean()
 
 
 def nau_init(input_size: int, output_size: int) -> hk.initializers.Initializer:
@@ -92,13 +104,15 @@ class NAU(Unit):
   VALUES: ClassVar = {"w": (-1., 0., 1.)}
 
   def __init__(self, output_size: int, penalty: str = "linear",
-               name: str | None = None):
+               solved: bool = False, name: str | None = None):
     """Constructs a unit.
 
     Args:
       output_size: O.
       penalty: shape of the regulariser, "linear" (the paper's, mean of
         `min(|w|, 1 - |w|)`) or "squared" (mean of `w^2 (1 - |w|)^2`).
+      solved: all weights are 1, and stay: the sum of the inputs, as the
+        reference of how well can be learnt what comes before the unit.
       name: name of the module.
 
     Raises:
@@ -106,15 +120,17 @@ class NAU(Unit):
     """
     super().__init__(output_size, name=name)
     self._penalty = nau_penalty(penalty)
+    self._solved = solved
 
   @pure
   def parameters(self, input_size: int) -> Mapping[str, Parameter]:
-    return {"w": Parameter((input_size, self.output_size),
-                           nau_init(input_size, self.output_size))}
+    init = ONES if self._solved else nau_init(input_size, self.output_size)
+    return {"w": Parameter((input_size, self.output_size), init)}
 
   @pure
   def weights(self, params: Params) -> dict[str, jax.Array]:
-    return {"w": arithmetic.clip(params["w"], -1., 1.)}
+    w = arithmetic.clip(params["w"], -1., 1.)
+    return {"w": jax.lax.stop_gradient(w) if self._solved else w}
 
   @pure
   def forward(self, params: Params, inputs: jax.Array) -> jax.Array:
@@ -122,7 +138,11 @@ class NAU(Unit):
 
   @pure
   def penalty(self, params: Params) -> jax.Array:
-    return self._penalty(params["w"])
+    return jnp.zeros([]) if self._solved else self._penalty(params["w"])
+
+  @pure
+  def input_penalty(self, params: Params, mean_inputs: jax.Array) -> jax.Array:
+    return nau_input_penalty(self.weights(params)["w"], mean_inputs)
 
   @pure
   def constrain(self, params: Params) -> dict[str, jax.Array]:
@@ -153,13 +173,15 @@ class NMU(Unit):
   NEUTRAL: ClassVar[float] = 1.
 
   def __init__(self, output_size: int, penalty: str = "linear",
-               name: str | None = None):
+               solved: bool = False, name: str | None = None):
     """Constructs a unit.
 
     Args:
       output_size: O.
       penalty: shape of the regulariser, "linear" (the paper's, mean of
         `min(w, 1 - w)`) or "squared" (mean of `w^2 (1 - w)^2`).
+      solved: all weights are 1, and stay: the product of the inputs, as the
+        reference of how well can be learnt what comes before the unit.
       name: name of the module.
 
     Raises:
@@ -167,14 +189,17 @@ class NMU(Unit):
     """
     super().__init__(output_size, name=name)
     self._penalty = nmu_penalty(penalty)
+    self._solved = solved
 
   @pure
   def parameters(self, input_size: int) -> Mapping[str, Parameter]:
-    return {"w": Parameter((input_size, self.output_size), nmu_init())}
+    init = ONES if self._solved else nmu_init()
+    return {"w": Parameter((input_size, self.output_size), init)}
 
   @pure
   def weights(self, params: Params) -> dict[str, jax.Array]:
-    return {"w": arithmetic.clip(params["w"], 0., 1.)}
+    w = arithmetic.clip(params["w"], 0., 1.)
+    return {"w": jax.lax.stop_gradient(w) if self._solved else w}
 
   @pure
   def forward(self, params: Params, inputs: jax.Array) -> jax.Array:
@@ -183,7 +208,11 @@ class NMU(Unit):
 
   @pure
   def penalty(self, params: Params) -> jax.Array:
-    return self._penalty(params["w"])
+    return jnp.zeros([]) if self._solved else self._penalty(params["w"])
+
+  @pure
+  def input_penalty(self, params: Params, mean_inputs: jax.Array) -> jax.Array:
+    return nmu_input_penalty(self.weights(params)["w"], mean_inputs)
 
   @pure
   def constrain(self, params: Params) -> dict[str, jax.Array]:

@@ -1,0 +1,101 @@
+"""launch.compare, and the threshold that a reference sets."""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+from launch_helpers import run, tiny_config
+from scipy import stats
+
+import tasks
+from launch import compare, outcome, success
+from launch import config as config_lib
+
+TASK = dict(max_length=2, max_test_length=5)
+# Errors of 4 seeds as trained, at two evaluations; the second is the best of
+# the seeds but for the last.
+REFERENCE = [[9, 9, 9, 1], [1, 2, 3, 2]]
+
+
+def make_run(workdir: pathlib.Path, errors, factor: float = 10.,
+             num_seeds: int = 4, **task_args) -> pathlib.Path:
+  """A workdir as a run leaves it; at length 5 errors are `factor` times more.
+
+  At length 1 they are all 0.
+  """
+  workdir.mkdir(parents=True)
+  config = tiny_config(task_args=TASK | task_args, num_seeds=num_seeds,
+                       task="mnist_sequence_product")
+  config_lib.save(config, workdir)
+  lines = [{"step": step, "split": "eval", "mse": row,
+            "length 1/mse": (np.zeros_like(row)).tolist(),
+            "length 5/mse": (factor * np.array(row)).tolist()}
+           for step, row in enumerate(errors)]
+  (workdir / "metrics.jsonl").write_text(
+      "".join(json.dumps(line) + "\n" for line in lines))
+  return workdir
+
+
+@pytest.fixture
+def reference(tmp_path):
+  return make_run(tmp_path / "solved", REFERENCE)
+
+
+def test_upper_bound_of_a_mean():
+  """A mean is below it in 99 of 100 cases."""
+  errors = np.random.default_rng(0).normal(5, 2, size=[20_000, 4])
+  bounds = np.array([success.upper_bound(each) for each in errors])
+  assert np.mean(bounds > 5) == pytest.approx(.99, abs=.003)
+  assert success.upper_bound([2., 2.]) == 2
+
+
+def test_thresholds_are_of_the_best_evaluations(reference):
+  task = tasks.make_task("mnist_sequence_product", **TASK)
+  found = compare.thresholds(reference, task)
+  chosen = np.array([1, 2, 3, 1])
+  bound = chosen.mean() + stats.t(3).ppf(.99) * chosen.std(ddof=1) / 2
+  assert list(found) == [outcome.TRAINED, "length 1", "length 5"]
+  assert found[outcome.TRAINED] == pytest.approx(bound)
+  assert found["length 5"] == pytest.approx(10 * bound)
+  assert found["length 1"] == 0
+
+
+def test_success_is_told_and_drawn(reference, tmp_path, capsys):
+  first = make_run(tmp_path / "nau", [[5, 5, 5, 5], [3, 3, 3, 4]])
+  second = make_run(tmp_path / "lstm", [[9, 9, 9, 9], [2, 9, 9, np.nan]], 30.)
+  output = tmp_path / "success.png"
+  assert run(compare, f"--reference={reference}", f"--output={output}",
+             first, second) == 0
+  threshold, *lines = capsys.readouterr().out.splitlines()
+  assert threshold == ("a success is an error below 3.924 (as trained), "
+                       "0 (length 1), 39.24 (length 5)")
+  assert lines[1] == "nau" and lines[7] == "lstm"
+  rows = {line.split("  ")[0]: line for line in lines[3:6]}
+  assert "3/4 = 75%" in rows["as trained"]
+  assert "3/4 = 75%" in rows["length 5"]
+  assert "0/4 = 0%" in rows["length 1"]
+  rows = {line.split("  ")[0]: line for line in lines[9:]}
+  assert "1/4 = 25%" in rows["as trained"]
+  assert "0/4 = 0%" in rows["length 5"]
+  assert output.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("make, message", [
+    (lambda path: [], "name one workdir or more"),
+    (lambda path: [path / "none"], "no run was started"),
+    (lambda path: [make_run(path / "one", [[1.]], num_seeds=1)],
+     "is of one seed; start it with --num_seeds=10"),
+    (lambda path: [make_run(path / "new", [])], "was not evaluated yet"),
+    (lambda path: [make_run(path / "short", [[1.] * 4], min_length=1)],
+     "is not of the task of"),
+    (lambda path: [make_run(path / name / "same", [[1.] * 4])
+                   for name in ("a", "b")], "two runs are named 'same'"),
+])
+def test_refusals(reference, tmp_path, capsys, make, message):
+  assert run(compare, f"--reference={reference}",
+             f"--output={tmp_path / 'x.png'}", *make(tmp_path)) == 2
+  error = capsys.readouterr().err
+  assert error.startswith("error: ") and message in error
+  assert error.count("\n") == 1
+  assert not (tmp_path / "x.png").exists()
