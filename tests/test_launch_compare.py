@@ -87,7 +87,7 @@ def test_success_is_told_and_drawn(reference, tmp_path, capsys):
     (lambda path: [make_run(path / "one", [[1.]], num_seeds=1)],
      "is of one seed; start it with --num_seeds=10"),
     (lambda path: [make_run(path / "new", [])], "was not evaluated yet"),
-    (lambda path: [make_run(path / "short", [[1.] * 4], min_length=1)],
+    (lambda path: [make_run(path / "short", [[1.] * 4], max_test_length=2)],
      "is not of the task of"),
     (lambda path: [make_run(path / name / "same", [[1.] * 4])
                    for name in ("a", "b")], "two runs are named 'same'"),
