@@ -1,13 +1,13 @@
 """Sequential MNIST, products (Madsen and Johansen 2020, arXiv 2001.05016, 4.3).
 
 Running products of two digits from 1 to 9: their task, network and multiplying
-cell, for two cores.
-They train with batches of 64, Adam at 1e-3, for 1000 epochs of the 55,000
-digits: --batch_size=64 --steps=860000 --lr_schedule=constant. R_z keeps what
-the cell does not look at yet from going astray; theirs has the weight 1, too.
-Products of up to 20 digits are evaluated: look at `mse` relative to 9^20.
+cell, for two cores. They train with batches of 64, Adam at 1e-3, for 1000
+epochs of the 55,000 digits: --batch_size=64 --steps=860000
+--lr_schedule=constant. R_z keeps what the cell does not look at yet from going
+astray. Products of up to 20 digits are evaluated: look at `mse` relative to
+9^20.
 
-Their criterion of a success is a network with the same images whose cell multiplies
+Their criterion of a success is the error of a network whose cell multiplies
 exactly:
 
   for run in solved=--unit.solved nmu= nac=--unit=nac_mul_nmu

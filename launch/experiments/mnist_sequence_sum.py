@@ -1,13 +1,11 @@
 """Sequential MNIST, sums (Madsen and Johansen 2020, arXiv 2001.05016, 4.3).
 
 Running sums of ten digits: their task, network and accumulating cell, for two
-cores.
-They train with batches of 64, Adam at 1e-3, for 1000 epochs of the 55,000
-digits: --batch_size=64 --steps=860000 --lr_schedule=constant. R_z keeps what
-the cell does not look at yet from going astray; theirs has the weight 1, too.
+cores. They train with batches of 64, Adam at 1e-3, for 1000 epochs of the
+55,000 digits: --batch_size=64 --steps=860000 --lr_schedule=constant. R_z keeps
+what the cell does not look at yet from going astray.
 
-Their criterion of a success is a network with the same images whose cell adds
-exactly:
+Their criterion of a success is the error of a network whose cell adds exactly:
 
   for run in solved=--unit.solved nau= nac=--unit=nac
   do python -m launch.train --preset=mnist_sequence_sum --num_seeds=10 \
