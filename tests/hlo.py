@@ -62,6 +62,20 @@ def writes(text: str, size: int) -> tuple[list[str], list[str]]:
   return _writes(parse(text), _ENTRY.findall(text), size)
 
 
+def products_in_loops(text: str) -> list[list[list[int]]]:
+  """The shape of each matrix product's result, for each loop of a program."""
+  computations = parse(text)
+  return [
+      [_sides(i.text) for name in _reachable(computations, loop.called, None)
+       for i in computations[name].values() if i.opcode == "dot"]
+      for c in computations.values() for loop in c.values()
+      if loop.opcode == "while"]
+
+
+def _sides(text):
+  return [int(side) for side in _SHAPE.search(text)[1].split(",")]
+
+
 def _writes(computations, names, size):
   in_place, new = [], []
   for name in _reachable(computations, names):
@@ -107,7 +121,9 @@ def _sizes(text):
   return sizes
 
 
-def _reachable(computations, names):
+def _reachable(computations, names, through=("while", "call", "conditional")):
+  """Computations that run, at the least; `through` None: those of fusions, too.
+  """
   pending, seen = list(names), set()
   while pending:
     name = pending.pop()
@@ -115,7 +131,7 @@ def _reachable(computations, names):
       continue
     seen.add(name)
     pending += [called for i in computations[name].values()
-                if i.opcode in ("while", "call", "conditional")
+                if through is None or i.opcode in through
                 for called in i.called]
   return sorted(seen)
 

@@ -1,5 +1,6 @@
 """What the compiler makes of a core: SAM's work and memory do not grow with N,
-and DNC keeps its largest array once a step."""
+DNC keeps its largest array once a step, and RMC multiplies no more than it has
+to."""
 
 import functools
 
@@ -11,7 +12,7 @@ import jmp
 import numpy as np
 import pytest
 
-from rmc_nalu_sam import DNC, SAM, SDNC
+from rmc_nalu_sam import DNC, RMC, SAM, SDNC
 from rmc_nalu_sam.memory import lsh, rows, search
 
 H, K, W, HIDDEN, F, T = 2, 3, 5, 7, 13, 11
@@ -272,3 +273,46 @@ def test_dnc_keeps_one_link_a_step():
 
   growth = (temporary(2 * T) - temporary(T)) / T
   assert 1 <= growth / (num_slots**2 * 4) < 1.5  # 3 without a checkpoint.
+
+
+@pytest.mark.parametrize("unrolled", [True, False])
+def test_rmc_multiplies_in_a_step_what_depends_on_the_memory(unrolled):
+  """Unlike step by step: what depends on inputs alone is not in the loops.
+
+  And the backward pass multiplies twice for each product of rows and weights,
+  once for the rows and once for the weights: none is computed again.
+  """
+  batch, slots, heads, head_size, key_size = 3, 5, 2, 7, 11
+  width, qkv = heads * head_size, heads * (2 * key_size + head_size)
+
+  def loss(inputs):
+    core = RMC(num_slots=slots, head_size=head_size, num_heads=heads,
+               key_size=key_size)
+    unroll = RMC.unroll if unrolled else (
+        lambda core, *args: hk.dynamic_unroll(core, *args))
+    return jnp.square(unroll(core, inputs, core.initial_state(batch))[0]).sum()
+
+  net = hk.without_apply_rng(hk.transform(loss))
+  inputs = jnp.ones([T, batch, F])
+  params = jax.eval_shape(net.init, jax.random.key(0), inputs)
+  text = jax.jit(jax.grad(net.apply)).lower(params, inputs).compile().as_text()
+  forward, backward = sorted(hlo.products_in_loops(text), key=len)
+  rows = batch * slots
+  # Queries, keys and values; two layers of the MLP; two gates.
+  of_memory = [[rows, qkv], [rows, width], [rows, width], [rows, 2 * width]]
+  to_weights = [[width, qkv], [width, width], [width, width],
+                [width, 2 * width]]
+
+  def of_weights(products):
+    return sorted(shape for shape in products if len(shape) == 2)
+
+  if unrolled:
+    assert of_weights(forward) == sorted(of_memory)
+    assert of_weights(backward) == sorted(4 * [[rows, width]] + to_weights)
+  else:
+    assert len(of_weights(forward)) == 7
+    assert [F, width] in of_weights(backward)
+  # Scores, and what they weigh; backward both again, and twice for each.
+  assert len(forward) - len(of_weights(forward)) == 2
+  if unrolled:
+    assert len(backward) - len(of_weights(backward)) == 6
