@@ -271,6 +271,6 @@ def _mean_with_own_gradient(share: Share) -> Callable[[jax.Array], jax.Array]:
   """The mean over all parts, whose gradient is that of this part.
 
   The mean of the parts' gradients is then the gradient of a function of the
-  mean; through `share.mean` itself, under pmap, it is another thing.
+  mean, whatever JAX takes for the gradient of a mean over devices.
   """
   return lambda x: x + jax.lax.stop_gradient(share.mean(x) - x)
