@@ -15,9 +15,10 @@ import jax
 import jax.numpy as jnp
 
 from rmc_nalu_sam.memory import dense
+from rmc_nalu_sam.memory.sam_access import SAMInterface
 from rmc_nalu_sam.memory.search import top_k_indices
 from rmc_nalu_sam.memory_core import MemoryCore, check_positive
-from rmc_nalu_sam.sam import SAMInterface, make_interface
+from rmc_nalu_sam.sam import make_interface
 
 
 class DAMAccess(NamedTuple):

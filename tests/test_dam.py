@@ -22,7 +22,8 @@ from core_helpers import (
     network,
 )
 
-from rmc_nalu_sam import DAM, dam, sam
+from rmc_nalu_sam import DAM, dam
+from rmc_nalu_sam.memory import sam_access
 
 N = 7
 
@@ -106,7 +107,7 @@ def test_one_slot():
 
 
 def interface(alpha=.5, gamma=.5, strength=1.):
-  return sam.SAMInterface(
+  return sam_access.SAMInterface(
       queries=draw(0, H, W), strengths=jnp.full([H], strength),
       additions=draw(1, H, W), write_gates=jnp.full([H], alpha),
       interpolation_gates=jnp.full([H], gamma))

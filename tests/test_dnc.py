@@ -14,7 +14,7 @@ import pytest
 import reference_dnc
 
 from rmc_nalu_sam import dnc
-from rmc_nalu_sam.memory import allocation, linkage
+from rmc_nalu_sam.memory import allocation, dnc_access, linkage
 
 # H write heads, R read heads.
 H, R, B, N, W, T, F, HIDDEN, OUT = 2, 3, 5, 7, 11, 13, 17, 19, 23
@@ -68,7 +68,7 @@ def used_access(seed=0):
   for weights in (before, before[:, ::-1], writes):
     link = linkage.update_link(link, precedence, weights)
     precedence = linkage.update_precedence(precedence, weights)
-  return dnc.DNCAccess(
+  return dnc_access.DNCAccess(
       memory=draw(seed, N, W), usage=jnp.asarray(rng.uniform(.1, .9, N)),
       read_weights=reads, write_weights=writes, read_words=draw(seed + 1, R, W),
       link=link, precedence=precedence)
@@ -208,7 +208,7 @@ def interface(seed=0, options=True):
     said |= dict(read_masks=rng.uniform(size=[R, W]),
                  write_masks=rng.uniform(size=[H, W]),
                  link_strengths=rng.uniform(1, 3, [R, 2 * H]))
-  return dnc.DNCInterface(
+  return dnc_access.DNCInterface(
       **{name: jnp.asarray(x, float) for name, x in said.items()})
 
 
@@ -235,8 +235,8 @@ def test_numerical_gradients_of_a_step(x64, options):
 
   def loss(variables, fixed=fixed):
     said, floats = variables
-    after = dnc.access_step(
-        said, dnc.DNCAccess(**floats, **fixed), deallocate=options)
+    after = dnc_access.access_step(
+        said, dnc_access.DNCAccess(**floats, **fixed), deallocate=options)
     return sum(jnp.vdot(draw(i, *x.shape), x) for i, x in enumerate(after))
 
   floats = {name: x for name, x in access._asdict().items()
@@ -303,8 +303,9 @@ def modes(index):
 
 def unroll_access(steps, access=None, **kwargs):
   if access is None:
-    access = dnc.initial_access(N, W, R, H)
-  states, step = [], jax.jit(functools.partial(dnc.access_step, **kwargs))
+    access = dnc_access.initial_access(N, W, R, H)
+  step = jax.jit(functools.partial(dnc_access.access_step, **kwargs))
+  states = []
   for said in steps:
     access = step(said, access)
     states.append(access)
@@ -400,7 +401,7 @@ def test_sharpened_links_are_less_blurred():
 
 def test_mask_min_is_the_smallest_mask(monkeypatch):
   seen = []
-  step = dnc.access_step
+  step = dnc_access.access_step
   monkeypatch.setattr(dnc, "access_step", lambda said, *args, **kwargs: (
       seen.append(said), step(said, *args, **kwargs))[1])
 

@@ -22,7 +22,8 @@ from core_helpers import (
     network,
 )
 
-from rmc_nalu_sam import NTM, ntm
+from rmc_nalu_sam import NTM
+from rmc_nalu_sam.memory import ntm_access
 
 N = 7
 
@@ -114,20 +115,21 @@ def test_circular_shift(num_slots, num_shifts):
   expected = [reference_ntm.shift(w, s) for w, s in
               zip(np.asarray(weights), np.asarray(shifts), strict=True)]
   np.testing.assert_allclose(
-      ntm.circular_shift(weights, shifts), expected, rtol=1e-5)
+      ntm_access.circular_shift(weights, shifts), expected, rtol=1e-5)
 
 
 def test_a_shift_of_one_moves_a_row_on_and_the_last_to_the_first():
   shifts = jnp.array([[0., 0., 1.], [1., 0., 0.]])
   weights = jnp.tile(jnp.arange(5.), (2, 1))
   np.testing.assert_array_equal(
-      ntm.circular_shift(weights, shifts), [[4, 0, 1, 2, 3], [1, 2, 3, 4, 0]])
+      ntm_access.circular_shift(weights, shifts),
+      [[4, 0, 1, 2, 3], [1, 2, 3, 4, 0]])
 
 
 def test_sharpen():
   weights = jnp.array([[.1, .2, .7], [.1, .2, .7], [.5, .5, 0.]])
   np.testing.assert_allclose(
-      ntm.sharpen(weights, jnp.array([1., 2., 5.])),
+      ntm_access.sharpen(weights, jnp.array([1., 2., 5.])),
       [[.1, .2, .7], [.01 / .54, .04 / .54, .49 / .54], [.5, .5, 0]],
       rtol=1e-5, atol=1e-30)
 
@@ -137,14 +139,15 @@ def test_sharpen_does_not_underflow():
   weights = jnp.array([[1e-4, 2e-4, 1e-4, 0.]])
   for sharpness in (20., 60.):
     value, gradient = jax.value_and_grad(
-        lambda w, s=sharpness: ntm.sharpen(w, jnp.array([s]))[0, 1])(weights)
+        lambda w, s=sharpness: ntm_access.sharpen(
+            w, jnp.array([s]))[0, 1])(weights)
     assert value > .99
     assert np.isfinite(gradient).all()
   assert not np.any(np.asarray(weights) ** np.float32(60))
 
 
 def moves(gate, strength=1., shift=(0., 1., 0.), sharpness=1., keys=None):
-  return ntm.Addressing(
+  return ntm_access.Addressing(
       keys=draw(3, H, W) if keys is None else keys,
       strengths=jnp.full([H], strength), gates=jnp.full([H], gate),
       shifts=jnp.tile(jnp.array(shift), (H, 1)),
@@ -153,9 +156,9 @@ def moves(gate, strength=1., shift=(0., 1., 0.), sharpness=1., keys=None):
 
 def test_a_closed_gate_leaves_the_head_where_it_was():
   before = jax.nn.softmax(draw(1, H, N))
-  stays = ntm.address(moves(0.), draw(0, N, W), before)
+  stays = ntm_access.address(moves(0.), draw(0, N, W), before)
   np.testing.assert_allclose(stays, before, rtol=1e-5)
-  goes_on = ntm.address(
+  goes_on = ntm_access.address(
       moves(0., shift=(0., 0., 1.)), draw(0, N, W), before)
   np.testing.assert_allclose(goes_on, np.roll(before, 1, axis=1), rtol=1e-5)
 
@@ -163,7 +166,7 @@ def test_a_closed_gate_leaves_the_head_where_it_was():
 def test_an_open_gate_goes_to_the_content():
   memory = draw(0, N, W)
   where = np.array([5, 2])
-  weights = ntm.address(
+  weights = ntm_access.address(
       moves(1., strength=100., keys=memory[where] * 3), memory,
       jax.nn.softmax(draw(1, H, N)))
   np.testing.assert_allclose(weights, np.eye(N)[where], atol=1e-6)
@@ -183,7 +186,7 @@ def test_all_heads_erase_then_all_add(x64, num_heads):
         w[:, None] * a for w, a in zip(weights, additions, strict=True))
 
   results = []
-  for write in (naive, ntm.write_rows):
+  for write in (naive, ntm_access.write_rows):
     value, pull = jax.vjp(write, memory, weights, erases, additions)
     results.append((value, *pull(draw(4, N, W))))
   for expected, got in zip(*results, strict=True):
@@ -192,11 +195,11 @@ def test_all_heads_erase_then_all_add(x64, num_heads):
 
 def test_reads_what_was_just_written():
   """The write heads go to rows 0 and 1; the read heads find them there."""
-  prev = ntm.initial_access(N, W, H, 1e-6)._replace(
+  prev = ntm_access.initial_access(N, W, H, 1e-6)._replace(
       write_weights=jnp.eye(N)[:H])
   additions = draw(5, H, W)
-  after = ntm.access_step(
-      ntm.NTMInterface(
+  after = ntm_access.access_step(
+      ntm_access.NTMInterface(
           write=moves(0.), erases=jnp.ones([H, W]), additions=additions,
           read=moves(1., strength=200., keys=additions)), prev)
   np.testing.assert_allclose(after.memory[:H], additions, rtol=1e-6)

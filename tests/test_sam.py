@@ -11,7 +11,7 @@ import pytest
 import reference_sam
 
 from rmc_nalu_sam import sam
-from rmc_nalu_sam.memory import lsh, search, usage
+from rmc_nalu_sam.memory import lsh, sam_access, search, usage
 
 # All different; N so small that every row is erased several times in T steps,
 # and that rows just read are erased.
@@ -161,7 +161,7 @@ def norm(x):
 
 
 def dense_access_step(interface, prev, *, delta, index):
-  """`sam.access_step` with weights of N, and JAX's own derivatives."""
+  """`sam_access.access_step` with weights of N, and JAX's own derivatives."""
   one_hot = jnp.eye(N, dtype=prev.memory.dtype)
   order = order_of(prev.usage)
   oldest = order[:H]
@@ -187,7 +187,7 @@ def dense_access_step(interface, prev, *, delta, index):
   accessed = (jnp.einsum("hkn,hk->n", one_hot[indices], read_weights)
               + write_weights.sum(0)) > delta
   age = jnp.where(accessed, N + jnp.arange(N), jnp.argsort(order))
-  return sam.SAMAccess(
+  return sam_access.SAMAccess(
       memory=memory, history=None, index=squared_norms,
       usage=make_ring(jnp.argsort(age)), read_indices=indices,
       read_weights=read_weights, read_words=read_words,
@@ -338,7 +338,7 @@ def test_gradients_at_ties_of_the_top_k():
 
 
 def interface(seed=0, alpha=.5, gamma=.5):
-  return sam.SAMInterface(
+  return sam_access.SAMInterface(
       queries=draw(seed, H, W), strengths=jnp.array([1., 3.]),
       additions=draw(seed + 1, H, W), write_gates=jnp.full([H], alpha),
       interpolation_gates=jnp.full([H], gamma))
@@ -346,7 +346,7 @@ def interface(seed=0, alpha=.5, gamma=.5):
 
 def used_access(seed=0):
   """All rows written, and rows 2, 3, 4 and 4, 5, 6 last read."""
-  access = sam.initial_access(N, W, H, K, EXACT)
+  access = sam_access.initial_access(N, W, H, K, EXACT)
   memory = draw(seed + 7, N, W)
   return access._replace(
       memory=memory, index=jnp.square(memory).sum(-1),
@@ -356,7 +356,7 @@ def used_access(seed=0):
 
 
 def access_step(said, access, delta=DELTA):
-  return jax.jit(sam.access_step, static_argnames=("delta", "index"))(
+  return jax.jit(sam_access.access_step, static_argnames=("delta", "index"))(
       said, access, delta=delta, index=EXACT)
 
 
@@ -466,10 +466,10 @@ class NotingIndex:
 @pytest.mark.parametrize("gradient_steps", [None, 2])
 def test_the_index_sees_the_memory_after_the_write(gradient_steps):
   index, said, used = NotingIndex(), interface(), used_access()
-  before = sam.initial_access(N, W, H, K, index, gradient_steps)
+  before = sam_access.initial_access(N, W, H, K, index, gradient_steps)
   before = before._replace(usage=used.usage, read_indices=used.read_indices,
                            read_weights=used.read_weights)
-  after = sam.access_step(said, before, delta=DELTA, index=index)
+  after = sam_access.access_step(said, before, delta=DELTA, index=index)
   written = np.ravel(after.write_indices)
   ((old_state, indices, rows, fresh),) = index.updates
   assert old_state == 0
@@ -494,7 +494,7 @@ def test_the_index_sees_the_memory_after_the_write(gradient_steps):
 def test_recall_counts_what_exact_search_would_find():
   before = used_access()._replace(recall=jnp.array([3, 5], jnp.int32))
   said, index = interface(), NotingIndex()
-  after = sam.access_step(said, before, delta=DELTA, index=index)
+  after = sam_access.access_step(said, before, delta=DELTA, index=index)
   exact = access_step(said, before)
   hits = sum(len({0, 1, 2} & set(row)) for row in exact.read_indices.tolist())
   assert 0 < hits < H * K
