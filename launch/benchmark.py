@@ -89,12 +89,13 @@ def main(argv: Sequence[str]) -> None:
   flags_lib.apply_device_flags()
   reporting.quiet_libraries()
   output = pathlib.Path(FLAGS.output).expanduser()
+  least = benchmarks.min_slots(FLAGS.suite)
   try:
     sizes = [int(size) for size in FLAGS.sizes]
-    if any(size < 4 for size in sizes):
+    if any(size < least for size in sizes):
       raise ValueError
   except ValueError:
-    print(f"error: --sizes takes integers of at least 4, got "
+    print(f"error: --sizes takes integers of at least {least}, got "
           f"{','.join(FLAGS.sizes)}", file=sys.stderr)
     sys.exit(config_lib.EXIT_USAGE)
   try:

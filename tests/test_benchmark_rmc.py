@@ -1,13 +1,15 @@
 """The benchmark of the relational memory."""
 
+import dataclasses
 import importlib.util
 
 import haiku as hk
 import jax
 import numpy as np
 import pytest
+from launch_helpers import run
 
-from launch import benchmarks, devices
+from launch import benchmark, benchmarks, devices
 from launch.benchmarks import measure, rmc
 
 SMALL = rmc.Size(num_slots=2, num_heads=2, head_size=3, batch_size=4)
@@ -62,6 +64,17 @@ def test_shares_are_of_one_batch(use_devices):
   np.testing.assert_allclose(
       np.concatenate(list(of_inputs), 1), 2 * np.asarray(expected[1][1]),
       rtol=1e-4, atol=1e-6)
+
+
+def test_one_slot_can_be_asked_for(monkeypatch, tmp_path):
+  """From the shell: the second size has one slot."""
+  asked = []
+  monkeypatch.setattr(rmc, "_rows", lambda size, *_: asked.append(size) or [])
+  one = dataclasses.replace(SMALL, num_slots=1)
+  monkeypatch.setattr(rmc, "SIZES", (SMALL, one))
+  assert run(benchmark, "--suite=rmc", "--sizes=1",
+             f"--output={tmp_path}") == 0
+  assert asked == [one]
 
 
 def test_unknown_size():

@@ -162,14 +162,16 @@ def test_time_limit_is_reported(counted, tmp_path, capsys):
   assert "16 NTM: not run: the time limit" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("sizes", ["3", "8,x", "8,-4", "8.5"])
-def test_bad_sizes(counted, tmp_path, capsys, sizes):
+@pytest.mark.parametrize("suite, least, sizes", [
+    ("sam_scaling", 4, "3"), ("sam_scaling", 4, "8,x"), ("sdnc", 4, "8,-4"),
+    ("long_sequence", 4, "8.5"), ("rmc", 1, "0")])
+def test_bad_sizes(counted, tmp_path, capsys, suite, least, sizes):
   output = tmp_path / "out"
-  status = run(benchmark, "--suite=sam_scaling", f"--output={output}",
+  status = run(benchmark, f"--suite={suite}", f"--output={output}",
                f"--sizes={sizes}")
   assert status == config_lib.EXIT_USAGE == 2
   assert capsys.readouterr().err == (
-      f"error: --sizes takes integers of at least 4, got {sizes}\n")
+      f"error: --sizes takes integers of at least {least}, got {sizes}\n")
   assert not output.exists()
   assert counted == []
 

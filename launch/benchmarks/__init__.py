@@ -19,3 +19,8 @@ SUITES: Mapping[str, Callable[[Options], dict]] = {
     "rmc": rmc.rmc,
     "sampling": sampling.sampling,
 }
+
+
+def min_slots(suite: str) -> int:
+  """How few slots a suite can be asked for: SAM's heads read four rows each."""
+  return 1 if suite == "rmc" else scaling.SPARSE["top_k"]
