@@ -43,7 +43,7 @@ class MnistSequenceSum(_Sequence):
   Notes:
     `solved_below` is None: the paper calls a run a success if its error is less
     than the upper 1 % confidence bound of an image network's whose digits are
-    added up exactly, which is to be trained and not computed.
+    added up exactly, which is to be trained and not computed: `launch.compare`.
   """
 
   def running_answers(self, labels: jax.Array) -> jax.Array:

@@ -93,7 +93,8 @@ class NAU(Unit):
 
     z = x W, \quad W \in [-1, 1]
 
-  See Madsen and Johansen 2020 (https://arxiv.org/abs/2001.05016), section 2.3.
+  See Madsen and Johansen 2020 (https://arxiv.org/abs/2001.05016), section 2.3,
+  and 4.3 for `input_penalty`.
 
   Notes:
     Weights are clipped in the forward pass and by `constrain`, as in the
@@ -161,7 +162,8 @@ class NMU(Unit):
 
     z_o = \prod_i (W_{io} x_i + 1 - W_{io}), \quad W \in [0, 1]
 
-  See Madsen and Johansen 2020 (https://arxiv.org/abs/2001.05016), section 2.4.
+  See Madsen and Johansen 2020 (https://arxiv.org/abs/2001.05016), section 2.4,
+  and 4.3 for `input_penalty`.
 
   Notes:
     Weights are clipped in the forward pass and by `constrain`; a weight outside
