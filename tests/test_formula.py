@@ -22,7 +22,7 @@ def units_of(*layers, inputs):
     for name, size in layers:
       x = UNITS[name](size, name=f"layer_{name}")(x)
     return x
-  return find_units(f, jax.ShapeDtypeStruct((inputs,), float))
+  return find_units(f, jnp.zeros(inputs))
 
 
 def formula(name, inputs=3, outputs=1, **params):

@@ -98,6 +98,7 @@ def assert_one_line(capsys, words: str) -> None:
     ("--max_grad_norm=-1", "max_grad_norm ... 0 (off) or above ... -1"),
     ("--max_grad_value=-1", "max_grad_value ... 0 (off) or above ... -1"),
     ("--penalty_weight=-1", "penalty_weight ... 0 (off) or above ... -1"),
+    ("--input_penalty_weight=-1", "input_penalty_weight ... 0 (off) or above"),
     ("--penalty_start=5 --penalty_end=3", "penalty_start=5 ... penalty_end=3"),
     ("--penalty_start=-5", "penalty_start=-5"),
     ("--unit=nmo", "unknown unit 'nmo' ... linear, ... nmu"),
@@ -280,7 +281,8 @@ ELSEWHERE = {# In test_launch_curriculum.py and test_launch_memory.py.
              "curriculum", "curriculum_start", "curriculum_threshold",
              "curriculum_patience", "curriculum_max", "reuse_memory",
              # In test_launch_learner.py.
-             "penalty_weight", "penalty_start", "penalty_end", "rng"}
+             "penalty_weight", "penalty_start", "penalty_end",
+             "input_penalty_weight", "rng"}
 BASE = [*tiny_flags(optimizer="sgd", learning_rate=0.05, max_grad_norm=3),
         "--steps=4", "--log_every=2"]
 
@@ -597,7 +599,7 @@ def test_run_that_is_older_than_units(prepared, tmp_path):
   stored = json.loads((workdir / "config.json").read_text())
   for name in ("unit", "unit_args", "unit_settings", "encoder", "encoder_args",
                "num_seeds", "penalty_weight", "penalty_start", "penalty_end",
-               "max_grad_value", "rng"):
+               "input_penalty_weight", "max_grad_value", "rng"):
     del stored[name]
   (workdir / "config.json").write_text(json.dumps(stored))
   assert config_lib.load(workdir) == config

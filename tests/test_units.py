@@ -78,8 +78,7 @@ def network(name):
 
 @functools.cache
 def unit_of(name) -> Unit:
-  (unit,) = find_units(
-      lambda x: UNITS[name](O)(x), jax.ShapeDtypeStruct((I,), float)).values()
+  (unit,) = find_units(lambda x: UNITS[name](O)(x), jnp.zeros(I)).values()
   return unit
 
 
