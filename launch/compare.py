@@ -18,7 +18,7 @@ from absl import app, flags
 
 import tasks
 from launch import config as config_lib
-from launch import outcome, success
+from launch import outcome, plots, success
 
 FLAGS = flags.FLAGS
 
@@ -51,8 +51,9 @@ def compare(reference: pathlib.Path, workdirs: Sequence[pathlib.Path],
 
   Raises:
     UsageError: there is no run, or one is not of many seeds, or not of the
-      reference's task.
+      reference's task; or `output` has an ending that cannot be drawn.
   """
+  plots.check_ending(output)
   task = _task(reference)
   below = thresholds(reference, task)
   lines = ["a success is an error below "

@@ -16,7 +16,6 @@ import sys
 from collections.abc import Sequence
 
 from absl import app, flags
-from matplotlib import figure
 
 import tasks
 from launch import config as config_lib
@@ -39,10 +38,7 @@ def compare(workdirs: Sequence[pathlib.Path], output: pathlib.Path,
     UsageError: there is no run, or they are not of one task, or have no such
       metric, or no times.
   """
-  formats = figure.Figure().canvas.get_supported_filetypes()
-  if output.suffix.removeprefix(".") not in formats:
-    raise config_lib.UsageError(
-        f"cannot draw {output}: unknown ending; valid: {', '.join(formats)}")
+  plots.check_ending(output)
   configs = {workdir: config_lib.load(workdir) for workdir in workdirs}
   names = sorted({config.task for config in configs.values()})
   if len(names) != 1:

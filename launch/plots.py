@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib import figure
 
+from launch import config as config_lib
 from launch import reporting
 
 # Of a larger memory only the first rows to be accessed are drawn.
@@ -15,6 +16,14 @@ MAX_ROWS = 512
 MAX_LINEAR = 1e3
 # The least weight of an access that counts (delta in the SAM paper).
 ACCESSED = 0.005
+
+
+def check_ending(output: pathlib.Path) -> None:
+  """Raises a UsageError unless pictures can be written in that format."""
+  formats = figure.Figure().canvas.get_supported_filetypes()
+  if output.suffix.removeprefix(".") not in formats:
+    raise config_lib.UsageError(
+        f"cannot draw {output}: unknown ending; valid: {', '.join(formats)}")
 
 
 def learning_curves(runs: Mapping[str, Sequence[pathlib.Path]], metric: str,

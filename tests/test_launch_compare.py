@@ -99,3 +99,9 @@ def test_refusals(reference, tmp_path, capsys, make, message):
   assert error.startswith("error: ") and message in error
   assert error.count("\n") == 1
   assert not (tmp_path / "x.png").exists()
+
+
+def test_a_picture_that_cannot_be_drawn(reference, tmp_path, capsys):
+  assert run(compare, f"--reference={reference}",
+             f"--output={tmp_path / 'x.gif2'}", reference) == 2
+  assert "x.gif2: unknown ending; valid: " in capsys.readouterr().err

@@ -12,7 +12,7 @@ exactly:
 
   for run in solved=--unit.solved nmu= nac=--unit=nac_mul_nmu
   do python -m launch.train --preset=mnist_sequence_product --num_seeds=10 \
-    ${run#*=} --workdir=runs/product/${run%%=*}
+    --data_dir=$data ${run#*=} --workdir=runs/product/${run%%=*}
   done
   python -m launch.compare --reference=runs/product/solved runs/product/n??
 """

@@ -9,7 +9,7 @@ Their criterion of a success is the error of a network whose cell adds exactly:
 
   for run in solved=--unit.solved nau= nac=--unit=nac
   do python -m launch.train --preset=mnist_sequence_sum --num_seeds=10 \
-    ${run#*=} --workdir=runs/sum/${run%%=*}
+    --data_dir=$data ${run#*=} --workdir=runs/sum/${run%%=*}
   done
   python -m launch.compare --reference=runs/sum/solved runs/sum/n??
 """
