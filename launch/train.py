@@ -21,23 +21,13 @@ import numpy as np
 from absl import app, flags, logging
 
 import tasks
-from launch import (
-  attention_plots,
-  devices,
-  outcome,
-  plots,
-  reporting,
-  seeds,
-  training,
-)
 from launch import checkpoints as checkpoints_lib
 from launch import config as config_lib
+from launch import devices, outcome, pictures, reporting, seeds, training
 from launch import flags as flags_lib
 
 FLAGS = flags.FLAGS
 
-# More than this is not kept of an episode for a picture of the memory.
-MAX_TRACE_BYTES = 2**30
 DIVERGED_ADVICE = ("Try a lower --learning_rate or --max_grad_norm, or another "
                    "--seed, in another --workdir")
 EXIT_DIVERGED = 3
@@ -201,8 +191,8 @@ def train(config, workdir: pathlib.Path) -> bool:
   level = trainer.level(state)
   if level:  # No longer than the task itself, or there is little to see.
     task = task.at_level(min(level, task.max_level))
-  draw(config, workdir, trainer, trainer.get(state).params,
-       devices.first_replica(test_data), task)
+  pictures.draw(config, workdir, trainer, trainer.get(state).params,
+                devices.first_replica(test_data), task)
   return done
 
 
@@ -218,43 +208,6 @@ def _updates_until_next_event(step: int, config) -> int:
   periods = (config.log_every, config.eval_every, config.checkpoint_every)
   return min(config.steps - step,
              *(period - step % period for period in periods))
-
-
-def draw(config, workdir: pathlib.Path,
-         trainer: training.Trainer | seeds.SeedsTrainer, params, test_data,
-         task: tasks.Task) -> None:
-  """Draws the pictures of a run, at the level of `task`, into its workdir."""
-  title = f"{config_lib.label(config)} on {config.task}, seed {config.seed}"
-  if config.num_seeds > 1:
-    title += f" to {config.seed + config.num_seeds - 1}"
-  metric = task.main_metric if config.curriculum == "none" else "level"
-  plots.learning_curves({config_lib.label(config): [workdir]}, metric,
-                        workdir / "learning_curve.png", title)
-  if config.core in config_lib.OF_UNITS:
-    outcome.write_formula(config, workdir, task, trainer.model.units, params)
-  if isinstance(trainer, seeds.SeedsTrainer):
-    outcome.draw(config, workdir, task, title)
-  else:
-    _draw_memory(workdir, trainer, params, test_data, task, title)
-
-
-def _draw_memory(workdir, trainer, params, test_data, task, title):
-  state = jax.eval_shape(lambda: trainer.model.initial_state(params, 1))
-  if not hasattr(state, "access") and not hasattr(state, "attention"):
-    return
-  size = task.num_steps * sum(x.size * x.dtype.itemsize
-                              for x in jax.tree.leaves(state))
-  if size > MAX_TRACE_BYTES:
-    logging.info("no picture of the memory: it is too large to keep %d of them",
-                 task.num_steps)
-    return
-  batch, outputs, states = trainer.trace(params, test_data, task)
-  if hasattr(states, "attention"):
-    attention_plots.attention(states.attention, batch, outputs,
-                              workdir / "attention.png", title)
-    return
-  plots.memory_access(states.access, batch, outputs, workdir / "memory.png",
-                      title)
 
 
 def main(argv: Sequence[str]) -> None:

@@ -13,14 +13,10 @@ builder of our own: the stock one cannot prepare its data without TensorFlow.
 
 import collections
 import contextlib
-import hashlib
-import os
 import pathlib
 import re
-import stat
 import sys
 import tempfile
-import uuid
 import zipfile
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -29,6 +25,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 
+from tasks import cache
 from tasks import prepared as prepared_lib
 
 ARCHIVES = {"train": "images_background.zip", "test": "images_evaluation.zip"}
@@ -39,7 +36,7 @@ _HELP = (
     f"get {ARCHIVES['train']} and {ARCHIVES['test']} (14 MB) from the folder "
     "python/ of https://github.com/brendenlake/omniglot, leave them packed, "
     "and put both into one folder that you name with --data_dir")
-_FORMAT = 1  # Of the cached arrays; to be raised when their content changes.
+_FORMAT = 2  # Of the cached arrays; to be raised when their content changes.
 _NAME = re.compile(r"images_\w+/([^/]+)/character\d+/(\d+)_(\d+)\.png")
 
 
@@ -129,15 +126,16 @@ def load_images(split: str, data_dir: str | None,
   if not 1 <= image_size <= SIZE:
     raise ValueError(f"need 1 <= image_size <= {SIZE}, got {image_size}")
   prepared = _find_or_prepare(data_dir)
-  fingerprint = _fingerprint(prepared / prepared_lib.INFO)
+  fingerprint = cache.fingerprint(_FORMAT, prepared / prepared_lib.INFO)
   name = f"{split}_{image_size}_{fingerprint}.npz"
-  folders = (prepared.parent, _user_cache())
+  folders = (prepared.parent, cache.user_folder())
   for folder in folders:
-    images = _read_cache(folder / name, image_size)
-    if images is not None:
+    images = cache.read(folder / name)
+    if images is not None and images.shape == (
+        len(images), NUM_DRAWINGS, image_size, image_size):
       return images
   images = _read_prepared(prepared, split, image_size)
-  _write_cache(folders, name, images)
+  cache.write(folders, name, images)
   return images
 
 
@@ -167,9 +165,10 @@ def _own_folder(root: pathlib.Path) -> pathlib.Path:
 def _prepare(archives: pathlib.Path) -> pathlib.Path:
   """Prepares the archives, beside them if possible; once."""
   root = archives
-  if not _is_writable(archives):
+  if not cache.is_writable(archives):
     files = [archives / name for name in ARCHIVES.values()]
-    root = _user_cache() / f"omniglot_{_fingerprint(*files)}"
+    fingerprint = cache.fingerprint(_FORMAT, *files)
+    root = cache.user_folder() / f"omniglot_{fingerprint}"
   prepared = _own_folder(root)
   if (prepared / prepared_lib.INFO).is_file():
     return prepared
@@ -267,63 +266,3 @@ def _scale(ink: np.ndarray, image_size: int) -> np.ndarray:
   weights = weights.astype(np.float32)
   means = weights @ ink.astype(np.float32) @ weights.T
   return np.round(255 * means).astype(np.uint8)
-
-
-def _read_cache(path: pathlib.Path, image_size: int) -> np.ndarray | None:
-  """The cached images, or None if there are none that can be trusted."""
-  try:
-    # A zip, so that its checksum is verified. Opened here because NumPy does
-    # not close a broken one.
-    with path.open("rb") as raw, np.load(raw) as file:
-      images = file["images"]
-  except FileNotFoundError:
-    return None
-  except (OSError, ValueError, KeyError, EOFError,
-          zipfile.BadZipFile) as error:
-    logging.warning("Ignoring a broken cache, %s: %s", path, error)
-    return None
-  shape = (len(images), NUM_DRAWINGS, image_size, image_size)
-  return images if images.shape == shape else None
-
-
-def _write_cache(folders: tuple[pathlib.Path, ...], name: str,
-                 images: np.ndarray) -> None:
-  """Keeps the images in the first folder that can be written to."""
-  for folder in folders:
-    if not _is_writable(folder):
-      continue
-    # Renamed when whole, so that no other process reads half of it.
-    part = folder / f".{uuid.uuid4().hex}.part"
-    try:
-      with part.open("xb") as file:
-        np.savez_compressed(file, images=images)
-      part.replace(folder / name)
-      return
-    except OSError as error:
-      part.unlink(missing_ok=True)
-      logging.warning("Cannot write to %s: %s", folder, error)
-
-
-def _fingerprint(*files: pathlib.Path) -> str:
-  """Changes when a file is another, or was changed."""
-  stats = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns)
-           for file in files]
-  return hashlib.sha256(repr((_FORMAT, stats)).encode()).hexdigest()[:12]
-
-
-def _user_cache() -> pathlib.Path:
-  root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-  return pathlib.Path(root).expanduser() / "rmc_nalu_sam"
-
-
-def _is_writable(folder: pathlib.Path) -> bool:
-  # What its owner marked read-only stays as it is, even for root, whom the
-  # mode does not stop.
-  if folder.exists() and not folder.stat().st_mode & stat.S_IWUSR:
-    return False
-  try:
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder):
-      return True
-  except OSError:
-    return False

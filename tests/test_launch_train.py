@@ -25,7 +25,7 @@ from launch_helpers import (
 )
 
 from launch import config as config_lib
-from launch import reporting, train, training
+from launch import pictures, reporting, train, training
 
 STEPS = 18
 # The periods do not coincide; all chunks are of 2 updates, compiled once.
@@ -341,7 +341,7 @@ def test_pictures_of_a_sam(tmp_path):
 
 
 def test_no_picture_of_a_memory_that_is_too_large(tmp_path, monkeypatch):
-  monkeypatch.setattr(train, "MAX_TRACE_BYTES", 1000)
+  monkeypatch.setattr(pictures, "MAX_TRACE_BYTES", 1000)
   assert run(train, *tiny_flags("sam"), "--steps=2",
              f"--workdir={tmp_path}") == 0
   assert_picture(tmp_path / "learning_curve.png")
