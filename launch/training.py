@@ -14,6 +14,7 @@ from launch import curriculum as curriculum_lib
 from launch import devices
 from launch import keys as keys_lib
 from launch.learner import Learner, Share, TrainState
+from rmc_nalu_sam.memory import sam_access
 
 # Numbers that an exact search may read in an episode, to measure the recall.
 MAX_RECALL_WORK = 2**30
@@ -91,6 +92,11 @@ class Trainer:
     return state, dict(means)
 
   def _train_stretch(self, state, data, num_updates, levels):
+    room = (self._task.at_level(levels.room) if levels
+            else self._task).num_steps
+    if (self._workspace is not None and num_updates * room
+        > sam_access.steps_left(self._workspace.access)):
+      self._workspace = None
     if self._learner.idle_model and self._workspace is None:
       share = self._config.batch_size // jax.local_device_count()
       self._workspace = jax.pmap(

@@ -205,6 +205,10 @@ class SAM(MemoryCore):
   def forget(self, state: MemoryState) -> MemoryState:
     """As `initial_state`, in the arrays of a used state, at no cost in N.
 
+    Writes are numbered in 32 bits: before the memory has made
+    `2^31 / (num_heads (top_k + 1))` steps in all, which `sam_access.steps_left`
+    tells, it has to be a new `initial_state` once.
+
     Args:
       state: of a SAM with `gradient_steps`, which may be others, of any batch
         size; do not use it afterwards, or all of it is copied.

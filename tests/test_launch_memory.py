@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from launch_helpers import make_trainer, records, run, tiny_config, tiny_flags
 
+import tasks
 from launch import config as config_lib
 from launch import devices, train
 
@@ -34,6 +35,41 @@ def test_used_memory_gives_the_same_losses(use_devices, number):
     losses.append(metrics)
   np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5, atol=1e-5)
   assert len(set(losses[0])) == 3
+
+
+def test_used_memory_is_made_anew_before_its_versions_run_out(use_devices):
+  """Beyond that all rows would seem empty."""
+  use_devices(2)
+  config = tiny_config("sdnc", ARGUMENTS, reuse_memory=True, learning_rate=0.01)
+  trainer = make_trainer(config)
+  num_steps = 2 * tasks.make_task(config.task, **config.task_args).num_steps
+
+  def train_three_times(steps_left=None):
+    state = devices.replicate(trainer.initial_state())
+    trainer._workspace = None
+    losses, versions = [], []
+    for number in range(3):
+      if number == 1 and steps_left:
+        wear(trainer, steps_left)
+      state, last = trainer.train(state, None, 2)
+      losses.append(last["loss"])
+      versions.append(np.max(trainer._workspace.access.history.num_versions))
+    return losses, versions
+
+  losses, versions = train_three_times(steps_left=2 * num_steps - 1)
+  assert versions[1] > 2**30 and versions[2] == versions[0]
+  np.testing.assert_allclose(losses, train_three_times()[0], rtol=1e-5)
+
+
+def wear(trainer, steps_left):
+  """As if all steps but so many had been made, and forgotten."""
+  access = trainer._workspace.access
+  heads, writes = access.write_indices.shape[-2:]
+  number = 2**31 - 1 - steps_left * heads * writes
+  worn = {name: np.full(8, number, np.int32)  # One array each: it is donated.
+          for name in ("num_versions", "oldest")}
+  trainer._workspace = trainer._workspace._replace(access=access._replace(
+      history=access.history._replace(**devices.shard(worn))))
 
 
 @pytest.mark.parametrize("core", ["ntm", "lstm"])

@@ -17,6 +17,9 @@ import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
+# Numbers of versions stay below this, or rows would seem older than they are.
+MAX_VERSIONS = 2**31 - 1
+
 # A name for what comes out of the memory: under `jax.checkpoint` it has to be
 # kept, or the whole memory would be, to read it again.
 KEPT = "from_memory"
@@ -28,8 +31,8 @@ class History(NamedTuple):
   Attributes:
     version: `[N]` int32, of each row; -1 if it was never written.
     tape: `[L * J, W]`, zeros; L steps of J writes each.
-    num_versions: `[]` int32, how many were numbered, J in each step; below
-      2^31.
+    num_versions: `[]` int32, how many were numbered, J in each step; at
+      most `MAX_VERSIONS`.
     oldest: `[]` int32; rows of an older version are empty.
   """
 

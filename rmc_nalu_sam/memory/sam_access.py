@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.ad_checkpoint import checkpoint_name
 
 from rmc_nalu_sam.memory import (
@@ -127,6 +128,21 @@ def forget(access: SAMAccess, gradient_steps: int) -> SAMAccess:
   num_heads, writes = access.write_indices.shape[-2:]
   log = history.forget(access.history, gradient_steps, num_heads * writes)
   return access._replace(history=log, links=links, **reads)
+
+
+def steps_left(access: SAMAccess) -> int:
+  """How many steps may follow before the memory has to be made anew.
+
+  To forget does not start the count again: that would clear all rows.
+
+  Args:
+    access: of a memory with a history, of any batch shape; not traced.
+  """
+  assert access.history is not None
+  num_heads, writes = access.write_indices.shape[-2:]
+  # On the host: an operation on an array of several devices communicates.
+  numbered = int(np.max(np.asarray(access.history.num_versions)))
+  return (history.MAX_VERSIONS - numbered) // (num_heads * writes)
 
 
 def access_step(interface: SAMInterface, prev: SAMAccess, *, delta: float,
