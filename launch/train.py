@@ -131,24 +131,15 @@ def train(config, workdir: pathlib.Path) -> bool:
   trainer = make_trainer(config, task)
   many = config.num_seeds > 1
   checkpoints = checkpoints_lib.Checkpoints(workdir, are_finite=not many)
-  fresh = trainer.initial_state()
-  restored = checkpoints.restore(fresh)
-  state = fresh if restored is None else restored
+  state, is_new = _first_state(config, trainer, checkpoints)
   step = int(np.min(state.step))  # The same of all seeds.
-  logging.info(
-      "%s at step %d of %d: %s on %s, %d parameters, %d devices (%s)",
-      "start" if restored is None else "CONTINUE", step, config.steps,
-      config_lib.label(config), config.task,
-      sum(map(np.size, jax.tree.leaves(state.params))),
-      jax.local_device_count(), jax.devices()[0].device_kind)
   state = trainer.put(state)
   reporter = reporting.Reporter(workdir, step, config.steps, task.main_metric)
   limit = 60 * config.max_minutes or math.inf
   done = step >= config.steps or reporter.seconds >= limit
-  metrics: dict[str, Any]
   with catch_interrupts() as interrupts:
     try:
-      if many and restored is None:  # What scores are relative to.
+      if many and is_new:  # What scores are relative to.
         reporter.evaluation(0, training.evaluate_all(
             trainer, state.params, test_data, task))
       while not done and not interrupts:
@@ -157,33 +148,26 @@ def train(config, workdir: pathlib.Path) -> bool:
         step += chunk
         # Of many seeds, one at least has to go on.
         if not np.isfinite(np.add(metrics["loss"], metrics["grad_norm"])).any():
-          raise DivergedError(
+          raise _diverged(
               f"loss {metrics['loss']} and gradient norm "
-              f"{metrics['grad_norm']} between steps {step - chunk} and {step};"
-              " the last good checkpoint is that of step "
-              f"{checkpoints.latest_step()}. {DIVERGED_ADVICE}")
+              f"{metrics['grad_norm']} between steps {step - chunk} and {step}",
+              checkpoints)
         level = trainer.level(state)
         reached = {} if level is None else {"level": level}
         reporter.train(step, {**metrics, **reached})
         done = step >= config.steps or reporter.seconds >= limit
         if done or step % config.eval_every == 0:
-          reached_task = task.at_level(level) if level else task
           metrics = training.evaluate_all(
-              trainer, state.params, test_data, reached_task)
-          recall = trainer.index_recall(
-              state.params, test_data, reached_task)
-          if recall is not None:
-            metrics["index_recall"] = recall
+              trainer, state.params, test_data,
+              task.at_level(level) if level else task)
           reporter.evaluation(step, {**metrics, **reached})
         if done or interrupts or step % config.checkpoint_every == 0:
           saved = trainer.get(state)
           if not many and not all(
               np.isfinite(x).all() for x in jax.tree.leaves(saved)):
             # The loss is of the parameters before the last update.
-            raise DivergedError(
-                f"parameters that are not finite at step {step}; the last good "
-                f"checkpoint is that of step {checkpoints.latest_step()}. "
-                f"{DIVERGED_ADVICE}")
+            raise _diverged(f"parameters that are not finite at step {step}",
+                            checkpoints)
           checkpoints.save(step, saved)
     finally:
       reporter.close()
@@ -194,6 +178,25 @@ def train(config, workdir: pathlib.Path) -> bool:
   pictures.draw(config, workdir, trainer, trainer.get(state).params,
                 devices.first_replica(test_data), task)
   return done
+
+
+def _first_state(config, trainer, checkpoints):
+  """The state to go on from, on the host, and whether it is a new one."""
+  fresh = trainer.initial_state()
+  restored = checkpoints.restore(fresh)
+  state = fresh if restored is None else restored
+  logging.info(
+      "%s at step %d of %d: %s on %s, %d parameters, %d devices (%s)",
+      "start" if restored is None else "CONTINUE", np.min(state.step),
+      config.steps, config_lib.label(config), config.task,
+      sum(map(np.size, jax.tree.leaves(state.params))),
+      jax.local_device_count(), jax.devices()[0].device_kind)
+  return state, restored is None
+
+
+def _diverged(what, checkpoints):
+  return DivergedError(f"{what}; the last good checkpoint is that of step "
+                       f"{checkpoints.latest_step()}. {DIVERGED_ADVICE}")
 
 
 def make_trainer(config, task: tasks.Task

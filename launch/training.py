@@ -211,6 +211,8 @@ def evaluate_all(trainer: Any, params: Any, data: Any,
                  task: tasks.Task) -> dict[str, Any]:
   """The metrics of a task, and, as `NAME/metric`, of its `extrapolations`.
 
+  And, where an index is not exact, `index_recall` on the task.
+
   Args:
     trainer: a `Trainer`, or a `SeedsTrainer`.
     params: on the devices.
@@ -221,7 +223,8 @@ def evaluate_all(trainer: Any, params: Any, data: Any,
   for name, variant in task.extrapolations.items():
     metrics |= {f"{name}/{metric}": value for metric, value in
                 trainer.evaluate(params, data, variant).items()}
-  return metrics
+  recall = trainer.index_recall(params, data, task)
+  return metrics if recall is None else metrics | {"index_recall": recall}
 
 
 def _floats(metrics: dict[str, jax.Array]) -> dict[str, float]:
