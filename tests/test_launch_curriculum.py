@@ -22,7 +22,7 @@ from launch_helpers import (
 import tasks
 from launch import config as config_lib
 from launch import curriculum as curriculum_lib
-from launch import devices, evaluate, train
+from launch import devices, evaluate, pictures, train
 from launch.curriculum import STRETCH, Levels
 
 # Always doubled: no loss is that high.
@@ -234,7 +234,7 @@ def levels_of(workdir):
 
 @pytest.fixture
 def no_pictures(monkeypatch):
-  monkeypatch.setattr(train, "draw", lambda *_: None)
+  monkeypatch.setattr(pictures, "draw", lambda *_: None)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from launch_helpers import TINY_CORES, records, run, saved_steps, tiny_flags
 
 import tasks
 from launch import config as config_lib
-from launch import evaluate, train
+from launch import evaluate, pictures, train
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -24,7 +24,7 @@ def fast_compilation():
 def trained(fast_compilation, tmp_path_factory) -> pathlib.Path:
   workdir = tmp_path_factory.mktemp("trained")
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(train, "draw", lambda *_: None)
+    patch.setattr(pictures, "draw", lambda *_: None)
     assert run(train, *tiny_flags("sam"), "--steps=4", "--checkpoint_every=2",
                f"--workdir={workdir}") == 0
   assert saved_steps(workdir) == [2, 4]
@@ -125,7 +125,7 @@ def test_usage_errors(trained, capsys, argv, words):
 
 def test_argument_of_another_core(workdir, capsys):
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(train, "draw", lambda *_: None)
+    patch.setattr(pictures, "draw", lambda *_: None)
     lstm = workdir.parent / "lstm"
     assert run(train, *tiny_flags(), "--steps=2", f"--workdir={lstm}") == 0
   capsys.readouterr()

@@ -13,7 +13,7 @@ from launch_helpers import records, run, saved_state, saved_steps, tiny_flags
 import rmc_nalu_sam
 import tasks
 from launch import config as config_lib
-from launch import evaluate, experiments, plot, train
+from launch import evaluate, experiments, pictures, plot, train
 from launch import flags as flags_lib
 from rmc_nalu_sam import zoo
 
@@ -291,7 +291,7 @@ BASE = [*tiny_flags(optimizer="sgd", learning_rate=0.05, max_grad_norm=3),
 def baseline(fast_compilation, tmp_path_factory):
   workdir = tmp_path_factory.mktemp("baseline")
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(train, "draw", lambda *_: None)
+    patch.setattr(pictures, "draw", lambda *_: None)
     assert run(train, *BASE, f"--workdir={workdir}") == 0
   assert runtime_steps(workdir, "train") == [2, 4]
   assert saved_steps(workdir) == [4]
@@ -316,7 +316,7 @@ def same(a, b):
 @pytest.mark.parametrize("field", sorted(EFFECTS))
 def test_flag_has_an_effect(field, baseline, tmp_path, monkeypatch):
   argv, observe = EFFECTS[field]
-  monkeypatch.setattr(train, "draw", lambda *_: None)
+  monkeypatch.setattr(pictures, "draw", lambda *_: None)
   base = BASE
   if field == "task":
     base = [flag for flag in BASE if not flag.startswith("--task.")]
