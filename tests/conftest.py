@@ -10,7 +10,8 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
 # Most of a test's time goes into compiling small programs: do so in a hurry.
 os.environ["XLA_FLAGS"] = (os.environ.get("XLA_FLAGS", "")
-                           + " --xla_backend_optimization_level=0")
+                           + " --xla_backend_optimization_level=0"
+                           + " --xla_llvm_disable_expensive_passes=true")
 
 import jax
 import pytest

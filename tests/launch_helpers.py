@@ -47,19 +47,16 @@ _COMPILE_OPTIONS = {
     "jax_compilation_cache_dir": _CACHE.name,
     "jax_persistent_cache_min_compile_time_secs": 0.,
     "jax_persistent_cache_min_entry_size_bytes": -1,
-    "jax_disable_most_optimizations": True,
 }
 
 
 @contextlib.contextmanager
 def fast_compilation() -> Iterator[None]:
-  """Compiles with little effort, and the same program once a session.
+  """Compiles the same program once a session.
 
   Nearly all that these tests do is compile: every run makes a trainer anew.
   """
-  # The last of them can be set but not read; it is off.
-  before = {name: getattr(jax.config, name, False)
-            for name in _COMPILE_OPTIONS}
+  before = {name: getattr(jax.config, name) for name in _COMPILE_OPTIONS}
   try:
     for name, value in _COMPILE_OPTIONS.items():
       jax.config.update(name, value)

@@ -5,6 +5,7 @@ import importlib.util
 
 import haiku as hk
 import jax
+import launch_helpers
 import numpy as np
 import pytest
 from launch_helpers import run
@@ -13,6 +14,12 @@ from launch import benchmark, benchmarks, devices
 from launch.benchmarks import measure, rmc
 
 SMALL = rmc.Size(num_slots=2, num_heads=2, head_size=3, batch_size=4)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def fast_compilation():
+  with launch_helpers.fast_compilation():
+    yield
 
 
 @pytest.fixture(autouse=True)

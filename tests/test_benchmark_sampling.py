@@ -1,9 +1,16 @@
 """The benchmark of what drawing episodes costs."""
 
+import launch_helpers
 import pytest
 
 from launch import benchmarks
 from launch.benchmarks import measure, sampling
+
+
+@pytest.fixture(autouse=True, scope="module")
+def fast_compilation():
+  with launch_helpers.fast_compilation():
+    yield
 
 
 def test_rows(use_devices, monkeypatch):
