@@ -29,6 +29,7 @@ setuptools.setup(
         "array_record>=0.8.6",
         "chex>=0.1.92",
         "dm-haiku>=0.0.17",
+        "filelock>=4.3.1",
         # tensorflow-datasets needs it, and does not say so.
         "importlib_resources>=7.1.0",
         "jax>=0.10.2",

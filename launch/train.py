@@ -16,6 +16,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import filelock
 import jax
 import numpy as np
 from absl import app, flags, logging
@@ -86,6 +87,25 @@ def load_data(config, task: tasks.Task):
                  for split in ("train", "test"))
   except (OSError, ValueError) as error:
     raise config_lib.UsageError(str(error)) from None
+
+
+@contextlib.contextmanager
+def only_process(workdir: pathlib.Path):
+  """While it lasts, no other process trains in the workdir, which exists.
+
+  Two would mix their metrics, and each remove checkpoints of the other. The
+  lock ends with the process, however that ends.
+
+  Raises:
+    UsageError: another process does.
+  """
+  try:
+    with filelock.FileLock(workdir / ".lock", blocking=False):
+      yield
+  except filelock.Timeout:
+    raise config_lib.UsageError(
+        f"another process trains in --workdir={workdir}; wait for its end, or "
+        "choose another --workdir") from None
 
 
 @contextlib.contextmanager
@@ -222,7 +242,8 @@ def main(argv: Sequence[str]) -> None:
   workdir = pathlib.Path(FLAGS.workdir).expanduser().absolute()
   try:
     config = prepare(workdir, FLAGS.resume)
-    finished = train(config, workdir)
+    with only_process(workdir):
+      finished = train(config, workdir)
   except config_lib.UsageError as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(config_lib.EXIT_USAGE)

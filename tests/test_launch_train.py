@@ -340,6 +340,21 @@ def test_pictures_of_a_sam(tmp_path):
   assert_picture(tmp_path / "memory.png")
 
 
+def test_one_process_a_workdir(tmp_path, capsys):
+  """Two would mix what they write."""
+  flags = [*tiny_flags(), "--log_every=2", f"--workdir={tmp_path}"]
+  assert run(train, *flags, "--steps=2") == 0
+  before = records(tmp_path)
+  with train.only_process(tmp_path):
+    assert run(train, *flags, "--steps=4") == config_lib.EXIT_USAGE
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith(
+        f"error: another process trains in --workdir={tmp_path}")
+    assert records(tmp_path) == before
+  assert run(train, *flags, "--steps=4") == 0
+  assert records(tmp_path)[-1]["step"] == 4
+
+
 def test_no_picture_of_a_memory_that_is_too_large(tmp_path, monkeypatch):
   monkeypatch.setattr(pictures, "MAX_TRACE_BYTES", 1000)
   assert run(train, *tiny_flags("sam"), "--steps=2",
