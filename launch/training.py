@@ -92,9 +92,8 @@ class Trainer:
     return state, dict(means)
 
   def _train_stretch(self, state, data, num_updates, levels):
-    room = (self._task.at_level(levels.room) if levels
-            else self._task).num_steps
-    if (self._workspace is not None and num_updates * room
+    task = self._task.at_level(levels.room) if levels else self._task
+    if (self._workspace is not None and num_updates * task.num_steps
         > sam_access.steps_left(self._workspace.access)):
       self._workspace = None
     if self._learner.idle_model and self._workspace is None:
