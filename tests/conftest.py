@@ -10,8 +10,8 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
 # Most of a test's time goes into compiling small programs: do so in a hurry.
 # XLA's older way from a fusion to LLVM takes a third of the time of the newer,
-# where it is still there (in JAX 0.10 and 0.11); the passes before, and so the
-# compiled program that some tests look at, stay as they are.
+# where it is still there (in JAX 0.10 and 0.11). The compiled program that some
+# tests look at differs in one thing: an instruction on its own is no fusion.
 os.environ["XLA_FLAGS"] = " ".join([
     os.environ.get("XLA_FLAGS", ""),
     "--xla_backend_optimization_level=0",
