@@ -77,8 +77,9 @@ def network(name):
 
 
 @functools.cache
-def unit_of(name) -> Unit:
-  (unit,) = find_units(lambda x: UNITS[name](O)(x), jnp.zeros(I)).values()
+def unit_of(name, **kwargs) -> Unit:
+  (unit,) = find_units(
+      lambda x: UNITS[name](O, **kwargs)(x), jnp.zeros(I)).values()
   return unit
 
 
@@ -246,13 +247,23 @@ def test_constrain_projects(name):
   once = unit.constrain(wild)
   chex.assert_trees_all_equal(once, unit.constrain(once))
   chex.assert_trees_all_equal_shapes_and_dtypes(once, wild)
-  bounds = MEMBERS[name].get("bounds", {})
+  # Those of powers are clipped where they are used, and only there.
+  bounds = {} if "npu" in name else MEMBERS[name].get("bounds", {})
   for key, value in once.items():
     if key in bounds:
       np.testing.assert_array_equal(value, np.clip(wild[key], *bounds[key]))
       assert np.any(value != wild[key])
     else:
       np.testing.assert_array_equal(value, wild[key])
+
+
+def test_npu_can_be_kept_to_its_bounds():
+  wild = make_params("npu", margin=-3.)
+  once = unit_of("npu", clip_weights=True).constrain(wild)
+  for key, low in dict(w_real=-1, gate=0).items():
+    np.testing.assert_array_equal(once[key], np.clip(wild[key], low, 1))
+    assert np.any(once[key] != wild[key])
+  np.testing.assert_array_equal(once["w_imag"], wild["w_imag"])
 
 
 @every_unit

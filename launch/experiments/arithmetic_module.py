@@ -13,10 +13,12 @@ share), each on nine ranges:
 
 The range of the test follows from that of the training.
 
-The penalty on Real NPU's and NPU's weights grows linearly to the authors' last
-value (for a division: --penalty_weight=1e-7); theirs is multiplied by ten
-every 10,000 updates. They start an iNALU anew that does not learn; that is left
-out here.
+The settings of units are their public code's, but for two. The penalty on Real
+NPU's and NPU's weights grows linearly to the authors' last value (for a
+division: --penalty_weight=1e-7); theirs is multiplied by ten every 10,000
+updates. iNALU's sets in after 10,000 updates (theirs also waits for an error
+below 1); they start an iNALU anew that does not learn, and that is left out.
+NMRU's are of the paper that it is from (arXiv 2110.05177).
 """
 
 import ml_collections
@@ -38,8 +40,11 @@ def get_config() -> ml_collections.ConfigDict:
   powers = dict(learning_rate=5e-3, penalty_weight=1e-5, penalty_start=0,
                 penalty_end=20_000)
   config.unit_settings = {
-      "inalu": dict(max_grad_value=0.1),
+      "inalu": dict(max_grad_value=0.1, penalty_weight=0.05,
+                    penalty_start=10_000, penalty_end=10_000),
       "nau": dict(penalty_weight=0.01) | late,
+      "nmru": dict(learning_rate=1e-2, max_grad_norm=1.,
+                   penalty_weight=10.) | late,
       "nmu": dict(penalty_weight=10.) | late,
       "npu": powers,
       "real_npu": powers,

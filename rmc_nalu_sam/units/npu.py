@@ -36,9 +36,10 @@ class NPU(Unit):
 
   Notes:
     The paper prints k the other way round; its text and public code have it as
-    here. `constrain` clips the gates, which outside of [0, 1] have no gradient
-    (the paper does not). Products are cut at 2e17 (in float32), see
-    `arithmetic.limit`.
+    here. The gates are clipped where they are used, and only there, as in the
+    public code: those above 1 are out of reach of the regulariser, which would
+    pull those that are put back to 1 below it at once. Products are cut at 2e17
+    (in float32), see `arithmetic.limit`.
   """
 
   VALUES: ClassVar = {"w_real": (-1., 0., 1.), "w_imag": (0.,),
@@ -53,7 +54,8 @@ class NPU(Unit):
 
     Args:
       output_size: O.
-      clip_weights: whether `constrain` clips the real weights to [-1, 1], too.
+      clip_weights: whether `constrain` clips the real weights to [-1, 1] and
+        the gates to [0, 1], a variant of the Primer's code.
       epsilon: added to magnitudes.
       name: name of the module.
 
@@ -110,10 +112,10 @@ class NPU(Unit):
   @pure
   def constrain(self, params: Params) -> dict[str, jax.Array]:
     params = dict(params)
-    if self._GATED:
-      params["gate"] = jnp.clip(params["gate"], 0., 1.)
     if self.clip_weights:
       params["w_real"] = jnp.clip(params["w_real"], -1., 1.)
+      if self._GATED:
+        params["gate"] = jnp.clip(params["gate"], 0., 1.)
     return params
 
   @pure
