@@ -42,7 +42,8 @@ class CNN(hk.Module):
 
   def __init__(self, output_size: int = 10, hidden_size: int = 500,
                output_layer: bool = True, mean: float = 0.1307,
-               std: float = 0.3081, name: str | None = None):
+               std: float = 0.3081, torch_init: bool = False,
+               name: str | None = None):
     """Checks the sizes.
 
     Args:
@@ -53,6 +54,9 @@ class CNN(hk.Module):
         for a unit that takes the place of a network's last layer.
       mean: of a pixel; by default that of MNIST, as in the example.
       std: the standard deviation of a pixel.
+      torch_init: True for weights and biases that start as PyTorch's, uniform
+        within fan_in^-1/2: the first outputs are near 0, where a product of
+        outputs has not yet chosen a sign.
       name: of the module.
 
     Raises:
@@ -69,6 +73,7 @@ class CNN(hk.Module):
     self._output_layer = output_layer
     self._mean = mean
     self._std = std
+    self._torch_init = torch_init
 
   def __call__(self, inputs: jax.Array) -> jax.Array:
     """The vectors of images.
@@ -86,15 +91,17 @@ class CNN(hk.Module):
     if side * side != inputs.shape[-1] or side < 16:
       raise ValueError("need flattened square images of 16 x 16 pixels or "
                        f"more, got {inputs.shape[-1]} numbers")
+    init = _torch_init if self._torch_init else lambda fan_in: {}
     hidden = (inputs.reshape(-1, side, side, 1) - self._mean) / self._std
     for channels in (20, 50):
-      hidden = Convolution(channels, 5)(hidden)
+      hidden = Convolution(channels, 5, **init(25 * hidden.shape[-1]))(hidden)
       hidden = max_pool(jax.nn.relu(hidden))
     hidden = hidden.reshape(*inputs.shape[:-1], -1)
-    hidden = jax.nn.relu(hk.Linear(self._hidden_size)(hidden))
+    hidden = jax.nn.relu(
+        hk.Linear(self._hidden_size, **init(hidden.shape[-1]))(hidden))
     if not self._output_layer:
       return hidden
-    return hk.Linear(self._output_size)(hidden)
+    return hk.Linear(self._output_size, **init(self._hidden_size))(hidden)
 
 
 class Convolution(hk.Module):
@@ -105,24 +112,32 @@ class Convolution(hk.Module):
   times as long.
   """
 
-  def __init__(self, output_channels: int, kernel_size: int):
+  def __init__(self, output_channels: int, kernel_size: int,
+               w_init: hk.initializers.Initializer | None = None,
+               b_init: hk.initializers.Initializer | None = None):
     """Constructs a layer.
 
     Args:
       output_channels: C'.
       kernel_size: K, of both sides.
+      w_init: initialiser of the weights; that of `hk.Conv2D` if None.
+      b_init: initialiser of the biases; zeros if None.
     """
     super().__init__(name="conv2_d")
     self._output_channels = output_channels
     self._kernel_size = kernel_size
+    self._w_init = w_init
+    self._b_init = b_init or jnp.zeros
 
   def __call__(self, images: jax.Array) -> jax.Array:
     """`[B, H, W, C]` to `[B, H - K + 1, W - K + 1, C']`."""
     size, channels = self._kernel_size, images.shape[-1]
     w = hk.get_parameter(
         "w", [size, size, channels, self._output_channels], images.dtype,
-        hk.initializers.TruncatedNormal((size * size * channels) ** -.5))
-    b = hk.get_parameter("b", [self._output_channels], images.dtype, jnp.zeros)
+        self._w_init or hk.initializers.TruncatedNormal(
+            (size * size * channels) ** -.5))
+    b = hk.get_parameter(
+        "b", [self._output_channels], images.dtype, self._b_init)
     if jax.default_backend() != "cpu":
       return b + jax.lax.conv_general_dilated(
           images, w, (1, 1), "VALID",
@@ -144,6 +159,11 @@ def max_pool(images: jax.Array) -> jax.Array:
   images = images[:, :height // 2 * 2, :width // 2 * 2]
   return jnp.max(images.reshape(batch, height // 2, 2, width // 2, 2, channels),
                  axis=(2, 4))
+
+
+def _torch_init(fan_in):
+  uniform = hk.initializers.RandomUniform(-fan_in ** -.5, fan_in ** -.5)
+  return dict(w_init=uniform, b_init=uniform)
 
 
 def _check_size(output_size):

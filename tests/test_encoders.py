@@ -81,6 +81,23 @@ def test_cnn_of_mnist_has_the_sizes_of_the_example():
   assert params["cnn/linear"]["w"].shape == (22 * 22 * 50, 500)
 
 
+def test_cnn_can_start_as_pytorch_s():
+  images = draw(B, 784)
+  net = hk.without_apply_rng(hk.transform(
+      lambda x: CNN(1, torch_init=True)(x)))
+  params = net.init(jax.random.key(0), images)
+  plain, _ = apply(lambda: CNN(1), images)
+  assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, plain)
+  for layer, fan_in in {"conv2_d": 25, "conv2_d_1": 500, "linear": 800,
+                        "linear_1": 500}.items():
+    for value in params[f"cnn/{layer}"].values():
+      bound = fan_in ** -.5
+      assert np.abs(value).max() <= bound
+      if value.size > 15:
+        assert np.std(value) == pytest.approx(bound / 3 ** .5, rel=.3)
+  assert np.abs(net.apply(params, images)).max() < .3
+
+
 @pytest.mark.parametrize("backend", ["cpu", "gpu"])
 def test_convolution_is_haiku_s(monkeypatch, backend):
   monkeypatch.setattr(jax, "default_backend", lambda: backend)
