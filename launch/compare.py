@@ -3,7 +3,9 @@
   python -m launch.compare --reference=runs/solved runs/nau runs/nac runs/lstm
 
 For tasks whose criterion cannot be computed: a seed succeeds at a length if its
-error is below what the reference's mean error is below with 99 % confidence.
+error is below what the reference's mean error is below with 99 % confidence. A
+network as good as the reference need not succeed at all seeds, and with few
+episodes one that is worse often does.
 See "Neural Arithmetic Units" (Madsen and Johansen, 2020, arXiv 2001.05016),
 section 4.3, where the reference has the same image network, and adds up or
 multiplies exactly (`--unit.solved`).
@@ -32,12 +34,22 @@ def thresholds(reference: pathlib.Path, task: tasks.Task) -> dict[str, float]:
 
   Returns:
     Name of the variant -> threshold.
+
+  Raises:
+    UsageError: one of the errors is not finite.
   """
   errors = outcome.errors_of_seeds(reference, task)
   best = success.best_evaluations(errors[outcome.TRAINED])
   seeds = np.arange(len(best))
-  return {name: success.upper_bound(values[best, seeds])
-          for name, values in errors.items()}
+  found = {name: success.upper_bound(values[best, seeds])
+           for name, values in errors.items()}
+  for name, limit in found.items():
+    if not np.isfinite(limit):
+      raise config_lib.UsageError(
+          f"{reference} has errors that are not finite ({name}), and says not "
+          "what a success is; train it anew, with other seeds or a lower "
+          "--learning_rate")
+  return found
 
 
 def compare(reference: pathlib.Path, workdirs: Sequence[pathlib.Path],

@@ -16,8 +16,6 @@ import numpy.typing as npt
 from matplotlib import figure
 from scipy import stats
 
-# A run is judged by the best of so many last evaluations, as its paper has it.
-LAST = 100
 # Scores from here on say no more than that it went wrong.
 MAX_SCORE = 999
 
@@ -69,9 +67,9 @@ def judge(steps: np.ndarray, validation: np.ndarray, test: np.ndarray,
           threshold: float, sparsity_error: np.ndarray) -> Outcomes:
   """Which seeds solved the task, and when.
 
-  A seed is judged at the evaluation, of the last 100, with the lowest error on
-  the range it was trained on. An error that is not a number is none below the
-  threshold.
+  A seed is judged at the evaluation, of all, with the lowest error on the range
+  that it was trained on, as in the papers' public code. An error that is not a
+  number is none below the threshold.
 
   Args:
     steps: `[E]`, of the evaluations.
@@ -92,9 +90,7 @@ def best_evaluations(validation: np.ndarray) -> np.ndarray:
   Args:
     validation: `[E, S]`, errors on the range of the training.
   """
-  first = max(len(validation) - LAST, 0)
-  return first + np.argmin(
-      np.nan_to_num(validation[first:], nan=np.inf), axis=0)
+  return np.argmin(np.nan_to_num(validation, nan=np.inf), axis=0)
 
 
 def upper_bound(errors: np.ndarray) -> float:

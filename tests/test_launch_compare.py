@@ -61,6 +61,12 @@ def test_thresholds_are_of_the_best_evaluations(reference):
   assert found["length 1"] == 0
 
 
+def test_a_reference_that_diverged_is_refused(tmp_path, capsys):
+  run_of_nan = make_run(tmp_path / "solved", [[5, 5, np.nan, 5]])
+  assert run(compare, f"--reference={run_of_nan}", run_of_nan) == 2
+  assert "not finite (as trained)" in capsys.readouterr().err
+
+
 def test_success_is_told_and_drawn(reference, tmp_path, capsys):
   first = make_run(tmp_path / "nau", [[5, 5, 5, 5], [3, 3, 3, 4]])
   second = make_run(tmp_path / "lstm", [[9, 9, 9, 9], [2, 9, 9, np.nan]], 30.)

@@ -38,26 +38,19 @@ def test_seeds_are_judged_at_their_best_validation():
   np.testing.assert_array_equal(outcomes.sparsity_error, [0, 11, 12, 3, 4])
 
 
-def test_only_the_last_evaluations_are_chosen_from():
-  steps = np.arange(1, 104)
-  validation = np.full((103, 1), 2.)
-  validation[2] = 1  # Just too early.
-  validation[50] = 1.5
-  test = np.full((103, 1), 9.)
+def test_all_evaluations_are_chosen_from():
+  steps = np.arange(1, 504)
+  validation = np.full((503, 1), 2.)
+  validation[[2, 50], 0] = 1, 1.5
+  test = np.full((503, 1), 9.)
   test[2] = 0
   sparsity = steps[:, None]
   outcomes = success.judge(steps, validation, test, 1, sparsity)
-  assert not outcomes.solved[0]
-  assert outcomes.solved_at[0] == 3
-  assert outcomes.sparsity_error[0] == 51
-  later = success.judge(steps[1:], validation[1:], test[1:], 1, sparsity[1:])
+  assert outcomes.solved[0]
+  assert outcomes.solved_at[0] == outcomes.sparsity_error[0] == 3
+  later = success.judge(steps[3:], validation[3:], test[3:], 1, sparsity[3:])
   assert not later.solved[0]
-  later = success.judge(steps[2:], validation[2:], test[2:], 1, sparsity[2:])
-  # Now there are 101 of them.
-  assert not later.solved[0]
-  latest = success.judge(steps[:102], validation[:102], test[:102], 1,
-                         sparsity[:102])
-  assert latest.solved[0]
+  assert later.sparsity_error[0] == 51
 
 
 def test_summary_is_of_the_solved_seeds():
