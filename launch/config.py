@@ -110,6 +110,11 @@ def resolve(preset: str | None, overrides: Mapping[str, Any],
     merged = (dict(config[field].get(config[kind], {}))
               | dict(member_args.get(kind, {})))
     config[field] = ml_collections.ConfigDict(merged)
+  if not config.penalty_weight:
+    for name in ("penalty_start", "penalty_end"):
+      if overrides.get(name, 0) > 0:
+        raise UsageError(f"{name} is of a penalty, and there is none; "
+                         "did you mean --penalty_weight=0.01 or the like?")
   unused = [name for name in overrides if name.startswith("curriculum_")]
   if unused and config.curriculum == "none":
     raise UsageError(f"{unused[0]} is of a curriculum, and there is none; "

@@ -27,6 +27,8 @@ def get_config() -> ml_collections.ConfigDict:
   multiplication = dict(penalty_weight=10., penalty_start=1_000_000,
                         penalty_end=2_000_000)
   config.unit_settings = {
+      "gated_nau_nmu": multiplication,
+      "linear": dict(unit_args={"linear": dict(w_init="glorot")}),
       "nau": dict(penalty_weight=0.01, penalty_start=5_000,
                   penalty_end=50_000),
       "nmu": multiplication | _above("nau"),
