@@ -31,7 +31,10 @@ class ControlledNALUState(NamedTuple):
 
 def compress(x: jax.Array) -> jax.Array:
   """`sign(x) log(1 + |x|)`: numbers of any size for a network to look at."""
-  return jnp.sign(x) * jnp.log1p(jnp.abs(x))
+  negative = x < 0
+  # By sign and magnitude, it would have no gradient at 0.
+  return jnp.where(negative, -jnp.log1p(jnp.where(negative, -x, 0)),
+                   jnp.log1p(jnp.where(negative, 0, x)))
 
 
 class ControlledNALU(hk.RNNCore):
@@ -60,8 +63,8 @@ class ControlledNALU(hk.RNNCore):
     - the LSTM sees the inputs and registers, so that it can compare them, but
       through :math:`c(x) = \mathrm{sign}(x) \log(1 + |x|)`: numbers of four
       digits would saturate an LSTM that was trained with two;
-    - the linear layer is one, with a bias that starts as a NALU's parameters
-      do; its products with :math:`h_t` start small;
+    - the linear layer is one, with a bias that starts as the weights of a NALU
+      do, that of :math:`G_t`, too; its products with :math:`h_t` start small;
     - registers start at 1, which changes no product. A register of 0 makes a
       product of 1e7 at a weight of -1;
     - epsilon is 1e-3: inputs are integers, many of them 0.

@@ -50,9 +50,12 @@ class UnitRNN(hk.RNNCore):
       name: name of the module.
 
     Raises:
-      ValueError: there is no such unit, or it refuses its arguments.
+      ValueError: `hidden_size` is not positive, there is no such unit, or it
+        refuses its arguments.
     """
     super().__init__(name=name)
+    if hidden_size < 1:
+      raise ValueError(f"hidden_size must be at least 1, got {hidden_size}")
     if unit not in UNITS:
       raise ValueError(
           f"unknown unit {unit!r}; valid units: {', '.join(sorted(UNITS))}")

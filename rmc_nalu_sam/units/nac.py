@@ -127,7 +127,8 @@ class MultiplicativeNAC(Unit):
   Notes:
     Results are cut at 2e17 (in float32), see `arithmetic.limit`. :math:`\hat W`
     of `sigmoid` starts uniform with variance 2 / (I + O); the authors' normal
-    distribution has that variance.
+    distribution has that variance. R_z of `nmu` is as in their text, of the
+    inputs; in their code it is of the inputs' logarithms.
   """
 
   VALUES: ClassVar = {"w": (-1., 0., 1.)}
