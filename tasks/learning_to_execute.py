@@ -57,8 +57,9 @@ class LearningToExecute(classification.ClassificationTask):
 
     Only digits are ever answered, so there are ten classes and not the 45 of
     the released code, most of which never occur. Neither there nor here is the
-    end of the answer to be answered. Metrics are of each episode, and then
-    their mean, so that a character of a short answer weighs more.
+    end of the answer to be answered. The loss and metrics are of each episode,
+    and then their mean, so that a character of a short answer weighs more. Its
+    mixtures of `+`, `-` and `*`, and of `if`, `+` and `-`, are not here.
 
   Attributes:
     operation: a name in `PROGRAMS` or `MEMORISATION`.

@@ -3,9 +3,10 @@
 Four vectors of 4 dimensions: for two cores. All cores are followed by the
 paper's four ReLU layers of 256. For long, networks know no more than that the
 last of all is the vector itself: an accuracy of 2 / num_objects. One of the
-paper's sizes, with its batch and learning rate: --task.num_objects=8
---task.num_dims=16 --core.num_slots=8 --core.num_heads=8 --core.head_size=32
---batch_size=1600 --learning_rate=1e-4 --steps=1000000; its LSTM: --core=lstm
+paper's sizes, with its batch and learning rate, and without the clipping of
+gradients to norm 1 that there is here: --task.num_objects=8 --task.num_dims=16
+--core.num_slots=8 --core.num_heads=8 --core.head_size=32 --batch_size=1600
+--learning_rate=1e-4 --max_grad_norm=0 --steps=1000000; its LSTM: --core=lstm
 --core.hidden_size=2048.
 """
 
