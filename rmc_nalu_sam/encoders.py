@@ -7,6 +7,7 @@ from typing import Any
 import haiku as hk
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 class Embed(hk.Module):
@@ -142,10 +143,11 @@ class Convolution(hk.Module):
       return b + jax.lax.conv_general_dilated(
           images, w, (1, 1), "VALID",
           dimension_numbers=("NHWC", "HWIO", "NHWC"))
-    height, width = (side - size + 1 for side in images.shape[1:3])
-    patches = jnp.concatenate(
-        [images[:, i:i + height, j:j + width]
-         for i in range(size) for j in range(size)], axis=-1)
+    rows, columns = (
+        np.arange(side - size + 1)[:, None] + np.arange(size)
+        for side in images.shape[1:3])
+    patches = images[:, rows[:, None, :, None], columns[:, None, :]]
+    patches = patches.reshape(*patches.shape[:3], -1)
     return b + patches @ w.reshape(-1, self._output_channels)
 
 
