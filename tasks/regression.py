@@ -64,12 +64,3 @@ def masked_mean(values: jax.Array, mask: jax.Array) -> jax.Array:
     `[B]`; 0 for an episode that asks for nothing.
   """
   return values.sum((0, 2)) / (jnp.maximum(mask.sum(0), 1) * values.shape[2])
-
-
-def last_step(values: jax.Array, num_steps: int) -> jax.Array:
-  """`values [O]` at the last of T steps, zeros before, `[T, O]`.
-
-  The targets of an episode that asks for one answer at its end.
-  """
-  before = jnp.zeros((num_steps - 1, *values.shape), values.dtype)
-  return jnp.concatenate([before, values[None]])

@@ -9,7 +9,7 @@ from jax.extend import random as jax_random
 
 import tasks
 from launch import config as config_lib
-from tasks import base, operations, regression, uniform
+from tasks import base, operations, uniform
 from tasks.arithmetic import Arithmetic
 from tasks.recurrent_arithmetic import RecurrentArithmetic
 
@@ -297,11 +297,6 @@ def test_losses_and_metrics_of_a_regression():
   for wrong in (outputs[:, :, :1], outputs[..., 0]):
     with pytest.raises(AssertionError):
       task.loss(wrong, batch)
-
-
-def test_answers_at_the_last_step():
-  np.testing.assert_array_equal(
-      regression.last_step(jnp.array([3., 5.]), 3), [[0, 0], [0, 0], [3, 5]])
 
 
 @pytest.mark.parametrize("preset, unit, penalty, below", [
