@@ -4,14 +4,15 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import numpy as np
 from matplotlib import figure
 
 from rmc_nalu_sam import Unit
 from rmc_nalu_sam.units import extract
 
-# Numbers are written into a matrix of no more entries than this.
-MAX_NUMBERS = 60
+# Numbers are written into a matrix of no more rows and columns than this.
+MAX_NUMBERS = 8
 # A longer formula would not fit above the picture.
 MAX_FORMULA = 200
 
@@ -22,7 +23,8 @@ def unit_weights(units: Mapping[str, Unit],
   """Draws the effective weights of units, and the formula they make.
 
   A row for each unit, and in it a heat map for each of its weights, one row an
-  output and one column an input; from -1 to 1.
+  output and one column an input, counted from 1 as in the formula; from -1 to
+  1. A vector is a row or a column, by what its entries are of.
 
   Args:
     units: name of the module -> unit, in the order of calls; at least one.
@@ -35,27 +37,20 @@ def unit_weights(units: Mapping[str, Unit],
   """
   if not units:
     raise ValueError("there are no units to draw; units={}")
-  rows = [(name, {key: _matrix(value) for key, value in
-                  unit.weights(params[name]).items()})
+  rows = [(name, unit, unit.weights(params[name]))
           for name, unit in units.items()]
-  columns = max(len(weights) for _, weights in rows)
-  fig = figure.Figure(figsize=(2 + 3 * columns, 1 + 2.2 * len(rows)),
+  columns = max(len(weights) for _, _, weights in rows)
+  most = max(len(w) for _, _, weights in rows for w in weights.values())
+  width = np.clip(most / 20, 3, max(3, 18 / columns))
+  fig = figure.Figure(figsize=(2 + width * columns, 1 + 2.2 * len(rows)),
                       layout="constrained")
   axes = fig.subplots(len(rows), columns, squeeze=False)
-  for axis_row, (name, weights) in zip(axes, rows, strict=True):
+  for axis_row, (name, unit, weights) in zip(axes, rows, strict=True):
     for axis in axis_row[len(weights):]:
       axis.set_axis_off()
-    for axis, (key, matrix) in zip(axis_row, weights.items(), strict=False):
-      shown = axis.imshow(matrix, aspect="auto", interpolation="nearest",
-                          cmap="coolwarm", vmin=-1, vmax=1)
+    for axis, key in zip(axis_row, weights, strict=False):
+      shown = _draw(axis, unit, weights, key)
       axis.set_title(f"{name}: {key}", fontsize="small")
-      axis.set_xlabel("input")
-      axis.set_ylabel("output")
-      axis.locator_params(integer=True)
-      if matrix.size <= MAX_NUMBERS:
-        for (row, column), value in np.ndenumerate(matrix):
-          axis.text(column, row, f"{value:.2f}", ha="center", va="center",
-                    fontsize="x-small")
   fig.colorbar(shown, ax=axes)
   formula = str(extract(units, params))
   if len(formula) > MAX_FORMULA:
@@ -66,6 +61,37 @@ def unit_weights(units: Mapping[str, Unit],
   fig.savefig(path, dpi=120)
 
 
-def _matrix(weights: Any) -> np.ndarray:
-  """`[O, I]`; the entries of a vector are in one row."""
-  return np.atleast_2d(np.asarray(weights, np.float64).T)
+def _draw(axis, unit, weights, key):
+  """The heat map of one weight, `[O, I]`, `[1, I]` or `[O, 1]`."""
+  matrix = np.asarray(weights[key], np.float64).T
+  of_inputs = of_outputs = True
+  if matrix.ndim == 1:
+    of_inputs = _is_of_inputs(unit, key, len(matrix))
+    of_outputs = not of_inputs
+    matrix = matrix[None] if of_inputs else matrix[:, None]
+  height, width = matrix.shape
+  shown = axis.imshow(matrix, aspect="auto", interpolation="nearest",
+                      cmap="coolwarm", vmin=-1, vmax=1,
+                      extent=(.5, width + .5, height + .5, .5))
+  # A single row or column has a tick, too.
+  axis.locator_params(integer=True, min_n_ticks=1)
+  if of_inputs:
+    axis.set_xlabel("input")
+  else:
+    axis.set_xticks([])
+  if of_outputs:
+    axis.set_ylabel("output")
+  else:
+    axis.set_yticks([])
+  if max(matrix.shape) <= MAX_NUMBERS:
+    for (row, column), value in np.ndenumerate(matrix):
+      axis.text(column + 1, row + 1, f"{value:.2f}", ha="center", va="center",
+                fontsize="x-small")
+  return shown
+
+
+def _is_of_inputs(unit, key, length):
+  """Whether a vector grows with the inputs: a layer may have I = O."""
+  params = {name: jax.ShapeDtypeStruct(parameter.shape, np.float32)
+            for name, parameter in unit.parameters(length + 1).items()}
+  return jax.eval_shape(unit.weights, params)[key].shape != (length,)

@@ -1,5 +1,7 @@
 """Pictures of the weights of arithmetic units."""
 
+import haiku as hk
+import jax
 import jax.numpy as jnp
 import matplotlib.image
 import numpy as np
@@ -50,6 +52,66 @@ def test_of_several_units_with_vectors_and_a_formula(tmp_path, monkeypatch):
                             title="mine")
   assert titles == ["mine\ny = x1^2 * sqrt(x2) (weights within 0)"]
   assert matplotlib.image.imread(path).std() > .01
+
+
+@pytest.fixture
+def drawn(monkeypatch, tmp_path):
+  """Draws a unit; title -> axes."""
+  figures = []
+  monkeypatch.setattr(figure.Figure, "savefig",
+                      lambda self, *_, **__: figures.append(self))
+
+  def draw_unit(name, inputs, outputs):
+    def f(x):
+      return UNITS[name](outputs)(x)
+
+    x = jnp.zeros(inputs)
+    params = hk.transform(f).init(jax.random.key(0), x)
+    weight_plots.unit_weights(find_units(f, x), params, tmp_path / "x.png")
+    fig = figures.pop()
+    fig.draw_without_rendering()
+    return {axis.get_title().split(": ")[1]: axis for axis in fig.axes
+            if axis.get_title()}
+
+  return draw_unit
+
+
+def ticks(axis):
+  """Those in view."""
+  return [[tick for tick in ticks if low <= tick <= high]
+          for ticks, (low, high) in (
+              (axis.get_xticks(), axis.get_xlim()),
+              (axis.get_yticks(), sorted(axis.get_ylim())))]
+
+
+@pytest.mark.parametrize("inputs, outputs", [(3, 2), (3, 3)])
+@pytest.mark.parametrize("unit, key, of_inputs", [
+    ("npu", "gate", True), ("inalu", "gate", False), ("mcfc", "gate", False),
+    ("mul_mcfc", "b", False), ("linear", "b", False)])
+def test_a_vector_is_of_the_inputs_or_the_outputs(drawn, unit, key, of_inputs,
+                                                  inputs, outputs):
+  axes = drawn(unit, inputs, outputs)
+  of_all = [list(range(1, size + 1)) for size in (inputs, outputs)]
+  matrix = axes["w_real" if unit == "npu" else "w"]
+  assert (matrix.get_xlabel(), matrix.get_ylabel()) == ("input", "output")
+  assert ticks(matrix) == of_all
+  vector = axes[key]
+  assert (vector.get_xlabel(), vector.get_ylabel()) == (
+      ("input", "") if of_inputs else ("", "output"))
+  assert ticks(vector) == (
+      [of_all[0], []] if of_inputs else [[], of_all[1]])
+  # A number in each of its entries.
+  assert sorted(max(text.get_position()) for text in vector.texts) == (
+      of_all[0] if of_inputs else of_all[1])
+
+
+def test_many_inputs_are_not_overwritten_with_numbers(drawn):
+  axis = drawn("nau", 100, 1)["w"]
+  assert not axis.texts
+  assert axis.get_window_extent().width > 4 * 100  # Pixels.
+  of_inputs, of_outputs = ticks(axis)
+  assert 3 < len(of_inputs) < 20
+  assert of_outputs == [1]
 
 
 def test_a_long_formula_is_cut(tmp_path):
