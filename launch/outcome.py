@@ -152,23 +152,32 @@ def draw(config: ml_collections.ConfigDict, workdir: pathlib.Path,
                           workdir / "success.png", title)
 
 
-def write_formula(config: ml_collections.ConfigDict, workdir: pathlib.Path,
-                  task: tasks.Task, units: Mapping[str, Unit],
-                  params: Any) -> None:
-  """Writes what the units have learned as a formula, into the workdir.
+def params_of_best(config: ml_collections.ConfigDict, workdir: pathlib.Path,
+                   task: tasks.Task, params: Any) -> tuple[int, Any]:
+  """The best seed of a run, or its only one, and its parameters.
 
   Args:
     config: of a run.
     workdir: of the run.
     task: that it was trained on.
-    units: of its network.
-    params: of all seeds, if there are many; the formula is that of the best.
+    params: of all seeds, if there are many.
   """
-  seed = config.seed
-  if config.num_seeds > 1:
-    index = best_seed(workdir, task)
-    params = jax.tree.map(lambda x: x[index], params)
-    seed += index
+  if config.num_seeds == 1:
+    return config.seed, params
+  index = best_seed(workdir, task)
+  return config.seed + index, jax.tree.map(lambda x: x[index], params)
+
+
+def write_formula(workdir: pathlib.Path, seed: int, units: Mapping[str, Unit],
+                  params: Any) -> None:
+  """Writes what the units have learned as a formula, into the workdir.
+
+  Args:
+    workdir: of the run.
+    seed: whose formula it is.
+    units: of its network.
+    params: of this seed alone.
+  """
   learned = formula.extract(units, params)
   (workdir / FORMULA_FILE).write_text(f"seed {seed}: {learned}\n")
 

@@ -6,7 +6,14 @@ import jax
 from absl import logging
 
 import tasks
-from launch import attention_plots, outcome, plots, seeds, training
+from launch import (
+  attention_plots,
+  outcome,
+  plots,
+  seeds,
+  training,
+  weight_plots,
+)
 from launch import config as config_lib
 
 # More than this is not kept of an episode for a picture of the memory.
@@ -16,7 +23,7 @@ MAX_TRACE_BYTES = 2**30
 def draw(config, workdir: pathlib.Path,
          trainer: training.Trainer | seeds.SeedsTrainer, params, test_data,
          task: tasks.Task) -> None:
-  """Draws a run into its workdir: curves, seeds, formula, memory.
+  """Draws a run into its workdir: curves, seeds, formula, weights, memory.
 
   Args:
     config: of the run.
@@ -26,14 +33,19 @@ def draw(config, workdir: pathlib.Path,
     test_data: one copy, what the task loaded for testing.
     task: at the level that is to be drawn.
   """
-  title = f"{config_lib.label(config)} on {config.task}, seed {config.seed}"
+  name = f"{config_lib.label(config)} on {config.task}"
+  title = f"{name}, seed {config.seed}"
   if config.num_seeds > 1:
     title += f" to {config.seed + config.num_seeds - 1}"
   metric = task.main_metric if config.curriculum == "none" else "level"
   plots.learning_curves({config_lib.label(config): [workdir]}, metric,
                         workdir / "learning_curve.png", title)
   if config.core in config_lib.OF_UNITS:
-    outcome.write_formula(config, workdir, task, trainer.model.units, params)
+    seed, of_seed = outcome.params_of_best(config, workdir, task, params)
+    units = trainer.model.units
+    outcome.write_formula(workdir, seed, units, of_seed)
+    weight_plots.unit_weights(units, of_seed, workdir / "weights.png",
+                              f"{name}, seed {seed}")
   if isinstance(trainer, seeds.SeedsTrainer):
     outcome.draw(config, workdir, task, title)
   else:

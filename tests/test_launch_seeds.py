@@ -178,7 +178,8 @@ def test_run_leaves_lists_and_pictures(trained):
           "extrapolation/solved"} <= set(eval_records[0])
   assert {"penalty", "penalty_weight"} <= set(train_records[0])
   assert saved_steps(trained) == [4, 8]
-  for name in ("learning_curve.png", "success.png", "formula.txt"):
+  for name in ("learning_curve.png", "success.png", "formula.txt",
+               "weights.png"):
     assert (trained / name).stat().st_size
   assert not (trained / "memory.png").exists()
 
@@ -295,6 +296,19 @@ def test_description(invented):
   assert outcome.best_seed(workdir, task) == 0
   outcome.draw(config, workdir, task, "a title")
   assert (workdir / "success.png").stat().st_size
+
+
+def test_formula_and_weights_are_of_the_best_seed(invented):
+  config, task, workdir = invented
+  write(workdir, task, [10], mse=[[1., 1e-12, float("nan"), 1.]])
+  params = {"nmu": {"w": np.arange(8.).reshape(4, 2)}}
+  seed, found = outcome.params_of_best(config, workdir, task, params)
+  assert seed == SEED + 1
+  assert_same(found, {"nmu": {"w": np.array([2., 3.])}})
+  config.num_seeds = 1
+  seed, found = outcome.params_of_best(config, workdir, task, params)
+  assert seed == SEED
+  assert found is params
 
 
 def test_one_number_for_many_seeds():
