@@ -6,7 +6,7 @@ here, before anything is compiled, with a `UsageError` of one line.
 
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import ml_collections
@@ -20,6 +20,10 @@ CONFIG_FILE = "config.json"
 EXIT_USAGE = 2  # Exit status after a `UsageError`.
 # What has arguments of its own, in the field KIND_args.
 KINDS = ("task", "core", "unit", "encoder")
+_ARGUMENTS: Mapping[str, Callable[[str], Mapping[str, Any]]] = {
+    "task": tasks.task_arguments, "core": rmc_nalu_sam.core_arguments,
+    "unit": rmc_nalu_sam.unit_arguments,
+    "encoder": rmc_nalu_sam.encoder_arguments}
 NO_PRESET = "none"
 OF_UNITS = ("stack", "unit_rnn")  # Cores made of units.
 
@@ -142,6 +146,36 @@ def label(config: ml_collections.ConfigDict) -> str:
   """What learns, for people: the core, and its unit if that is not usual."""
   is_usual = config.unit == "linear" and config.core not in OF_UNITS
   return config.core if is_usual else f"{config.core}/{config.unit}"
+
+
+def settings(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  """What decides what a run learns, but for its seeds.
+
+  Args:
+    config: from `resolve` or `load`.
+
+  Returns:
+    Name of the flag -> value; arguments that were not set have their defaults.
+
+  Raises:
+    UsageError: there is no longer such a task, core and so on.
+  """
+  left_out = {*RUNTIME_FIELDS, "seed", "num_seeds", "unit_settings",
+              *(f"{kind}_args" for kind in KINDS)}
+  if config.lr_schedule != "constant":
+    left_out.remove("steps")
+  found = {name: value for name, value in config.items()
+           if name not in left_out}
+  for kind in KINDS:
+    try:
+      arguments = _ARGUMENTS[kind](config[kind])
+    except ValueError as error:
+      raise UsageError(str(error)) from None
+    values = {name: argument.default for name, argument in arguments.items()}
+    values |= config[f"{kind}_args"]
+    found |= {f"{kind}.{name}": value for name, value in values.items()}
+  # As stored: a tuple and a list are the same.
+  return json.loads(json.dumps(found, default=str))
 
 
 def make_model(config: ml_collections.ConfigDict, task: tasks.Task,

@@ -2,9 +2,10 @@
 
   python -m launch.plot --output=curves.png runs/sam-0 runs/sam-1 runs/lstm-0
 
-Runs of the same core and unit are drawn as one line, the median over seeds, in
-a band from the lowest to the highest; the seeds of a run of many are taken one
-by one. Prints the last evaluation of each run.
+Runs that learn the same with other seeds are drawn as one line, the median over
+seeds, in a band from the lowest to the highest; the seeds of a run of many are
+taken one by one. Lines of the same core and unit are labelled with what differs
+in their settings. Prints the last evaluation of each run.
 
   python -m launch.plot --metric=level --x=minutes --output=levels.png runs/*
 
@@ -36,7 +37,7 @@ def compare(workdirs: Sequence[pathlib.Path], output: pathlib.Path,
 
   Raises:
     UsageError: there is no run, or they are not of one task, or have no such
-      metric, or no times.
+      metric, or no times, or two are of the same seed.
   """
   plots.check_ending(output)
   configs = {workdir: config_lib.load(workdir) for workdir in workdirs}
@@ -45,7 +46,9 @@ def compare(workdirs: Sequence[pathlib.Path], output: pathlib.Path,
     raise config_lib.UsageError(
         f"need runs on one task, got {', '.join(names) or 'none'}")
   metric = metric or tasks.TASKS[names[0]].main_metric
+  labels = _labels(configs)
   groups: dict[str, list[pathlib.Path]] = {}
+  owners: dict[tuple[str, int], pathlib.Path] = {}
   lines = []
   for workdir, config in configs.items():
     records = reporting.read_metrics(workdir)
@@ -60,7 +63,13 @@ def compare(workdirs: Sequence[pathlib.Path], output: pathlib.Path,
       raise config_lib.UsageError(
           f"{workdir} is of a version that noted no times: draw it with "
           "--x=updates")
-    label = config_lib.label(config)
+    label = labels[workdir]
+    for seed in range(config.seed, config.seed + config.num_seeds):
+      other = owners.setdefault((label, seed), workdir)
+      if other != workdir:
+        raise config_lib.UsageError(
+            f"{other} and {workdir} are both of {label} with seed {seed}, "
+            "which would count twice: leave one out")
     groups.setdefault(label, []).append(workdir)
     last = reporting.over_seeds(metric, evaluations[-1][metric])
     seeds = f"seed {config.seed}" if config.num_seeds == 1 else (
@@ -69,6 +78,21 @@ def compare(workdirs: Sequence[pathlib.Path], output: pathlib.Path,
                  f"{reporting.format_value(last)}")
   plots.learning_curves(groups, metric, output, names[0], x)
   return "\n".join(lines)
+
+
+def _labels(configs):
+  """Workdir -> core, unit and the settings in which others of these differ."""
+  settings = {workdir: config_lib.settings(config)
+              for workdir, config in configs.items()}
+  labels = {}
+  for workdir, config in configs.items():
+    label = config_lib.label(config)
+    alike = [settings[other] for other in configs
+             if config_lib.label(configs[other]) == label]
+    labels[workdir] = " ".join([label, *(
+        f"{name}={value}" for name, value in settings[workdir].items()
+        if any(other.get(name) != value for other in alike))])
+  return labels
 
 
 def main(argv: Sequence[str]) -> None:

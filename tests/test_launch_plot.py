@@ -5,6 +5,7 @@ import json
 import pathlib
 
 import matplotlib.image
+import ml_collections
 import numpy as np
 import pytest
 from launch_helpers import run, tiny_config
@@ -15,11 +16,15 @@ from launch import plot, plots
 
 
 def make_run(workdir: pathlib.Path, steps=(2, 4, 6), task="copy", core="lstm",
-             seed=0, minutes=None, **metrics) -> pathlib.Path:
+             seed=0, minutes=None, core_args=None, fields=None,
+             **metrics) -> pathlib.Path:
   """A workdir as a run leaves it, with invented numbers."""
   workdir.mkdir()
   config = tiny_config()
   config.update(task=task, core=core, seed=seed)
+  config.update(fields or {})
+  if core_args is not None:
+    config.core_args = ml_collections.ConfigDict(core_args)
   config_lib.save(config, workdir)
   lines = []
   for step in steps:
@@ -64,6 +69,66 @@ def test_compare_draws_runs_and_tells_their_end(tmp_path, capsys):
   assert run(plot, f"--output={tmp_path / 'two.png'}", *runs[:2]) == 0
   two = ink(tmp_path / "two.png")
   assert two.shape != ink(output).shape or (two != ink(output)).any()
+
+
+def curves_of(monkeypatch, *runs):
+  """Label -> names of the workdirs that are drawn as one line."""
+  drawn = []
+  monkeypatch.setattr(plots, "learning_curves",
+                      lambda groups, *_: drawn.append(groups))
+  plot.compare(runs, pathlib.Path("curves.png"), None)
+  return {label: [workdir.name for workdir in workdirs]
+          for label, workdirs in drawn[0].items()}
+
+
+def test_seeds_of_the_same_settings_are_one_line(tmp_path, monkeypatch):
+  """Those of others are not; defaults count as if they were set."""
+  runs = [
+      make_run(tmp_path / name, core="rmc", seed=seed, core_args=core_args,
+               fields=fields)
+      for name, seed, core_args, fields in (
+          ("default", 0, {}, {}),
+          ("set", 1, {"num_slots": 8}, {}),
+          ("many", 2, {}, {"num_seeds": 3, "eval_episodes": 7, "steps": 9,
+                           "data_dir": "elsewhere"}),
+          ("one", 0, {"num_slots": 1}, {}),
+          ("fast", 0, {}, {"learning_rate": .5}))]
+  lstm = make_run(tmp_path / "lstm")
+  assert curves_of(monkeypatch, *runs, lstm) == {
+      "rmc learning_rate=0.001 core.num_slots=8": ["default", "set", "many"],
+      "rmc learning_rate=0.001 core.num_slots=1": ["one"],
+      "rmc learning_rate=0.5 core.num_slots=8": ["fast"],
+      "lstm": ["lstm"]}
+  assert curves_of(monkeypatch, *runs[:3]) == {
+      "rmc": ["default", "set", "many"]}
+
+
+def test_steps_matter_under_a_schedule(tmp_path, monkeypatch):
+  runs = [make_run(tmp_path / f"{schedule}{steps}", seed=seed,
+                   fields={"lr_schedule": schedule, "steps": steps})
+          for schedule in ("constant", "cosine")
+          for seed, steps in enumerate((6, 8))]
+  assert curves_of(monkeypatch, *runs[:2]) == {
+      "lstm": ["constant6", "constant8"]}
+  assert curves_of(monkeypatch, *runs[2:]) == {
+      "lstm steps=6": ["cosine6"], "lstm steps=8": ["cosine8"]}
+
+
+def test_a_seed_counts_once(tmp_path, capsys):
+  runs = [make_run(tmp_path / "a", seed=2),
+          make_run(tmp_path / "b", seed=2),
+          make_run(tmp_path / "many", fields={"num_seeds": 3})]
+  for pair in (runs[:2], runs[1:]):
+    assert run(plot, *pair) == config_lib.EXIT_USAGE
+    assert error_of(capsys) == (
+        f"error: {pair[0]} and {pair[1]} are both of lstm with seed 2, which "
+        "would count twice: leave one out\n")
+
+
+def test_a_core_that_is_no_more(tmp_path, capsys):
+  workdir = make_run(tmp_path / "old", core="abacus")
+  assert run(plot, workdir) == config_lib.EXIT_USAGE
+  assert "unknown core 'abacus'" in error_of(capsys)
 
 
 def test_compare_takes_another_metric(tmp_path):
