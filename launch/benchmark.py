@@ -7,6 +7,7 @@ benchmark.png into --output. What is compared is measured in one process, in
 turns. What does not fit is reported as such.
 """
 
+import dataclasses
 import json
 import pathlib
 import platform
@@ -89,6 +90,13 @@ def main(argv: Sequence[str]) -> None:
   flags_lib.apply_device_flags()
   reporting.quiet_libraries()
   output = pathlib.Path(FLAGS.output).expanduser()
+  suite = benchmarks.SUITES[FLAGS.suite]
+  for field in dataclasses.fields(benchmarks.Options):
+    if FLAGS[field.name].present and field.name not in suite.options:
+      valid = ", ".join(f"--{name}" for name in suite.options)
+      print(f"error: --suite={FLAGS.suite} does not take --{field.name}; "
+            f"valid: {valid}", file=sys.stderr)
+      sys.exit(config_lib.EXIT_USAGE)
   least = benchmarks.min_slots(FLAGS.suite)
   try:
     sizes = [int(size) for size in FLAGS.sizes]
@@ -105,7 +113,7 @@ def main(argv: Sequence[str]) -> None:
           file=sys.stderr)
     sys.exit(config_lib.EXIT_USAGE)
   try:
-    result = benchmarks.SUITES[FLAGS.suite](benchmarks.Options(
+    result = suite.run(benchmarks.Options(
         sizes=sizes, repeats=FLAGS.repeats, time_limit=FLAGS.time_limit,
         memory_limit=int(FLAGS.memory_limit * 2**30),
         num_steps=FLAGS.num_steps, models=FLAGS.models,
@@ -128,10 +136,11 @@ def run() -> None:
                     "What to measure.", required=True)
   flags.DEFINE_string("output", None, "Folder for the results.", required=True)
   flags.DEFINE_list("sizes", [], "Numbers of slots; default: the suite's own.")
-  flags.DEFINE_integer("repeats", 5, "Turns of each program; the median "
-                       "counts.", lower_bound=1)
-  flags.DEFINE_float("time_limit", 600, "Seconds after which nothing new is "
-                     "started; what is missing then is reported.")
+  flags.DEFINE_integer("repeats", 5, "Turns of each program, of long_sequence "
+                       "at most 2; the median counts.", lower_bound=1)
+  flags.DEFINE_float("time_limit", 600, "Seconds after which a program has no "
+                     "more turns than one. Of sam_scaling and sdnc those not "
+                     "yet begun have none, which is reported.")
   flags.DEFINE_float("memory_limit", 12, "GiB that one program may need.")
   flags.DEFINE_integer("num_steps", 250_000, "Of the long sequence.",
                        lower_bound=1)

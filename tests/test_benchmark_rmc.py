@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import json
 
 import haiku as hk
 import jax
@@ -82,6 +83,31 @@ def test_one_slot_can_be_asked_for(monkeypatch, tmp_path):
   assert run(benchmark, "--suite=rmc", "--sizes=1",
              f"--output={tmp_path}") == 0
   assert asked == [one]
+
+
+def test_some_models(monkeypatch, tmp_path):
+  """From the shell; others are not even made."""
+  monkeypatch.setattr(rmc, "_product", None)
+  monkeypatch.setattr(rmc, "_torch_pass", lambda size: lambda: 10.)
+  assert run(benchmark, "--suite=rmc", "--models=RMC unroll,PyTorch RMC",
+             "--repeats=1", f"--output={tmp_path}") == 0
+  rows = json.loads((tmp_path / "benchmark.json").read_text())["rows"]
+  assert [row["model"] for row in rows] == ["RMC unroll", "PyTorch RMC"]
+  for row in rows:
+    assert row["times_faster"] > 0
+    assert "share_of_ceiling" not in row  # There is no ceiling.
+
+
+def test_unknown_model():
+  with pytest.raises(ValueError, match=r"unknown model 'RMC'; valid: matmul, "):
+    rmc.rmc(benchmarks.Options(models=["RMC"]))
+
+
+def test_every_program_has_a_turn_when_time_is_up(monkeypatch):
+  monkeypatch.setattr(rmc, "_torch_pass", lambda size: lambda: 10.)
+  rows = rmc.rmc(benchmarks.Options(
+      time_limit=-1, models=["matmul", "PyTorch RMC"]))["rows"]
+  assert [row["time"]["turns"] for row in rows] == [1, 1]
 
 
 def test_unknown_size():

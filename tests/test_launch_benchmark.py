@@ -1,5 +1,6 @@
 """launch.benchmark: what it writes, what it refuses, and what it reports."""
 
+import dataclasses
 import json
 import time
 
@@ -195,20 +196,49 @@ def test_suites_are_those_of_the_flag(tmp_path, capsys):
     called.append(options)
     return dict(rows=[], title="", memory_key="total")
 
-  for name in list(benchmarks.SUITES):
+  defaults = benchmarks.Options(sizes=[], models=[])
+  asked = dict(sizes=[8], repeats=3, time_limit=9, memory_limit=2**29,
+               num_steps=7, models=["a", "b"], batch_size=5)
+  flags_of = dict(asked, sizes="8", memory_limit=".5", models="a,b")
+  for name, (_, options) in benchmarks.SUITES.items():
     with pytest.MonkeyPatch.context() as patch:
-      patch.setattr(benchmarks, "SUITES", {**benchmarks.SUITES, name: suite})
-      assert measured(
-          tmp_path, "--repeats=3", "--num_steps=7", "--memory_limit=0.5",
-          "--time_limit=9", suite=name)["suite"] == name
-  assert called == len(benchmarks.SUITES) * [benchmarks.Options(
-      sizes=[], repeats=3, time_limit=9, memory_limit=2**29, num_steps=7,
-      models=[], batch_size=8)]
+      patch.setattr(benchmarks, "SUITES",
+                    {name: benchmarks.Suite(suite, options)})
+      assert measured(tmp_path, *(
+          f"--{option}={flags_of[option]}" for option in options),
+          suite=name)["suite"] == name
+    assert called.pop() == dataclasses.replace(
+        defaults, **{option: asked[option] for option in options})
   with pytest.raises(flags.IllegalFlagValueError, match="sam_scaling"):
     run(benchmark, "--suite=none", f"--output={tmp_path}")
   assert set(benchmarks.SUITES) == {"arithmetic", "long_sequence", "rmc",
                                     "sampling",
                                     "sam_scaling", "sdnc"}
+
+
+@pytest.mark.parametrize("suite, flag, valid", [
+    ("arithmetic", "--sizes=8", "--repeats"),
+    ("arithmetic", "--time_limit=600", "--repeats"),  # The default, too.
+    ("long_sequence", "--models=SAM lsh", "--sizes, --repeats, --num_steps"),
+    ("rmc", "--batch_size=2", "--sizes, --repeats, --time_limit, --models"),
+    ("sampling", "--sizes=8", "--repeats, --time_limit"),
+    ("sdnc", "--num_steps=3", "--sizes, --repeats, --time_limit, "
+     "--memory_limit, --models, --batch_size")])
+def test_flags_that_a_suite_does_not_take(tmp_path, capsys, suite, flag, valid):
+  output = tmp_path / "out"
+  status = run(benchmark, f"--suite={suite}", f"--output={output}", flag)
+  assert status == config_lib.EXIT_USAGE
+  assert capsys.readouterr().err == (
+      f"error: --suite={suite} does not take {flag.partition('=')[0]}; "
+      f"valid: {valid}\n")
+  assert not output.exists()
+
+
+def test_long_sequence_is_of_one_size(tmp_path, capsys):
+  status = run(benchmark, "--suite=long_sequence", f"--output={tmp_path}",
+               "--sizes=8,16")
+  assert status == config_lib.EXIT_USAGE
+  assert "takes one size, got 8, 16\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("models, suite", [
@@ -223,7 +253,7 @@ def test_sizes_and_models_of_the_suites(monkeypatch, models, suite):
                       for size in sizes for model in models])
 
   monkeypatch.setattr(scaling, "_scaling", note)
-  result = benchmarks.SUITES[suite](benchmarks.Options())
+  result = benchmarks.SUITES[suite].run(benchmarks.Options())
   assert seen == sorted(seen)
   assert len(result["rows"]) == len(seen) * len(models)
   for label, model in models.items():

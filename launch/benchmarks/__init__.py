@@ -1,6 +1,7 @@
 """The suites of `launch.benchmark` by name."""
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from launch.benchmarks import (
     arithmetic,
@@ -11,13 +12,24 @@ from launch.benchmarks import (
 )
 from launch.benchmarks.scaling import Options
 
-SUITES: Mapping[str, Callable[[Options], dict]] = {
-    "arithmetic": arithmetic.arithmetic,
-    "sam_scaling": scaling.sam_scaling,
-    "sdnc": scaling.sdnc,
-    "long_sequence": long_sequence.long_sequence,
-    "rmc": rmc.rmc,
-    "sampling": sampling.sampling,
+
+class Suite(NamedTuple):
+  """What measures, and the fields of `Options` that it looks at."""
+
+  run: Callable[[Options], dict]
+  options: tuple[str, ...]
+
+
+_SCALING = ("sizes", "repeats", "time_limit", "memory_limit", "models",
+            "batch_size")
+SUITES: Mapping[str, Suite] = {
+    "arithmetic": Suite(arithmetic.arithmetic, ("repeats",)),
+    "sam_scaling": Suite(scaling.sam_scaling, _SCALING),
+    "sdnc": Suite(scaling.sdnc, _SCALING),
+    "long_sequence": Suite(long_sequence.long_sequence,
+                           ("sizes", "repeats", "num_steps")),
+    "rmc": Suite(rmc.rmc, ("sizes", "repeats", "time_limit", "models")),
+    "sampling": Suite(sampling.sampling, ("repeats", "time_limit")),
 }
 
 

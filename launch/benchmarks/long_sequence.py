@@ -8,7 +8,14 @@ from launch.benchmarks.scaling import COMMON, SPARSE, Options
 
 
 def long_sequence(options: Options) -> dict[str, Any]:
-  """SAM with hashing: seconds and memory of one pass, first slots alone."""
+  """SAM with hashing: seconds and memory of one pass.
+
+  Raises:
+    ValueError: more than one size is asked for.
+  """
+  if len(options.sizes) > 1:
+    raise ValueError("this suite takes one size, got "
+                     f"{', '.join(map(str, options.sizes))}")
   num_slots = options.sizes[0] if options.sizes else 1 << 20
   arguments = COMMON | SPARSE | dict(
       index="lsh", num_slots=num_slots, gradient_steps=options.num_steps)

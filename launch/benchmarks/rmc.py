@@ -20,7 +20,7 @@ import tqdm
 
 import rmc_nalu_sam
 from launch import devices
-from launch.benchmarks import measure
+from launch.benchmarks import measure, scaling
 from launch.benchmarks.scaling import Options
 
 INPUT_SIZE, NUM_STEPS = 64, 100
@@ -61,38 +61,40 @@ def rmc(options: Options) -> dict[str, Any]:
   """Tokens a second at three sizes.
 
   Raises:
-    ValueError: `options.sizes` names a number of slots that is not measured.
+    ValueError: `options.sizes` names a number of slots that is not measured,
+      or `options.models` an unknown model.
   """
-  chosen = [size for size in SIZES
-            if not options.sizes or size.num_slots in options.sizes]
-  if not chosen:
+  sizes = [size for size in SIZES
+           if not options.sizes or size.num_slots in options.sizes]
+  if not sizes:
     raise ValueError(
         f"this suite has the sizes {', '.join(str(s.num_slots) for s in SIZES)}"
         f", got {', '.join(map(str, options.sizes))}")
   deadline = time.monotonic() + options.time_limit
   rows: list[dict[str, Any]] = []
-  for size in tqdm.tqdm(chosen, unit="size"):
+  for size in tqdm.tqdm(sizes, unit="size"):
     rows += _rows(size, options, deadline)
   return dict(rows=rows, table=_table(rows),
               title="forward and backward pass")
 
 
 def _rows(size, options, deadline):
-  programs = {
-      "matmul": _product(),
-      "RMC step by step": _jax_pass(size, _core(size), hk.dynamic_unroll),
-      "RMC unroll": _jax_pass(size, _core(size), _unroll),
+  makers = scaling.chosen({
+      "matmul": _product,
+      "RMC step by step": lambda: _jax_pass(
+          size, _core(size), hk.dynamic_unroll),
+      "RMC unroll": lambda: _jax_pass(size, _core(size), _unroll),
       **_parallel(size),
-      "PyTorch RMC": _torch_pass(size),
-      "LSTM": _jax_pass(size, _lstm(size), hk.dynamic_unroll),
-  }
+      "PyTorch RMC": lambda: _torch_pass(size),
+      "LSTM": lambda: _jax_pass(size, _lstm(size), hk.dynamic_unroll),
+  }, options)
+  programs = {label: make() for label, make in makers.items()}
   timed = [Pass(measure.Case(label, "", (), size.batch_size,
                              1 if label == "matmul" else NUM_STEPS), run)
            for label, run in programs.items() if run is not None]
   for program in timed:
     program.run()  # Compiles, and warms up.
   times = measure.interleaved(timed, options.repeats, deadline)
-  ceiling = 2 * PRODUCT**3 / times["matmul"]["median"]
   work = products(size)
   rows = []
   for label in programs:
@@ -104,11 +106,12 @@ def _rows(size, options, deadline):
     seconds = times[label]["median"]
     row["time"] = times[label]
     if label == "matmul":
-      row["flops"] = ceiling
+      row["flops"] = 2 * PRODUCT**3 / seconds
       continue
     row["tokens_per_second"] = size.batch_size / seconds
-    if label != "LSTM":
-      row["share_of_ceiling"] = work / (seconds * ceiling)
+    if label != "LSTM" and "matmul" in times:
+      row["share_of_ceiling"] = work * times["matmul"]["median"] / (
+          seconds * 2 * PRODUCT**3)
     if "PyTorch RMC" in times:
       row["times_faster"] = times["PyTorch RMC"]["median"] / seconds
   return rows
@@ -151,12 +154,16 @@ def _jax_pass(size, make_core, unroll):
 
 
 def _parallel(size):
-  """`RMC.unroll` on all devices; nothing if there is but one."""
+  """What makes `RMC.unroll` on all devices; nothing if there is but one."""
   count = jax.local_device_count()
   if count == 1:
     return {}
-  call, arguments = _shares(size, count)
-  return {f"RMC unroll, {count} devices": _timed(lambda: call(*arguments))}
+
+  def make():
+    call, arguments = _shares(size, count)
+    return _timed(lambda: call(*arguments))
+
+  return {f"RMC unroll, {count} devices": make}
 
 
 def _shares(size, count):

@@ -7,7 +7,7 @@ and K are the paper's (Rae et al. 2016, arXiv 1610.09027, supplement E).
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tqdm
@@ -43,7 +43,8 @@ class Options:
   Attributes:
     sizes: numbers of slots; those of the suite if empty.
     repeats: turns of each program.
-    time_limit: seconds after which nothing new is started.
+    time_limit: seconds after which a program has no more turns than one; in
+      `sam_scaling` and `sdnc` those not yet made have none.
     memory_limit: bytes that one program may need.
     num_steps: steps of the long sequence.
     models: labels of those to measure; all of the suite's if empty.
@@ -79,8 +80,12 @@ def sdnc(options: Options) -> dict[str, Any]:
   return result
 
 
-def _chosen(models, options):
+def chosen(models: Mapping[str, Any], options: Options) -> dict[str, Any]:
   """Those that were asked for.
+
+  Args:
+    models: label -> any.
+    options: whose `models` are looked at.
 
   Raises:
     ValueError: there is no such model.
@@ -108,7 +113,7 @@ def _program(case):
 
 
 def _scaling(models, sizes, options, memory_steps):
-  models = _chosen(models, options)
+  models = chosen(models, options)
   deadline = time.monotonic() + options.time_limit
   rows = []
   with tqdm.tqdm(total=len(sizes) * len(models), unit="case") as bar:
