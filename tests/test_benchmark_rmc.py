@@ -113,6 +113,9 @@ def test_every_program_has_a_turn_when_time_is_up(monkeypatch):
 def test_unknown_size():
   with pytest.raises(ValueError, match="this suite has the sizes 2, got 3"):
     rmc.rmc(benchmarks.Options(sizes=[3]))
+  # Beside a known one, too.
+  with pytest.raises(ValueError, match="this suite has the sizes 2, got 2, 3"):
+    rmc.rmc(benchmarks.Options(sizes=[2, 3]))
 
 
 def test_products_are_counted():

@@ -66,7 +66,7 @@ def rmc(options: Options) -> dict[str, Any]:
   """
   sizes = [size for size in SIZES
            if not options.sizes or size.num_slots in options.sizes]
-  if not sizes:
+  if not {size.num_slots for size in sizes}.issuperset(options.sizes):
     raise ValueError(
         f"this suite has the sizes {', '.join(str(s.num_slots) for s in SIZES)}"
         f", got {', '.join(map(str, options.sizes))}")
