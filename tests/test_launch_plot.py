@@ -119,7 +119,8 @@ def test_a_seed_counts_once(tmp_path, capsys):
           make_run(tmp_path / "b", seed=2),
           make_run(tmp_path / "many", fields={"num_seeds": 3})]
   for pair in (runs[:2], runs[1:]):
-    assert run(plot, *pair) == config_lib.EXIT_USAGE
+    assert run(plot, f"--output={tmp_path / 'x.png'}",
+               *pair) == config_lib.EXIT_USAGE
     assert error_of(capsys) == (
         f"error: {pair[0]} and {pair[1]} are both of lstm with seed 2, which "
         "would count twice: leave one out\n")
@@ -127,7 +128,8 @@ def test_a_seed_counts_once(tmp_path, capsys):
 
 def test_a_core_that_is_no_more(tmp_path, capsys):
   workdir = make_run(tmp_path / "old", core="abacus")
-  assert run(plot, workdir) == config_lib.EXIT_USAGE
+  assert run(plot, f"--output={tmp_path / 'x.png'}",
+             workdir) == config_lib.EXIT_USAGE
   assert "unknown core 'abacus'" in error_of(capsys)
 
 
