@@ -188,6 +188,10 @@ class RMC(hk.RNNCore):
     return jax.tree.map(
         lambda x: jnp.broadcast_to(x, (batch_size, *x.shape)), state)
 
+  # A mixed-precision policy casts what a method gives out that is not
+  # transparent, and so what `__call__` and `unroll` compute with.
+
+  @hk.transparent
   def _split(self, inputs, batch_shape):
     """Inputs `[*batch_shape, ...]` as `[*batch_shape, I, F]`."""
     axes = len(batch_shape)
@@ -199,6 +203,7 @@ class RMC(hk.RNNCore):
           f"{self.input_rows} rows, got {inputs.shape}")
     return inputs.reshape(*batch_shape, self.input_rows, -1)
 
+  @hk.transparent
   def _parameters(self, rows):
     """Of all layers, for inputs `[..., I, F]`."""
     make = lambda layer: layer(rows.dtype)  # noqa: E731

@@ -7,12 +7,11 @@ import chex
 import haiku as hk
 import jax
 import jax.numpy as jnp
-import jmp
 import numpy as np
 import pytest
 import reference_rmc
 from core_helpers import draw
-from test_compiled import subjaxprs
+from mixed_precision import bfloat16_policy, every_output, products
 
 from rmc_nalu_sam import RMC
 from rmc_nalu_sam.memory import relational
@@ -299,32 +298,35 @@ def test_none_by_name_is_none():
 # Types.
 
 
+@every_output
+@pytest.mark.parametrize("unroll", [hk.dynamic_unroll, RMC.unroll])
 @pytest.mark.parametrize("options", [{}, OPTIONS["blocks and rows"]], ids=str)
-def test_bfloat16_policy(options):
+def test_bfloat16_policy(options, unroll, output):
   def net(inputs):
     core = RMC(**sizes(options))
     state = core.initial_state(B)
-    return state, hk.dynamic_unroll(core, inputs, state)
+    return state, unroll(core, inputs, state)
 
   net, inputs = hk.without_apply_rng(hk.transform(net)), make_inputs(options)
   params = jax.jit(net.init)(jax.random.key(0), inputs)
   exact = jax.jit(lambda *args: net.apply(*args))(params, inputs)[1][0]
-  with hk.mixed_precision.push_policy(RMC, jmp.get_policy(
-      "params=float32,compute=bfloat16,output=bfloat16")):
+  with bfloat16_policy(RMC, output):
     assert all(p.dtype == jnp.float32 for p in jax.tree.leaves(
         jax.eval_shape(net.init, jax.random.key(0), inputs)))
     jaxpr = jax.make_jaxpr(lambda *args: net.apply(*args))(params, inputs)
-    before, (output, after) = jax.jit(
+    before, (outputs, after) = jax.jit(
         lambda *args: net.apply(*args))(params, inputs)
-  products = [v.aval.dtype for j in subjaxprs(jaxpr.jaxpr) for e in j.eqns
-              if e.primitive.name == "dot_general"
-              for v in (*e.invars, *e.outvars)]
-  # Layers, and two products of attention a block.
-  assert len(products) == 3 * (4 + 5 * options.get("num_blocks", 1))
-  assert set(products) == {jnp.dtype(jnp.bfloat16)}
+  types = [{v.dtype for v in p} for p in products(jaxpr)]
+  # Layers, and two products of attention a block; an unroll also multiplies
+  # weights, and computes the attention of the last step again.
+  in_steps = 4 + 5 * options.get("num_blocks", 1)
+  assert (len(types) == in_steps) == (unroll is hk.dynamic_unroll)
+  assert len(types) >= in_steps
+  assert all(t == {jnp.dtype(jnp.bfloat16)} for t in types)
   chex.assert_trees_all_equal_shapes_and_dtypes(before, after)
-  assert {x.dtype for x in jax.tree.leaves(after)} == {jnp.dtype(jnp.bfloat16)}
-  error = np.abs(np.float32(output) - exact)
+  assert {x.dtype for x in jax.tree.leaves((outputs, after))} == {
+      jnp.dtype(output)}
+  error = np.abs(np.float32(outputs) - exact)
   assert 0 < error.mean() < .03 < np.abs(exact).mean()
 
 

@@ -1,0 +1,35 @@
+"""Haiku's usual mixed-precision policies, and the types a program multiplies.
+
+What a policy gives out may be of another type than what it computes with; then
+no method may give out what is still computed with.
+"""
+
+import haiku as hk
+import jmp
+import pytest
+
+every_output = pytest.mark.parametrize("output", ["bfloat16", "float32"])
+
+
+def bfloat16_policy(module, output):
+  """To compute in bfloat16, in a context; for modules of this very class."""
+  return hk.mixed_precision.push_policy(module, jmp.get_policy(
+      f"params=float32,compute=bfloat16,output={output}"))
+
+
+def products(jaxpr):
+  """The operands and the result of each matrix product."""
+  return [[v.aval for v in (*e.invars, *e.outvars)]
+          for j in _subjaxprs(jaxpr) for e in j.eqns
+          if e.primitive.name == "dot_general"]
+
+
+def _subjaxprs(jaxpr):
+  jaxpr = getattr(jaxpr, "jaxpr", jaxpr)
+  yield jaxpr
+  for equation in jaxpr.eqns:
+    for value in equation.params.values():
+      for part in value if isinstance(value, tuple | list) else [value]:
+        part = getattr(part, "jaxpr", part)
+        if hasattr(part, "eqns"):
+          yield from _subjaxprs(part)
