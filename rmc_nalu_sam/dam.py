@@ -183,6 +183,7 @@ class DAM(MemoryCore):
   def _initial_access(self):
     return initial_access(self.num_slots, self.word_size, self.num_heads)
 
-  def _interface(self, hidden):
-    return make_interface(
-        hidden, self.num_heads, self.word_size, self._biases)
+  @hk.transparent
+  def _tell(self, hidden):
+    return make_interface(self._interface, hidden, self.num_heads,
+                          self.word_size, self._biases)

@@ -163,6 +163,7 @@ class DNC(MemoryCore):
     return initial_access(self.num_slots, self.word_size,
                           self.num_read_heads, self.num_write_heads)
 
+  @hk.transparent
   def _clip(self, x: jax.Array) -> jax.Array:
     if not self._clip_value:
       return x
@@ -185,11 +186,11 @@ class DNC(MemoryCore):
       shapes |= dict(link_strengths=(reads, 2 * writes))
     return shapes
 
-  def _interface(self, hidden: jax.Array) -> DNCInterface:
+  @hk.transparent
+  def _tell(self, hidden: jax.Array) -> DNCInterface:
     shapes = self._shapes()
     sizes = [math.prod(shape) for shape in shapes.values()]
-    flat = at_least_float32(
-        hk.Linear(sum(sizes), name="interface")(hidden))
+    flat = at_least_float32(self._interface(sum(sizes))(hidden))
     parts = jnp.split(flat, np.cumsum(sizes)[:-1], axis=-1)
     said = {}
     for (name, shape), part in zip(shapes.items(), parts, strict=True):

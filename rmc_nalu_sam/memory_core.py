@@ -27,6 +27,10 @@ class MemoryCore(hk.RNNCore):
   The controller sees the input and the words last read; a linear layer makes of
   its output what the memory is told, and another one of its output and the
   words read the core's output.
+
+  A mixed-precision policy casts what a method gives out that is not
+  transparent. So `_tell` and `_clip` are, in every core: a step computes with
+  what they give out.
   """
 
   # To be set by the constructor of a core.
@@ -35,13 +39,19 @@ class MemoryCore(hk.RNNCore):
   _step: Callable[[Any, Any], Any]  # (interface, access) -> access; no batch.
 
   @abc.abstractmethod
-  def _interface(self, hidden: jax.Array) -> Any:
+  @hk.transparent
+  def _tell(self, hidden: jax.Array) -> Any:
     """What the controller's output `[..., F]` says to the memory."""
+
+  def _interface(self, size: int) -> hk.Linear:
+    """The layer for `_tell`; its parameters are named after this method."""
+    return hk.Linear(size, name="interface")
 
   @abc.abstractmethod
   def _initial_access(self) -> Any:
     """Of one memory, before the first step."""
 
+  @hk.transparent
   def _clip(self, x: jax.Array) -> jax.Array:
     """Bounds what the controller and the core give out."""
     return x
@@ -65,7 +75,7 @@ class MemoryCore(hk.RNNCore):
     hidden, controller = jax.tree.map(
         self._clip, self._controller(seen, prev_state.controller))
     step = self._step if inputs.ndim == 1 else jax.vmap(self._step)
-    access = step(self._interface(hidden), prev_state.access)
+    access = step(self._tell(hidden), prev_state.access)
     features = jnp.concatenate(
         [hidden, merge_heads(access.read_words)], axis=-1)
     output = hk.Linear(self.output_size, name="output")(features)

@@ -118,11 +118,12 @@ class NTM(MemoryCore):
     return initial_access(self.num_slots, self.word_size, self.num_heads,
                           self._memory_init)
 
-  def _interface(self, hidden: jax.Array) -> NTMInterface:
+  @hk.transparent
+  def _tell(self, hidden: jax.Array) -> NTMInterface:
     moves = [self.word_size, 1, 1, self.num_shifts, 1]
     sizes = [*moves, self.word_size, self.word_size, *moves]  # Of one head.
     ends = list(itertools.accumulate(sizes))
-    flat = hk.Linear(self.num_heads * ends[-1], name="interface")(hidden)
+    flat = self._interface(self.num_heads * ends[-1])(hidden)
     heads = flat.reshape(*hidden.shape[:-1], self.num_heads, ends[-1])
     parts = jnp.split(heads, ends[:-1], axis=-1)
     return NTMInterface(

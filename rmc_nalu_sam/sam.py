@@ -8,6 +8,7 @@ Letters: B batch, N slots, W word size, H heads, K rows a head reads.
 """
 
 import functools
+from collections.abc import Callable
 
 import haiku as hk
 import jax
@@ -24,12 +25,14 @@ from rmc_nalu_sam.memory.sam_access import (
 from rmc_nalu_sam.memory_core import MemoryCore, MemoryState, check_positive
 
 
-def make_interface(hidden: jax.Array, num_heads: int, word_size: int,
+def make_interface(make_layer: Callable[[int], hk.Linear], hidden: jax.Array,
+                   num_heads: int, word_size: int,
                    biases: tuple[float, float, float],
                    has_links: bool = False) -> SAMInterface:
   """What a linear layer makes of the controller's output, inside a module.
 
   Args:
+    make_layer: makes it, of this many outputs.
     hidden: `[..., F]`.
     num_heads: H.
     word_size: W.
@@ -41,8 +44,7 @@ def make_interface(hidden: jax.Array, num_heads: int, word_size: int,
     The interface, each leaf with the leading axes of `hidden`.
   """
   words = num_heads * word_size
-  flat = hk.Linear(2 * words + (3 + 3 * has_links) * num_heads,
-                   name="interface")(hidden)
+  flat = make_layer(2 * words + (3 + 3 * has_links) * num_heads)(hidden)
   queries, additions, scalars, modes = jnp.split(
       flat, [words, 2 * words, 2 * words + 3 * num_heads], axis=-1)
   split = functools.partial(
@@ -223,6 +225,8 @@ class SAM(MemoryCore):
     return MemoryState(self._controller.initial_state(batch_size),
                        forget(state.access, self.gradient_steps))
 
-  def _interface(self, hidden: jax.Array) -> SAMInterface:
-    return make_interface(hidden, self.num_heads, self.word_size, self._biases,
-                          has_links=self._num_links is not None)
+  @hk.transparent
+  def _tell(self, hidden: jax.Array) -> SAMInterface:
+    return make_interface(
+        self._interface, hidden, self.num_heads, self.word_size, self._biases,
+        has_links=self._num_links is not None)

@@ -8,9 +8,9 @@ import haiku as hk
 import hlo
 import jax
 import jax.numpy as jnp
-import jmp
 import numpy as np
 import pytest
+from mixed_precision import bfloat16_policy, every_output, products
 
 from rmc_nalu_sam import DNC, RMC, SAM, SDNC
 from rmc_nalu_sam.memory import lsh, rows, search
@@ -180,23 +180,6 @@ def test_the_check_sees_what_costs_more(batch, arguments, is_in_loops):
   assert new
 
 
-def subjaxprs(jaxpr):
-  yield jaxpr
-  for equation in jaxpr.eqns:
-    for value in equation.params.values():
-      for part in value if isinstance(value, tuple | list) else [value]:
-        part = getattr(part, "jaxpr", part)
-        if hasattr(part, "eqns"):
-          yield from subjaxprs(part)
-
-
-@pytest.fixture
-def bfloat16_policy():
-  with hk.mixed_precision.push_policy(SAM, jmp.get_policy(
-      "params=float32,compute=bfloat16,output=bfloat16")):
-    yield
-
-
 def step(inputs, **kwargs):
   core = SAM(hidden_size=HIDDEN, num_slots=17, word_size=W, num_heads=H,
              top_k=K, **kwargs)
@@ -204,39 +187,40 @@ def step(inputs, **kwargs):
   return state, core(inputs, state)
 
 
-def test_bfloat16_policy(bfloat16_policy):
+@every_output
+def test_bfloat16_policy(output):
   net = hk.without_apply_rng(hk.transform(step))
   inputs = jnp.ones([3, F])
-  params = jax.jit(net.init)(jax.random.key(0), inputs)
+  with bfloat16_policy(SAM, output):
+    params = jax.jit(net.init)(jax.random.key(0), inputs)
+    found = products(jax.make_jaxpr(net.apply)(params, inputs))
   assert all(p.dtype == jnp.float32 for p in jax.tree.leaves(params))
   matrices = {layer["w"].shape for layer in params.values()}
   assert len(matrices) == len(params) == 3
-  jaxpr = jax.make_jaxpr(net.apply)(params, inputs).jaxpr
-  products = [[v.aval for v in (*e.invars, *e.outvars)]
-              for j in subjaxprs(jaxpr) for e in j.eqns
-              if e.primitive.name == "dot_general"]
-  layers = [p for p in products if p[1].shape in matrices]
+  layers = [p for p in found if p[1].shape in matrices]
   assert len(layers) == 3
   assert all(v.dtype == jnp.bfloat16 for p in layers for v in p)
   # The search and the similarities accumulate in float32.
-  assert sum(p[-1].dtype == jnp.float32 for p in products) == 2
+  assert sum(p[-1].dtype == jnp.float32 for p in found) == 2
 
 
+@every_output
 @pytest.mark.parametrize("arguments", [
     {}, dict(index="lsh", gradient_steps=2, measure_recall=True)])
-def test_state_keeps_its_types_under_the_bfloat16_policy(
-    bfloat16_policy, arguments):
+def test_state_keeps_its_types_under_the_bfloat16_policy(arguments, output):
   net = hk.without_apply_rng(hk.transform(functools.partial(step, **arguments)))
   inputs = jnp.ones([3, F])
-  params = jax.eval_shape(net.init, jax.random.key(0), inputs)
-  before, (output, after) = jax.eval_shape(net.apply, params, inputs)
+  with bfloat16_policy(SAM, output):
+    params = jax.eval_shape(net.init, jax.random.key(0), inputs)
+    before, (outputs, after) = jax.eval_shape(net.apply, params, inputs)
   assert before == after  # Shapes and types.
   types = {leaf.dtype for leaf in jax.tree.leaves(after)}
-  assert types == {jnp.dtype(jnp.bfloat16), jnp.dtype(jnp.int32)}
-  assert output.dtype == jnp.bfloat16
+  assert types == {jnp.dtype(output), jnp.dtype(jnp.int32)}
+  assert outputs.dtype == output
 
 
-def test_bfloat16_unroll_is_near_float32():
+@every_output
+def test_bfloat16_unroll_is_near_float32(output):
   def unroll(inputs):
     core = SAM(hidden_size=HIDDEN, num_slots=17, word_size=W, num_heads=H,
                top_k=K)
@@ -246,10 +230,9 @@ def test_bfloat16_unroll_is_near_float32():
   inputs = jax.random.normal(jax.random.key(1), [T, 3, F])
   params = jax.jit(net.init)(jax.random.key(0), inputs)
   exact = jax.jit(lambda p, x: net.apply(p, x))(params, inputs)
-  with hk.mixed_precision.push_policy(SAM, jmp.get_policy(
-      "params=float32,compute=bfloat16,output=bfloat16")):
+  with bfloat16_policy(SAM, output):
     rounded = jax.jit(lambda p, x: net.apply(p, x))(params, inputs)
-  assert rounded.dtype == jnp.bfloat16
+  assert rounded.dtype == output
   error = np.abs(np.float32(rounded) - exact)
   assert 0 < error.mean() < .03 < np.abs(exact).mean()
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from mixed_precision import bfloat16_policy, every_output, products
 
 from rmc_nalu_sam import CORES, SAM
 
@@ -368,6 +369,41 @@ def test_float64(name):
     assert floats[0].dtype == jnp.float64
     assert {x.dtype for x in floats} == {jnp.dtype(jnp.float64)}
     chex.assert_trees_all_close(single[0], double[0], rtol=1e-4, atol=1e-4)
+
+
+# How many products are of float32 under a policy of bfloat16: similarities,
+# hashes, all of a DNC's access, and the NALU's products of inputs.
+WIDE = {"controlled_nalu": 1, "dam": 1, "dnc": 9, "ntm": 2, "sam": 2, "sdnc": 2,
+        "sam at a constant cost": 8}
+
+
+@every_output
+@every_core
+def test_bfloat16_policy(name, output):
+  def f(inputs):
+    core = make(name)
+    state = core.initial_state(B)
+    return state, hk.dynamic_unroll(core, inputs, state)
+
+  net, inputs = transform(f), draw(T, B, F)
+  core = core_of(name)
+  with bfloat16_policy(getattr(core, "func", core), output):
+    params = jax.eval_shape(net.init, jax.random.key(0), inputs)
+    jaxpr, (before, (outputs, after)) = jax.make_jaxpr(
+        net.apply, return_shape=True)(params, inputs)
+  assert all(p.dtype == jnp.float32 for p in jax.tree.leaves(params))
+  assert before == after
+  floats = {x.dtype for x in jax.tree.leaves((outputs, after))
+            if jnp.issubdtype(x.dtype, jnp.floating)}
+  assert floats == {jnp.dtype(output)}
+  types = [{v.dtype for v in p} for p in products(jaxpr)]
+  narrow = [t for t in types if t == {jnp.dtype(jnp.bfloat16)}]
+  assert len(types) - len(narrow) == WIDE.get(name, 0)
+  # All of the layers, but a unit that multiplies has no matrix product.
+  matrices = {p.shape for p in jax.tree.leaves(params) if p.ndim == 2}
+  layers = [p for p in products(jaxpr) if p[1].shape in matrices]
+  assert layers
+  assert all(v.dtype == jnp.bfloat16 for p in layers for v in p)
 
 
 @every_core

@@ -7,11 +7,11 @@ import chex
 import haiku as hk
 import jax
 import jax.numpy as jnp
-import jmp
 import launch_helpers
 import numpy as np
 import pytest
 import reference_dnc
+from mixed_precision import bfloat16_policy, every_output
 
 from rmc_nalu_sam import dnc
 from rmc_nalu_sam.memory import allocation, dnc_access, linkage
@@ -446,8 +446,9 @@ def test_output_size_is_that_of_the_controller_by_default():
   assert outputs.shape == (1, B, HIDDEN)
 
 
+@every_output
 @pytest.mark.parametrize("options", [{}, ALL_OPTIONS], ids=str)
-def test_bfloat16_policy(options):
+def test_bfloat16_policy(options, output):
   def step(inputs):
     core = dnc.DNC(**SIZES, **options)
     state = core.initial_state(B)
@@ -457,29 +458,28 @@ def test_bfloat16_policy(options):
   inputs = draw(1, T, B, F)
   params = jax.jit(net.init)(jax.random.key(0), inputs)
   exact = jax.jit(lambda *args: net.apply(*args))(params, inputs)[1][0]
-  with hk.mixed_precision.push_policy(dnc.DNC, jmp.get_policy(
-      "params=float32,compute=bfloat16,output=bfloat16")):
+  with bfloat16_policy(dnc.DNC, output):
     assert all(p.dtype == jnp.float32 for p in jax.tree.leaves(
         jax.eval_shape(net.init, jax.random.key(0), inputs)))
-    before, (output, after) = jax.jit(
+    before, (outputs, after) = jax.jit(
         lambda *args: net.apply(*args))(params, inputs)
   chex.assert_trees_all_equal_shapes_and_dtypes(before, after)
-  assert {x.dtype for x in jax.tree.leaves(after)} == {jnp.dtype(jnp.bfloat16)}
-  assert output.dtype == jnp.bfloat16
-  error = np.abs(np.float32(output) - exact)
+  assert {x.dtype for x in jax.tree.leaves((outputs, after))} == {
+      jnp.dtype(output)}
+  error = np.abs(np.float32(outputs) - exact)
   assert 0 < error.mean() < .03 < np.abs(exact).mean()
 
 
-def test_bfloat16_is_finite_when_gates_are_saturated():
+@every_output
+def test_bfloat16_is_finite_when_gates_are_saturated(output):
   """Weights that sum to a little more than 1 would make links negative."""
   init, unroll, initial_state = network(**ALL_OPTIONS)
   params = jax.tree.map(
       lambda p: 8 * p, make_params(init, initial_state))
-  with hk.mixed_precision.push_policy(dnc.DNC, jmp.get_policy(
-      "params=float32,compute=bfloat16,output=bfloat16")):
+  with bfloat16_policy(dnc.DNC, output):
     outputs, states = jax.jit(lambda *args: unroll(*args))(
         params, draw(1, 50, B, F).astype(jnp.bfloat16), jax.tree.map(
-            lambda x: x.astype(jnp.bfloat16), initial_state(B)))
+            lambda x: x.astype(output), initial_state(B)))
   chex.assert_tree_all_finite((outputs, states))
   assert states.access.write_weights.max() > .99
 
