@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from mixed_precision import bfloat16_policy, every_output, products
 
 from rmc_nalu_sam import ENCODERS, make_model
 from rmc_nalu_sam.encoders import CNN, Convolution, Embed, max_pool
@@ -140,6 +141,21 @@ def test_cnn_in_bfloat16():
       lambda x: x.astype(jnp.bfloat16), (params, images)))
   assert half.dtype == jnp.bfloat16
   np.testing.assert_allclose(np.asarray(half, np.float32), outputs, atol=.1)
+
+
+@every_output
+@pytest.mark.parametrize("encoder", [CNN, Embed])
+def test_bfloat16_policy(encoder, output):
+  net = hk.without_apply_rng(hk.transform(lambda x: encoder(OUT)(x)))
+  with bfloat16_policy(encoder, output):
+    params = jax.eval_shape(net.init, jax.random.key(0), draw(B, 256))
+    jaxpr = jax.make_jaxpr(net.apply)(params, draw(B, 256))
+  assert all(p.dtype == jnp.float32 for p in jax.tree.leaves(params))
+  (outputs,) = jaxpr.out_avals
+  assert outputs.dtype == output
+  types = [v.dtype for p in products(jaxpr) for v in p]
+  assert len(types) == 3 * len(params) or jax.default_backend() != "cpu"
+  assert set(types) == {jnp.dtype(jnp.bfloat16)}
 
 
 @pytest.mark.parametrize("encoder", sorted(ENCODERS))

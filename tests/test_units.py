@@ -6,10 +6,10 @@ import chex
 import haiku as hk
 import jax
 import jax.numpy as jnp
-import jmp
 import numpy as np
 import pytest
 import reference_units
+from mixed_precision import bfloat16_policy, every_output
 
 from rmc_nalu_sam import UNITS, Unit, UnitRNN, find_units
 from rmc_nalu_sam.units import MultiplicativeNAC, arithmetic, nac
@@ -172,24 +172,25 @@ def test_forward_is_what_the_module_computes(name):
   np.testing.assert_allclose(pure, batched, rtol=1e-5, atol=1e-6)
 
 
+@every_output
 @every_unit
-def test_bfloat16_policy(name):
-  policy = jmp.get_policy("params=float32,compute=bfloat16,output=bfloat16")
+def test_bfloat16_policy(name, output):
   inputs = signed_inputs(B, I)
 
   def value(params, x):
-    with hk.mixed_precision.push_policy(type(unit_of(name)), policy):
+    with bfloat16_policy(type(unit_of(name)), output):
       y = network(name).apply({unit_of(name).name: params}, x)
-    assert y.dtype == jnp.bfloat16
+    assert y.dtype == output
     return y.astype(jnp.float32).sum(), y
 
-  with hk.mixed_precision.push_policy(type(unit_of(name)), policy):
+  with bfloat16_policy(type(unit_of(name)), output):
     (params,) = jax.eval_shape(
         network(name).init, jax.random.key(0), inputs).values()
   assert {p.dtype for p in params.values()} == {jnp.dtype(jnp.float32)}
   gradients, half = jax.grad(value, (0, 1), has_aux=True)(
       make_params(name), inputs)
   chex.assert_tree_all_finite(gradients)
+  np.testing.assert_array_equal(half, half.astype(jnp.bfloat16))
   single = unit_of(name).forward(make_params(name), inputs)
   np.testing.assert_allclose(
       np.asarray(half, np.float32), single, rtol=.1, atol=.1)
