@@ -92,7 +92,9 @@ def main(argv: Sequence[str]) -> None:
   output = pathlib.Path(FLAGS.output).expanduser()
   suite = benchmarks.SUITES[FLAGS.suite]
   for field in dataclasses.fields(benchmarks.Options):
-    if FLAGS[field.name].present and field.name not in suite.options:
+    if field.name in suite.options or field.name not in FLAGS:
+      continue
+    if FLAGS[field.name].present:
       valid = ", ".join(f"--{name}" for name in suite.options)
       print(f"error: --suite={FLAGS.suite} does not take --{field.name}; "
             f"valid: {valid}", file=sys.stderr)
@@ -112,22 +114,35 @@ def main(argv: Sequence[str]) -> None:
     print(f"error: cannot write to --output={output}: {error.strerror}",
           file=sys.stderr)
     sys.exit(config_lib.EXIT_USAGE)
+  result: dict[str, Any] = {}
   try:
-    result = suite.run(benchmarks.Options(
+    result |= suite.run(benchmarks.Options(
         sizes=sizes, repeats=FLAGS.repeats, time_limit=FLAGS.time_limit,
         memory_limit=int(FLAGS.memory_limit * 2**30),
         num_steps=FLAGS.num_steps, models=FLAGS.models,
-        batch_size=FLAGS.batch_size))
+        batch_size=FLAGS.batch_size, report=result.update))
   except ValueError as error:  # Of what was asked for.
     print(f"error: {error}", file=sys.stderr)
     sys.exit(config_lib.EXIT_USAGE)
+  finally:  # What was measured before a failure, or Ctrl-C, too.
+    if result:
+      _tell(result, output)
+
+
+def _tell(result, output):
+  """Prints the result first: the disk may be full."""
   result |= dict(suite=FLAGS.suite, machine=machine())
-  (output / "benchmark.json").write_text(json.dumps(result, indent=2) + "\n")
-  if "table" not in result and len(
-      {row["num_slots"] for row in result["rows"]}) > 1:
-    plots.scaling(result, output / "benchmark.png")
   print(", ".join(f"{k} {v}" for k, v in result["machine"].items()))
-  print(format_table(result))
+  print(format_table(result), flush=True)
+  try:
+    (output / "benchmark.json").write_text(json.dumps(result, indent=2) + "\n")
+    if "table" not in result and len(
+        {row["num_slots"] for row in result["rows"]}) > 1:
+      plots.scaling(result, output / "benchmark.png")
+  except OSError as error:
+    print(f"error: cannot write to --output={output}: {error}",
+          file=sys.stderr)
+    sys.exit(config_lib.EXIT_USAGE)
 
 
 def run() -> None:

@@ -241,6 +241,77 @@ def test_long_sequence_is_of_one_size(tmp_path, capsys):
   assert "takes one size, got 8, 16\n" in capsys.readouterr().err
 
 
+def fail_at(monkeypatch, num_slots, error):
+  """A program of so many slots cannot be made."""
+  program = measure.Program
+
+  def make(case):
+    if case.num_slots == num_slots:
+      raise error
+    return program(case)
+
+  monkeypatch.setattr(measure, "Program", make)
+
+
+@pytest.mark.parametrize("error", [
+    KeyboardInterrupt(), RuntimeError("no memory"), ValueError("no shape")])
+def test_what_was_measured_is_not_lost(
+    counted, monkeypatch, tmp_path, capsys, error):
+  fail_at(monkeypatch, 16, error)
+  argv = ("--suite=sam_scaling", f"--output={tmp_path}", "--sizes=8,16")
+  if isinstance(error, ValueError):
+    assert run(benchmark, *argv) == config_lib.EXIT_USAGE
+  else:
+    with pytest.raises(type(error)):
+      run(benchmark, *argv)
+  out, err = capsys.readouterr()
+  result = json.loads((tmp_path / "benchmark.json").read_text())
+  assert [row["num_slots"] for row in result["rows"]] == [8, 8]
+  assert result["rows"][1]["times_faster"] == pytest.approx(10)
+  assert benchmark.format_table(result) in out
+  assert ("error: no shape" in err) == isinstance(error, ValueError)
+
+
+def test_a_full_disk_does_not_cost_the_table(counted, tmp_path, capsys):
+  (tmp_path / "benchmark.json").symlink_to("/dev/full")
+  assert run(benchmark, "--suite=sam_scaling", f"--output={tmp_path}",
+             "--sizes=8") == config_lib.EXIT_USAGE
+  out, err = capsys.readouterr()
+  assert "times faster" in out
+  assert err.splitlines()[-1] == (
+      f"error: cannot write to --output={tmp_path}: [Errno 28] No space left "
+      "on device")
+
+
+@pytest.mark.parametrize("suite, function", [
+    ("rmc", "_rows"), ("sampling", "_row")])
+def test_suites_report_as_they_go(monkeypatch, suite, function):
+  time_of = dict(median=1., low=1., high=1., turns=1)
+  row = dict(preset="", args={}, update=time_of, draw=time_of, share=1.,
+             size="", model="matmul", time=time_of, flops=1.)
+  results = iter([[row] if suite == "rmc" else row])  # There is no second.
+  monkeypatch.setattr(getattr(benchmarks, suite), function,
+                      lambda *_: next(results))
+  told = []
+  with pytest.raises(StopIteration):
+    benchmarks.SUITES[suite].run(benchmarks.Options(
+        report=lambda result: told.append(len(result["rows"]))))
+  assert told == [1]
+
+
+def test_arithmetic_reports_every_turn(monkeypatch):
+  updates = iter([1, 1])
+  monkeypatch.setattr(arithmetic, "_torch_program", lambda: lambda: 1)
+  monkeypatch.setattr(arithmetic, "_jax_program",
+                      lambda num_seeds: lambda: next(updates))
+  told = []
+  with pytest.raises(StopIteration):
+    arithmetic.arithmetic(benchmarks.Options(
+        repeats=2, report=lambda result: told.append(result["rows"])))
+  (rows,) = told
+  assert [row["turns"] for row in rows] == [1, 1, 1]
+
+
 @pytest.mark.parametrize("models, suite", [
     (scaling.SAM_MODELS, "sam_scaling"), (scaling.SDNC_MODELS, "sdnc")])
 def test_sizes_and_models_of_the_suites(monkeypatch, models, suite):

@@ -42,6 +42,11 @@ def arithmetic(options: Options) -> dict[str, Any]:
       num_updates = run()
       rates[label].append(
           num_seeds * num_updates / (time.perf_counter() - start))
+    options.report(_result(rates, notes))
+  return _result(rates, notes)
+
+
+def _result(rates, notes):
   plain = statistics.median(rates.get("PyTorch, one seed", [math.nan]))
   rows: list[dict[str, Any]] = [
       dict(model=label, updates_per_second=statistics.median(values),

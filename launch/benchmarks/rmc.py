@@ -74,8 +74,12 @@ def rmc(options: Options) -> dict[str, Any]:
   rows: list[dict[str, Any]] = []
   for size in tqdm.tqdm(sizes, unit="size"):
     rows += _rows(size, options, deadline)
-  return dict(rows=rows, table=_table(rows),
-              title="forward and backward pass")
+    options.report(_result(rows))
+  return _result(rows)
+
+
+def _result(rows):
+  return dict(rows=rows, table=_table(rows), title="forward and backward pass")
 
 
 def _rows(size, options, deadline):

@@ -50,8 +50,14 @@ class _Program:
 def sampling(options: Options) -> dict[str, Any]:
   """Milliseconds of an update, and of the episodes in it, by task."""
   deadline = time.monotonic() + options.time_limit
-  rows = [_row(preset, args, options.repeats, deadline)
-          for preset, args in CASES]
+  rows: list[dict[str, Any]] = []
+  for preset, args in CASES:
+    rows.append(_row(preset, args, options.repeats, deadline))
+    options.report(_result(rows))
+  return _result(rows)
+
+
+def _result(rows):
   lines = [["preset", "arguments", "ms an update", "ms drawing", "share"]]
   for row in rows:
     lines.append([

@@ -7,7 +7,7 @@ and K are the paper's (Rae et al. 2016, arXiv 1610.09027, supplement E).
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tqdm
@@ -49,6 +49,7 @@ class Options:
     num_steps: steps of the long sequence.
     models: labels of those to measure; all of the suite's if empty.
     batch_size: where time is measured; the paper's if not said.
+    report: called with the result so far whenever there is more of it.
   """
 
   sizes: Sequence[int] = ()
@@ -58,26 +59,36 @@ class Options:
   num_steps: int = 250_000
   models: Sequence[str] = ()
   batch_size: int = 8
+  report: Callable[[dict[str, Any]], None] = dataclasses.field(
+      default=lambda result: None, compare=False)
 
 
 def sam_scaling(options: Options) -> dict[str, Any]:
   """NTM, DAM and SAM: time a step, and memory of 100 steps beside the state."""
   sizes = options.sizes or [4**n for n in range(4, 11)]
-  result = _scaling(SAM_MODELS, sizes, options, memory_steps=100)
-  result["title"] = "memory of 100 steps, without the initial state"
-  result["memory_key"] = "other"
-  _compare(result, "NTM", ("SAM exact", "SAM lsh"))
-  return result
+  return _compared(
+      SAM_MODELS, sizes, options, 100, "NTM", ("SAM exact", "SAM lsh"),
+      title="memory of 100 steps, without the initial state",
+      memory_key="other")
 
 
 def sdnc(options: Options) -> dict[str, Any]:
   """DNC and SDNC: time a step, and memory of 10 steps, state included."""
   sizes = options.sizes or [2**n for n in range(6, 12)]
-  result = _scaling(SDNC_MODELS, sizes, options, memory_steps=10)
-  result["title"] = "memory of 10 steps, with the initial state"
-  result["memory_key"] = "total"
-  _compare(result, "DNC", ("SDNC",))
-  return result
+  return _compared(
+      SDNC_MODELS, sizes, options, 10, "DNC", ("SDNC",),
+      title="memory of 10 steps, with the initial state", memory_key="total")
+
+
+def _compared(models, sizes, options, memory_steps, dense, sparse, **described):
+  def finish(result):
+    result |= described
+    _compare(result, dense, sparse)
+    return result
+
+  told = dataclasses.replace(
+      options, report=lambda result: options.report(finish(result)))
+  return finish(_scaling(models, sizes, told, memory_steps))
 
 
 def chosen(models: Mapping[str, Any], options: Options) -> dict[str, Any]:
@@ -145,6 +156,7 @@ def _scaling(models, sizes, options, memory_steps):
       for program in programs:
         program.release()
       bar.write(_line(rows[-len(models):]))
+      options.report(dict(rows=list(rows)))
   return dict(rows=rows)
 
 
