@@ -203,7 +203,7 @@ def train(config, workdir: pathlib.Path) -> bool:
 def _first_state(config, trainer, checkpoints):
   """The state to go on from, on the host, and whether it is a new one."""
   fresh = trainer.initial_state()
-  restored = checkpoints.restore(fresh)
+  restored = checkpoints.restore(fresh, set_aside=True)
   state = fresh if restored is None else restored
   logging.info(
       "%s at step %d of %d: %s on %s, %d parameters, %d devices (%s)",

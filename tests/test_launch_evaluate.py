@@ -157,3 +157,14 @@ def test_parameters_of_another_shape_leave_the_checkpoints_alone(
   assert not list(workdir.glob("damaged-*"))
   assert run(evaluate, f"--workdir={workdir}", "--levels=2",
              "--episodes=8") == 0
+
+
+def test_a_damaged_checkpoint_is_left_where_it_is(workdir, caplog):
+  """It is not for a reader to move it: the run may still be going on."""
+  shutil.rmtree(workdir / "checkpoints" / "4" / "default")
+  assert run(evaluate, f"--workdir={workdir}", "--levels=2",
+             "--episodes=8") == 0
+  assert "checkpoints/4 CANNOT BE READ" in caplog.text
+  assert json.loads((workdir / "evaluation.json").read_text())["step"] == 2
+  assert saved_steps(workdir) == [2, 4]
+  assert not list(workdir.glob("damaged-*"))

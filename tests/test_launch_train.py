@@ -274,12 +274,14 @@ def test_all_checkpoints_damaged(copy, capsys):
   for step in saved_steps(copy):
     truncate(copy / "checkpoints" / str(step))
   before = records(copy)
-  assert run(train, f"--workdir={copy}") == config_lib.EXIT_USAGE
-  err = capsys.readouterr().err.splitlines()
-  assert [line for line in err if line.startswith("error: ")] == err[-1:]
-  assert "none of the checkpoints [18, 16, 12]" in err[-1]
-  assert "Traceback" not in "\n".join(err)
-  assert records(copy) == before  # Nothing is lost that was not yet.
+  for _ in range(2):  # Nor does it begin anew when it is started once more.
+    assert run(train, f"--workdir={copy}") == config_lib.EXIT_USAGE
+    err = capsys.readouterr().err.splitlines()
+    assert [line for line in err if line.startswith("error: ")] == err[-1:]
+    assert "none of the checkpoints [18, 16, 12]" in err[-1]
+    assert "Traceback" not in "\n".join(err)
+    assert records(copy) == before  # Nothing is lost that was not yet.
+    assert saved_steps(copy) == [12, 16, 18]
 
 
 def test_not_finite_loss_stops_the_run(tmp_path, monkeypatch, capsys):
