@@ -59,7 +59,8 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
     data_dir: where real data lies, if not where it was in training.
 
   Returns:
-    What `evaluation.json` holds.
+    What `evaluation.json` holds. `trained` is whether a level is not above
+    those of training; it is None for a variant, which tells only what it is.
 
   Raises:
     UsageError: there is no such run, or no checkpoint, or no such level.
@@ -101,18 +102,20 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
   params = trainer.put(state).params
   rows = []
   for name, variant in variants.items():
-    logging.info("evaluating %d episodes at %s %s", episodes, task.level_name,
+    # All there are, once each, or whole batches.
+    count = variant.num_examples or (
+        math.ceil(episodes / config.batch_size) * config.batch_size)
+    logging.info("evaluating %d episodes at %s %s", count, task.level_name,
                  name)
     metrics = trainer.evaluate(params, data, variant, episodes)
-    trained = not isinstance(name, str) and name <= task.max_level
-    rows.append({"level": name, "trained": trained, **metrics})
-  # Whole batches were evaluated.
-  episodes = math.ceil(episodes / config.batch_size) * config.batch_size
+    trained = None if isinstance(name, str) else name <= task.max_level
+    rows.append({"level": name, "trained": trained, "episodes": count,
+                 **metrics})
   return {"task": config.task, "core": config.core,
           "core_args": config.core_args.to_dict(), "unit": config.unit,
           "step": int(np.min(state.step)), "seed": config.seed,
           "num_seeds": config.num_seeds, "level_name": task.level_name,
-          "episodes": episodes, "levels": rows}
+          "levels": rows}
 
 
 def _shapes(tree: Any) -> Any:
@@ -124,16 +127,20 @@ def format_table(result: Mapping[str, Any]) -> str:
   rows = result["levels"]
   names = [name for name in rows[0] if name not in ("level", "trained")
            and all(name in row for row in rows)]
+  marks = {True: "", False: " *", None: " +"}
   lines = [[result["level_name"], *names]]
   for row in rows:
-    level = f"{row['level']}" + ("" if row["trained"] else " *")
+    level = f"{row['level']}{marks[row['trained']]}"
     values = (reporting.over_seeds(name, row[name]) for name in names)
-    lines.append([level, *(f"{value:.4g}" for value in values)])
+    lines.append([level, *map(reporting.format_value, values)])
   widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
   table = ["  ".join(cell.rjust(width) for cell, width in
                      zip(line, widths, strict=True)) for line in lines]
-  if not all(row["trained"] for row in rows):
-    table.append("* beyond training")
+  found = {row["trained"] for row in rows}
+  if False in found:
+    table.append("* above the levels of training")
+  if None in found:
+    table.append("+ a variant of the task, not drawn as in training")
   return "\n".join(table)
 
 
@@ -154,16 +161,16 @@ def main(argv: Sequence[str]) -> None:
     result = evaluate(workdir, levels, FLAGS.episodes,
                       flags_lib.member_overrides(["core"])["core"],
                       FLAGS.data_dir)
+    print(f"{result['core']} on {result['task']} after {result['step']} updates"
+          f", seed {result['seed']}"
+          + (f" and the {result['num_seeds'] - 1} after it"
+             if result["num_seeds"] > 1 else ""))
+    print(format_table(result), flush=True)
+    # Last, so that a file that cannot be written does not cost the result.
     (workdir / EVALUATION_FILE).write_text(json.dumps(result, indent=2) + "\n")
   except (config_lib.UsageError, OSError) as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(config_lib.EXIT_USAGE)
-  print(f"{result['core']} on {result['task']} after {result['step']} updates,"
-        f" seed {result['seed']}"
-        + (f" and the {result['num_seeds'] - 1} after it"
-           if result["num_seeds"] > 1 else "")
-        + f", {result['episodes']} episodes a row")
-  print(format_table(result))
 
 
 def run() -> None:

@@ -20,6 +20,11 @@ def fast_compilation():
     yield
 
 
+@pytest.fixture
+def no_pictures(monkeypatch):
+  monkeypatch.setattr(pictures, "draw", lambda *_: None)
+
+
 @pytest.fixture(scope="module")
 def trained(fast_compilation, tmp_path_factory) -> pathlib.Path:
   workdir = tmp_path_factory.mktemp("trained")
@@ -59,26 +64,27 @@ def test_evaluation(workdir, capsys):
   first, beyond = result.pop("levels")
   assert result == {
       "task": "copy", "core": "sam", "core_args": TINY_CORES["sam"], "step": 4,
-      "unit": "linear", "seed": 0, "num_seeds": 1, "level_name": "length",
-      "episodes": 24}
+      "unit": "linear", "seed": 0, "num_seeds": 1, "level_name": "length"}
   # The tiny task has this level alone, so these are the episodes on which it
   # was evaluated in training.
   last = records(workdir, "eval")[-1]
   assert last.pop("step") == 4
   assert last.pop("split") == "eval"
   assert (first.pop("level"), first.pop("trained")) == (2, True)
+  assert first.pop("episodes") == beyond["episodes"] == 24
   assert first == pytest.approx(last, rel=1e-5)
   assert (beyond["level"], beyond["trained"]) == (5, False)
   assert beyond["bits_wrong"] == pytest.approx(
       15 * (1 - beyond["bit_accuracy"]), rel=1e-4)
   assert beyond["bits_wrong"] > first["bits_wrong"]
   lines = capsys.readouterr().out.splitlines()
-  assert lines[0] == "sam on copy after 4 updates, seed 0, 24 episodes a row"
-  assert lines[1].split() == ["length", *first]
+  assert lines[0] == "sam on copy after 4 updates, seed 0"
+  assert lines[1].split() == ["length", "episodes", *first]
   assert lines[2].split()[0] == "2"
   assert lines[3].split()[:2] == ["5", "*"]
-  assert lines[2].split()[1:] == [f"{value:.4g}" for value in first.values()]
-  assert lines[4] == "* beyond training"
+  assert lines[2].split()[1:] == [
+      "24", *(f"{value:.4g}" for value in first.values())]
+  assert lines[4] == "* above the levels of training"
   assert len(lines) == 5
   assert len(set(map(len, lines[1:4]))) == 1  # The columns are straight.
 
@@ -88,7 +94,8 @@ def test_defaults_and_a_larger_memory(workdir):
              "--episodes=9") == 0
   result = json.loads((workdir / "evaluation.json").read_text())
   assert result["core_args"] == dict(TINY_CORES["sam"], num_slots=23)
-  assert result["episodes"] == 16  # Whole batches of 8.
+  # Whole batches of 8.
+  assert [row["episodes"] for row in result["levels"]] == [16, 16, 16]
   assert [row["level"] for row in result["levels"]] == [2, 4, 8]
   assert [row["trained"] for row in result["levels"]] == [True, False, False]
   assert all(math.isfinite(value) for row in result["levels"]
@@ -101,6 +108,41 @@ def test_table_without_levels_beyond_training():
   table = evaluate.format_table({"level_name": "keys", "levels": [
       {"level": 3, "trained": True, "loss": 0.125}]})
   assert table.split() == ["keys", "loss", "3", "0.125"]
+
+
+def test_variants_are_told_from_levels():
+  """A variant need not be beyond training, such as the hardest episodes."""
+  table = evaluate.format_table({"level_name": "length", "levels": [
+      {"level": 3, "trained": True, "loss": 1.},
+      {"level": "hardest", "trained": None, "loss": 2.}]})
+  assert [line.split() for line in table.splitlines()[:3]] == [
+      ["length", "loss"], ["3", "1"], ["hardest", "+", "2"]]
+  assert table.splitlines()[3:] == [
+      "+ a variant of the task, not drawn as in training"]
+
+
+def test_episodes_that_are_counted(no_pictures, tmp_path, capsys):
+  """Each is seen once, whatever --episodes says."""
+  assert run(train, "--task=language_numbers", "--preset=none", "--core=lstm",
+             "--core.hidden_size=7", "--batch_size=8", "--steps=2",
+             f"--workdir={tmp_path}") == 0
+  capsys.readouterr()
+  assert run(evaluate, f"--workdir={tmp_path}", "--episodes=8") == 0
+  rows = json.loads((tmp_path / "evaluation.json").read_text())["levels"]
+  assert [(row["level"], row["trained"], row["episodes"]) for row in rows] == [
+      (1, True, 169), ("validation", None, 200), ("test", None, 631)]
+  lines = capsys.readouterr().out.splitlines()
+  assert [line.split()[:3] for line in lines[3:5]] == [
+      ["validation", "+", "200"], ["test", "+", "631"]]
+
+
+def test_a_full_disk_does_not_cost_the_table(workdir, capsys):
+  (workdir / "evaluation.json").symlink_to("/dev/full")
+  assert run(evaluate, f"--workdir={workdir}", "--levels=2",
+             "--episodes=8") == config_lib.EXIT_USAGE
+  out, err = capsys.readouterr()
+  assert out.splitlines()[2].split()[:2] == ["2", "8"]
+  assert err.splitlines()[-1] == "error: [Errno 28] No space left on device"
 
 
 def stderr_of(capsys) -> str:
