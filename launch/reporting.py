@@ -1,5 +1,6 @@
 """How a run tells of itself: metrics.jsonl, TensorBoard, a progress bar."""
 
+import contextlib
 import json
 import logging as stdlib_logging
 import pathlib
@@ -9,9 +10,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-import tensorboardX
 import tqdm
 from absl import logging
+from tensorboardX import event_file_writer, summary
+from tensorboardX.proto import event_pb2
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -94,9 +96,16 @@ class Reporter:
     self._file = (workdir / METRICS_FILE).open("a", buffering=1)
     self.seconds = kept[-1].get("seconds", 0.) if kept else 0.
     self._start = time.monotonic() - self.seconds
-    self._tensorboard = tensorboardX.SummaryWriter(
-        str(workdir / "tensorboard"),
-        purge_step=first_step + 1 if first_step else None)
+    # No `SummaryWriter`: its thread dies of a full disk, and the run waits for
+    # it for ever.
+    (workdir / "tensorboard").mkdir(exist_ok=True)
+    self._tensorboard = event_file_writer.EventsWriter(
+        str(workdir / "tensorboard" / "events"))
+    if first_step:  # What TensorBoard is to forget.
+      self._tensorboard.write_event(event_pb2.Event(
+          wall_time=time.time(), step=first_step + 1,
+          session_log=event_pb2.SessionLog(
+              status=event_pb2.SessionLog.START)))
     self._bar = tqdm.tqdm(
         total=last_step, initial=first_step, unit="step", file=sys.stderr,
         dynamic_ncols=True, disable=None, smoothing=0.1)
@@ -120,6 +129,7 @@ class Reporter:
   def evaluation(self, step: int, metrics: Mapping[str, Metric]) -> None:
     """Reports an evaluation."""
     self._write(step, "eval", metrics)
+    self._tensorboard.flush()  # To be looked at while it runs.
     solved = [name for name in metrics if name.split("/")[-1] == "solved"]
     # Of the task, and of the first variant; there is no room for all.
     self._show(metrics, (self._main_metric, *solved[:2]), "eval_")
@@ -131,10 +141,10 @@ class Reporter:
             flush=True)
 
   def close(self) -> None:
-    """Closes files and bar."""
-    self._bar.close()
-    self._tensorboard.close()
-    self._file.close()
+    """Closes files and bar, also those after one that cannot be closed."""
+    with contextlib.ExitStack() as stack:
+      for each in (self._bar, self._tensorboard, self._file):
+        stack.callback(each.close)
 
   def _write(self, step: int, split: str,
              metrics: Mapping[str, Metric]) -> None:
@@ -142,8 +152,9 @@ class Reporter:
     record = {"step": step, "split": split, "seconds": self.seconds, **metrics}
     self._file.write(json.dumps(record) + "\n")
     for name, value in metrics.items():
-      self._tensorboard.add_scalar(
-          f"{split}/{name}", over_seeds(name, value), step)
+      self._tensorboard.write_event(event_pb2.Event(
+          wall_time=time.time(), step=step, summary=summary.scalar(
+              f"{split}/{name}", over_seeds(name, value))))
 
   def _show(self, metrics: Mapping[str, Metric], names: Iterable[str],
             prefix: str = "") -> None:

@@ -4,6 +4,7 @@ import json
 import struct
 
 import pytest
+from tensorboardX import record_writer
 from tensorboardX.proto import event_pb2
 
 from launch import reporting
@@ -122,6 +123,20 @@ def test_tensorboard_can_read_it(tmp_path):
   events, purged = read_events(tmp_path)
   assert events["eval/loss", 6] == 0.5
   assert purged == [3]
+
+
+def test_full_disk_is_told_and_all_is_closed(tmp_path, monkeypatch):
+  """In the thread of the run, which would wait for another for ever."""
+  full = open("/dev/full", "wb")  # noqa: SIM115
+  monkeypatch.setattr(record_writer, "open_file", lambda path: full)
+  reporter = reporting.Reporter(tmp_path, 0, 100, "bits_wrong")
+  with pytest.raises(OSError, match="No space left on device"):
+    reporter.evaluation(2, METRICS)
+  with pytest.raises(OSError, match="No space left on device"):
+    reporter.close()
+  assert reporter._file.closed
+  with pytest.raises(OSError):
+    full.close()
 
 
 def test_progress_is_told_without_a_terminal(tmp_path, capsys):
