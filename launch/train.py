@@ -29,8 +29,6 @@ from launch import flags as flags_lib
 
 FLAGS = flags.FLAGS
 
-DIVERGED_ADVICE = ("Try a lower --learning_rate or --max_grad_norm, or another "
-                   "--seed, in another --workdir")
 EXIT_DIVERGED = 3
 EXIT_INTERRUPTED = 130
 
@@ -131,7 +129,7 @@ def catch_interrupts():
       signal.signal(name, old)
 
 
-def train(config, workdir: pathlib.Path) -> bool:
+def train(config, workdir: pathlib.Path) -> tuple[bool, int]:
   """Trains until the steps or minutes are over, from the last checkpoint on.
 
   Args:
@@ -139,10 +137,11 @@ def train(config, workdir: pathlib.Path) -> bool:
     workdir: of the run; exists.
 
   Returns:
-    False if a signal ended it before.
+    False if a signal ended it before; and the updates done, which are saved.
 
   Raises:
     DivergedError: the loss is not finite; of many seeds, that of none.
+    OSError: a file cannot be written.
     UsageError: the data or all checkpoints cannot be read.
   """
   task = tasks.make_task(config.task, **config.task_args)
@@ -157,47 +156,46 @@ def train(config, workdir: pathlib.Path) -> bool:
   reporter = reporting.Reporter(workdir, step, config.steps, task.main_metric)
   limit = 60 * config.max_minutes or math.inf
   done = step >= config.steps or reporter.seconds >= limit
-  with catch_interrupts() as interrupts:
-    try:
-      if many and is_new:  # What scores are relative to.
-        reporter.evaluation(0, training.evaluate_all(
-            trainer, state.params, test_data, task))
-      while not done and not interrupts:
-        chunk = _updates_until_next_event(step, config)
-        state, metrics = trainer.train(state, train_data, chunk)
-        step += chunk
-        # Of many seeds, one at least has to go on.
-        if not np.isfinite(np.add(metrics["loss"], metrics["grad_norm"])).any():
-          raise _diverged(
-              f"loss {metrics['loss']} and gradient norm "
-              f"{metrics['grad_norm']} between steps {step - chunk} and {step}",
-              checkpoints)
-        level = trainer.level(state)
-        reached = {} if level is None else {"level": level}
-        reporter.train(step, {**metrics, **reached})
-        done = step >= config.steps or reporter.seconds >= limit
-        if done or step % config.eval_every == 0:
-          metrics = training.evaluate_all(
-              trainer, state.params, test_data,
-              task.at_level(level) if level else task)
-          reporter.evaluation(step, {**metrics, **reached})
-        if done or interrupts or step % config.checkpoint_every == 0:
-          saved = trainer.get(state)
-          if not many and not all(
-              np.isfinite(x).all() for x in jax.tree.leaves(saved)):
-            # The loss is of the parameters before the last update.
-            raise _diverged(f"parameters that are not finite at step {step}",
-                            checkpoints)
-          checkpoints.save(step, saved)
-    finally:
-      reporter.close()
-      checkpoints.close()
+  with contextlib.ExitStack() as stack:
+    interrupts = stack.enter_context(catch_interrupts())
+    stack.callback(checkpoints.close)
+    stack.callback(reporter.close)
+    if many and is_new:  # What scores are relative to.
+      reporter.evaluation(0, training.evaluate_all(
+          trainer, state.params, test_data, task))
+    while not done and not interrupts:
+      chunk = _updates_until_next_event(step, config)
+      state, metrics = trainer.train(state, train_data, chunk)
+      step += chunk
+      # Of many seeds, one at least has to go on.
+      if not np.isfinite(np.add(metrics["loss"], metrics["grad_norm"])).any():
+        raise _diverged(
+            f"loss {metrics['loss']} and gradient norm "
+            f"{metrics['grad_norm']} between steps {step - chunk} and {step}",
+            config, checkpoints)
+      level = trainer.level(state)
+      reached = {} if level is None else {"level": level}
+      reporter.train(step, {**metrics, **reached})
+      done = step >= config.steps or reporter.seconds >= limit
+      if done or step % config.eval_every == 0:
+        metrics = training.evaluate_all(
+            trainer, state.params, test_data,
+            task.at_level(level) if level else task)
+        reporter.evaluation(step, {**metrics, **reached})
+      if done or interrupts or step % config.checkpoint_every == 0:
+        saved = trainer.get(state)
+        if not many and not all(
+            np.isfinite(x).all() for x in jax.tree.leaves(saved)):
+          # The loss is of the parameters before the last update.
+          raise _diverged(f"parameters that are not finite at step {step}",
+                          config, checkpoints)
+        checkpoints.save(step, saved)
   level = trainer.level(state)
   if level:  # No longer than the task itself, or there is little to see.
     task = task.at_level(min(level, task.max_level))
   pictures.draw(config, workdir, trainer, trainer.get(state).params,
                 devices.first_replica(test_data), task)
-  return done
+  return done, step
 
 
 def _first_state(config, trainer, checkpoints):
@@ -214,9 +212,15 @@ def _first_state(config, trainer, checkpoints):
   return state, restored is None
 
 
-def _diverged(what, checkpoints):
-  return DivergedError(f"{what}; the last good checkpoint is that of step "
-                       f"{checkpoints.latest_step()}. {DIVERGED_ADVICE}")
+def _diverged(what, config, checkpoints):
+  step = checkpoints.latest_step()
+  last = ("there is no checkpoint yet" if step is None
+          else f"the last good checkpoint is that of step {step}")
+  clip = ("or --max_grad_norm" if config.max_grad_norm
+          else "or a --max_grad_norm (it is 0, off)")
+  return DivergedError(
+      f"{what}; {last}. Try a lower --learning_rate {clip}, or another --seed, "
+      "in another --workdir")
 
 
 def make_trainer(config, task: tasks.Task
@@ -240,19 +244,25 @@ def main(argv: Sequence[str]) -> None:
   flags_lib.apply_device_flags()
   reporting.quiet_libraries()
   workdir = pathlib.Path(FLAGS.workdir).expanduser().absolute()
+  again = f"python -m launch.train --workdir={workdir}"
   try:
     config = prepare(workdir, FLAGS.resume)
     with only_process(workdir):
-      finished = train(config, workdir)
+      finished, step = train(config, workdir)
   except config_lib.UsageError as error:
     print(f"error: {error}", file=sys.stderr)
+    sys.exit(config_lib.EXIT_USAGE)
+  except OSError as error:
+    print(f"error: cannot write to --workdir={workdir}: {error}; once that is "
+          f"mended, continue with: {again}", file=sys.stderr)
     sys.exit(config_lib.EXIT_USAGE)
   except DivergedError as error:
     print(f"diverged: {error}", file=sys.stderr)
     sys.exit(EXIT_DIVERGED)
   if not finished:
-    print(f"interrupted and saved; continue with: python -m launch.train "
-          f"--workdir={workdir}", file=sys.stderr)
+    what = ("and saved; continue" if step
+            else "before the first update, nothing is saved; start again")
+    print(f"interrupted {what} with: {again}", file=sys.stderr)
     sys.exit(EXIT_INTERRUPTED)
   last = reporting.read_metrics(workdir)[-1]
   summary = "  ".join(

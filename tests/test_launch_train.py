@@ -24,8 +24,8 @@ from launch_helpers import (
     tiny_flags,
 )
 
+from launch import checkpoints, pictures, reporting, train, training
 from launch import config as config_lib
-from launch import pictures, reporting, train, training
 
 STEPS = 18
 # The periods do not coincide; all chunks are of 2 updates, compiled once.
@@ -182,6 +182,54 @@ def test_sigterm_is_like_sigint(
   assert_equals_reference(tmp_path, reference)
 
 
+def test_interrupted_before_the_first_update(
+    tmp_path, monkeypatch, capsys, sigterm_fails):
+  evaluation = reporting.Reporter.evaluation
+
+  def report_and_signal(self, step, metrics):
+    evaluation(self, step, metrics)
+    signal.raise_signal(signal.SIGTERM)
+
+  flags = [*tiny_flags(num_seeds=4), "--steps=2", f"--workdir={tmp_path}"]
+  with monkeypatch.context() as patch:
+    patch.setattr(reporting.Reporter, "evaluation", report_and_signal)
+    assert run(train, *flags) == train.EXIT_INTERRUPTED
+  err = capsys.readouterr().err
+  assert "nothing is saved; start again with: " in err
+  assert "interrupted and saved" not in err
+  assert saved_steps(tmp_path) == []
+  command = shlex.split(err.split("again with: ")[1].splitlines()[0])
+  assert run(train, *command[3:]) == 0
+  assert saved_steps(tmp_path) == [2]
+
+
+def test_full_disk(reference, tmp_path, monkeypatch, capsys):
+  """One line says so, and what was saved before it can be continued."""
+  report = reporting.Reporter.train
+
+  def fill_and_report(self, step, metrics):
+    if step == 6:
+      self._file.close()
+      self._file = open("/dev/full", "a", buffering=1)  # noqa: SIM115
+    report(self, step, metrics)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(reporting.Reporter, "train", fill_and_report)
+    closed = []
+    close = checkpoints.Checkpoints.close
+    patch.setattr(checkpoints.Checkpoints, "close",
+                  lambda self: closed.append(close(self)))
+    assert run(train, *FLAGS, f"--workdir={tmp_path}") == config_lib.EXIT_USAGE
+  assert closed  # The reporter could not be closed.
+  line = capsys.readouterr().err.splitlines()[-1]
+  assert line.startswith(f"error: cannot write to --workdir={tmp_path}: ")
+  assert "No space left on device" in line
+  assert saved_steps(tmp_path) == [4]
+  command = shlex.split(line.split("continue with: ")[1])
+  assert run(train, *command[3:]) == 0
+  assert_equals_reference(tmp_path, reference)
+
+
 @pytest.fixture
 def sigint_raises():
   """As ever; but background jobs of a shell ignore it."""
@@ -307,6 +355,17 @@ def test_not_finite_loss_stops_the_run(tmp_path, monkeypatch, capsys):
   assert saved_steps(tmp_path) == [4, 8]
   assert saved_state(tmp_path).step == 8
   assert records(tmp_path)[-1]["step"] == 10
+
+
+def test_divergence_before_a_checkpoint_and_without_clipping(
+    tmp_path, monkeypatch, capsys):
+  monkeypatch.setattr(training.Trainer, "train", lambda self, state, *_: (
+      state, dict(loss=float("nan"), grad_norm=0.)))
+  assert run(train, *FLAGS, "--max_grad_norm=0",
+             f"--workdir={tmp_path}") == train.EXIT_DIVERGED
+  err = capsys.readouterr().err.strip().splitlines()[-1]
+  assert "there is no checkpoint yet. Try a lower --learning_rate" in err
+  assert "or a --max_grad_norm (it is 0, off)" in err
 
 
 def test_divergence_leaves_no_checkpoint_that_is_not_finite(tmp_path, capsys):
