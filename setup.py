@@ -20,8 +20,8 @@ setuptools.setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",
-    # Modules as general as `tasks` and `launch` are run from a checkout, or an
-    # editable install, and not put into other people's site-packages.
+    # Modules as general as `tasks` and `launch` are run in the folder of a
+    # checkout, and not put into other people's site-packages.
     packages=setuptools.find_packages(include=["rmc_nalu_sam*"]),
     package_data={"rmc_nalu_sam": ["py.typed"]},
     install_requires=[
@@ -39,6 +39,7 @@ setuptools.setup(
         "optax>=0.2.8",
         "orbax-checkpoint>=0.12.8",
         "pillow>=13.0.0",
+        "scipy>=1.17.1",
         "tensorboardX>=2.6.5",
         "tensorflow-datasets>=4.9.10",
         "tqdm>=4.70.1",

@@ -1,6 +1,6 @@
 """Trains a core on a task.
 
-  python -m launch.train --task=copy --core=sam --workdir=/tmp/copy
+  python -m launch.train --preset=sam_copy --workdir=/tmp/copy
 
 Started again on the same --workdir it goes on from the last checkpoint. The
 workdir gets config.json, metrics.jsonl, tensorboard/, checkpoints/ and
