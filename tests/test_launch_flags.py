@@ -34,7 +34,7 @@ def prepared(monkeypatch, tmp_path):
     config_lib.save(config, workdir)
     # Where main reads what to print.
     (workdir / "metrics.jsonl").write_text('{"step": 1, "split": "eval"}\n')
-    return True
+    return True, config.steps
 
   monkeypatch.setattr(train, "train", note)
 
