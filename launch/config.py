@@ -20,10 +20,13 @@ CONFIG_FILE = "config.json"
 EXIT_USAGE = 2  # Exit status after a `UsageError`.
 # What has arguments of its own, in the field KIND_args.
 KINDS = ("task", "core", "unit", "encoder")
-_ARGUMENTS: Mapping[str, Callable[[str], Mapping[str, Any]]] = {
-    "task": tasks.task_arguments, "core": rmc_nalu_sam.core_arguments,
-    "unit": rmc_nalu_sam.unit_arguments,
-    "encoder": rmc_nalu_sam.encoder_arguments}
+# Kind -> its members, and what tells the arguments of one.
+MEMBERS: Mapping[str, tuple[
+    Mapping[str, Any], Callable[[str], Mapping[str, Any]]]] = {
+        "task": (tasks.TASKS, tasks.task_arguments),
+        "core": (rmc_nalu_sam.CORES, rmc_nalu_sam.core_arguments),
+        "unit": (rmc_nalu_sam.UNITS, rmc_nalu_sam.unit_arguments),
+        "encoder": (rmc_nalu_sam.ENCODERS, rmc_nalu_sam.encoder_arguments)}
 NO_PRESET = "none"
 OF_UNITS = ("stack", "unit_rnn")  # Cores made of units.
 
@@ -168,7 +171,7 @@ def settings(config: ml_collections.ConfigDict) -> dict[str, Any]:
            if name not in left_out}
   for kind in KINDS:
     try:
-      arguments = _ARGUMENTS[kind](config[kind])
+      arguments = MEMBERS[kind][1](config[kind])
     except ValueError as error:
       raise UsageError(str(error)) from None
     values = {name: argument.default for name, argument in arguments.items()}

@@ -132,10 +132,7 @@ def _arguments(kind):
   if kind == "task":
     yield from _task_arguments()
     return
-  members, arguments = {
-      "core": (rmc_nalu_sam.CORES, rmc_nalu_sam.core_arguments),
-      "encoder": (rmc_nalu_sam.ENCODERS, rmc_nalu_sam.encoder_arguments),
-      "unit": (rmc_nalu_sam.UNITS, rmc_nalu_sam.unit_arguments)}[kind]
+  members, arguments = config_lib.MEMBERS[kind]
   for member in sorted(members):
     for name, parameter in arguments(member).items():
       simple = _simple_type(parameter.annotation)

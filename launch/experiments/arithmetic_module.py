@@ -18,7 +18,8 @@ NPU's and NPU's weights grows linearly to the authors' last value (for a
 division: --penalty_weight=1e-7); theirs is multiplied by ten every 10,000
 updates. iNALU's sets in after 10,000 updates (theirs also waits for an error
 below 1); they start an iNALU anew that does not learn, and that is left out.
-NMRU's are of the paper that it is from (arXiv 2110.05177).
+NMRU's are of the code of the paper that it is from (arXiv 2110.05177), with the
+weight of NMU's penalty.
 """
 
 import ml_collections
