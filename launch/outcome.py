@@ -168,18 +168,25 @@ def params_of_best(config: ml_collections.ConfigDict, workdir: pathlib.Path,
   return config.seed + index, jax.tree.map(lambda x: x[index], params)
 
 
-def write_formula(workdir: pathlib.Path, seed: int, units: Mapping[str, Unit],
-                  params: Any) -> None:
-  """Writes what the units have learned as a formula, into the workdir.
+def learned_formula(config: ml_collections.ConfigDict,
+                    units: Mapping[str, Unit], params: Any) -> formula.Formula:
+  """What the units of a network have learned.
 
   Args:
-    workdir: of the run.
-    seed: whose formula it is.
+    config: of the run.
     units: of its network.
-    params: of this seed alone.
+    params: of one seed.
+
+  Returns:
+    Of a core of units the formula of the network; of a unit that reads another
+    core out, that of what this gives out, h1, h2, ...
   """
-  learned = formula.extract(units, params)
-  (workdir / FORMULA_FILE).write_text(f"seed {seed}: {learned}\n")
+  names = None
+  if config.core not in config_lib.OF_UNITS:
+    name, unit = next(iter(units.items()))
+    names = [f"h{i + 1}" for i in range(unit.input_size(params[name]))]
+  return formula.extract(units, params, names,
+                         is_recurrent=config.core == "unit_rnn")
 
 
 def best_seed(workdir: pathlib.Path, task: tasks.Task) -> int:

@@ -40,12 +40,14 @@ def draw(config, workdir: pathlib.Path,
   metric = task.main_metric if config.curriculum == "none" else "level"
   plots.learning_curves({config_lib.label(config): [workdir]}, metric,
                         workdir / "learning_curve.png", title)
-  if config.core in config_lib.OF_UNITS:
+  units = trainer.model.units
+  if any(unit.VALUES for unit in units.values()) and (
+      config.core in config_lib.OF_UNITS or config.unit != "linear"):
     seed, of_seed = outcome.params_of_best(config, workdir, task, params)
-    units = trainer.model.units
-    outcome.write_formula(workdir, seed, units, of_seed)
+    formula = outcome.learned_formula(config, units, of_seed)
+    (workdir / outcome.FORMULA_FILE).write_text(f"seed {seed}: {formula}\n")
     weight_plots.unit_weights(units, of_seed, workdir / "weights.png",
-                              f"{name}, seed {seed}")
+                              f"{name}, seed {seed}", formula)
   if isinstance(trainer, seeds.SeedsTrainer):
     outcome.draw(config, workdir, task, title)
   else:

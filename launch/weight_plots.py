@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib import figure
 
 from rmc_nalu_sam import Unit
-from rmc_nalu_sam.units import extract
+from rmc_nalu_sam.units import Formula, extract
 
 # Numbers are written into a matrix of no more rows and columns than this.
 MAX_NUMBERS = 8
@@ -19,7 +19,8 @@ MAX_FORMULA = 200
 
 def unit_weights(units: Mapping[str, Unit],
                  params: Mapping[str, Mapping[str, Any]],
-                 path: pathlib.Path, title: str = "") -> None:
+                 path: pathlib.Path, title: str = "",
+                 formula: Formula | None = None) -> None:
   """Draws the effective weights of units, and the formula they make.
 
   A row for each unit, and in it a heat map for each of its weights, one row an
@@ -31,6 +32,7 @@ def unit_weights(units: Mapping[str, Unit],
     params: of the network.
     path: the PNG to write.
     title: above the formula.
+    formula: what `extract` finds if None.
 
   Raises:
     ValueError: there are no units.
@@ -52,11 +54,11 @@ def unit_weights(units: Mapping[str, Unit],
       shown = _draw(axis, unit, weights, key)
       axis.set_title(f"{name}: {key}", fontsize="small")
   fig.colorbar(shown, ax=axes)
-  formula = str(extract(units, params))
-  if len(formula) > MAX_FORMULA:
-    formula = f"{formula[:MAX_FORMULA]} ..."
+  text = str(formula or extract(units, params))
+  if len(text) > MAX_FORMULA:
+    text = f"{text[:MAX_FORMULA]} ..."
   # Text between dollars, or with a power, would be set as mathematics.
-  fig.suptitle("\n".join(filter(None, (title, formula))), wrap=True,
+  fig.suptitle("\n".join(filter(None, (title, text))), wrap=True,
                parse_math=False)
   fig.savefig(path, dpi=120)
 

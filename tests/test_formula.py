@@ -145,6 +145,47 @@ def test_three_layers_and_parentheses():
       "y = h2_2^2 / h2_1")
 
 
+def test_powers_of_powers_are_in_parentheses():
+  units = units_of(("npu", 2), ("real_npu", 1), inputs=2)
+  params = {"layer_npu": dict(w_real=jnp.array([[3., 0.], [0., 1.]]),
+                              w_imag=jnp.zeros([2, 2]), gate=jnp.ones(2)),
+            "layer_real_npu": dict(w_real=column(2, 1), gate=jnp.ones(2))}
+  assert extract(units, params).lines == ("y = (x1^3)^2 * x2",)
+
+
+def test_recurrent():
+  """What is fed back is told from the inputs."""
+  units = units_of(("nau", 1), inputs=3)
+  params = {"layer_nau": dict(w=column(1, 0, -1))}
+  assert extract(units, params, is_recurrent=True).lines == ("y = x1 - y'",)
+  named = extract(units, params, inputs=["a", "b"], is_recurrent=True)
+  assert named.lines == ("y = a - y'",)
+  with pytest.raises(ValueError, match="3 names for 2 inputs"):
+    extract(units, params, inputs=["a", "b", "c"], is_recurrent=True)
+  # A run ends where the state begins.
+  units = units_of(("nau", 4), inputs=8)
+  ones = {"layer_nau": dict(w=jnp.ones([8, 4]))}
+  assert extract(units, ones, is_recurrent=True).lines[3] == (
+      "y4 = x1 + ... + x4 + y1' + ... + y4'")
+
+
+def test_recurrent_with_a_read_out():
+  units = units_of(("nau", 2), ("nmu", 1), inputs=3)
+  params = {"layer_nau": dict(w=jnp.array([[1., 0.], [1., 1.], [0., 1.]])),
+            "layer_nmu": dict(w=column(1, 1))}
+  assert extract(units, params, is_recurrent=True).lines == (
+      "s1 = x1 + s1'", "s2 = s1' + s2'", "y = s1 * s2")
+
+
+def test_a_perceptron_names_its_inputs():
+  for size, names in ((1, "x1"), (3, "x1, x2, x3"), (4, "x1, x2, ..., x4")):
+    params = {f"{kind}_{i}": jnp.zeros(shape) for i, last in enumerate([5, 1])
+              for kind, shape in (("w", (5 if i else size, last)),
+                                  ("b", (last,)))}
+    units = find_units(lambda x: UNITS["mlp"](1, 5, 1)(x), jnp.zeros(size))
+    assert extract(units, {"mlp": params}).lines == (f"y = mlp1({names})",)
+
+
 def test_subtracted_sums_are_in_parentheses():
   units = units_of(("nau", 2), ("nac", 1), inputs=3)
   params = {"layer_nau": dict(w=jnp.array([[1., 0.], [1., 0.], [0., 1.]])),

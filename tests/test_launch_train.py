@@ -141,6 +141,15 @@ def test_killed_and_continued_equals_uninterrupted(reference, tmp_path):
   assert_equals_reference(workdir, reference)
 
 
+def test_a_unit_that_reads_out_is_drawn(fast_compilation, tmp_path, capsys):
+  assert run(train, "--task=copy", "--core=lstm", "--core.hidden_size=4",
+             "--unit=nac", "--preset=none", "--batch_size=4", "--steps=1",
+             "--eval_episodes=4", f"--workdir={tmp_path}") == 0
+  assert "seed 0: y1 = " in capsys.readouterr().out
+  assert "h1" in (tmp_path / "formula.txt").read_text()
+  assert (tmp_path / "weights.png").stat().st_size
+
+
 def test_killed_before_the_first_checkpoint_starts_again(reference, copy):
   shutil.rmtree(copy / "checkpoints")
   assert records(copy)

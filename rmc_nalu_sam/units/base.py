@@ -122,6 +122,12 @@ class Unit(hk.Module):
     return dict(params)
 
   @pure
+  def input_size(self, params: Params) -> int:
+    """How many inputs a unit with these parameters takes: I."""
+    return next(len(w) for w in self.weights(params).values()
+                if np.ndim(w) == 2)
+
+  @pure
   def penalty(self, params: Params) -> jax.Array:
     """The unit's regulariser, `[]`, to be weighted; 0 where it has none."""
     del params

@@ -23,7 +23,8 @@ class Expression(NamedTuple):
 
   Attributes:
     text: what it says.
-    kind: "atom", "product" or "sum", which says where it needs parentheses.
+    kind: "atom", "state" (an atom, too), "power", "product" or "sum", which
+      says where it needs parentheses.
   """
 
   text: str
@@ -54,7 +55,7 @@ class Formula(NamedTuple):
 def extract(units: Mapping[str, Unit],
             params: Mapping[str, Mapping[str, jax.Array]],
             inputs: Sequence[str] | None = None,
-            substitute: bool = True) -> Formula:
+            substitute: bool = True, is_recurrent: bool = False) -> Formula:
   """The formula that is nearest to the weights of some units.
 
   A unit whose inputs are as many as the outputs of the unit before it is taken
@@ -66,6 +67,9 @@ def extract(units: Mapping[str, Unit],
     inputs: names of the inputs of units that start anew; x1, x2, ... if None.
     substitute: whether a layer's formula is put in the place of the inputs of
       the next one, h1, h2, ...
+    is_recurrent: whether the first unit is fed its own last outputs, after its
+      inputs, as in a `UnitRNN`. They are y', or if other units follow, s' in an
+      equation of its own, for the s that these are given.
 
   Returns:
     Its equations and the distance of the weights from it.
@@ -79,11 +83,16 @@ def extract(units: Mapping[str, Unit],
   layer, last = 0, len(units) - 1
   for number, (name, unit) in enumerate(units.items()):
     weights = unit.weights(params[name])
-    size = next(len(w) for w in weights.values() if np.ndim(w) == 2)
+    size = unit.input_size(params[name])
     if number and size != len(terms):  # What is before it ends here.
       lines += _equations("y", terms)
       terms, layer = [], 0
-    if not terms:
+    state = ""
+    if is_recurrent and not number:
+      state = "y" if number == last else "s"
+      terms = [*_names(inputs, size - unit.output_size),
+               *_states(state, unit.output_size, "'")]
+    elif not terms:
       terms = _names(inputs, size)
     elif not substitute:
       layer += 1
@@ -97,6 +106,9 @@ def extract(units: Mapping[str, Unit],
     terms = unit.express(values, terms)
     if number == last:
       lines += _equations("y", terms)
+    elif state:
+      lines += _equations(state, terms)
+      terms = _states(state, unit.output_size)
   return Formula(tuple(lines), distance)
 
 
@@ -106,6 +118,11 @@ def _names(names: Sequence[str] | None, size: int) -> list[Expression]:
   if len(names) != size:
     raise ValueError(f"{len(names)} names for {size} inputs: {list(names)}")
   return [Expression(name) for name in names]
+
+
+def _states(name, size, mark=""):
+  return [Expression(f"{name}{i + 1 if size > 1 else ''}{mark}", "state")
+          for i in range(size)]
 
 
 def _equations(name, terms, numbered=False):
@@ -162,7 +179,7 @@ def _runs(values, inputs):
   while start < len(values):
     stop = start + 1
     while (stop < len(values) and values[stop] == values[start]
-           and all(inputs[i].kind == "atom" for i in (start, stop))):
+           and inputs[start].kind == inputs[stop].kind in ("atom", "state")):
       stop += 1
     if values[start]:
       if stop - start >= _RUN:
@@ -201,7 +218,8 @@ def _power(base, exponent):
     return base
   if exponent == .5:
     return Expression(f"sqrt({base.text})")
-  return Expression(f"{base.inside('sum', 'product')}^{exponent:g}")
+  base = base.inside("sum", "product", "power")
+  return Expression(f"{base}^{exponent:g}", "power")
 
 
 def magnitudes(inputs: Sequence[Expression]) -> list[Expression]:

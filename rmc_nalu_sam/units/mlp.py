@@ -70,8 +70,9 @@ class MLP(Unit):
   def express(self, weights: Mapping[str, np.ndarray],
               inputs: Sequence[Expression]) -> list[Expression]:
     del weights  # Nothing that one could read.
-    operands = ", ".join(x.text for x in inputs[:2])
-    if len(inputs) > 2:
-      operands += f", ..., {inputs[-1].text}"
+    names = [x.text for x in inputs]
+    if len(names) > 3:
+      names[2:-1] = ["..."]
+    operands = ", ".join(names)
     return [Expression(f"mlp{i + 1}({operands})")
             for i in range(self.output_size)]
