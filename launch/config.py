@@ -7,6 +7,7 @@ here, before anything is compiled, with a `UsageError` of one line.
 import json
 import pathlib
 from collections.abc import Callable, Mapping
+from inspect import getattr_static
 from typing import Any
 
 import ml_collections
@@ -34,6 +35,8 @@ OF_UNITS = ("stack", "unit_rnn")  # Cores made of units.
 # `steps` under a schedule that depends on it.
 RUNTIME_FIELDS = ("steps", "max_minutes", "log_every", "eval_every",
                   "eval_episodes", "checkpoint_every", "data_dir")
+# Arguments of cores that do not, either: how the same is computed or measured.
+NOT_LEARNT = ("recompute", "measure_recall")
 
 
 class UsageError(ValueError):
@@ -145,6 +148,13 @@ def _fill_encoder(config):
     config.encoder = tasks.TASKS[config.task].encoder
 
 
+def default_workdir(config: ml_collections.ConfigDict) -> pathlib.Path:
+  """Where a run goes that was given no place: 'runs/copy-sam-0'."""
+  parts = [config.task, *label(config).split("/"),
+           config.task_args.get("operation", ""), str(config.seed)]
+  return pathlib.Path("runs", "-".join(filter(None, parts)))
+
+
 def label(config: ml_collections.ConfigDict) -> str:
   """What learns, for people: the core, and its unit if that is not usual."""
   is_usual = config.unit == "linear" and config.core not in OF_UNITS
@@ -170,15 +180,21 @@ def settings(config: ml_collections.ConfigDict) -> dict[str, Any]:
   found = {name: value for name, value in config.items()
            if name not in left_out}
   for kind in KINDS:
-    try:
-      arguments = MEMBERS[kind][1](config[kind])
-    except ValueError as error:
-      raise UsageError(str(error)) from None
-    values = {name: argument.default for name, argument in arguments.items()}
-    values |= config[f"{kind}_args"]
-    found |= {f"{kind}.{name}": value for name, value in values.items()}
+    found |= {f"{kind}.{name}": value
+              for name, value in _arguments(config, kind).items()
+              if name not in NOT_LEARNT}
   # As stored: a tuple and a list are the same.
   return json.loads(json.dumps(found, default=str))
+
+
+def _arguments(config, kind):
+  """All arguments of the run's member of a kind, those not set as well."""
+  try:
+    arguments = MEMBERS[kind][1](config[kind])
+  except ValueError as error:
+    raise UsageError(str(error)) from None
+  defaults = {name: argument.default for name, argument in arguments.items()}
+  return defaults | config[f"{kind}_args"].to_dict()
 
 
 def make_model(config: ml_collections.ConfigDict, task: tasks.Task,
@@ -236,11 +252,22 @@ def check(config: ml_collections.ConfigDict, num_devices: int) -> None:
     curriculum = curriculum_lib.make_curriculum(config)
     if curriculum:
       _check_curriculum(task, curriculum)
-    make_model(config, task)
+    _check_penalties(config, make_model(config, task).units)
   except (TypeError, ValueError) as error:
     raise UsageError(str(error)) from None
   if config.num_seeds > 1:
     _check_seeds(config)
+
+
+def _check_penalties(config, units):
+  """A penalty that no unit has would be 0 all the way."""
+  for field, method in (("penalty_weight", "penalty"),
+                        ("input_penalty_weight", "input_penalty")):
+    none = getattr_static(rmc_nalu_sam.Unit, method)
+    if config[field] and all(getattr_static(unit, method) is none
+                             for unit in units.values()):
+      raise ValueError(f"{field}={config[field]:g}: there is no unit in the "
+                       f"network that has such a penalty; --unit=nmu has one")
 
 
 def _check_seeds(config):
@@ -316,7 +343,7 @@ def reconcile(stored: ml_collections.ConfigDict, preset: str | None,
     by = f"by --preset={preset} "
   for prefix, asked, has in (
       ("", asked_fields, stored),
-      *((f"{kind}.", member_args.get(kind, {}), stored[f"{kind}_args"])
+      *((f"{kind}.", member_args.get(kind, {}), _arguments(stored, kind))
         for kind in KINDS)):
     for name, value in asked.items():
       changes = name not in has or has[name] != value

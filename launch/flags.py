@@ -91,7 +91,7 @@ def define_member_flags(kinds: Iterable[str] = config_lib.KINDS) -> None:
     for member, name, kind_type, default in _arguments(kind):
       arguments.setdefault(name, []).append((member, kind_type, default))
     for name, owners in sorted(arguments.items()):
-      text = "; ".join(f"{member}: default {default}"
+      text = "; ".join(f"{member}: default {default!r}"
                        for member, _, default in owners)
       _DEFINE[owners[0][1]](f"{kind}.{name}", None, f"Of {text}.")
   if "task" in kinds:

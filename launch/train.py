@@ -37,6 +37,20 @@ class DivergedError(RuntimeError):
   """The loss is no longer a finite number."""
 
 
+def find_workdir() -> pathlib.Path:
+  """The run's workdir, from flags.
+
+  Raises:
+    UsageError: there is none among them, and others are not valid.
+  """
+  workdir = FLAGS.workdir
+  if workdir is None:
+    workdir = config_lib.default_workdir(config_lib.resolve(
+        FLAGS.preset, flags_lib.config_overrides(),
+        flags_lib.member_overrides()))
+  return pathlib.Path(workdir).expanduser().absolute()
+
+
 def prepare(workdir: pathlib.Path, resume: bool | None):
   """Makes or reads the run's configuration, from flags and workdir.
 
@@ -243,9 +257,9 @@ def main(argv: Sequence[str]) -> None:
     raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
   flags_lib.apply_device_flags()
   reporting.quiet_libraries()
-  workdir = pathlib.Path(FLAGS.workdir).expanduser().absolute()
-  again = f"python -m launch.train --workdir={workdir}"
   try:
+    workdir = find_workdir()
+    again = f"python -m launch.train --workdir={workdir}"
     config = prepare(workdir, FLAGS.resume)
     with only_process(workdir):
       finished, step = train(config, workdir)
@@ -260,6 +274,8 @@ def main(argv: Sequence[str]) -> None:
     print(f"diverged: {error}", file=sys.stderr)
     sys.exit(EXIT_DIVERGED)
   if not finished:
+    if config.num_seeds > 1 and step:
+      print(outcome.describe(config, workdir))
     what = ("and saved; continue" if step
             else "before the first update, nothing is saved; start again")
     print(f"interrupted {what} with: {again}", file=sys.stderr)
@@ -285,8 +301,8 @@ def define_flags() -> None:
   flags_lib.define_device_flags()
   # So that --help, too, shows them.
   flags.adopt_module_key_flags(flags_lib)
-  flags.DEFINE_string("workdir", None, "Where the run's files go.",
-                      required=True)
+  flags.DEFINE_string("workdir", None, "Where the run's files go. Default: "
+                      "runs/TASK-CORE-SEED, or the like.")
   flags.DEFINE_boolean(
       "resume", None, "True: there must be a run in the workdir, and it is "
       "continued. False: there must be none. Default: continue if there is.")

@@ -102,6 +102,9 @@ def assert_one_line(capsys, words: str) -> None:
     ("--penalty_weight=1 --penalty_start=5 --penalty_end=3",
      "penalty_start=5 ... penalty_end=3"),
     ("--penalty_start=-5", "penalty_start=-5"),
+    ("--penalty_weight=1 --unit=nalu", "penalty_weight=1: there is no unit"),
+    ("--input_penalty_weight=2 --core=stack --unit=inalu",
+     "input_penalty_weight=2: there is no unit"),
     ("--unit=nmo", "unknown unit 'nmo' ... linear, ... nmu"),
     ("--unit=nmu --unit.epsilon=1", "'nmu' ... 'epsilon' ... penalty"),
     ("--unit=nmu --unit.penalty=none", "penalty 'none' ... linear, squared"),
@@ -228,10 +231,9 @@ def test_config_that_cannot_be_read(refuse_to_train, tmp_path, capsys, text):
   assert_one_line(capsys, "config.json")
 
 
-@pytest.mark.parametrize("program", [train, evaluate])
-def test_workdir_is_needed(program):
+def test_workdir_to_evaluate_is_needed():
   with pytest.raises(flags.IllegalFlagValueError, match="workdir"):
-    run(program)
+    run(evaluate)
 
 
 # Every flag is heard.
@@ -582,6 +584,33 @@ def test_run_of_a_default_preset_is_continued(prepared, copy_preset, tmp_path):
   assert prepared(workdir=tmp_path / "run") == first
   assert prepared("--preset=copy", "--unit=nmu",
                   workdir=tmp_path / "run") == first
+
+
+def test_run_is_continued_with_a_default_that_was_not_set(
+    prepared, tmp_path, capsys):
+  first = prepared("--core=sam", workdir=tmp_path / "run")
+  assert "num_slots" not in first.core_args
+  default = rmc_nalu_sam.core_arguments("sam")["num_slots"].default
+  assert prepared(f"--core.num_slots={default}",
+                  workdir=tmp_path / "run") == first
+  capsys.readouterr()
+  assert run(train, "--core.num_slots=3",
+             f"--workdir={tmp_path / 'run'}") == config_lib.EXIT_USAGE
+  assert_one_line(capsys, f"core.num_slots={default}, now core.num_slots=3:")
+
+
+@pytest.mark.parametrize("argv, name", [
+    ("--task=arithmetic --unit=nmu --operation=mul --num_seeds=8",
+     "arithmetic-stack-nmu-mul-0"),
+    ("--preset=sam_copy --seed=3", "copy-sam-3"),
+])
+def test_run_without_a_workdir(argv, name, monkeypatch, tmp_path):
+  calls = []
+  monkeypatch.chdir(tmp_path)
+  monkeypatch.setattr(train, "train", lambda config, workdir: calls.append(
+      workdir) or (False, 0))
+  assert run(train, *argv.split()) == train.EXIT_INTERRUPTED
+  assert calls == [tmp_path / "runs" / name]
 
 
 def test_alias(prepared):

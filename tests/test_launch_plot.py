@@ -103,6 +103,13 @@ def test_seeds_of_the_same_settings_are_one_line(tmp_path, monkeypatch):
       "rmc": ["default", "set", "many"]}
 
 
+def test_what_is_only_computed_otherwise_is_the_same(tmp_path, monkeypatch):
+  runs = [make_run(tmp_path / f"{seed}", core="sam", seed=seed, core_args=args)
+          for seed, args in enumerate((
+              {}, {"recompute": False}, {"measure_recall": True}))]
+  assert curves_of(monkeypatch, *runs) == {"sam": ["0", "1", "2"]}
+
+
 def test_steps_matter_under_a_schedule(tmp_path, monkeypatch):
   runs = [make_run(tmp_path / f"{schedule}{steps}", seed=seed,
                    fields={"lr_schedule": schedule, "steps": steps})

@@ -3,6 +3,7 @@
 import functools
 import json
 import shutil
+import signal
 
 import jax
 import launch_helpers
@@ -203,6 +204,22 @@ def test_continued_equals_uninterrupted(trained, tmp_path, capsys):
   assert "at the start, mean (median) of the seeds: as trained " in out
   assert f", extrapolation {score} ({median})\n" in out
   assert "y = " in out
+
+
+def test_interrupted_says_how_far_it_came(tmp_path, capsys, monkeypatch):
+  evaluation = reporting.Reporter.evaluation
+
+  def evaluate_and_signal(self, step, metrics):
+    evaluation(self, step, metrics)
+    if step == 4:
+      signal.raise_signal(signal.SIGINT)
+
+  monkeypatch.setattr(reporting.Reporter, "evaluation", evaluate_and_signal)
+  assert run(train, *FLAGS, "--steps=8",
+             f"--workdir={tmp_path}") == train.EXIT_INTERRUPTED
+  out, err = capsys.readouterr()
+  assert "0/8 = 0%" in out
+  assert "interrupted and saved" in err
 
 
 def test_killed_before_the_first_checkpoint_starts_again(trained, tmp_path):
