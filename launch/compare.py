@@ -13,7 +13,7 @@ multiplies exactly (`--unit.solved`).
 
 import pathlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from absl import app, flags
@@ -25,22 +25,36 @@ from launch import outcome, plots, success
 FLAGS = flags.FLAGS
 
 
-def thresholds(reference: pathlib.Path, task: tasks.Task) -> dict[str, float]:
+def thresholds(reference: pathlib.Path, task: tasks.Task,
+               left_out: Collection[int] = ()) -> dict[str, float]:
   """What an error has to be below, by the errors of the reference.
 
   Args:
     reference: workdir of its run.
     task: that it was trained on.
+    left_out: seeds of it that do not count.
 
   Returns:
     Name of the variant -> threshold.
 
   Raises:
-    UsageError: one of the errors is not finite.
+    UsageError: one of the errors is not finite; or there is no such seed to
+      leave out, or less than two remain.
   """
   errors = outcome.errors_of_seeds(reference, task)
   best = success.best_evaluations(errors[outcome.TRAINED])
-  seeds = np.arange(len(best))
+  first = config_lib.load(reference).seed
+  valid = range(first, first + len(best))
+  for seed in left_out:
+    if seed not in valid:
+      raise config_lib.UsageError(
+          f"--leave_out: {reference} has the seeds {first} to {valid[-1]}, not "
+          f"{seed}")
+  seeds = np.array([seed - first for seed in valid if seed not in left_out])
+  if len(seeds) < 2:
+    raise config_lib.UsageError(
+        f"--leave_out: at least two seeds of {reference} must remain")
+  best = best[seeds]
   found = {name: success.upper_bound(values[best, seeds])
            for name, values in errors.items()}
   for name, limit in found.items():
@@ -53,13 +67,14 @@ def thresholds(reference: pathlib.Path, task: tasks.Task) -> dict[str, float]:
 
 
 def compare(reference: pathlib.Path, workdirs: Sequence[pathlib.Path],
-            output: pathlib.Path) -> str:
+            output: pathlib.Path, left_out: Collection[int] = ()) -> str:
   """Draws the success rates, and returns them as tables.
 
   Args:
     reference: of the run that says what a success is.
     workdirs: of runs on the same task, with names of their own.
     output: the PNG to write.
+    left_out: seeds of the reference that do not count.
 
   Raises:
     UsageError: there is no run, or one is not of many seeds, or not of the
@@ -67,8 +82,9 @@ def compare(reference: pathlib.Path, workdirs: Sequence[pathlib.Path],
   """
   plots.check_ending(output)
   task = _task(reference)
-  below = thresholds(reference, task)
-  lines = ["a success is an error below "
+  below = thresholds(reference, task, left_out)
+  lines = [f"without seed {seed} of the reference" for seed in left_out]
+  lines += ["a success is an error below "
            + ", ".join(f"{limit:.4g} ({name})"
                        for name, limit in below.items())]
   counts: dict[str, Mapping[str, tuple[int, int]]] = {}
@@ -108,8 +124,13 @@ def main(argv: Sequence[str]) -> None:
   try:
     if not workdirs:
       raise config_lib.UsageError("name one workdir or more to compare")
+    try:
+      left_out = [int(seed) for seed in FLAGS.leave_out]
+    except ValueError:
+      raise config_lib.UsageError("--leave_out takes seeds, such as 3,7; got "
+                                  f"{','.join(FLAGS.leave_out)}") from None
     print(compare(pathlib.Path(FLAGS.reference), workdirs,
-                  pathlib.Path(FLAGS.output)))
+                  pathlib.Path(FLAGS.output), left_out))
   except (config_lib.UsageError, OSError) as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(config_lib.EXIT_USAGE)
@@ -119,6 +140,9 @@ def run() -> None:
   """Entry point."""
   flags.DEFINE_string("reference", None, "The workdir of the run that says "
                       "what a success is.", required=True)
+  flags.DEFINE_list("leave_out", [], "Seeds of the reference that do not "
+                    "count, as they have not learned their task: they would "
+                    "let everybody succeed.")
   flags.DEFINE_string("output", "success.png", "The picture to write.")
   app.run(main)
 

@@ -308,6 +308,13 @@ def test_losses_and_metrics_of_a_regression():
     ("arithmetic_module", "nau", (0.01, 20_000, 35_000), ""),
     ("arithmetic_module", "nmu", (10, 20_000, 35_000), ""),
     ("arithmetic_module", "real_npu", (1e-5, 0, 20_000), ""),
+    ("arithmetic_module", "npu", (1e-5, 0, 20_000), ""),
+    ("arithmetic_module", "naive_npu", (1e-5, 0, 20_000), ""),
+    ("arithmetic_module", "nmru", (10, 20_000, 35_000), ""),
+    ("arithmetic_module", "inalu", (.05, 10_000, 10_000), ""),
+    ("arithmetic_module", "inalu_shared", (.05, 10_000, 10_000), ""),
+    ("arithmetic", "gated_nau_nmu", (10, 1_000_000, 2_000_000),
+     ""),
     ("nalu_static", "relu6", (0, 0, 0), ""),
     ("nalu_recurrent", "nalu", (0, 0, 0), ""),
 ])
@@ -317,4 +324,8 @@ def test_presets_know_what_a_unit_needs(preset, unit, penalty, below):
   assert (config.penalty_weight, config.penalty_start,
           config.penalty_end) == penalty
   assert config.core_args.get("hidden_unit", "") == below
-  assert config.learning_rate == (5e-3 if unit == "real_npu" else 1e-3)
+  rates = {"real_npu": 5e-3, "npu": 5e-3, "naive_npu": 5e-3, "nmru": 1e-2}
+  assert config.learning_rate == rates.get(unit, 1e-3)
+  assert config.max_grad_value == (0.1 if unit.startswith("inalu") else 0)
+  assert config.max_grad_norm == (
+      1 if unit == "nmru" or preset == "nalu_recurrent" else 0)

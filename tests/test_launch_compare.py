@@ -87,6 +87,31 @@ def test_success_is_told_and_drawn(reference, tmp_path, capsys):
   assert output.read_bytes().startswith(b"\x89PNG")
 
 
+def test_seeds_can_be_left_out(reference, capsys):
+  """The third is seed 2, and the runs' first is 0."""
+  assert config_lib.load(reference).seed == 0
+  assert run(compare, f"--reference={reference}", "--leave_out=2,0",
+             f"--output={reference / 'x.png'}", reference) == 0
+  first, second, threshold, *_ = capsys.readouterr().out.splitlines()
+  assert [first, second] == ["without seed 2 of the reference",
+                             "without seed 0 of the reference"]
+  bound = 1.5 + stats.t(1).ppf(.99) * .5  # Of 2 and 1.
+  assert f"{bound:.4g} (as trained)" in threshold
+
+
+@pytest.mark.parametrize("value, message", [
+    ("4", "has the seeds 0 to 3, not 4"),
+    ("-1", "has the seeds 0 to 3, not -1"),
+    ("0,1,3", "at least two seeds"),
+    ("x", "takes seeds, such as 3,7; got x"),
+])
+def test_seeds_that_cannot_be_left_out(reference, capsys, value, message):
+  assert run(compare, f"--reference={reference}", f"--leave_out={value}",
+             reference) == 2
+  error = capsys.readouterr().err
+  assert message in error and error.count("\n") == 1
+
+
 @pytest.mark.parametrize("make, message", [
     (lambda path: [], "name one workdir or more"),
     (lambda path: [path / "none"], "no run was started"),

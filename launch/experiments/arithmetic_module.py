@@ -40,9 +40,12 @@ def get_config() -> ml_collections.ConfigDict:
   late = dict(penalty_start=20_000, penalty_end=35_000)
   powers = dict(learning_rate=5e-3, penalty_weight=1e-5, penalty_start=0,
                 penalty_end=20_000)
+  inalu = dict(max_grad_value=0.1, penalty_weight=0.05, penalty_start=10_000,
+               penalty_end=10_000)
   config.unit_settings = {
-      "inalu": dict(max_grad_value=0.1, penalty_weight=0.05,
-                    penalty_start=10_000, penalty_end=10_000),
+      "inalu": inalu,
+      "inalu_shared": inalu,
+      "naive_npu": powers,
       "nau": dict(penalty_weight=0.01) | late,
       "nmru": dict(learning_rate=1e-2, max_grad_norm=1.,
                    penalty_weight=10.) | late,
