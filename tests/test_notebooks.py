@@ -11,10 +11,10 @@ from jupyter_client import kernelspec
 NOTEBOOKS = pathlib.Path(__file__).parents[1] / "notebooks"
 
 # Notebook -> how many pictures it shows.
-IMAGES = {"tour.ipynb": 3}
+IMAGES = {"arithmetic.ipynb": 3, "tour.ipynb": 3}
 
 # Notebook -> what replaces its cell tagged "parameters", to be done sooner.
-SHORTER = {"tour.ipynb": "steps = 40"}
+SHORTER = {"arithmetic.ipynb": "steps = 20", "tour.ipynb": "steps = 40"}
 
 every_notebook = pytest.mark.parametrize("name", sorted(IMAGES))
 
