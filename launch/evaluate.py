@@ -140,7 +140,7 @@ def format_table(result: Mapping[str, Any]) -> str:
   if False in found:
     table.append("* above the levels of training")
   if None in found:
-    table.append("+ a variant of the task, not drawn as in training")
+    table.append("+ a variant of the task")
   return "\n".join(table)
 
 

@@ -114,7 +114,8 @@ class Learner:
     update = self._make_update(keys, data, levels, share)
     (state, workspace), metrics = jax.lax.scan(
         update, (state, workspace), length=num_updates)
-    return state, workspace, jax.tree.map(jnp.mean, metrics)
+    means = jax.tree.map(jnp.mean, metrics)
+    return state, workspace, self.task.with_ratios(means)
 
   def _make_update(self, keys, data, levels, share):
     task = self.task.at_level(levels.room) if levels else self.task
@@ -194,7 +195,7 @@ class Learner:
     else:
       metrics = self._evaluate_examples(
           params, data, task, task.num_examples, share)
-    metrics = share.mean(metrics)
+    metrics = task.with_ratios(share.mean(metrics))
     if task.solved_below is not None:
       is_solved = metrics[task.main_metric] < task.solved_below
       metrics["solved"] = is_solved.astype(jnp.float32)

@@ -10,6 +10,7 @@ Letters: T time steps, B batch, F input size, O output size.
 
 import abc
 import dataclasses
+import types
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
@@ -44,6 +45,8 @@ class Task(abc.ABC):
 
   Class attributes:
     main_metric: the metric in `metrics` by which runs are compared.
+    ratios: name of a further metric -> the two metrics, each a number of what
+      an episode has, the ratio of whose sums over all episodes it is.
     level_name: what a level counts, for tables and plots.
     encoder: what kind of inputs these are, and so what encodes them by default
       before the network sees them: 'none' for vectors, 'embed' for one-hot
@@ -51,6 +54,7 @@ class Task(abc.ABC):
   """
 
   main_metric: ClassVar[str]
+  ratios: ClassVar[Mapping[str, tuple[str, str]]] = types.MappingProxyType({})
   level_name: ClassVar[str] = "level"
   encoder: ClassVar[str] = "none"
 
@@ -111,6 +115,20 @@ class Task(abc.ABC):
   @abc.abstractmethod
   def metrics(self, outputs: jax.Array, batch: Batch) -> dict[str, jax.Array]:
     """Name -> value for each episode, `[B]`."""
+
+  def with_ratios(self, means: Mapping[str, Any]) -> dict[str, Any]:
+    """Means of metrics over episodes, with those that `ratios` names.
+
+    Args:
+      means: name -> mean of a metric, or of the loss and others.
+
+    Returns:
+      The ratios, in the place of what they are of.
+    """
+    parts = {part for ratio in self.ratios.values() for part in ratio}
+    return {name: mean for name, mean in means.items() if name not in parts} | {
+        name: means[above] / means[below]
+        for name, (above, below) in self.ratios.items()}
 
   @abc.abstractmethod
   def oracle(self, batch: Batch) -> jax.Array:

@@ -57,9 +57,11 @@ class LearningToExecute(classification.ClassificationTask):
 
     Only digits are ever answered, so there are ten classes and not the 45 of
     the released code, most of which never occur. Neither there nor here is the
-    end of the answer to be answered. The loss and metrics are of each episode,
-    and then their mean, so that a character of a short answer weighs more. Its
-    mixtures of `+`, `-` and `*`, and of `if`, `+` and `-`, are not here.
+    end of the answer to be answered. The loss and `accuracy` are of each
+    episode, and then their mean, so that a character of a short answer weighs
+    more; `character_accuracy`, the paper's, is the share of all characters.
+    The code's mixtures of `+`, `-` and `*`, and of `if`, `+` and `-`, are not
+    here.
 
   Attributes:
     operation: a name in `PROGRAMS` or `MEMORISATION`.
@@ -76,6 +78,8 @@ class LearningToExecute(classification.ClassificationTask):
   max_nesting: int = 2
 
   main_metric: ClassVar[str] = "accuracy"
+  ratios: ClassVar[Mapping[str, tuple[str, str]]] = {
+      "character_accuracy": ("characters_right", "characters")}
   level_name: ClassVar[str] = "length"
 
   def __post_init__(self):
@@ -189,12 +193,18 @@ class LearningToExecute(classification.ClassificationTask):
 
   def metrics(self, outputs: jax.Array,
               batch: base.Batch) -> dict[str, jax.Array]:
-    """Share of characters right, and of episodes without a wrong one."""
+    """Share of characters right, and of episodes without a wrong one.
+
+    And of how many characters how many are right, for the share over all.
+    """
     wrong = classification.is_wrong(outputs, batch)
+    characters = batch.mask.sum(0)
+    right = ((1 - wrong) * batch.mask).sum(0)
     return {
         "accuracy": 1 - classification.mean_over_steps(wrong, batch.mask),
-        "sequence_accuracy": ((wrong * batch.mask).sum(0) == 0
-                              ).astype(jnp.float32),
+        "characters": characters,
+        "characters_right": right,
+        "sequence_accuracy": (right == characters).astype(jnp.float32),
     }
 
   def trivial(self, batch: base.Batch) -> jax.Array:

@@ -118,7 +118,7 @@ def test_variants_are_told_from_levels():
   assert [line.split() for line in table.splitlines()[:3]] == [
       ["length", "loss"], ["3", "1"], ["hardest", "+", "2"]]
   assert table.splitlines()[3:] == [
-      "+ a variant of the task, not drawn as in training"]
+      "+ a variant of the task"]
 
 
 def test_episodes_that_are_counted(no_pictures, tmp_path, capsys):

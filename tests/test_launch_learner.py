@@ -169,3 +169,16 @@ def test_read_out_where_it_is_asked_for(x64, monkeypatch, name, args):
   # A layer of 11 at all steps.
   whole = f"tensor<{num_steps}x64x11xf64>"
   assert [whole in text for text in texts] == [False, True]
+
+
+def test_ratios_are_of_means():
+  """Neither in training nor in evaluation are their parts shown."""
+  trainer = make_trainer(tiny_config(
+      "lstm", dict(hidden_size=4), dict(max_length=2, max_nesting=1),
+      task="learning_to_execute"))
+  state = trainer.put(trainer.initial_state())
+  evaluated = trainer.evaluate(state.params, None)
+  _, trained = trainer.train(state, None, 3)
+  for metrics in (evaluated, trained):
+    assert not {"characters", "characters_right"} & set(metrics)
+    assert 0 < metrics["character_accuracy"] < 1

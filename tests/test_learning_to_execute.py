@@ -122,6 +122,20 @@ def test_every_answer_is_python_s(operation, sizes):
   np.testing.assert_array_equal(metrics["sequence_accuracy"], 1)
 
 
+def test_character_accuracy_is_over_all_characters():
+  """One character of one right, and one of four."""
+  task = tasks.make_task("learning_to_execute", operation="addition")
+  targets = jax.nn.one_hot(jnp.full([4, 2], 3), task.output_size)
+  mask = jnp.array([[1, 1], [0, 1], [0, 1], [0, 1]], jnp.float32)
+  outputs = jax.nn.one_hot(jnp.array([[3, 3], [0, 2], [0, 2], [0, 2]]),
+                           task.output_size)
+  batch = tasks.Batch(jnp.zeros([4, 2, task.input_size]), targets, mask)
+  means = jax.tree.map(jnp.mean, task.metrics(outputs, batch))
+  scores = task.with_ratios(means | {"loss": 7.})
+  assert scores == {"accuracy": .625, "character_accuracy": .4,
+                    "sequence_accuracy": .5, "loss": 7.}
+
+
 def test_grammar():
   codes = draw(operation="program", min_length=2, max_length=2, min_nesting=2,
                max_nesting=2, episodes=997)[2]
