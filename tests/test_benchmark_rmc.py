@@ -85,6 +85,38 @@ def test_one_slot_can_be_asked_for(monkeypatch, tmp_path):
   assert asked == [one]
 
 
+def test_products_are_those_of_the_program(monkeypatch):
+  """Counted in what is traced, for both ways; attention beside them is little.
+  """
+  monkeypatch.setattr(rmc, "NUM_STEPS", 100)
+  size = rmc.Size(num_slots=3, num_heads=2, head_size=64, batch_size=32)
+  params, inputs = rmc._arguments(size, rmc._core(size))
+  for unroll, model in ((hk.dynamic_unroll, "RMC step by step"),
+                        (rmc._unroll, "RMC unroll")):
+    jaxpr = jax.make_jaxpr(rmc._gradients(rmc._core(size), unroll))(
+        params, inputs)
+    done = operations(jaxpr.jaxpr)
+    counted = rmc.NUM_STEPS * rmc.products(size, model)
+    assert counted < done < 1.05 * counted
+
+
+def operations(jaxpr):
+  """Of all matrix products, each loop's as often as it turns."""
+  total = 0
+  for equation in jaxpr.eqns:
+    if equation.primitive.name == "dot_general":
+      (contracted, _), _ = equation.params["dimension_numbers"]
+      left = equation.invars[0].aval.shape
+      total += 2 * equation.outvars[0].aval.size * np.prod(
+          [left[axis] for axis in contracted])
+    turns = equation.params.get("length", 1)
+    for value in equation.params.values():
+      inner = getattr(value, "jaxpr", value)
+      if hasattr(inner, "eqns"):
+        total += turns * operations(inner)
+  return total
+
+
 def test_some_models(monkeypatch, tmp_path):
   """From the shell; others are not even made."""
   monkeypatch.setattr(rmc, "_product", None)
@@ -121,7 +153,7 @@ def test_unknown_size():
 def test_products_are_counted():
   """A layer by a layer: three products a row forward and backward."""
   width, rows = 6, 3
-  assert rmc.products(SMALL) == 3 * 2 * 4 * (
+  assert rmc.products(SMALL, "PyTorch RMC") == 3 * 2 * 4 * (
       64 * width + rows * 3 * width**2 + rows * 2 * width**2
       + 2 * rows * width**2)
 

@@ -70,10 +70,10 @@ def rmc(options: Options) -> dict[str, Any]:
     raise ValueError(
         f"this suite has the sizes {', '.join(str(s.num_slots) for s in SIZES)}"
         f", got {', '.join(map(str, options.sizes))}")
-  deadline = time.monotonic() + options.time_limit
   rows: list[dict[str, Any]] = []
   for size in tqdm.tqdm(sizes, unit="size"):
-    rows += _rows(size, options, deadline)
+    rows += _rows(size, options,
+                  time.monotonic() + options.time_limit / len(sizes))
     options.report(_result(rows))
   return _result(rows)
 
@@ -99,7 +99,6 @@ def _rows(size, options, deadline):
   for program in timed:
     program.run()  # Compiles, and warms up.
   times = measure.interleaved(timed, options.repeats, deadline)
-  work = products(size)
   rows = []
   for label in programs:
     row = dict(num_slots=size.num_slots, size=str(size), model=label)
@@ -114,22 +113,34 @@ def _rows(size, options, deadline):
       continue
     row["tokens_per_second"] = size.batch_size / seconds
     if label != "LSTM" and "matmul" in times:
-      row["share_of_ceiling"] = work * times["matmul"]["median"] / (
-          seconds * 2 * PRODUCT**3)
+      row["share_of_ceiling"] = products(size, label) * times["matmul"][
+          "median"] / (seconds * 2 * PRODUCT**3)
     if "PyTorch RMC" in times:
       row["times_faster"] = times["PyTorch RMC"]["median"] / seconds
   return rows
 
 
-def products(size: Size) -> int:
-  """Operations a step, forward and backward, in the products of all layers.
+def products(size: Size, model: str) -> int:
+  """Operations a step, forward and backward, in the matrix products of layers.
 
-  As the equations have them: every row through every layer. What leaves some
-  out, or does them at once, can be above the ceiling by this count.
+  Those of the few rows that attend to each other do not count. Slots are
+  treated alike; PyTorch takes the row of the input through all layers, a step
+  of `RMC` not through the MLP, as nothing comes of it, and `RMC.unroll` makes
+  queries, keys, values and gates straight from the input, which is narrower.
+
+  Args:
+    size: of core and batch.
+    model: as in the table.
   """
-  width, rows = size.num_heads * size.head_size, size.num_slots + 1
-  weights = (INPUT_SIZE * width + rows * (3 + 2) * width**2
-             + 2 * rows * width**2)
+  width, slots = size.num_heads * size.head_size, size.num_slots
+  qkv, gates, layers = 3, 2, 2  # Of the MLP.
+  weights = slots * (qkv + gates + layers) * width**2
+  if model.startswith("RMC unroll"):
+    weights += INPUT_SIZE * (qkv + gates) * width
+  else:
+    weights += INPUT_SIZE * width + (qkv + gates) * width**2
+    if model.startswith("PyTorch"):
+      weights += layers * width**2
   return 3 * 2 * size.batch_size * weights
 
 
@@ -229,22 +240,24 @@ def _timed(call):
 
 
 def _torch_pass(size):
-  """None without PyTorch."""
+  """None without PyTorch, or one that does not see JAX's GPU."""
   if importlib.util.find_spec("torch") is None:
     return None
   from launch.benchmarks import rmc_torch
   device = "cuda" if jax.default_backend() == "gpu" else "cpu"
+  if not rmc_torch.is_available(device):
+    return None
   return rmc_torch.make_pass(
       device, NUM_STEPS, size.batch_size, INPUT_SIZE, **size.core_args)
 
 
 def _table(rows):
   lines = [["slots x heads x head size", "model", "ms a pass", "spread",
-            "tokens/s", "of matmul", "times PyTorch"]]
+            "turns", "tokens/s", "of matmul", "times PyTorch"]]
   for row in rows:
     cells, times = [row["size"], row["model"]], row["time"]
     if isinstance(times, str):
-      lines.append([*cells, times, *[""] * 4])
+      lines.append([*cells, times, *[""] * 5])
       continue
     steps = 1 if row["model"] == "matmul" else NUM_STEPS
     median, low, high = (times[name] * steps * 1e3
@@ -252,7 +265,8 @@ def _table(rows):
     tokens = (f"{row['flops'] / 1e9:.0f} GFLOP/s" if "flops" in row
               else f"{row['tokens_per_second']:,.0f}")
     lines.append([
-        *cells, f"{median:.4g}", f"{low:.4g} to {high:.4g}", tokens,
+        *cells, f"{median:.4g}", f"{low:.4g} to {high:.4g}",
+        str(times["turns"]), tokens,
         *(f"{row[name]:.2f}" if name in row else ""
           for name in ("share_of_ceiling", "times_faster"))])
   return lines
