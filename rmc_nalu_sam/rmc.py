@@ -168,8 +168,11 @@ class RMC(hk.RNNCore):
       The outputs `[T, B, N D]` and the state after the last step.
 
     Raises:
-      ValueError: as a step does.
+      ValueError: as a step does; or there is none.
     """
+    if not len(inputs):
+      raise ValueError("RMC.unroll takes at least one step, got inputs of "
+                       f"shape {inputs.shape}")
     rows = self._split(inputs, (len(inputs), *state.memory.shape[:-2]))
     memories, attention = relational_unroll.unroll(
         self._parameters(rows), rows, state.memory, relational_unroll.Options(
@@ -198,9 +201,10 @@ class RMC(hk.RNNCore):
     size = math.prod(inputs.shape[axes:])
     if (inputs.ndim <= axes or inputs.shape[:axes] != batch_shape
         or size % self.input_rows):
+      sizes = ", ".join(map(str, batch_shape))
       raise ValueError(
-          f"RMC takes inputs {[*batch_shape, '...']} that it can split into "
-          f"{self.input_rows} rows, got {inputs.shape}")
+          f"RMC takes inputs [{sizes}, ...] that it can split into "
+          f"input_rows={self.input_rows}, got {list(inputs.shape)}")
     return inputs.reshape(*batch_shape, self.input_rows, -1)
 
   @hk.transparent

@@ -227,7 +227,8 @@ def test_what_was_attended_to_does_not_matter():
 
 
 def test_attention_costs_nothing_where_nobody_looks():
-  """The compiled program of a gradient has no array of all steps' weights."""
+  """The compiled program has no array of all steps' weights; a gradient's has.
+  """
   def loss(inputs):
     core = RMC(**SIZES)
     return hk.dynamic_unroll(core, inputs, core.initial_state(B))[0].sum()
@@ -237,6 +238,15 @@ def test_attention_costs_nothing_where_nobody_looks():
   forward = jax.jit(net.apply).lower(params, make_inputs({})).compile()
   assert f"{B},{H},{N},{N + 1}]" in forward.as_text()
   assert f"[{T},{B},1,{H},{N},{N + 1}]" not in forward.as_text()
+
+
+def test_unroll_needs_a_step():
+  def net(inputs):
+    core = RMC(**SIZES)
+    return core.unroll(inputs, core.initial_state(B))
+
+  with pytest.raises(ValueError, match=rf"one step, got .* \(0, {B}, {F}\)"):
+    hk.transform(net).init(jax.random.key(0), jnp.zeros([0, B, F]))
 
 
 @pytest.mark.parametrize("input_rows", [None, 1, 2])

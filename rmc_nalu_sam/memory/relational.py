@@ -205,11 +205,12 @@ def relate(params: Parameters, seen: Seen, memory: jax.Array, *,
   for block in params.blocks:
     if qkv is None:
       qkv = jnp.concatenate([project(block, memory), seen.qkv], -2)
-      rows = jnp.concatenate([memory, seen.rows], -2)
     else:
       qkv = project(block, rows)
     if block is params.blocks[-1]:
       rows = rows[..., :num_slots, :]
+    elif block is params.blocks[0]:
+      rows = jnp.concatenate([memory, seen.rows], -2)
     found, weights = attend(qkv, rows.shape[-2], num_heads, key_size)
     rows = transform(block, params.mlp, rows, found)
     attention.append(weights[..., :num_slots, :])
