@@ -5,7 +5,7 @@ convolutional network and its accumulating cell, here with one number a digit
 and the sum as its state, as in Madsen and Johansen's replication. The paper
 trains at length 10 alone: --task.min_length=10. The other cells: --core=lstm
 --unit=linear, --core=gru, --core=rnn. As in mnist_counting, more series of
-short lengths are evaluated with launch.evaluate.
+short lengths are evaluated with launch.evaluate, and gradients clipped.
 """
 
 import ml_collections

@@ -8,7 +8,8 @@ ten, and with digits read without an error the cell learnt an answer that holds
 at that length only; and it learnt nothing within 10,000 updates at a rate of
 1e-3. The other cells: --core=lstm --unit=linear, --core=gru, --core=rnn. Few
 series are evaluated, since those of 1000 images take long; for length 1,
-python -m launch.evaluate --levels=1,10,100 --episodes=10000.
+python -m launch.evaluate --levels=1,10,100 --episodes=10000. Gradients are
+clipped to norm 1, of which the paper says nothing.
 """
 
 import ml_collections

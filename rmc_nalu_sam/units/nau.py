@@ -41,8 +41,9 @@ def nmu_penalty(shape: str) -> Penalty:
   """A function that is 0 where all weights are 0 or 1.
 
   Args:
-    shape: "linear", the mean of `min(w, 1 - w)` as in the paper, or "squared",
-      the mean of `w^2 (1 - w)^2`, the default of its code.
+    shape: "linear", the mean of `min(w, 1 - w)` as in the paper and its
+      experiments, or "squared", the mean of `w^2 (1 - w)^2`, which its code has
+      as well.
 
   Raises:
     ValueError: there is no such shape.
