@@ -3,8 +3,8 @@
 An embedding of 256, an LSTM of 10 and a unit as the read-out: the authors' own
 recollection, as told by Madsen and Johansen (2019, arXiv 1910.01888). Compare
 --unit=linear, --unit=nac and --unit=nalu; nothing is published on the training
-but the errors. An evaluation sees every string of a split once. Gradients are clipped to norm
-1.
+but the errors. An evaluation sees every string of a split once. Gradients are
+clipped to norm 1.
 
 A NAC's weights and an LSTM's outputs are below 1, so that a NAC behind 10 of
 them stays below 10 (the paper's cannot have been of this size): give it

@@ -1,8 +1,9 @@
 """Addition of two integers (Trask et al. 2018, arXiv 1808.00508, section 4.4).
 
 The paper's Supplementary Figure 6: trained below 100, evaluated with three and
-four digits. It gives neither sizes nor a learning rate; gradients are clipped to norm 1.
-Compare --core=controlled_nalu, --core=ugrnn, --core=lstm and --core=dnc.
+four digits. It gives neither sizes nor a learning rate; gradients are clipped
+to norm 1. Compare --core=controlled_nalu, --core=ugrnn, --core=lstm and
+--core=dnc.
 """
 
 import ml_collections
