@@ -2,9 +2,8 @@
 
 Letters are those of `relational`, and T time.
 
-Tried on a CPU and left, as they gained nothing: the gradients of the weights as
-one product over all steps after the backward scan, in a custom VJP; several
-steps in a turn of the scan; products with weights transposed before the scan.
+Tried on a CPU and left, as it gained nothing: the gradients of the weights as
+one product over all steps after the backward scan, in a custom VJP.
 """
 
 import functools
