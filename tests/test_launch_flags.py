@@ -176,7 +176,7 @@ def test_data_that_is_not_there(tmp_path, capsys):
     ("--core.hidden_size=5", "core.hidden_size=7 ... core.hidden_size=5"),
     ("--core.top_k=5", "core.top_k=not set ... core.top_k=5"),
     ("--unit=nau", "unit=linear ... unit=nau"),
-    ("--unit.with_bias=false", "unit.with_bias=not set ... False"),
+    ("--unit.with_bias=false", "unit.with_bias=True ... False"),
     ("--encoder=embed", "encoder=none ... encoder=embed"),
     ("--num_seeds=8", "num_seeds=1 ... num_seeds=8"),
     ("--batch_size=16", "batch_size=8 ... batch_size=16"),

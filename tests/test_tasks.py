@@ -316,7 +316,11 @@ def test_the_oracle_is_perfect(case, at_level, level):
   assert outputs.shape == batch.targets.shape
   assert outputs.dtype == jnp.float32
   metrics = metrics_of(task, outputs, batch)
-  assert metrics.keys() == case.perfect.keys()
+  # What is only a part of a ratio is as large as the episode.
+  parts = {part for ratio in task.ratios.values() for part in ratio}
+  assert metrics.keys() == case.perfect.keys() | parts
+  for above, below in task.ratios.values():
+    np.testing.assert_array_equal(metrics[above], metrics[below])
   for name, value in case.perfect.items():
     assert metrics[name].shape == (EPISODES,)
     # Numbers are never quite right.
