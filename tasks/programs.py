@@ -129,15 +129,13 @@ def _texts(operations: tuple[str, ...], operands: Operands,
     slots[name] = digits.text(literal, length)
   sides = []
   for side in range(2):
-    texts = []
-    for name in operations:
-      template = _TEMPLATES[name][side]
-      texts.append(jnp.concatenate([_codes("")] + [
-          slots[x] if x in slots else _codes(x) for x in template]))
-    size = max(text.size for text in texts)
+    texts = [[slots[x] if x in slots else _codes(x)
+              for x in _TEMPLATES[name][side]] for name in operations]
+    size = max(sum(map(jnp.size, pieces)) for pieces in texts)
+    # Nothing of size 0: over several devices, JAX 0.11 crashes on it.
+    absent = jnp.full(max(size, 1), digits.ABSENT, jnp.int32)
     sides.append(jnp.stack([
-        jnp.pad(text, (0, size - text.size), constant_values=digits.ABSENT)
-        for text in texts]))
+        jnp.concatenate([*pieces, absent])[:len(absent)] for pieces in texts]))
   return sides
 
 

@@ -331,6 +331,19 @@ def test_the_oracle_is_perfect(case, at_level, level):
   assert loss.max() < 1e-6
 
 
+@all_tasks
+def test_is_drawn_on_several_devices(case):
+  """Each its share of the batch; what one device draws."""
+  task, count = case.make(), jax.local_device_count()
+  assert count > 1
+  keys = jax.random.split(jax.random.key(18), 2 * count)
+  shares = jax.pmap(task.sample_from_keys)(keys.reshape(count, 2))
+  whole = jax.jit(task.sample_from_keys)(keys)
+  for share, part in zip(shares, whole, strict=True):
+    np.testing.assert_allclose(
+        np.concatenate(np.asarray(share), 1), part, rtol=1e-6, atol=1e-6)
+
+
 @exact_tasks
 def test_the_oracle_is_perfect_at_the_default_sizes(case):
   task = tasks.make_task(case.name)
