@@ -122,6 +122,21 @@ def test_every_answer_is_python_s(operation, sizes):
   np.testing.assert_array_equal(metrics["sequence_accuracy"], 1)
 
 
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_is_drawn_on_several_devices(operation):
+  """JAX 0.11 crashed on an array of size 0 among the texts of additions."""
+  task = tasks.make_task("learning_to_execute", operation=operation,
+                         max_length=2)
+  count = jax.local_device_count()
+  assert count > 1
+  keys = jax.random.split(jax.random.key(18), 2 * count)
+  shares = jax.pmap(task.sample_from_keys)(keys.reshape(count, 2))
+  whole = jax.jit(task.sample_from_keys)(keys)
+  for share, part in zip(shares, whole, strict=True):
+    np.testing.assert_array_equal(
+        np.concatenate(np.asarray(share), 1), part)
+
+
 def test_character_accuracy_is_over_all_characters():
   """One character of one right, and one of four."""
   task = tasks.make_task("learning_to_execute", operation="addition")
