@@ -10,17 +10,24 @@ in their settings. Prints the last evaluation of each run.
   python -m launch.plot --metric=level --x=minutes --output=levels.png runs/*
 
 draws the level that runs with a curriculum have reached against wall time.
+
+  python -m launch.plot --x=variants --output=lengths.png runs/*
+
+draws how far they extrapolate: the metric at the last evaluation against the
+task's variants (lengths, ranges, numbers), and prints its mean and, in
+parentheses, its median over the seeds.
 """
 
 import pathlib
 import sys
 from collections.abc import Sequence
 
+import numpy as np
 from absl import app, flags
 
 import tasks
 from launch import config as config_lib
-from launch import plots, reporting
+from launch import outcome, plots, reporting, variant_plots
 
 FLAGS = flags.FLAGS
 
@@ -33,11 +40,11 @@ def compare(workdirs: Sequence[pathlib.Path], output: pathlib.Path,
     workdirs: of runs on one task.
     output: the PNG to write.
     metric: the metric to draw; the task's main one if None.
-    x: against what, 'updates' or 'minutes'.
+    x: against what, 'updates', 'minutes' or 'variants'.
 
   Raises:
     UsageError: there is no run, or they are not of one task, or have no such
-      metric, or no times, or two are of the same seed.
+      metric, or no times or variants, or two are of the same seed.
   """
   plots.check_ending(output)
   configs = {workdir: config_lib.load(workdir) for workdir in workdirs}
@@ -76,8 +83,25 @@ def compare(workdirs: Sequence[pathlib.Path], output: pathlib.Path,
         f"seeds {config.seed} to {config.seed + config.num_seeds - 1}")
     lines.append(f"{label}  {seeds}  step {evaluations[-1]['step']}  {metric} "
                  f"{reporting.format_value(last)}")
+  if x == "variants":
+    return _compare_variants(groups, metric, output, configs)
   plots.learning_curves(groups, metric, output, names[0], x)
   return "\n".join(lines)
+
+
+def _compare_variants(groups, metric, output, configs):
+  first = next(iter(configs.values()))
+  task = tasks.make_task(first.task, **first.task_args)
+  if not task.extrapolations:
+    raise config_lib.UsageError(
+        f"{first.task} has no variants to draw --x=variants of")
+  names = [outcome.TRAINED, *task.extrapolations]
+  values = {label: np.concatenate([
+      variant_plots.last_values(workdir, metric, names)
+      for workdir in workdirs]) for label, workdirs in groups.items()}
+  variant_plots.draw(values, names, metric, output, first.task)
+  return "\n".join(variant_plots.format_row(label, rows, names)
+                   for label, rows in values.items())
 
 
 def _labels(configs):
@@ -110,8 +134,9 @@ def run() -> None:
   flags.DEFINE_string("output", "curves.png", "The picture to write.")
   flags.DEFINE_string("metric", None, "The metric beside the loss. Default: "
                       "the task's main one.")
-  flags.DEFINE_enum("x", "updates", ["updates", "minutes"],
-                    "What the curves are drawn against.")
+  flags.DEFINE_enum("x", "updates", ["updates", "minutes", "variants"],
+                    "What the curves are drawn against; 'variants' are of the "
+                    "last evaluation.")
   app.run(main)
 
 

@@ -8,6 +8,7 @@ from tasks.arithmetic import Arithmetic
 from tasks.associative_recall import AssociativeRecall
 from tasks.base import Batch, Task
 from tasks.copy import Copy
+from tasks.identity import Identity
 from tasks.language_numbers import LanguageNumbers
 from tasks.learning_to_execute import LearningToExecute
 from tasks.mnist_addition import MnistAddition
@@ -24,6 +25,7 @@ TASKS: Mapping[str, type[Task]] = {
     "arithmetic": Arithmetic,
     "associative_recall": AssociativeRecall,
     "copy": Copy,
+    "identity": Identity,
     "mnist_addition": MnistAddition,
     "mnist_counting": MnistCounting,
     "mnist_parity": MnistParity,

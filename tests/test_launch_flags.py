@@ -372,6 +372,7 @@ VALUES = {("core", "dam", "discount"): .5,
           ("task", "arithmetic", "operation"): "mul",
           ("task", "arithmetic", "test_range"): "3,7",
           ("task", "arithmetic", "train_range"): "0,1",
+          ("task", "identity", "train_range"): "0,1",
           ("task", "language_numbers", "split"): "test",
           ("task", "language_numbers", "split_seed"): 1,
           ("task", "learning_to_execute", "min_length"): 2,
@@ -395,7 +396,7 @@ WITH = {("task", "arithmetic", "criterion"): [
             "--task.max_operations=2"]}
 # Of several units.
 UNIT_VALUES = {"activation": "elu", "kind": "sigmoid", "penalty": "squared",
-               "w_init": "glorot"}
+               "squash": "tanh", "w_init": "glorot"}
 # Objects, not numbers: to be given in Python.
 NO_FLAG = {("core", "sam", "controller"), ("core", "sdnc", "controller"),
            *(("core", "gru", name) for name in ("w_i_init", "w_h_init",

@@ -23,6 +23,8 @@ def make_run(workdir: pathlib.Path, steps=(2, 4, 6), task="copy", core="lstm",
   config = tiny_config()
   config.update(task=task, core=core, seed=seed)
   config.update(fields or {})
+  if "task_args" in (fields or {}):  # Not beside those of another task.
+    config.task_args = ml_collections.ConfigDict(fields["task_args"])
   if core_args is not None:
     config.core_args = ml_collections.ConfigDict(core_args)
   config_lib.save(config, workdir)
@@ -218,6 +220,59 @@ def test_levels_against_minutes(tmp_path, capsys):
   old = make_run(tmp_path / "old")
   assert run(plot, "--x=minutes", old) == config_lib.EXIT_USAGE
   assert "noted no times" in error_of(capsys)
+
+
+def identity_run(workdir, seed=0, num_seeds=2, **settings):
+  """A run of many seeds, whose errors are invented: |number| / 10 + seed."""
+  names = tasks.make_task("identity").extrapolations
+  seeds = np.arange(seed, seed + num_seeds)
+  return make_run(
+      workdir, task="identity", core="stack", seed=seed,
+      fields={"num_seeds": num_seeds, "task_args": {}, **settings},
+      mae=list(seeds / 4),
+      **{f"{name}/mae": list(abs(float(name)) / 10 + seeds) for name in names})
+
+
+def test_variants(tmp_path, capsys):
+  a = identity_run(tmp_path / "a")
+  b = identity_run(tmp_path / "b", seed=2, num_seeds=3)
+  c = identity_run(tmp_path / "c", unit="nac")
+  output = tmp_path / "variants.png"
+  assert run(plot, "--x=variants", f"--output={output}", a, b, c) == 0
+  assert colourful(output, 0.4) > 1000
+  first, second = capsys.readouterr().out.splitlines()
+  # All five seeds, 0 to 4, and then 0 and 1 alone; the mean (the median).
+  assert first.startswith("stack/linear: as trained 0.5 (0.5), -20 4 (4), ")
+  assert first.endswith(", 17.5 3.75 (3.75), 20 4 (4)")
+  assert second.startswith("stack/nac: as trained 0.125 (0.125), -20 2.5 (2.5)")
+
+
+def test_variants_side_by_side_with_numbers_that_are_none(tmp_path, capsys):
+  """Their names are no numbers; a seed that diverged counts as the worst."""
+  names = tasks.make_task("recurrent_arithmetic", train_range="1,2"
+                          ).extrapolations
+  bad = [1., float("nan"), 2.]
+  workdir = make_run(
+      tmp_path / "a", task="recurrent_arithmetic", core="unit_rnn",
+      fields={"num_seeds": 3,
+              "task_args": {"train_range": "1,2"}},
+      mse=[1., 2., 6.], **{f"{name}/mse": bad for name in names})
+  output = tmp_path / "variants.png"
+  assert run(plot, "--x=variants", f"--output={output}", workdir) == 0
+  assert colourful(output, 0.4) > 300
+  line = capsys.readouterr().out
+  assert ": as trained 3 (2), " in line
+  assert line.endswith(f"{[*names][-1]} inf (2)\n")
+
+
+def test_variants_that_are_not_there(tmp_path, capsys):
+  copy = make_run(tmp_path / "copy")
+  assert run(plot, "--x=variants", copy) == config_lib.EXIT_USAGE
+  assert "copy has no variants to draw" in error_of(capsys)
+  short = make_run(tmp_path / "short", task="identity", mae=1.,
+                   fields={"task_args": {}})
+  assert run(plot, "--x=variants", short) == config_lib.EXIT_USAGE
+  assert "short has no -20/mae in its last evaluation" in error_of(capsys)
 
 
 @pytest.mark.parametrize("x", ["updates", "minutes"])

@@ -14,9 +14,9 @@ import tasks
 
 # Each in a file of its own: real data, or no levels.
 TESTED_ELSEWHERE = {
-    "arithmetic", "language_numbers", "mnist_addition", "mnist_counting",
-    "mnist_parity", "mnist_sequence_product", "mnist_sequence_sum", "omniglot",
-    "program_evaluation"}
+    "arithmetic", "identity", "language_numbers", "mnist_addition",
+    "mnist_counting", "mnist_parity", "mnist_sequence_product",
+    "mnist_sequence_sum", "omniglot", "program_evaluation"}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ import reference_units
 from mixed_precision import bfloat16_policy, every_output
 
 from rmc_nalu_sam import UNITS, Unit, UnitRNN, find_units
-from rmc_nalu_sam.units import MultiplicativeNAC, arithmetic, nac
+from rmc_nalu_sam.units import MultiplicativeNAC, arithmetic, linear, nac
 
 pytestmark = pytest.mark.usefixtures("strict_promotion")
 
@@ -349,6 +349,57 @@ def test_sparsity_error(name):
   assert error > .2
 
 
+@pytest.mark.parametrize("squash, function", [
+    ("none", lambda w: w), ("sigmoid", lambda w: 1 / (1 + np.exp(-w))),
+    ("tanh", np.tanh)])
+def test_squashed_weights(squash, function):
+  """Table 4 of the NALU paper: tanh(W) x, sigma(W) x + b and so on."""
+  params = make_params("linear")
+  expected = function(np.asarray(params["w"]))
+  for with_bias in (True, False):
+    unit = unit_of("linear", squash=squash, with_bias=with_bias)
+    assert set(unit.parameters(I)) == {"w", *(["b"] if with_bias else [])}
+    given = {key: params[key] for key in unit.parameters(I)}
+    np.testing.assert_allclose(unit.weights(given)["w"], expected, rtol=1e-6)
+    bias = np.asarray(params["b"]) if with_bias else 0
+    x = draw(B, I)
+    np.testing.assert_allclose(unit.forward(given, x), x @ expected + bias,
+                               rtol=1e-5, atol=1e-6)
+    chex.assert_trees_all_close(
+        unit.readable(unit.weights(given))["w"], np.round(expected))
+
+
+ACTIVATIONS = {  # Of one number; as PyTorch defines them.
+    "elu": lambda x: x if x > 0 else np.expm1(x),
+    "hard_shrink": lambda x: x if abs(x) > .5 else 0,
+    "hard_tanh": lambda x: min(max(x, -1), 1),
+    "leaky_relu": lambda x: x if x > 0 else .01 * x,
+    "none": lambda x: x,
+    "relu": lambda x: max(x, 0),
+    "relu6": lambda x: min(max(x, 0), 6),
+    "selu": lambda x: 1.0507009873554805 * (
+        x if x > 0 else 1.6732632423543772 * np.expm1(x)),
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "soft_shrink": lambda x: x - .5 if x > .5 else x + .5 if x < -.5 else 0,
+    "softplus": lambda x: np.log1p(np.exp(x)),
+    "softsign": lambda x: x / (1 + abs(x)),
+    "tanh": np.tanh,
+    "tanh_shrink": lambda x: x - np.tanh(x),
+}
+
+
+def test_activations():
+  assert set(ACTIVATIONS) == set(linear.ACTIVATIONS)
+  params = make_params("linear")
+  x = 5 * draw(B, I)
+  sums = np.asarray(x @ params["w"] + params["b"])
+  assert sums.min() < -1 and (abs(sums) < .5).any() and sums.max() > 6
+  for name, function in ACTIVATIONS.items():
+    outputs = unit_of("linear", activation=name).forward(params, x)
+    np.testing.assert_allclose(outputs, np.vectorize(
+        function, otypes=[float])(sums), rtol=1e-5, atol=1e-6, err_msg=name)
+
+
 @every_unit
 def test_bad_arguments(name):
   with pytest.raises(ValueError, match="output_size must be at least 1, got 0"):
@@ -360,6 +411,7 @@ def test_bad_arguments(name):
 @pytest.mark.parametrize("name, arguments, message", [
     ("linear", dict(activation="gelu"), "unknown activation 'gelu'; .*relu6"),
     ("linear", dict(w_init="zeros"), "unknown w_init 'zeros'; .*glorot"),
+    ("linear", dict(squash="relu"), "unknown squash 'relu'; .*tanh"),
     ("nac_mul", dict(kind="nau"), "unknown kind 'nau'; .*sigmoid"),
     ("nac_mul", dict(epsilon=0.), "epsilon must be positive, got 0.0"),
     ("nalu", dict(epsilon=-1.), "epsilon must be positive, got -1.0"),

@@ -14,14 +14,19 @@ from rmc_nalu_sam.units.formula import Expression, weighted_sums
 
 ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
     "elu": jax.nn.elu,
+    "hard_shrink": lambda x: jnp.where(jnp.abs(x) > 0.5, x, 0),
+    "hard_tanh": jax.nn.hard_tanh,
+    "leaky_relu": jax.nn.leaky_relu,
     "none": lambda x: x,
     "relu": jax.nn.relu,
     "relu6": jax.nn.relu6,
     "selu": jax.nn.selu,
     "sigmoid": jax.nn.sigmoid,
+    "soft_shrink": lambda x: x - jnp.clip(x, -0.5, 0.5),
     "softplus": jax.nn.softplus,
     "softsign": jax.nn.soft_sign,
     "tanh": jnp.tanh,
+    "tanh_shrink": lambda x: x - jnp.tanh(x),
 }
 
 # By the number of inputs.
@@ -33,8 +38,16 @@ INITIALIZERS: Mapping[str, Callable[[int], hk.initializers.Initializer]] = {
 }
 
 
+# Of weights: Table 4 of the NALU paper.
+SQUASHES = ("none", "sigmoid", "tanh")
+
+
 class Linear(Unit):
   """`activation(inputs w + b)`, with the parameters of `hk.Linear`.
+
+  With `squash`, a function of w takes its place: layers between a linear one
+  and a `NAC`, of "Neural Arithmetic Logic Units" (Trask et al. 2018, arXiv
+  1808.00508), Table 4.
 
   Notes:
     Madsen and Johansen (https://arxiv.org/abs/2001.05016) initialise a linear
@@ -46,7 +59,7 @@ class Linear(Unit):
 
   def __init__(self, output_size: int, activation: str = "none",
                with_bias: bool = True, w_init: str = "haiku",
-               name: str | None = None):
+               squash: str = "none", name: str | None = None):
     """Constructs a layer.
 
     Args:
@@ -54,21 +67,24 @@ class Linear(Unit):
       activation: a name in `ACTIVATIONS`.
       with_bias: whether to add `b`, which starts at 0.
       w_init: a name in `INITIALIZERS`.
+      squash: 'none', or 'sigmoid' or 'tanh' of the weights.
       name: name of the module.
 
     Raises:
-      ValueError: `output_size` is not positive, or there is no such activation
-        or initialiser.
+      ValueError: `output_size` is not positive, or there is no such activation,
+        initialiser or squash.
     """
     super().__init__(output_size, name=name)
     for what, value, valid in (("activation", activation, ACTIVATIONS),
-                               ("w_init", w_init, INITIALIZERS)):
+                               ("w_init", w_init, INITIALIZERS),
+                               ("squash", squash, SQUASHES)):
       if value not in valid:
         raise ValueError(f"unknown {what} {value!r}; valid ones: "
                          f"{', '.join(valid)}")
     self.activation = activation
     self.with_bias = with_bias
     self.w_init = w_init
+    self.squash = squash
 
   @pure
   def parameters(self, input_size: int) -> Mapping[str, Parameter]:
@@ -79,8 +95,12 @@ class Linear(Unit):
     return params
 
   @pure
+  def weights(self, params: Params) -> dict[str, jax.Array]:
+    return dict(params) | {"w": ACTIVATIONS[self.squash](params["w"])}
+
+  @pure
   def forward(self, params: Params, inputs: jax.Array) -> jax.Array:
-    outputs = arithmetic.add(inputs, params["w"])
+    outputs = arithmetic.add(inputs, self.weights(params)["w"])
     if self.with_bias:
       outputs = outputs + params["b"].astype(outputs.dtype)
     return ACTIVATIONS[self.activation](outputs)
