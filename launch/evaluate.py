@@ -8,6 +8,11 @@ and, where the task allows, twice and four times that, and the task's variants
 to extrapolate to. A memory core may be given more room: --core.num_slots=256.
 Of a run of many seeds the table shows the medians, and the share of seeds that
 solved it.
+
+  python -m launch.evaluate --workdir=/tmp/numbers --show=5
+
+prints five episodes, too, and what was answered, of tasks that are text; those
+of the last row, by the best seed.
 """
 
 import json
@@ -25,7 +30,7 @@ from absl import app, flags, logging
 import tasks
 from launch import checkpoints as checkpoints_lib
 from launch import config as config_lib
-from launch import devices, reporting, train
+from launch import devices, outcome, reporting, train
 from launch import flags as flags_lib
 
 FLAGS = flags.FLAGS
@@ -47,7 +52,7 @@ def default_levels(task: tasks.Task) -> list[int]:
 
 def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
              core_args: Mapping[str, Any],
-             data_dir: str | None = None) -> dict[str, Any]:
+             data_dir: str | None = None, show: int = 0) -> dict[str, Any]:
   """Evaluates the newest checkpoint of a run.
 
   Args:
@@ -57,13 +62,15 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
     episodes: how many at each level.
     core_args: the core's arguments that differ from training.
     data_dir: where real data lies, if not where it was in training.
+    show: how many episodes of the last variant are put into words.
 
   Returns:
     What `evaluation.json` holds. `trained` is whether a level is not above
     those of training; it is None for a variant, which tells only what it is.
 
   Raises:
-    UsageError: there is no such run, or no checkpoint, or no such level.
+    UsageError: there is no such run, or no checkpoint, or no such level, or
+      nothing to show.
   """
   stored, config = config_lib.load(workdir), config_lib.load(workdir)
   with config.unlocked():
@@ -72,6 +79,11 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
     config.data_dir = data_dir
   config_lib.check(config, jax.local_device_count())
   task = tasks.make_task(config.task, **config.task_args)
+  if show and not task.is_text:
+    raise config_lib.UsageError(
+        f"--show is of tasks that are text, not of {config.task}; valid: "
+        + ", ".join(sorted(name for name, cls in tasks.TASKS.items()
+                           if cls.is_text)))
   try:
     data = devices.replicate(task.load("test", config.data_dir or None))
   except (OSError, ValueError) as error:
@@ -111,11 +123,28 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
     trained = None if isinstance(name, str) else name <= task.max_level
     rows.append({"level": name, "trained": trained, "episodes": count,
                  **metrics})
+  examples = []
+  if show:
+    _, params = outcome.params_of_best(config, workdir, task, state.params)
+    examples = _transcribe(config, trainer.model, params, variant, show)
   return {"task": config.task, "core": config.core,
           "core_args": config.core_args.to_dict(), "unit": config.unit,
           "step": int(np.min(state.step)), "seed": config.seed,
           "num_seeds": config.num_seeds, "level_name": task.level_name,
-          "levels": rows}
+          "levels": rows, "examples": examples}
+
+
+def _transcribe(config, model, params, task, count):
+  """Episodes of a task in words, with the answers of one network."""
+  @jax.jit
+  def answer(params, key):
+    batch = task.sample(key, count)
+    outputs, _ = model.unroll(params, batch.inputs,
+                              model.initial_state(params, count))
+    return batch, outputs
+
+  return task.transcribe(*jax.tree.map(
+      np.asarray, answer(params, jax.random.key(config.seed))))
 
 
 def _shapes(tree: Any) -> Any:
@@ -160,12 +189,13 @@ def main(argv: Sequence[str]) -> None:
   try:
     result = evaluate(workdir, levels, FLAGS.episodes,
                       flags_lib.member_overrides(["core"])["core"],
-                      FLAGS.data_dir)
+                      FLAGS.data_dir, FLAGS.show)
     print(f"{result['core']} on {result['task']} after {result['step']} updates"
           f", seed {result['seed']}"
           + (f" and the {result['num_seeds'] - 1} after it"
              if result["num_seeds"] > 1 else ""))
     print(format_table(result), flush=True)
+    print("\n".join(result["examples"]), end="\n" if FLAGS.show else "")
     # Last, so that a file that cannot be written does not cost the result.
     (workdir / EVALUATION_FILE).write_text(json.dumps(result, indent=2) + "\n")
   except (config_lib.UsageError, OSError) as error:
@@ -182,6 +212,8 @@ def run() -> None:
                        lower_bound=1)
   flags.DEFINE_string("data_dir", None, "Where the files of tasks with real "
                       "data lie, if not where they were in training.")
+  flags.DEFINE_integer("show", 0, "Episodes to print, with what was answered; "
+                       "of tasks that are text.", lower_bound=0)
   flags_lib.define_member_flags(["core"])
   flags_lib.define_device_flags()
   flags.adopt_module_key_flags(flags_lib)

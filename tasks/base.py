@@ -51,12 +51,14 @@ class Task(abc.ABC):
     encoder: what kind of inputs these are, and so what encodes them by default
       before the network sees them: 'none' for vectors, 'embed' for one-hot
       tokens, 'cnn' for flattened square images.
+    is_text: whether episodes can be put into words, see `transcribe`.
   """
 
   main_metric: ClassVar[str]
   ratios: ClassVar[Mapping[str, tuple[str, str]]] = types.MappingProxyType({})
   level_name: ClassVar[str] = "level"
   encoder: ClassVar[str] = "none"
+  is_text: ClassVar[bool] = False
 
   @property
   @abc.abstractmethod
@@ -203,6 +205,19 @@ class Task(abc.ABC):
     """
     raise NotImplementedError(
         f"the episodes of {type(self).__name__} cannot be counted")
+
+  def transcribe(self, batch: Batch, outputs: Any) -> list[str]:
+    """Episodes as lines for people, with what was answered; if `is_text`.
+
+    Args:
+      batch: as from `sample`.
+      outputs: `[T, B, O]`.
+
+    Returns:
+      B lines.
+    """
+    raise NotImplementedError(
+        f"the episodes of {type(self).__name__} are no text")
 
   def load(self, split: str, data_dir: str | None = None) -> Any:
     """The arrays that episodes of `split` draw from; none for synthetic tasks.

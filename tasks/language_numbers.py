@@ -45,6 +45,7 @@ class LanguageNumbers(regression.RegressionTask):
 
   main_metric: ClassVar[str] = "mae"
   encoder: ClassVar[str] = "embed"
+  is_text: ClassVar[bool] = True
 
   def __post_init__(self):
     if self.split not in SPLIT_SIZES:
@@ -110,6 +111,18 @@ class LanguageNumbers(regression.RegressionTask):
 
     start = jnp.zeros(batch.inputs.shape[1])
     return jax.lax.scan(read, start, batch.inputs)[1][:, :, None]
+
+  def transcribe(self, batch: base.Batch, outputs: Any) -> list[str]:
+    """Each string with what was answered at every word, though only the last
+    is trained: 'seven 6.98  hundred 699.9  (700)'. See the paper's Figure 3.
+    """
+    inputs, outputs = np.asarray(batch.inputs), np.asarray(outputs)
+    targets = np.sum(batch.targets, axis=(0, 2))
+    return ["  ".join([
+        *(f"{number_words.WORDS[int(np.argmax(word))]} {answer:.4g}"
+          for word, answer in zip(inputs[:, b], outputs[:, b, 0], strict=True)
+          if word.any()),
+        f"({target:.0f})"]) for b, target in enumerate(targets)]
 
   @property
   def trivial_answer(self) -> float:
@@ -183,32 +196,6 @@ def encode(texts: Sequence[str]) -> np.ndarray:
                          f"{', '.join(number_words.WORDS)}")
       inputs[t, b, number_words.WORDS.index(word)] = 1
   return inputs
-
-
-def predictions(inputs: np.ndarray, outputs: np.ndarray
-                ) -> list[list[tuple[str, float]]]:
-  """What was answered at every word, though only the last is trained.
-
-  See the paper's Figure 3.
-
-  Args:
-    inputs: `[T, B, F]`, of a batch or from `encode`.
-    outputs: `[T, B, 1]`, the network's.
-
-  Returns:
-    For each string, its words, each with the answer after it.
-  """
-  return [[(number_words.WORDS[int(np.argmax(x))], float(y[0]))
-           for x, y in zip(np.asarray(inputs)[:, b], np.asarray(outputs)[:, b],
-                           strict=True) if x.any()]
-          for b in range(inputs.shape[1])]
-
-
-def format_predictions(inputs: np.ndarray, outputs: np.ndarray) -> str:
-  """`predictions` as text, a line a string: 'seven 6.98  hundred 699.9'."""
-  return "\n".join(
-      "  ".join(f"{word} {answer:.4g}" for word, answer in string)
-      for string in predictions(inputs, outputs))
 
 
 @functools.lru_cache

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from tasks import base, classification, digits, programs
 
@@ -81,6 +82,7 @@ class LearningToExecute(classification.ClassificationTask):
   ratios: ClassVar[Mapping[str, tuple[str, str]]] = {
       "character_accuracy": ("characters_right", "characters")}
   level_name: ClassVar[str] = "length"
+  is_text: ClassVar[bool] = True
 
   def __post_init__(self):
     valid = (*PROGRAMS, *MEMORISATION)
@@ -206,6 +208,19 @@ class LearningToExecute(classification.ClassificationTask):
         "characters_right": right,
         "sequence_accuracy": (right == characters).astype(jnp.float32),
     }
+
+  def transcribe(self, batch: base.Batch, outputs: Any) -> list[str]:
+    """Each program, its answer, and what was answered."""
+    inputs, targets, answers = (
+        np.asarray(x).argmax(-1).T for x in (*batch[:2], outputs))
+    shown: np.ndarray = np.asarray(batch.inputs)[:, :, :-1].max(-1).T > 0
+    asked: np.ndarray = np.asarray(batch.mask).T > 0
+    write = "".join
+    return [
+        f"{write(programs.VOCABULARY[code] for code in inputs[b][shown[b]])}: "
+        f"{write(map(str, targets[b][asked[b]]))}, answered "
+        f"{write(map(str, answers[b][asked[b]]))}"
+        for b in range(len(inputs))]
 
   def trivial(self, batch: base.Batch) -> jax.Array:
     """Always a one: it leads sums, and is never less frequent than others."""

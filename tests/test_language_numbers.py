@@ -140,14 +140,18 @@ def test_the_oracle_tells_the_papers_intermediate_numbers():
   assert inputs.shape == (5, 3, 30)
   task = tasks.make_task("language_numbers")
   outputs = task.oracle(tasks.Batch(inputs, None, None))
-  assert language_numbers.predictions(inputs, outputs) == [
-      [("three", 3), ("hundred", 300), ("and", 300), ("thirty", 330),
-       ("four", 334)],
-      [("seven", 7), ("hundred", 700), ("and", 700), ("two", 702)],
-      [("twenty", 20), ("seven", 27), ("and", 27), ("eighty", 107)]]
-  assert language_numbers.format_predictions(
-      inputs[:, 1:2], 1.00049 * outputs[:, 1:2]) == (
-          "seven 7.003  hundred 700.3  and 700.3  two 702.3")
+  # The right answer is at the last word, whatever comes after it.
+  targets = np.zeros((5, 3, 1))
+  targets[[4, 3, 3], range(3), 0] = 334, 702, 107
+  batch = tasks.Batch(inputs, targets, None)
+  assert task.is_text
+  assert task.transcribe(batch, outputs) == [
+      "three 3  hundred 300  and 300  thirty 330  four 334  (334)",
+      "seven 7  hundred 700  and 700  two 702  (702)",
+      "twenty 20  seven 27  and 27  eighty 107  (107)"]
+  assert task.transcribe(
+      jax.tree.map(lambda x: x[:, 1:2], batch), 1.00049 * outputs[:, 1:2]) == [
+          "seven 7.003  hundred 700.3  and 700.3  two 702.3  (702)"]
 
 
 def test_encode_is_what_episodes_show():

@@ -12,6 +12,7 @@ from launch_helpers import TINY_CORES, records, run, saved_steps, tiny_flags
 import tasks
 from launch import config as config_lib
 from launch import evaluate, pictures, train
+from tasks import number_words
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -134,6 +135,32 @@ def test_episodes_that_are_counted(no_pictures, tmp_path, capsys):
   lines = capsys.readouterr().out.splitlines()
   assert [line.split()[:3] for line in lines[3:5]] == [
       ["validation", "+", "200"], ["test", "+", "631"]]
+
+
+@pytest.mark.parametrize("seeds", [1, 4])
+def test_show_puts_episodes_into_words(no_pictures, tmp_path, capsys, seeds):
+  assert run(train, "--task=language_numbers", "--preset=none", "--core=lstm",
+             "--core.hidden_size=7", "--batch_size=8", "--steps=2",
+             f"--num_seeds={seeds}", f"--workdir={tmp_path}") == 0
+  capsys.readouterr()
+  assert run(evaluate, f"--workdir={tmp_path}", "--show=3") == 0
+  lines = capsys.readouterr().out.splitlines()[-3:]
+  assert json.loads((tmp_path / "evaluation.json").read_text())[
+      "examples"] == lines
+  numbers = tasks.make_task("language_numbers", split="test").numbers
+  for line in lines:  # 'seven 6.98  hundred 699.9  (700)', of the test.
+    *words, number = line.split("  ")
+    assert int(number.strip("()")) in numbers
+    assert tuple(word.split()[0] for word in words) == (
+        number_words.number_words(int(number.strip("()"))))
+    assert all(math.isfinite(float(word.split()[1])) for word in words)
+
+
+def test_show_of_what_is_no_text(workdir, capsys):
+  assert run(evaluate, f"--workdir={workdir}",
+             "--show=1") == config_lib.EXIT_USAGE
+  assert ("not of copy; valid: language_numbers, learning_to_execute"
+          in capsys.readouterr().err)
 
 
 def test_a_full_disk_does_not_cost_the_table(workdir, capsys):

@@ -307,3 +307,18 @@ def test_what_the_oracle_answers_where_nothing_is_asked():
   outputs = jax.jit(task.oracle)(batch)
   np.testing.assert_array_equal(outputs, 20 * batch.targets)
   assert jnp.any(outputs, 2).sum() == sum(map(len, answers))
+
+
+@pytest.mark.parametrize("operation", ["program", "reverse"])
+def test_transcribe(operation):
+  """A line an episode: the program, its answer, and what was answered."""
+  task, batch, codes, answers = draw(episodes=17, operation=operation)
+  assert task.is_text
+  lines = task.transcribe(batch, task.oracle(batch))
+  assert lines == [f"{code}: {given}, answered {given}"
+                   for code, given in zip(codes, answers, strict=True)]
+  wrong = np.roll(batch.targets, 1, axis=-1)
+  assert task.transcribe(batch, wrong) == [
+      f"{code}: {given}, answered " + "".join(
+          str((int(digit) + 1) % 10) for digit in given)
+      for code, given in zip(codes, answers, strict=True)]
