@@ -55,7 +55,7 @@ class Arithmetic(regression.RegressionTask):
   criterion: str = "layers"
 
   def __post_init__(self):
-    base.check_range("1", 1, "input_size", self.input_size)
+    base.check_positive(input_size=self.input_size)
     operations.check(self.operation, self.train_range,
                      self._extrapolation_range)
     _ = self._subsets  # That they fit.

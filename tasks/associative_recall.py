@@ -43,8 +43,7 @@ class AssociativeRecall(base.BitsTask):
 
   def __post_init__(self):
     base.check_range("min_pairs", self.min_pairs, "max_pairs", self.max_pairs)
-    base.check_range("1", 1, "num_bits", self.num_bits)
-    base.check_range("1", 1, "item_length", self.item_length)
+    base.check_positive(num_bits=self.num_bits, item_length=self.item_length)
 
   @property
   def input_size(self) -> int:

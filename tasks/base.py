@@ -287,6 +287,13 @@ class BitsTask(Task):
     return jnp.maximum(batch.mask.sum(0), 1) * self.output_size
 
 
+def check_positive(**values: int) -> None:
+  """Raises a ValueError that names the first value below 1."""
+  for name, value in values.items():
+    if value < 1:
+      raise ValueError(f"need {name} >= 1, got {name}={value}")
+
+
 def check_range(low_name: str, low: int, high_name: str, high: int) -> None:
   """Raises a ValueError unless 1 <= low <= high."""
   if not 1 <= low <= high:

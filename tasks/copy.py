@@ -35,7 +35,7 @@ class Copy(base.BitsTask):
   def __post_init__(self):
     base.check_range("min_length", self.min_length, "max_length",
                      self.max_length)
-    base.check_range("1", 1, "num_bits", self.num_bits)
+    base.check_positive(num_bits=self.num_bits)
 
   @property
   def input_size(self) -> int:

@@ -43,7 +43,7 @@ class MnistSeries(regression.RegressionTask):
   def __post_init__(self):
     base.check_range("min_length", self._min_length, "max_length",
                      self.max_length)
-    base.check_range("1", 1, "max_test_length", self.max_test_length)
+    base.check_positive(max_test_length=self.max_test_length)
 
   @property
   def input_size(self) -> int:

@@ -47,11 +47,11 @@ class NthFarthest(classification.ClassificationTask):
   level_name: ClassVar[str] = "objects"
 
   def __post_init__(self):
+    base.check_positive(num_objects=self.num_objects, num_dims=self.num_dims)
     base.check_range("min_objects", self._min_objects, "num_objects",
                      self.num_objects)
     base.check_range("num_objects", self.num_objects, "num_labels",
                      self.output_size)
-    base.check_range("1", 1, "num_dims", self.num_dims)
 
   @property
   def _min_objects(self) -> int:

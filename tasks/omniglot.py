@@ -66,7 +66,7 @@ class Omniglot(classification.ClassificationTask):
                      self.num_classes)
     base.check_range("num_classes", self.num_classes, "num_labels",
                      self.output_size)
-    base.check_range("1", 1, "num_presentations", self.num_presentations)
+    base.check_positive(num_presentations=self.num_presentations)
     base.check_range("image_size", self.image_size, "105", 105)
     if not 0 <= self.max_angle <= 180:
       raise ValueError(f"need 0 <= max_angle <= 180, got {self.max_angle}")

@@ -36,7 +36,7 @@ class PrioritySort(base.BitsTask):
 
   def __post_init__(self):
     base.check_range("min_keys", self._min_keys, "max_keys", self.max_keys)
-    base.check_range("1", 1, "num_bits", self.num_bits)
+    base.check_positive(num_bits=self.num_bits)
 
   @property
   def _min_keys(self) -> int:

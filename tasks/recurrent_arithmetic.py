@@ -57,7 +57,7 @@ class RecurrentArithmetic(regression.RegressionTask):
   level_name: ClassVar[str] = "length"
 
   def __post_init__(self):
-    base.check_range("1", 1, "input_size", self.input_size)
+    base.check_positive(input_size=self.input_size)
     base.check_range("min_length", self.min_length, "max_length",
                      self.max_length)
     operations.check(self.operation, self.train_range)

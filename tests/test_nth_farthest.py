@@ -86,6 +86,8 @@ def test_sizes_of_the_paper():
 def test_labels_are_as_many_as_the_network_has():
   task = tasks.make_task("nth_farthest", num_objects=5)
   assert task.at_level(3).output_size == 5
+  with pytest.raises(ValueError, match=r"need num_objects >= 1, got .*=0"):
+    tasks.make_task("nth_farthest", num_objects=0)
   with pytest.raises(ValueError, match=r"num_objects=7.*num_labels=5"):
     task.at_level(7)
 
