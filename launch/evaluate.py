@@ -3,11 +3,11 @@
   python -m launch.evaluate --workdir=/tmp/copy --levels=10,20,40
 
 Prints a table on stdout and writes evaluation.json into the workdir. Without
---levels: the highest level of training (with a curriculum, the one reached)
-and, where the task allows, twice and four times that, and the task's variants
-to extrapolate to. A memory core may be given more room: --core.num_slots=256.
-Of a run of many seeds the table shows the medians, and the share of seeds that
-solved it.
+--levels: episodes as in training, if their levels differ; its highest level
+(with a curriculum, the one reached) and, where the task allows, twice and four
+times that; and the task's variants to extrapolate to. A memory core may be
+given more room: --core.num_slots=256. Of a run of many seeds the table shows
+the medians, and the share of seeds that solved it.
 
   python -m launch.evaluate --workdir=/tmp/numbers --show=5
 
@@ -104,6 +104,8 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
   if state.curriculum:
     task = task.at_level(int(state.curriculum.level))
   variants: dict[int | str, tasks.Task] = {}
+  if not levels and task != task.at_level(task.max_level):
+    variants[outcome.TRAINED] = task
   try:
     for level in levels or default_levels(task):
       variants[level] = task.at_level(level)
@@ -120,18 +122,20 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
     logging.info("evaluating %d episodes at %s %s", count, task.level_name,
                  name)
     metrics = trainer.evaluate(params, data, variant, episodes)
-    trained = None if isinstance(name, str) else name <= task.max_level
+    trained = name == outcome.TRAINED or (
+        None if isinstance(name, str) else name <= task.max_level)
     rows.append({"level": name, "trained": trained, "episodes": count,
                  **metrics})
-  examples = []
+  result = {"task": config.task, "core": config.core,
+            "core_args": config.core_args.to_dict(), "unit": config.unit,
+            "step": int(np.min(state.step)), "seed": config.seed,
+            "num_seeds": config.num_seeds, "level_name": task.level_name,
+            "levels": rows}
   if show:
     _, params = outcome.params_of_best(config, workdir, task, state.params)
-    examples = _transcribe(config, trainer.model, params, variant, show)
-  return {"task": config.task, "core": config.core,
-          "core_args": config.core_args.to_dict(), "unit": config.unit,
-          "step": int(np.min(state.step)), "seed": config.seed,
-          "num_seeds": config.num_seeds, "level_name": task.level_name,
-          "levels": rows, "examples": examples}
+    result["examples"] = _transcribe(
+        config, trainer.model, params, variant, show)
+  return result
 
 
 def _transcribe(config, model, params, task, count):
@@ -195,7 +199,8 @@ def main(argv: Sequence[str]) -> None:
           + (f" and the {result['num_seeds'] - 1} after it"
              if result["num_seeds"] > 1 else ""))
     print(format_table(result), flush=True)
-    print("\n".join(result["examples"]), end="\n" if FLAGS.show else "")
+    for line in result.get("examples", ()):
+      print(line)
     # Last, so that a file that cannot be written does not cost the result.
     (workdir / EVALUATION_FILE).write_text(json.dumps(result, indent=2) + "\n")
   except (config_lib.UsageError, OSError) as error:

@@ -105,6 +105,24 @@ def test_defaults_and_a_larger_memory(workdir):
   assert config_lib.load(workdir).core_args.num_slots == 11
 
 
+def test_episodes_as_in_training_have_a_row(no_pictures, tmp_path, capsys):
+  """Where they are of several levels, and no others are asked for."""
+  workdir = tmp_path / "run"
+  assert run(train, *tiny_flags("lstm"), "--steps=2", "--task.max_length=3",
+             f"--workdir={workdir}") == 0
+  capsys.readouterr()
+  assert run(evaluate, f"--workdir={workdir}", "--episodes=64") == 0
+  rows = json.loads((workdir / "evaluation.json").read_text())["levels"]
+  assert [(row["level"], row["trained"]) for row in rows] == [
+      ("as trained", True), (3, True), (6, False), (12, False)]
+  assert rows[0]["loss"] != rows[1]["loss"]
+  lines = capsys.readouterr().out.splitlines()
+  assert lines[2].split()[:3] == ["as", "trained", "64"]
+  assert run(evaluate, f"--workdir={workdir}", "--levels=3") == 0
+  rows = json.loads((workdir / "evaluation.json").read_text())["levels"]
+  assert [row["level"] for row in rows] == [3]
+
+
 def test_table_without_levels_beyond_training():
   table = evaluate.format_table({"level_name": "keys", "levels": [
       {"level": 3, "trained": True, "loss": 0.125}]})
