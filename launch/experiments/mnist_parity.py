@@ -2,9 +2,11 @@
 
 Up to five digits in an image of 100 x 100 pixels, as in the paper; the last
 layer of a convolutional network, on ReLU features, is the unit: --unit=linear
-is the baseline. For two cores the image network is narrow at its end; the paper
-gives no sizes. With that of its other experiments, and longer:
---encoder.hidden_size=500 --steps=100000. Gradients are clipped to norm 1.
+is the baseline, and with --unit.squash=sigmoid or tanh, and with or without
+--unit.with_bias=False, the other rows of the table. For two cores the image
+network is narrow at its end; the paper gives no sizes. With that of its other
+experiments, and longer: --encoder.hidden_size=500 --steps=100000. Gradients are
+clipped to norm 1.
 """
 
 import ml_collections
