@@ -70,6 +70,9 @@ def draw(groups: Mapping[str, np.ndarray], names: list[str], metric: str,
     if len(values) > 1:
       label = f"{label} ({len(values)} seeds)"
     known = ~np.isnan(values).all(0)
+    if not known.any():
+      axis.plot([], [], color=f"C{number}", label=f"{label}: not finite")
+      continue
     low, median, high = np.nanquantile(values[:, known], [.25, .5, .75], axis=0)
     # There are ten colours.
     axis.plot(places[known], median, label=label, color=f"C{number}",

@@ -12,7 +12,7 @@ from launch_helpers import run, tiny_config
 
 import tasks
 from launch import config as config_lib
-from launch import plot, plots
+from launch import plot, plots, variant_plots
 
 
 def make_run(workdir: pathlib.Path, steps=(2, 4, 6), task="copy", core="lstm",
@@ -263,6 +263,17 @@ def test_variants_side_by_side_with_numbers_that_are_none(tmp_path, capsys):
   line = capsys.readouterr().out
   assert ": as trained 3 (2), " in line
   assert line.endswith(f"{[*names][-1]} inf (2)\n")
+
+
+def test_variants_of_which_no_number_is_finite(tmp_path):
+  names = ["as trained", "length 10"]
+  numbers = {"good": np.array([[1., 2.], [3., np.nan], [np.inf, 4.]])}
+  bad = {"bad": np.full((2, 2), np.inf)}
+  for i, groups in enumerate((numbers, numbers | bad, bad)):
+    variant_plots.draw(groups, names, "mse", tmp_path / f"{i}.png")
+    ink(tmp_path / f"{i}.png")
+  assert colourful(tmp_path / "0.png", 0.4) > 300 > colourful(
+      tmp_path / "2.png", 0.4)
 
 
 def test_variants_that_are_not_there(tmp_path, capsys):
