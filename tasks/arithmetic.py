@@ -19,7 +19,7 @@ _NUMBERS = 2_000_000  # Of the sample that expectations are taken over.
 
 
 @dataclasses.dataclass(frozen=True)
-class Arithmetic(regression.RegressionTask):
+class Arithmetic(base.OneLevel, regression.RegressionTask):
   """Answer `a op b`, where a and b are sums of subsets of the inputs.
 
   One step; all inputs are drawn uniformly from one range. The subsets are runs
@@ -72,15 +72,6 @@ class Arithmetic(regression.RegressionTask):
   @property
   def num_steps(self) -> int:
     return 1
-
-  @property
-  def max_level(self) -> int:
-    return 1
-
-  def at_level(self, level: int) -> "Arithmetic":
-    if level != 1:
-      raise ValueError(f"arithmetic has level 1 alone, not level={level}")
-    return self
 
   @property
   def extrapolations(self) -> Mapping[str, "Arithmetic"]:

@@ -12,7 +12,7 @@ import abc
 import dataclasses
 import types
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import chex
 import jax
@@ -285,6 +285,20 @@ class BitsTask(Task):
 
   def _num_bits(self, batch: Batch) -> jax.Array:
     return jnp.maximum(batch.mask.sum(0), 1) * self.output_size
+
+
+class OneLevel(Task):
+  """A task whose episodes are all of one difficulty."""
+
+  @property
+  def max_level(self) -> int:
+    return 1
+
+  def at_level(self, level: int) -> Self:
+    if level != 1:
+      raise ValueError(f"{type(self).__name__} has level 1 alone, not "
+                       f"level={level}")
+    return self
 
 
 def check_positive(**values: int) -> None:

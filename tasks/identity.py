@@ -15,7 +15,7 @@ TEST_NUMBERS = tuple(2.5 * i for i in range(-8, 9))
 
 
 @dataclasses.dataclass(frozen=True)
-class Identity(regression.RegressionTask):
+class Identity(base.OneLevel, regression.RegressionTask):
   """Give out the number that was put in, also beyond those trained with.
 
   One step, one number, uniform in a range. It says how an activation
@@ -35,7 +35,7 @@ class Identity(regression.RegressionTask):
   main_metric: ClassVar[str] = "mae"
 
   def __post_init__(self):
-    operations.parse_range(self.train_range)
+    _ = self._range  # That it is one.
 
   @property
   def input_size(self) -> int:
@@ -48,15 +48,6 @@ class Identity(regression.RegressionTask):
   @property
   def num_steps(self) -> int:
     return 1
-
-  @property
-  def max_level(self) -> int:
-    return 1
-
-  def at_level(self, level: int) -> "Identity":
-    if level != 1:
-      raise ValueError(f"identity has level 1 alone, not level={level}")
-    return self
 
   @property
   def extrapolations(self) -> Mapping[str, "Identity"]:
@@ -79,8 +70,7 @@ class Identity(regression.RegressionTask):
     del level
     if self.number is not None:
       return self.example(jnp.int32(0), data)
-    drawn = operations.parse_range(self.train_range)
-    return _batch(drawn.place(uniform.uniform(key, 1)))
+    return _batch(self._range.place(uniform.uniform(key, 1)))
 
   def oracle(self, batch: base.Batch) -> jax.Array:
     return batch.inputs

@@ -17,7 +17,7 @@ _PADDING = -1
 
 
 @dataclasses.dataclass(frozen=True)
-class LanguageNumbers(regression.RegressionTask):
+class LanguageNumbers(base.OneLevel, regression.RegressionTask):
   """Tell the number that a string of English words means, word by word.
 
   An episode is one string of at most five words, one a step, one-hot; the
@@ -65,17 +65,6 @@ class LanguageNumbers(regression.RegressionTask):
   @property
   def num_steps(self) -> int:
     return number_words.MAX_WORDS
-
-  @property
-  def max_level(self) -> int:
-    """1: one string is as difficult as another."""
-    return 1
-
-  def at_level(self, level: int) -> "LanguageNumbers":
-    """This task itself; there is one level only, level=1."""
-    if level != 1:
-      raise ValueError(f"language_numbers has level=1 only, got level={level}")
-    return self
 
   @property
   def num_examples(self) -> int:
