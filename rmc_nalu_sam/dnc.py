@@ -24,6 +24,7 @@ from rmc_nalu_sam.memory.dnc_access import (
 )
 from rmc_nalu_sam.memory.precision import at_least_float32
 from rmc_nalu_sam.memory_core import MemoryCore, check_positive
+from rmc_nalu_sam.recurrent import lstm
 
 
 def _oneplus(x: jax.Array) -> jax.Array:
@@ -87,7 +88,7 @@ class DNC(MemoryCore):
     - key strengths are a softplus, not 1 + softplus;
     - usage is raised to at least 1e-6 before allocation; 1e-6 is added to
       squared norms and to their product;
-    - one LSTM layer is the controller; its output and state, and the output of
+    - one LSTM layer is the controller, unless there are more; its output and state, and the output of
       the core, are clipped.
 
     Where the options' paper leaves something open, here
@@ -111,12 +112,13 @@ class DNC(MemoryCore):
       mask_min: float = 0.0,
       deallocate: bool = False,
       sharpen_links: bool = False,
+      num_layers: int = 1,
       name: str | None = None,
   ):
     """Constructs a DNC.
 
     Args:
-      hidden_size: units of the LSTM controller.
+      hidden_size: units of a layer of the LSTM controller.
       num_slots: N, rows of the memory; the links take N * N a write head.
       word_size: W, numbers in a row.
       num_read_heads: R.
@@ -131,6 +133,8 @@ class DNC(MemoryCore):
         does not find them any more.
       sharpen_links: whether read heads sharpen the backward and forward
         weights, which blur as the links are followed.
+      num_layers: of the controller. Each sees what the controller sees and the
+        layer below, and the outputs of all are joined.
       name: name of the module.
 
     Raises:
@@ -157,7 +161,7 @@ class DNC(MemoryCore):
     self._mask_min = mask_min
     self._sharpen_links = sharpen_links
     self._step = functools.partial(access_step, deallocate=deallocate)
-    self._controller = hk.LSTM(hidden_size, name="controller")
+    self._controller = lstm(hidden_size, num_layers, name="controller")
 
   def _initial_access(self):
     return initial_access(self.num_slots, self.word_size,

@@ -1,10 +1,12 @@
-"""Plain recurrent cores that Haiku does not have: RNN and UGRNN."""
+"""Plain recurrent cores: RNN and UGRNN, and layers of Haiku's LSTM."""
 
 from collections.abc import Callable, Mapping
 
 import haiku as hk
 import jax
 import jax.numpy as jnp
+
+from rmc_nalu_sam.memory_core import check_positive
 
 ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
     "relu": jax.nn.relu, "tanh": jnp.tanh}
@@ -26,8 +28,7 @@ class _Recurrent(hk.RNNCore):
       ValueError: the size is below 1, or there is no such activation.
     """
     super().__init__(name=name)
-    if hidden_size < 1:
-      raise ValueError(f"hidden_size must be at least 1, got {hidden_size}")
+    check_positive(hidden_size=hidden_size)
     if activation not in ACTIVATIONS:
       raise ValueError(f"unknown activation {activation!r}; valid: "
                        f"{', '.join(ACTIVATIONS)}")
@@ -74,3 +75,29 @@ class UGRNN(_Recurrent):
     gate = jax.nn.sigmoid(gate + 1)
     state = gate * prev_state + (1 - gate) * self._activation(candidate)
     return state, state
+
+
+def lstm(hidden_size: int = 100, num_layers: int = 1,
+         name: str = "lstm") -> hk.RNNCore:
+  """Haiku's LSTM, or several on one another.
+
+  Each of several sees the input and the output of the one below, and the output
+  is that of all of them joined: "skip connections" as in "Generating Sequences
+  With Recurrent Neural Networks" (Graves, 2013, arXiv 1308.0850), section 2.
+
+  Args:
+    hidden_size: units of a layer.
+    num_layers: L.
+    name: of the layers.
+
+  Returns:
+    A core whose output is `[B, L * hidden_size]`.
+
+  Raises:
+    ValueError: a size is below 1.
+  """
+  check_positive(hidden_size=hidden_size, num_layers=num_layers)
+  layers = [hk.LSTM(hidden_size, name=name) for _ in range(num_layers)]
+  if num_layers == 1:
+    return layers[0]
+  return hk.deep_rnn_with_skip_connections(layers)

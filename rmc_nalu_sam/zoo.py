@@ -16,7 +16,7 @@ from rmc_nalu_sam.dam import DAM
 from rmc_nalu_sam.dnc import DNC
 from rmc_nalu_sam.encoders import ENCODERS
 from rmc_nalu_sam.ntm import NTM
-from rmc_nalu_sam.recurrent import RNN, UGRNN
+from rmc_nalu_sam.recurrent import RNN, UGRNN, lstm
 from rmc_nalu_sam.rmc import RMC
 from rmc_nalu_sam.sam import SAM
 from rmc_nalu_sam.sdnc import SDNC
@@ -28,9 +28,9 @@ CORES: Mapping[str, Callable[..., hk.RNNCore]] = {
     "controlled_nalu": ControlledNALU,
     "dam": DAM,
     "dnc": DNC,
-    # Haiku's have no default size.
+    # Haiku's has no default size.
     "gru": functools.partial(hk.GRU, hidden_size=100),
-    "lstm": functools.partial(hk.LSTM, hidden_size=100),
+    "lstm": lstm,
     "ntm": NTM,
     "rnn": RNN,
     "rmc": RMC,

@@ -5,9 +5,11 @@ import functools
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from tasks import base, classification, digits, programs
 
@@ -58,9 +60,9 @@ class LearningToExecute(classification.ClassificationTask):
 
     Only digits are ever answered, so there are ten classes and not the 45 of
     the released code, most of which never occur. Neither there nor here is the
-    end of the answer to be answered. The loss and `accuracy` are of each
-    episode, and then their mean, so that a character of a short answer weighs
-    more; `character_accuracy`, the paper's, is the share of all characters.
+    end of the answer to be answered. `accuracy` is that of each episode, and
+    then the mean, so that a character of a short answer weighs more;
+    `character_accuracy`, the paper's, is the share of all characters.
     The code's mixtures of `+`, `-` and `*`, and of `if`, `+` and `-`, are not
     here.
 
@@ -180,6 +182,16 @@ class LearningToExecute(classification.ClassificationTask):
     inside = (step >= 0) & (step < self.num_answers)
     return jnp.where(inside, answer[jnp.clip(step, 0, self.num_answers - 1)],
                      digits.ABSENT)
+
+  def loss(self, outputs: jax.Array, batch: base.Batch) -> jax.Array:
+    """Cross-entropy (nats) of an answer by the size of the longest, `[B]`.
+
+    So every character weighs the same, whatever the size of its answer, as in
+    the released code.
+    """
+    chex.assert_equal_shape([outputs, batch.targets])
+    nats = optax.softmax_cross_entropy(outputs, batch.targets)
+    return (nats * batch.mask).sum(0) / self.num_answers
 
   def oracle(self, batch: base.Batch) -> jax.Array:
     """Reads and executes the program, in the order of its characters."""

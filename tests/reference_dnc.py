@@ -16,8 +16,8 @@ EPSILON = 1e-6
 class State:
   """All that one step leaves behind."""
 
-  hidden: np.ndarray
-  cell: np.ndarray
+  hidden: np.ndarray  # [L, hidden_size], of the controller's layers
+  cell: np.ndarray  # [L, hidden_size]
   memory: np.ndarray  # [N, W]
   usage: np.ndarray  # [N]
   read_weights: np.ndarray  # [R, N]
@@ -28,9 +28,10 @@ class State:
 
 
 def initial_state(hidden_size, num_slots, word_size, num_read_heads,
-                  num_write_heads) -> State:
+                  num_write_heads, num_layers=1) -> State:
   return State(
-      hidden=np.zeros(hidden_size), cell=np.zeros(hidden_size),
+      hidden=np.zeros([num_layers, hidden_size]),
+      cell=np.zeros([num_layers, hidden_size]),
       memory=np.zeros([num_slots, word_size]), usage=np.zeros(num_slots),
       read_weights=np.zeros([num_read_heads, num_slots]),
       write_weights=np.zeros([num_write_heads, num_slots]),
@@ -45,12 +46,16 @@ def step(params, inputs, prev: State, clip=20., masked=False, mask_min=0.,
   num_slots, word_size = prev.memory.shape
   reads, writes = len(prev.read_weights), len(prev.write_weights)
   bound = clip or np.inf
-  hidden, cell = _lstm(
-      _layer(params, "controller/linear"),
-      np.concatenate([inputs, prev.read_words.ravel(), prev.hidden]), prev.cell)
-  hidden, cell = np.clip(hidden, -bound, bound), np.clip(cell, -bound, bound)
+  seen = np.concatenate([inputs, prev.read_words.ravel()])
+  layers: list[tuple[np.ndarray, np.ndarray]] = []
+  for i, (hidden, cell) in enumerate(zip(prev.hidden, prev.cell, strict=True)):
+    name = f"controller_{i}/linear" if i else "controller/linear"
+    below = layers[-1][0] if layers else []
+    layers.append(_lstm(_layer(params, name),
+                        np.concatenate([seen, below, hidden]), cell))
+  hidden, cell = np.clip(np.stack(layers, axis=1), -bound, bound)
 
-  said = iter(_linear(_layer(params, "interface"), hidden))
+  said = iter(_linear(_layer(params, "interface"), hidden.ravel()))
 
   def take(*shape):
     return np.array([next(said) for _ in range(np.prod(shape))]).reshape(shape)
@@ -122,7 +127,7 @@ def step(params, inputs, prev: State, clip=20., masked=False, mask_min=0.,
   read_words = read_weights @ memory
 
   output = _linear(_layer(params, "output"),
-                   np.concatenate([hidden, read_words.ravel()]))
+                   np.concatenate([hidden.ravel(), read_words.ravel()]))
   return np.clip(output, -bound, bound), State(
       hidden, cell, memory, usage, read_weights, write_weights, read_words,
       link, precedence)

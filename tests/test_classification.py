@@ -24,6 +24,7 @@ def drawn(request):
   return task, batch
 
 
+@pytest.mark.parametrize("drawn", ["nth_farthest"], indirect=True)
 def test_loss_is_the_mean_cross_entropy_of_the_classes_asked_for(drawn):
   task, batch = drawn
   np.testing.assert_allclose(

@@ -81,6 +81,8 @@ def used_access(seed=0):
     *OPTIONS,
     ALL_OPTIONS | dict(clip=.3),
     ALL_OPTIONS | dict(clip=0., num_write_heads=1, num_read_heads=1),
+    dict(num_layers=3),
+    dict(num_layers=2, clip=.3),
 ], ids=str)
 def test_equals_the_numpy_reference(x64, arguments):
   init, unroll, initial_state = network(**arguments)
@@ -90,7 +92,8 @@ def test_equals_the_numpy_reference(x64, arguments):
       jax.jit(unroll)(params, inputs, initial_state(B)))
   assert outputs.shape == (T, B, OUT)
   params, inputs = jax.device_get((params, inputs))
-  sizes = {name: arguments.get(name, size) for name, size in SIZES.items()}
+  sizes = {name: arguments.get(name, size)
+           for name, size in (SIZES | dict(num_layers=1)).items()}
   options = {name: value for name, value in arguments.items()
              if name not in sizes}
 
@@ -104,8 +107,9 @@ def test_equals_the_numpy_reference(x64, arguments):
       output, ref = reference_dnc.step(params, inputs[t, b], ref, **options)
       close(outputs[t, b], output)
       controller, access = jax.tree.map(lambda x, t=t, b=b: x[t, b], states)
-      close(controller.hidden, ref.hidden)
-      close(controller.cell, ref.cell)
+      layers = controller if sizes["num_layers"] > 1 else [controller]
+      close(np.stack([layer.hidden for layer in layers]), ref.hidden)
+      close(np.stack([layer.cell for layer in layers]), ref.cell)
       for name, value in access._asdict().items():
         close(value, getattr(ref, name))
   # The heads moved, the memory filled, and links were made.

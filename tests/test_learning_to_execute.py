@@ -151,6 +151,23 @@ def test_character_accuracy_is_over_all_characters():
                     "sequence_accuracy": .5, "loss": 7.}
 
 
+@pytest.mark.parametrize("operation, longest", [("addition", 4), ("double", 6)])
+def test_every_character_weighs_the_same_in_the_loss(operation, longest):
+  task = tasks.make_task("learning_to_execute", operation=operation,
+                         max_length=3)
+  random = np.random.default_rng(0)
+  logits = random.normal(size=(6, 2, 10))
+  right = random.integers(10, size=(6, 2))
+  mask = np.array([[0, 1], [1, 1], [0, 1], [0, 0], [0, 0], [0, 1]], np.float32)
+  shares = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+  nats = -np.log(np.take_along_axis(shares, right[..., None], -1))[..., 0]
+  batch = tasks.Batch(jnp.zeros([6, 2, task.input_size]),
+                      jax.nn.one_hot(right, 10), jnp.asarray(mask))
+  np.testing.assert_allclose(
+      task.loss(jnp.asarray(logits, jnp.float32), batch),
+      [nats[1, 0] / longest, nats[[0, 1, 2, 5], 1].sum() / longest], rtol=1e-5)
+
+
 def test_grammar():
   codes = draw(operation="program", min_length=2, max_length=2, min_nesting=2,
                max_nesting=2, episodes=997)[2]

@@ -1,4 +1,4 @@
-"""RNN and UGRNN against NumPy."""
+"""RNN, UGRNN and layers of LSTMs against NumPy."""
 
 import haiku as hk
 import jax
@@ -6,7 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from reference_layers import lstm as lstm_step
+
 from rmc_nalu_sam import RNN, UGRNN
+from rmc_nalu_sam.recurrent import lstm
 
 T, B, F, H = 5, 3, 11, 7
 
@@ -47,6 +50,49 @@ def test_equals_its_reference(core_class, step, activation):
                FUNCTIONS[activation])
       np.testing.assert_allclose(outputs[t, b], h, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(state[b], h, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.usefixtures("x64", "strict_promotion")
+@pytest.mark.parametrize("num_layers", [1, 2, 3])
+def test_layers_of_lstms_equal_their_reference(num_layers):
+  def net():
+    core = lstm(H, num_layers)
+    return (lambda inputs, state: hk.dynamic_unroll(core, inputs, state),
+            (lambda inputs, state: hk.dynamic_unroll(core, inputs, state),
+             core.initial_state))
+
+  random = np.random.default_rng(0)
+  inputs = random.normal(size=(T, B, F))
+  init, (unroll, initial_state) = hk.multi_transform(net)
+  start = initial_state({}, None, B)
+  params = init(jax.random.key(0), jnp.asarray(inputs), start)
+  params = jax.tree.map(
+      lambda p: jnp.asarray(.5 * random.normal(size=p.shape)), params)
+  outputs, state = jax.jit(unroll)(params, None, inputs, start)
+  assert outputs.shape == (T, B, num_layers * H)
+  names = ["lstm/linear", "lstm_1/linear", "lstm_2/linear"][:num_layers]
+  assert sorted(params) == sorted(names)
+  for b in range(B):
+    hidden, cell = np.zeros([2, num_layers, H])
+    for t in range(T):
+      below = np.zeros(0)
+      for i, name in enumerate(names):
+        hidden[i], cell[i] = lstm_step(
+            params[name], np.concatenate([inputs[t, b], below, hidden[i]]),
+            cell[i])
+        below = hidden[i]
+      np.testing.assert_allclose(outputs[t, b], hidden.ravel(), rtol=1e-9)
+    for i, layer in enumerate(state if num_layers > 1 else [state]):
+      np.testing.assert_allclose(layer.hidden[b], hidden[i], rtol=1e-9)
+      np.testing.assert_allclose(layer.cell[b], cell[i], rtol=1e-9)
+
+
+@pytest.mark.parametrize("kwargs, words", [
+    (dict(hidden_size=0), "hidden_size must be at least 1, got 0"),
+    (dict(num_layers=0), "num_layers must be at least 1, got 0")])
+def test_sizes_of_lstms(kwargs, words):
+  with pytest.raises(ValueError, match=words):
+    hk.transform(lambda: lstm(**kwargs) and None).init(None)
 
 
 @pytest.mark.parametrize("core_class", [RNN, UGRNN])
