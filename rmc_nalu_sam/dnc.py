@@ -88,8 +88,8 @@ class DNC(MemoryCore):
     - key strengths are a softplus, not 1 + softplus;
     - usage is raised to at least 1e-6 before allocation; 1e-6 is added to
       squared norms and to their product;
-    - one LSTM layer is the controller, unless there are more; its output and state, and the output of
-      the core, are clipped.
+    - the controller is an LSTM, of one layer unless `num_layers` says
+      otherwise; its output and state, and the output of the core, are clipped.
 
     Where the options' paper leaves something open, here
 

@@ -5,7 +5,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-
 from reference_layers import lstm as lstm_step
 
 from rmc_nalu_sam import RNN, UGRNN

@@ -7,8 +7,8 @@ paper's sizes, with its batch and learning rate, and without the clipping of
 gradients to norm 1 that there is here: --task.num_objects=8 --task.num_dims=16
 --core.num_slots=8 --core.num_heads=8 --core.head_size=32 --batch_size=1600
 --learning_rate=1e-4 --max_grad_norm=0 --steps=1000000; its LSTM: --core=lstm
---core.hidden_size=2048; its DNC, but for the controller's second layer:
---core=dnc --core.num_slots=8 --core.word_size=128 --core.hidden_size=128.
+--core.hidden_size=2048; its DNC: --core=dnc --core.num_slots=8
+--core.word_size=128 --core.hidden_size=128 --core.num_layers=2.
 """
 
 import ml_collections
