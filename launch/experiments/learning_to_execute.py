@@ -8,11 +8,13 @@ cores. Table 1 of the paper is at 5 digits, nested twice, for RMC with:
 --eval_episodes=12800; what it reports is the best score on the task's variant
 'hardest' (the highest `character_accuracy` in metrics.jsonl). In the place of
 the core's arguments, for its LSTM --core=lstm --core.hidden_size=1024 (or
-2048) --core.num_layers=2, and for its DNC --core=dnc --core.num_slots=80
---core.word_size=64 --core.num_read_heads=4 --core.hidden_size=256 (or 128, 512)
---core.num_layers=2. (For memorising, its DNC had a controller without a state,
-which there is none of here.) The released code also lets the learning rate
-fall, from 1e-4 to 8e-5 at least.
+2048), and for its DNC --core=dnc --core.num_slots=80 --core.word_size=64
+--core.num_read_heads=4 --core.hidden_size=256 (or 128, 512). (For memorising,
+its DNC had a controller without a state, which there is none of here.) The
+released code also lets the learning rate fall, from 1e-4 to 8e-5 at least.
+
+Slots that are narrower learn later: on two digits' addition, 2 x 4 heads x 64
+numbers are ahead of an LSTM at 3,000 updates, 4 x 4 x 16 far behind.
 """
 
 import ml_collections
@@ -28,9 +30,9 @@ def get_config() -> ml_collections.ConfigDict:
       operation="addition", max_length=2, max_nesting=1)}
   config.core = "rmc"
   config.core_args = {
-      "rmc": dict(num_slots=4, head_size=16, num_heads=4, gate_style="memory"),
-      "lstm": dict(hidden_size=256),
-      "dnc": dict(hidden_size=128, num_slots=32, word_size=32,
+      "rmc": dict(num_slots=2, head_size=64, num_heads=4, gate_style="memory"),
+      "lstm": dict(hidden_size=256, num_layers=2),
+      "dnc": dict(hidden_size=128, num_layers=2, num_slots=32, word_size=32,
                   num_read_heads=1),
       "sam": dict(hidden_size=128, num_slots=64, num_heads=2, top_k=4),
   }
