@@ -12,7 +12,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from rmc_nalu_sam.memory_core import check_positive
+from rmc_nalu_sam.checks import check_positive
 from rmc_nalu_sam.units.nac import nac_init
 from rmc_nalu_sam.units.nalu import NALU
 

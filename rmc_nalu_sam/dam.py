@@ -14,10 +14,11 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
+from rmc_nalu_sam.checks import check_positive
 from rmc_nalu_sam.memory import dense
 from rmc_nalu_sam.memory.sam_access import SAMInterface
 from rmc_nalu_sam.memory.search import top_k_indices
-from rmc_nalu_sam.memory_core import MemoryCore, check_positive
+from rmc_nalu_sam.memory_core import MemoryCore
 from rmc_nalu_sam.sam import make_interface
 
 

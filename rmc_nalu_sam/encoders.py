@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rmc_nalu_sam.checks import check_positive
+
 
 class Embed(hk.Module):
   """An embedding of one-hot tokens: a linear map without a bias."""
@@ -24,7 +26,7 @@ class Embed(hk.Module):
       ValueError: it is below 1.
     """
     super().__init__(name=name)
-    _check_size(output_size)
+    check_positive(output_size=output_size)
     self._output_size = output_size
 
   def __call__(self, inputs: jax.Array) -> jax.Array:
@@ -64,9 +66,7 @@ class CNN(hk.Module):
       ValueError: a size is below 1, or `std` not above 0.
     """
     super().__init__(name=name)
-    _check_size(output_size)
-    if hidden_size < 1:
-      raise ValueError(f"hidden_size must be at least 1, got {hidden_size}")
+    check_positive(output_size=output_size, hidden_size=hidden_size)
     if not std > 0:
       raise ValueError(f"std must be above 0, got {std}")
     self._output_size = output_size
@@ -166,11 +166,6 @@ def max_pool(images: jax.Array) -> jax.Array:
 def _torch_init(fan_in):
   uniform = hk.initializers.RandomUniform(-fan_in ** -.5, fan_in ** -.5)
   return dict(w_init=uniform, b_init=uniform)
-
-
-def _check_size(output_size):
-  if output_size < 1:
-    raise ValueError(f"output_size must be at least 1, got {output_size}")
 
 
 def _none() -> Callable[[jax.Array], jax.Array]:

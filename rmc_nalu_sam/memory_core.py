@@ -93,10 +93,3 @@ class MemoryCore(hk.RNNCore):
 def merge_heads(words: jax.Array) -> jax.Array:
   """`[..., H, W]` as `[..., H * W]`."""
   return words.reshape(*words.shape[:-2], -1)
-
-
-def check_positive(**sizes: int) -> None:
-  """Raises a ValueError that names the first size below 1."""
-  for name, size in sizes.items():
-    if size < 1:
-      raise ValueError(f"{name} must be at least 1, got {size}")

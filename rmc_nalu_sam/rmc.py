@@ -14,8 +14,8 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
+from rmc_nalu_sam.checks import check_positive
 from rmc_nalu_sam.memory import relational, relational_unroll
-from rmc_nalu_sam.memory_core import check_positive
 
 GATE_STYLES = ("unit", "memory", "none")
 

@@ -7,6 +7,7 @@ Hunt, Harley, Danihelka, Senior, Wayne, Graves, Lillicrap, 2016, arXiv
 
 import haiku as hk
 
+from rmc_nalu_sam.checks import check_positive
 from rmc_nalu_sam.memory import search
 from rmc_nalu_sam.sam import SAM
 
@@ -94,6 +95,5 @@ class SDNC(SAM):
         measure_recall=measure_recall, delta=delta, write_bias=write_bias,
         interpolation_bias=interpolation_bias, strength_bias=strength_bias,
         controller=controller, name=name)
-    if num_links < 1:
-      raise ValueError(f"num_links must be at least 1, got {num_links}")
+    check_positive(num_links=num_links)
     self._num_links = num_links

@@ -7,6 +7,7 @@ from typing import Any
 import haiku as hk
 import jax
 
+from rmc_nalu_sam.checks import check_positive
 from rmc_nalu_sam.units import UNITS, Linear
 
 
@@ -41,10 +42,7 @@ class Stack(hk.RNNCore):
       ValueError: a number is below 1, or there is no such unit.
     """
     super().__init__(name=name)
-    for argument, value in (("num_layers", num_layers),
-                            ("hidden_size", hidden_size)):
-      if value < 1:
-        raise ValueError(f"{argument} must be at least 1, got {value}")
+    check_positive(num_layers=num_layers, hidden_size=hidden_size)
     for argument, unit_name in (("unit", unit),
                                 ("hidden_unit", hidden_unit or unit)):
       if unit_name not in UNITS:

@@ -13,6 +13,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
+from rmc_nalu_sam.checks import check_positive
 from rmc_nalu_sam.units import UNITS
 
 
@@ -54,8 +55,7 @@ class UnitRNN(hk.RNNCore):
         refuses its arguments.
     """
     super().__init__(name=name)
-    if hidden_size < 1:
-      raise ValueError(f"hidden_size must be at least 1, got {hidden_size}")
+    check_positive(hidden_size=hidden_size)
     if unit not in UNITS:
       raise ValueError(
           f"unknown unit {unit!r}; valid units: {', '.join(sorted(UNITS))}")

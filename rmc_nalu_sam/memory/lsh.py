@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rmc_nalu_sam.checks import check_positive
 from rmc_nalu_sam.memory import search
 
 
@@ -79,10 +80,8 @@ class LSHIndex:
   seed: int = 0
 
   def __post_init__(self):
-    for name in ("num_tables", "min_bits", "bucket_size", "num_recent"):
-      if getattr(self, name) < 1:
-        raise ValueError(
-            f"{name} must be at least 1, got {getattr(self, name)}")
+    check_positive(num_tables=self.num_tables, min_bits=self.min_bits,
+                   bucket_size=self.bucket_size, num_recent=self.num_recent)
     if self.min_bits > 24:
       raise ValueError(f"min_bits must be at most 24, got {self.min_bits}")
     if self.max_bits is not None and not self.min_bits <= self.max_bits <= 24:

@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rmc_nalu_sam.checks import check_positive
 from rmc_nalu_sam.units.formula import Expression
 
 _Arguments = ParamSpec("_Arguments")
@@ -79,8 +80,7 @@ class Unit(hk.Module):
       ValueError: `output_size` is not positive.
     """
     super().__init__(name=name)
-    if output_size < 1:
-      raise ValueError(f"output_size must be at least 1, got {output_size}")
+    check_positive(output_size=output_size)
     self.output_size = output_size
 
   def __call__(self, inputs: jax.Array) -> jax.Array:

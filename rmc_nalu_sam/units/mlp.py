@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rmc_nalu_sam.checks import check_positive
 from rmc_nalu_sam.units.base import Parameter, Params, Unit, pure
 from rmc_nalu_sam.units.formula import Expression
 
@@ -37,10 +38,7 @@ class MLP(Unit):
       ValueError: a size or number is not positive.
     """
     super().__init__(output_size, name=name)
-    for argument, value in (("hidden_size", hidden_size),
-                            ("num_layers", num_layers)):
-      if value < 1:
-        raise ValueError(f"{argument} must be at least 1, got {value}")
+    check_positive(hidden_size=hidden_size, num_layers=num_layers)
     self.hidden_size = hidden_size
     self.num_layers = num_layers
 
