@@ -5,7 +5,8 @@
 Runs that learn the same with other seeds are drawn as one line, the median over
 seeds, in a band from the lowest to the highest; the seeds of a run of many are
 taken one by one. Lines of the same core and unit are labelled with what differs
-in their settings. Prints the last evaluation of each run.
+in their settings. Prints the last evaluation of each run, and its lowest and
+highest (its best, as some papers report it, is one of these).
 
   python -m launch.plot --metric=level --x=minutes --output=levels.png runs/*
 
@@ -34,7 +35,7 @@ FLAGS = flags.FLAGS
 
 def compare(workdirs: Sequence[pathlib.Path], output: pathlib.Path,
             metric: str | None, x: str = "updates") -> str:
-  """Draws the runs, and returns a table of their last evaluations.
+  """Draws the runs, and returns a table of their evaluations.
 
   Args:
     workdirs: of runs on one task.
@@ -82,11 +83,25 @@ def compare(workdirs: Sequence[pathlib.Path], output: pathlib.Path,
     seeds = f"seed {config.seed}" if config.num_seeds == 1 else (
         f"seeds {config.seed} to {config.seed + config.num_seeds - 1}")
     lines.append(f"{label}  {seeds}  step {evaluations[-1]['step']}  {metric} "
-                 f"{reporting.format_value(last)}")
+                 f"{reporting.format_value(last)}"
+                 f"{_extremes(metric, evaluations)}")
   if x == "variants":
     return _compare_variants(groups, metric, output, configs)
   plots.learning_curves(groups, metric, output, names[0], x)
   return "\n".join(lines)
+
+
+def _extremes(metric, evaluations):
+  """The lowest and highest evaluation and their steps, in words."""
+  values = [(reporting.over_seeds(metric, record[metric]), record["step"])
+            for record in evaluations if metric in record]
+  finite = [pair for pair in values if np.isfinite(pair[0])]
+  if not finite:
+    return ""
+  (low, first), (high, second) = (
+      choose(finite, key=lambda pair: pair[0]) for choose in (min, max))
+  return (f"  lowest {reporting.format_value(low)} at {first}"
+          f"  highest {reporting.format_value(high)} at {second}")
 
 
 def _compare_variants(groups, metric, output, configs):

@@ -64,9 +64,9 @@ def test_compare_draws_runs_and_tells_their_end(tmp_path, capsys):
   assert run(plot, f"--output={output}", *runs) == 0
   assert colourful(output, 0.4) > 1000
   assert capsys.readouterr().out.splitlines() == [
-      "lstm  seed 0  step 6  bits_wrong 1",
-      "lstm  seed 1  step 4  bits_wrong 3",
-      "sam  seed 0  step 6  bits_wrong 1"]
+      "lstm  seed 0  step 6  bits_wrong 1  lowest 1 at 6  highest 5 at 2",
+      "lstm  seed 1  step 4  bits_wrong 3  lowest 3 at 4  highest 5 at 2",
+      "sam  seed 0  step 6  bits_wrong 1  lowest 1 at 6  highest 5 at 2"]
   # One run less is another picture.
   assert run(plot, f"--output={tmp_path / 'two.png'}", *runs[:2]) == 0
   two = ink(tmp_path / "two.png")
@@ -135,6 +135,20 @@ def test_a_seed_counts_once(tmp_path, capsys):
         "would count twice: leave one out\n")
 
 
+def test_the_lowest_and_the_highest_are_of_numbers(tmp_path):
+  workdir = make_run(tmp_path / "a")
+  records = [json.loads(line)
+             for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+  for loss, ends in (([3., np.nan, 2.], "2  lowest 2 at 6  highest 3 at 2"),
+                     ([np.nan] * 3, "nan")):
+    for record in records:
+      record["loss"] = loss[record["step"] // 2 - 1]
+    (workdir / "metrics.jsonl").write_text(
+        "".join(json.dumps(record) + "\n" for record in records))
+    table = plot.compare([workdir], tmp_path / "loss.png", "loss")
+    assert table == f"lstm  seed 0  step 6  loss {ends}"
+
+
 def test_a_core_that_is_no_more(tmp_path, capsys):
   workdir = make_run(tmp_path / "old", core="abacus")
   assert run(plot, f"--output={tmp_path / 'x.png'}",
@@ -144,7 +158,9 @@ def test_a_core_that_is_no_more(tmp_path, capsys):
 
 def test_compare_takes_another_metric(tmp_path):
   workdir = make_run(tmp_path / "a", speed=3.)
-  for metric, value in (("speed", "3"), ("bits_wrong", "1")):
+  for metric, value in (
+      ("speed", "3  lowest 3 at 2  highest 3 at 2"),
+      ("bits_wrong", "1  lowest 1 at 6  highest 5 at 2")):
     table = plot.compare([workdir], tmp_path / f"{metric}.png", metric)
     assert table == f"lstm  seed 0  step 6  {metric} {value}"
   assert (ink(tmp_path / "speed.png") != ink(tmp_path / "bits_wrong.png")).any()
