@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib import figure, ticker
 
-# Of a longer episode only the last steps are drawn, for room.
+# Of a longer episode only the last steps until all is answered are drawn.
 MAX_STEPS = 32
 
 
@@ -26,12 +26,13 @@ def attention(weights: np.ndarray, batch: Any, outputs: np.ndarray,
     path: the PNG to write.
     title: above the picture.
   """
-  weights = np.asarray(weights, np.float32)[-MAX_STEPS:, 0]
+  answered = np.flatnonzero(np.asarray(batch.mask)[:, 0])
+  last = answered[-1] + 1 if len(answered) else len(batch.mask)
+  first = max(last - MAX_STEPS, 0)
+  weights, mask, inputs, targets, outputs = (
+      np.asarray(x, np.float32)[first:last, 0]
+      for x in (weights, batch.mask, batch.inputs, batch.targets, outputs))
   num_steps, num_blocks, num_heads, num_slots, num_rows = weights.shape
-  first = len(batch.mask) - num_steps
-  mask, inputs, targets, outputs = (
-      np.asarray(x, np.float32)[first:, 0]
-      for x in (batch.mask, batch.inputs, batch.targets, outputs))
   asked = mask[:, None] > 0
   panels = [
       ("input", inputs.T, "coolwarm" if inputs.min() < 0 else "Greys"),

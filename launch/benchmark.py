@@ -26,7 +26,7 @@ FLAGS = flags.FLAGS
 
 
 def machine() -> dict[str, Any]:
-  """Where the numbers are from."""
+  """Where the numbers are from; PyTorch, too, if it was measured."""
   device = jax.devices()[0]
   name = platform.processor() or platform.machine()
   cpu = pathlib.Path("/proc/cpuinfo")
@@ -34,8 +34,13 @@ def machine() -> dict[str, Any]:
     names = [line.split(":")[1].strip() for line in cpu.read_text().splitlines()
              if line.startswith("model name")]
     name = f"{len(names)} x {names[0]}" if names else name
-  return dict(device=f"{device.platform}: {device.device_kind}", cpu=name,
-              python=platform.python_version(), jax=jax.__version__)
+  facts: dict[str, Any] = dict(
+      device=f"{device.platform}: {device.device_kind}", cpu=name,
+      python=platform.python_version(), jax=jax.__version__)
+  if (torch := sys.modules.get("torch")) is not None:
+    facts |= dict(torch=str(torch.__version__),
+                  torch_threads=torch.get_num_threads())
+  return facts
 
 
 def format_table(result: dict[str, Any]) -> str:

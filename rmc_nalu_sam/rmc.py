@@ -58,9 +58,9 @@ class RMC(hk.RNNCore):
   Notes:
     Where it differs from the paper it follows the reference implementation that
     the authors published: the layer norm of queries, keys and values; layer
-    norms after the residuals; tanh of the memory before its gates, which see
-    the input's row, not the input; no output gate; blocks with parameters of
-    their own, but for one MLP that they share.
+    norms after the residuals; tanh of the candidate, and of the memory before
+    its gates, which see the input's row, not the input; no output gate; blocks
+    with parameters of their own, but for one MLP that they share.
   """
 
   def __init__(

@@ -10,8 +10,8 @@ from launch import attention_plots
 HEADS, SLOTS, ROWS = 2, 3, 4
 
 
-def draw(path, weights, num_steps=None, mask=1.):
-  num_steps = num_steps or len(weights)
+def draw(path, weights, mask=1.):
+  num_steps = len(weights)
   shape = num_steps, 1
   batch = tasks.Batch(
       np.linspace(-1, 1, 5 * num_steps).reshape(*shape, 5),
@@ -61,3 +61,21 @@ def test_of_a_long_episode_the_last_steps_are_drawn(tmp_path):
   np.testing.assert_array_equal(picture, draw(tmp_path / "a.png", weights))
   weights[5:] = weights_of(steps - 5, row=2)
   assert (picture != draw(tmp_path / "a.png", weights)).any()
+
+
+def test_what_comes_after_the_last_answer_is_not_drawn(tmp_path):
+  limit = attention_plots.MAX_STEPS
+  last = limit + 5  # The last step at which an answer is asked for.
+  weights = weights_of(last + 8)
+  mask = (np.arange(len(weights)) == last).astype(float)[:, None]
+  picture = draw(tmp_path / "a.png", weights, mask)
+  first = last + 1 - limit
+  for steps, is_drawn in ((slice(last + 1, None), False),
+                          (slice(last, last + 1), True),
+                          (slice(first, first + 1), True),
+                          (slice(0, first), False)):
+    other = weights.copy()
+    other[steps] = weights_of(len(other[steps]), row=2)
+    changed = draw(tmp_path / "a.png", other, mask)
+    assert (picture.shape == changed.shape
+            and (picture != changed).any()) == is_drawn

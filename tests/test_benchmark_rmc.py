@@ -39,7 +39,7 @@ def test_rows(use_devices, monkeypatch, count):
   rows = {row["model"]: row for row in result["rows"]}
   assert list(rows) == [
       "matmul", "RMC step by step", "RMC unroll",
-      *[f"RMC unroll, {count} devices"] * (count > 1), "PyTorch RMC", "LSTM"]
+      *[f"RMC unroll on {count} devices"] * (count > 1), "PyTorch RMC", "LSTM"]
   assert rows["PyTorch RMC"]["time"] == measure.ABSENT
   for name in list(rows)[1:-2]:
     assert rows[name]["tokens_per_second"] == pytest.approx(
@@ -130,6 +130,34 @@ def test_some_models(monkeypatch, tmp_path):
     assert "share_of_ceiling" not in row  # There is no ceiling.
 
 
+def test_every_model_can_be_asked_for(use_devices, monkeypatch, tmp_path):
+  """From the shell, where a comma parts one from the next."""
+  use_devices(2)
+  monkeypatch.setattr(rmc, "_torch_pass", lambda size: lambda: 10.)
+  labels = [row["model"] for row in rmc.rmc(benchmarks.Options(
+      repeats=1))["rows"]]
+  assert "RMC unroll on 2 devices" in labels
+  assert run(benchmark, "--suite=rmc", f"--models={','.join(labels)}",
+             "--repeats=1", f"--output={tmp_path}") == 0
+  rows = json.loads((tmp_path / "benchmark.json").read_text())["rows"]
+  assert [row["model"] for row in rows] == labels
+
+
+@pytest.mark.parametrize("size", [
+    rmc.Size(8, 4, 32, 32), rmc.Size(1, 8, 64, 32), rmc.Size(4, 8, 128, 64)])
+def test_the_lstm_has_as_many_parameters(size):
+  def number(make_core):
+    def step():
+      core = make_core()
+      core(jax.numpy.zeros([1, rmc.INPUT_SIZE]), core.initial_state(1))
+
+    params = jax.eval_shape(hk.transform(step).init, jax.random.key(0))
+    return sum(p.size for p in jax.tree.leaves(params))
+
+  assert number(rmc._lstm(size)) == pytest.approx(
+      number(rmc._core(size)), rel=1e-3)
+
+
 def test_unknown_model():
   with pytest.raises(ValueError, match=r"unknown model 'RMC'; valid: matmul, "):
     rmc.rmc(benchmarks.Options(models=["RMC"]))
@@ -189,5 +217,18 @@ def test_pytorch_computes_the_same():
   net = hk.without_apply_rng(hk.transform(ours))
   expected = jax.jit(net.apply)(
       {f"rmc/~/{name}": layer for name, layer in params.items()}, inputs)
-  found = peer(torch.tensor(np.asarray(inputs)))
+  theirs = torch.tensor(np.asarray(inputs), requires_grad=True)
+  found = peer(theirs)
   np.testing.assert_allclose(found.detach(), expected, atol=1e-5)
+  found.square().mean().backward()
+  of_params, of_inputs = jax.jit(jax.grad(
+      lambda *args: jax.numpy.square(net.apply(*args)).mean(), (0, 1)))(
+          {f"rmc/~/{name}": layer for name, layer in params.items()}, inputs)
+  np.testing.assert_allclose(theirs.grad, of_inputs, atol=1e-6)
+  for name, parameter in peer.named_parameters():
+    layer, kind = name.rsplit(".", 1)
+    leaf = (("scale", "offset") if "norm" in layer else ("w", "b"))[
+        kind == "bias"]
+    gradient = of_params[f"rmc/~/{names.get(layer, layer)}"][leaf]
+    np.testing.assert_allclose(
+        parameter.grad, np.asarray(gradient).T, atol=1e-6, err_msg=name)

@@ -304,6 +304,23 @@ def test_at_level_keeps_the_nesting():
   assert (task.min_nesting, task.max_nesting) == (1, 3)
 
 
+@pytest.mark.parametrize("kwargs", [
+    dict(operation="addition", max_length=5, min_nesting=3, max_nesting=3),
+    dict(operation="control", max_nesting=1), dict(operation="double")])
+def test_no_other_digit_is_a_better_guess(kwargs):
+  """Ones lead sums of two; sums of more lead with other digits."""
+  task = tasks.make_task("learning_to_execute", **kwargs)
+  batch = jax.jit(lambda key: task.sample(key, 8192))(jax.random.key(1))
+  shares = [
+      float(np.mean(task.metrics(20 * jax.nn.one_hot(
+          jnp.full(batch.mask.shape, digit), 10), batch)["accuracy"]))
+      for digit in range(10)]
+  (guess,) = set(np.asarray(jax.jit(task.trivial)(batch)).argmax(2).ravel())
+  assert guess == (2 if kwargs.get("min_nesting") == 3 else 1)
+  assert shares[guess] > .95 * max(shares)
+  assert task.trivial_score == pytest.approx(shares[guess], rel=.03)
+
+
 @pytest.mark.parametrize("kwargs, expected", [
     (dict(operation="copy", min_length=3, max_length=3), (1 / 9 + 2 / 10) / 3),
     (dict(operation="double", max_length=2),

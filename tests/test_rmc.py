@@ -19,6 +19,7 @@ from rmc_nalu_sam.memory import relational
 # All different.
 T, B, N, H, V, K, F = 4, 3, 5, 2, 7, 11, 13
 D = H * V
+NARROW = 3  # Inputs by which `unroll` multiplies weights at once.
 SIZES = dict(num_slots=N, head_size=V, num_heads=H, key_size=K)
 
 OPTIONS = {
@@ -309,15 +310,17 @@ def test_none_by_name_is_none():
 
 
 @every_output
-@pytest.mark.parametrize("unroll", [hk.dynamic_unroll, RMC.unroll])
+@pytest.mark.parametrize("unroll, size", [
+    (hk.dynamic_unroll, F), (RMC.unroll, F), (RMC.unroll, NARROW)])
 @pytest.mark.parametrize("options", [{}, OPTIONS["blocks and rows"]], ids=str)
-def test_bfloat16_policy(options, unroll, output):
+def test_bfloat16_policy(options, unroll, size, output):
   def net(inputs):
     core = RMC(**sizes(options))
     state = core.initial_state(B)
     return state, unroll(core, inputs, state)
 
-  net, inputs = hk.without_apply_rng(hk.transform(net)), make_inputs(options)
+  net, inputs = (hk.without_apply_rng(hk.transform(net)),
+                 make_inputs(options)[..., :size])
   params = jax.jit(net.init)(jax.random.key(0), inputs)
   exact = jax.jit(lambda *args: net.apply(*args))(params, inputs)[1][0]
   with bfloat16_policy(RMC, output):
@@ -327,11 +330,16 @@ def test_bfloat16_policy(options, unroll, output):
     before, (outputs, after) = jax.jit(
         lambda *args: net.apply(*args))(params, inputs)
   types = [{v.dtype for v in p} for p in products(jaxpr)]
-  # Layers, and two products of attention a block; an unroll also multiplies
-  # weights, and computes the attention of the last step again.
-  in_steps = 4 + 5 * options.get("num_blocks", 1)
-  assert (len(types) == in_steps) == (unroll is hk.dynamic_unroll)
-  assert len(types) >= in_steps
+  blocks = options.get("num_blocks", 1)
+  # Layers, and two products of attention a block; an unroll also computes the
+  # attention of the last step again, and multiplies weights and biases, those
+  # of the gates for each row, if inputs are narrow.
+  expected = 4 + 5 * blocks
+  if unroll is RMC.unroll:
+    expected += 5 * blocks
+    if size == NARROW:
+      expected += 2 * (1 + options.get("input_rows", 1))
+  assert len(types) == expected
   assert all(t == {jnp.dtype(jnp.bfloat16)} for t in types)
   chex.assert_trees_all_equal_shapes_and_dtypes(before, after)
   assert {x.dtype for x in jax.tree.leaves((outputs, after))} == {
@@ -423,3 +431,43 @@ def test_unroll_equals_step_by_step(x64, name, narrow):
   chex.assert_trees_all_equal_shapes_and_dtypes(*results)
   chex.assert_trees_all_close(*results, rtol=1e-9, atol=1e-9)
   assert all(np.any(x != 0) for x in jax.tree.leaves(results[0]))
+
+
+def unrolled():
+  """Parameters, inputs and `unroll` of the defaults."""
+  def net():
+    core = RMC(**SIZES)
+    return core.unroll, (core.unroll, core.initial_state)
+
+  init, (unroll, initial_state) = hk.multi_transform(net)
+  inputs = draw(5, T, B, NARROW)
+  params = jax.tree.map(
+      lambda p: draw(p.size, *p.shape),
+      jax.eval_shape(init, jax.random.key(0), inputs,
+                     initial_state({}, None, B)))
+  return (params, inputs, jax.jit(lambda *args: unroll(args[0], None,
+                                                       *args[1:])),
+          lambda batch_size: initial_state({}, None, batch_size))
+
+
+def test_unroll_without_a_batch(x64):
+  params, inputs, unroll, initial_state = unrolled()
+  outputs, after = unroll(params, inputs, initial_state(B))
+  for b in range(B):
+    one, state = unroll(params, inputs[:, b], initial_state(None))
+    chex.assert_trees_all_close(
+        (one, state), (outputs[:, b], jax.tree.map(lambda x, b=b: x[b], after)),
+        rtol=1e-9, atol=1e-9)
+
+
+def test_no_gradient_flows_from_the_attention_of_an_unroll():
+  params, inputs, unroll, initial_state = unrolled()
+
+  def total(params, inputs, memory):
+    state = initial_state(B)._replace(memory=memory)
+    return (unroll(params, inputs, state)[1].attention
+            * draw(9, *state.attention.shape)).sum()
+
+  gradients = jax.jit(jax.grad(total, (0, 1, 2)))(
+      params, inputs, initial_state(B).memory)
+  assert not any(np.any(x) for x in jax.tree.leaves(gradients))

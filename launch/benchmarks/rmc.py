@@ -178,7 +178,7 @@ def _parallel(size):
     call, arguments = _shares(size, count)
     return _timed(lambda: call(*arguments))
 
-  return {f"RMC unroll, {count} devices": make}
+  return {f"RMC unroll on {count} devices": make}
 
 
 def _shares(size, count):

@@ -5,13 +5,14 @@ Numbers of up to 2 digits, not nested, and gradients clipped to norm 1: for two
 cores. Table 1 of the paper is at 5 digits, nested twice, for RMC with:
 --task.max_length=5 --task.max_nesting=2 --core.num_slots=4 --core.num_heads=4
 --core.head_size=64 --batch_size=128 --max_grad_norm=0 --steps=200000
---eval_episodes=12800; what it reports is the best score on the task's variant
-'hardest' (the highest `character_accuracy` in metrics.jsonl). In the place of
-the core's arguments, for its LSTM --core=lstm --core.hidden_size=1024 (or
-2048), and for its DNC --core=dnc --core.num_slots=80 --core.word_size=64
---core.num_read_heads=4 --core.hidden_size=256 (or 128, 512). (For memorising,
-its DNC had a controller without a state, which there is none of here.) The
-released code also lets the learning rate fall, from 1e-4 to 8e-5 at least.
+--eval_episodes=12800; what it reports is the highest
+`hardest/character_accuracy` in metrics.jsonl (`launch.plot` prints and draws it
+with --metric=hardest/character_accuracy). In the place of the core's arguments,
+for its LSTM --core=lstm --core.hidden_size=1024 (or 2048), and for its DNC
+--core=dnc --core.num_slots=80 --core.word_size=64 --core.num_read_heads=4
+--core.hidden_size=256 (or 128, 512). (For memorising, its DNC had a controller
+without a state, which there is none of here.) The released code also lets the
+learning rate fall, from 1e-4 to 8e-5 at least.
 
 Slots that are narrower learn later: on two digits' addition, 2 x 4 heads x 64
 numbers are ahead of an LSTM at 3,000 updates, 4 x 4 x 16 far behind.
