@@ -1,10 +1,12 @@
 """Pictures of runs: learning curves, and what a memory core wrote and read."""
 
 import pathlib
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib import axes as axes_lib
 from matplotlib import figure
 
 from launch import config as config_lib
@@ -66,10 +68,28 @@ def learning_curves(runs: Mapping[str, Sequence[pathlib.Path]], metric: str,
     else:
       axis.set_ylim(bottom=0)
     axis.grid(alpha=0.3)
-    if axis.lines:
-      axis.legend()
+  name_lines(fig, axes[1])
   fig.suptitle(title)
   fig.savefig(path, dpi=120)
+
+
+def name_lines(fig: figure.Figure, axis: axes_lib.Axes) -> None:
+  """Adds a legend below all panels, where long names have room.
+
+  Args:
+    fig: with a constrained layout; it grows by as much.
+    axis: whose lines are named.
+  """
+  handles, labels = axis.get_legend_handles_labels()
+  if not handles:
+    return
+  width = int(12 * fig.get_figwidth())  # In small characters.
+  columns = max(1, min(len(labels), width // (8 + max(map(len, labels)))))
+  labels = [textwrap.fill(label, width) for label in labels]
+  lines = -(-len(labels) // columns) + sum(x.count("\n") for x in labels)
+  fig.set_figheight(fig.get_figheight() + 0.1 + 0.2 * lines)
+  fig.legend(handles, labels, loc="outside lower center", ncols=columns,
+             fontsize="small")
 
 
 def _spans_magnitudes(axis):

@@ -16,6 +16,8 @@ import numpy.typing as npt
 from matplotlib import figure
 from scipy import stats
 
+from launch import plots
+
 # Scores from here on say no more than that it went wrong.
 MAX_SCORE = 999
 
@@ -232,6 +234,6 @@ def success_curve(runs: Mapping[str, Mapping[str, tuple[int, int]]],
   axis.set_ylim(-0.03, 1.03)
   axis.set_ylabel("success rate")
   axis.grid(alpha=0.3)
-  axis.legend()
+  plots.name_lines(fig, axis)
   fig.suptitle(title)
   fig.savefig(path, dpi=120)

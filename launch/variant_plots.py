@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib import figure
 
 from launch import config as config_lib
-from launch import outcome, reporting
+from launch import outcome, plots, reporting
 
 # A larger median is on a scale that is logarithmic from 1 on.
 MAX_LINEAR = 100.
@@ -84,7 +84,7 @@ def draw(groups: Mapping[str, np.ndarray], names: list[str], metric: str,
     axis.set_yscale("symlog", linthresh=1)
   axis.set_ylim(bottom=0)
   axis.grid(alpha=0.3)
-  axis.legend(fontsize="small")
+  plots.name_lines(fig, axis)
   fig.suptitle(title)
   fig.savefig(path, dpi=120)
 

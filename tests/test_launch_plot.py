@@ -9,6 +9,7 @@ import ml_collections
 import numpy as np
 import pytest
 from launch_helpers import run, tiny_config
+from matplotlib import figure
 
 import tasks
 from launch import config as config_lib
@@ -402,3 +403,28 @@ def test_memory_access_in_a_large_memory_shows_the_rows_accessed(draw_access):
   slots = 2**40
   far = draw_access(sparse_access(FIRST.astype(np.int64) + slots - 2, slots))
   np.testing.assert_array_equal(far, draw_access(sparse_access(FIRST, slots)))
+
+
+@pytest.mark.parametrize("count", [1, 3, 12])
+@pytest.mark.parametrize("size", [5, 60, 200])
+def test_names_of_lines_take_no_room_from_the_panels(count, size):
+  fig = figure.Figure(figsize=(10, 4), layout="constrained")
+  axes = fig.subplots(1, 2)
+  plots.name_lines(fig, axes[1])
+  assert not fig.legends  # There is nothing to name.
+  labels = [f"{number} {'word ' * (size // 5)}" for number in range(count)]
+  for label in labels:
+    axes[1].plot([0, 1], label=label)
+  plots.name_lines(fig, axes[1])
+  fig.draw_without_rendering()
+  (legend,) = fig.legends
+  box = legend.get_window_extent().transformed(fig.transFigure.inverted())
+  assert -.001 < box.x0 < box.x1 < 1.001 and box.y0 > -.001
+  assert [text.get_text().split() for text in legend.get_texts()] == [
+      label.split() for label in labels]
+  for axis in axes:
+    place = axis.get_tightbbox().transformed(fig.transFigure.inverted())
+    assert place.y0 > box.y1
+    position = axis.get_position()
+    assert position.width > .35
+    assert position.height * fig.get_figheight() > 3
