@@ -66,7 +66,8 @@ def learning_curves(runs: Mapping[str, Sequence[pathlib.Path]], metric: str,
     elif _spans_magnitudes(axis):
       axis.set_yscale("log")
     else:
-      axis.set_ylim(bottom=0)
+      top = axis.dataLim.ymax
+      axis.set_ylim(0, 1.05 * top if 0 < top < np.inf else None)
     axis.grid(alpha=0.3)
   name_lines(fig, axes[1])
   fig.suptitle(title)
