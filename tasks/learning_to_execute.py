@@ -112,6 +112,11 @@ class LearningToExecute(classification.ClassificationTask):
 
   @property
   def num_answers(self) -> int:
+    return self._answer_size
+
+  @property
+  def _answer_size(self) -> int:
+    """Characters of the longest answer."""
     if self.operation in MEMORISATION:
       return MEMORISATION[self.operation] * self.max_length
     return self.max_length + 1
@@ -194,7 +199,7 @@ class LearningToExecute(classification.ClassificationTask):
     """
     chex.assert_equal_shape([outputs, batch.targets])
     nats = optax.softmax_cross_entropy(outputs, batch.targets)
-    return (nats * batch.mask).sum(0) / self.num_answers
+    return (nats * batch.mask).sum(0) / self._answer_size
 
   def oracle(self, batch: base.Batch) -> jax.Array:
     """Reads and executes the program, in the order of its characters."""

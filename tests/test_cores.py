@@ -386,8 +386,9 @@ def test_bfloat16_policy(name, output):
     return state, hk.dynamic_unroll(core, inputs, state)
 
   net, inputs = transform(f), draw(T, B, F)
-  core = core_of(name)
-  with bfloat16_policy(getattr(core, "func", core), output):
+  made = []  # The class of what the registry's function makes.
+  transform(lambda: made.append(type(make(name)))).init(None)
+  with bfloat16_policy(made[0], output):
     params = jax.eval_shape(net.init, jax.random.key(0), inputs)
     jaxpr, (before, (outputs, after)) = jax.make_jaxpr(
         net.apply, return_shape=True)(params, inputs)

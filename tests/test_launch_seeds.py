@@ -246,9 +246,14 @@ def test_evaluate(trained, capsys):
 def test_plot_draws_every_seed(trained, tmp_path, capsys):
   output = tmp_path / "curves.png"
   assert run(plot, f"--output={output}", trained) == 0
-  median = float(np.median(records(trained, "eval")[-1]["mse"]))
+  evaluations = records(trained, "eval")
+  medians = [float(np.median(record["mse"])) for record in evaluations]
+  (low, first), (high, second) = (
+      choose((median, record["step"]) for median, record in zip(
+          medians, evaluations, strict=True)) for choose in (min, max))
   assert capsys.readouterr().out == (
-      f"stack/nmu  seeds 3 to 10  step 8  mse {median:.4g}\n")
+      f"stack/nmu  seeds 3 to 10  step 8  mse {medians[-1]:.4g}"
+      f"  lowest {low:.4g} at {first}  highest {high:.4g} at {second}\n")
   _, values = plot.plots._curves([trained, trained], "mse", "updates")
   assert values.shape == (16, 3)
   assert output.stat().st_size
