@@ -19,9 +19,9 @@ import numpy as np
 
 from rmc_nalu_sam.checks import check_positive
 from rmc_nalu_sam.memory.dnc_access import (
-  DNCInterface,
-  access_step,
-  initial_access,
+    DNCInterface,
+    access_step,
+    initial_access,
 )
 from rmc_nalu_sam.memory.precision import at_least_float32
 from rmc_nalu_sam.memory_core import MemoryCore

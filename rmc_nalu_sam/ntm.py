@@ -15,10 +15,10 @@ import jax.numpy as jnp
 
 from rmc_nalu_sam.checks import check_positive
 from rmc_nalu_sam.memory.ntm_access import (
-  Addressing,
-  NTMInterface,
-  access_step,
-  initial_access,
+    Addressing,
+    NTMInterface,
+    access_step,
+    initial_access,
 )
 from rmc_nalu_sam.memory.precision import at_least_float32
 from rmc_nalu_sam.memory_core import MemoryCore

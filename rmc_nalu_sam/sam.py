@@ -17,11 +17,11 @@ import jax.numpy as jnp
 from rmc_nalu_sam.checks import check_positive
 from rmc_nalu_sam.memory import indices, search
 from rmc_nalu_sam.memory.sam_access import (
-  KEPT,
-  SAMInterface,
-  access_step,
-  forget,
-  initial_access,
+    KEPT,
+    SAMInterface,
+    access_step,
+    forget,
+    initial_access,
 )
 from rmc_nalu_sam.memory_core import MemoryCore, MemoryState
 
