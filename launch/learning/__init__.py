@@ -1,0 +1,1 @@
+"""How a network learns a task: updates, batches, devices, evaluations."""

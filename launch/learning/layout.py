@@ -1,0 +1,231 @@
+"""How a run is laid out over devices. The only module that calls `jax.pmap`.
+
+`SplitBatch` trains one network: each device draws its share of every batch.
+`SplitSeeds` trains many networks: each device trains its share of the seeds.
+Both compile the same function of one seed, so that a `Learner` knows nothing
+of devices.
+
+Letters: D devices, S seeds, B batch.
+"""
+
+import abc
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+AXIS = "devices"
+
+
+class Share(NamedTuple):
+  """Describes the part of each batch that one device draws.
+
+  Attributes:
+    part: number of this part, from 0 on.
+    num_parts: number of parts of a batch.
+    mean: averages a tree over all parts.
+  """
+
+  part: Any = 0
+  num_parts: int = 1
+  mean: Callable[[Any], Any] = lambda tree: tree
+
+
+class Layout(abc.ABC):
+  """Puts states on devices, gets them back and compiles for them.
+
+  Attributes:
+    devices: the D devices of this run.
+    num_seeds: S.
+    num_parts: number of parts that a batch is split into.
+  """
+
+  num_seeds: int
+  num_parts: int
+
+  def __init__(self, devices: Sequence[jax.Device] | None = None):
+    """Constructs a layout.
+
+    Args:
+      devices: the devices to use; all local ones if None.
+    """
+    self.devices = list(jax.local_devices() if devices is None else devices)
+
+  @abc.abstractmethod
+  def once(self, function: Callable[[Any], Any], keys: Sequence[Any]) -> Any:
+    """Returns `function(keys of a seed)` of all seeds, on the host.
+
+    The result has a leading axis `[S]` in `SplitSeeds`, and none in
+    `SplitBatch`. So has the host's form of every per-seed tree below.
+    """
+
+  @abc.abstractmethod
+  def compile(self, function: Callable[..., Any], *, num_static: int = 0,
+              donate: bool = False) -> Callable[..., Any]:
+    """Compiles a function of one seed for all devices and seeds.
+
+    Args:
+      function: `(share, keys, state, data, *static) -> result`; its arrays are
+        those of one seed on one device.
+      num_static: number of hashable arguments after `data`.
+      donate: whether the arrays of `state` are donated to the result.
+
+    Returns:
+      `(keys, state, data, *static) -> result`, of trees on the devices.
+    """
+
+  @abc.abstractmethod
+  def put(self, tree: Any) -> Any:
+    """Puts a per-seed tree (parameters, keys) from the host on the devices."""
+
+  @abc.abstractmethod
+  def get(self, tree: Any) -> Any:
+    """Returns a per-seed tree on the host, as NumPy arrays."""
+
+  @abc.abstractmethod
+  def put_keys(self, keys: Sequence[Any]) -> Any:
+    """Puts the key data of all seeds on the devices."""
+
+  @abc.abstractmethod
+  def metrics(self, tree: dict[str, jax.Array]) -> dict[str, np.ndarray]:
+    """Returns metrics as float64 arrays `[S]` on the host."""
+
+  def replicate(self, tree: Any) -> Any:
+    """Puts one copy of every leaf on each device, stacked on axis 0."""
+    count = len(self.devices)
+    return self._put(jax.tree.map(
+        lambda x: np.broadcast_to(x, (count, *np.shape(x))), tree))
+
+  def first(self, tree: Any) -> Any:
+    """Returns the first device's copy of every leaf, as NumPy arrays.
+
+    `x[0]` would give the same by a computation over all devices.
+    """
+    return jax.tree.map(
+        lambda x: np.asarray(x.addressable_shards[0].data)[0], tree)
+
+  def shard(self, tree: Any) -> Any:
+    """Splits axis 0 of every leaf over the devices; D divides its length."""
+    count = len(self.devices)
+    return self._put(jax.tree.map(
+        lambda x: np.reshape(x, (count, -1, *np.shape(x)[1:])), tree))
+
+  def unshard(self, tree: Any) -> Any:
+    """Undoes `shard`: joins the devices' shares on the host, one by one."""
+    return jax.tree.map(_join, tree)
+
+  def _put(self, tree):
+    mesh = Mesh(np.array(self.devices), (AXIS,))
+    sharding = NamedSharding(mesh, PartitionSpec(AXIS))
+    return jax.tree.map(lambda x: jax.device_put(x, sharding), tree)
+
+  def _pmap(self, function, num_static, donate):
+    return jax.pmap(
+        function, axis_name=AXIS, devices=self.devices,
+        static_broadcasted_argnums=tuple(range(3, 3 + num_static)),
+        donate_argnums=(1,) if donate else ())
+
+
+class SplitBatch(Layout):
+  """One network; each device draws its share of the batch.
+
+  Each device computes the gradients of its share, they are averaged, and every
+  device applies the same update. Episode i of update s is the same one for any
+  number of devices.
+  """
+
+  num_seeds = 1
+
+  @property
+  def num_parts(self) -> int:  # type: ignore[override]
+    return len(self.devices)
+
+  def once(self, function, keys):
+    (of_seed,) = keys
+    return jax.tree.map(np.asarray, function(of_seed))
+
+  def compile(self, function, *, num_static=0, donate=False):
+    def on_device(keys, state, data, *static):
+      share = Share(jax.lax.axis_index(AXIS), len(self.devices),
+                    functools.partial(jax.lax.pmean, axis_name=AXIS))
+      return function(share, keys, state, data, *static)
+
+    return self._pmap(on_device, num_static, donate)
+
+  def put(self, tree):
+    return self.replicate(tree)
+
+  def get(self, tree):
+    return self.first(tree)
+
+  def put_keys(self, keys):
+    (of_seed,) = keys
+    return self.replicate(of_seed)
+
+  def metrics(self, tree):
+    return {name: np.asarray(value, np.float64)[None]
+            for name, value in self.first(tree).items()}
+
+
+class SplitSeeds(Layout):
+  """Many networks that differ in their seed alone, in one program.
+
+  The seeds are split over the devices, and each device updates its share of
+  them together. Seeds share nothing: each has its own initial parameters, its
+  own episodes of training and evaluation, and, where a task draws something
+  once a run, its own instance of the task. Metrics of a seed that has diverged
+  are not finite; they do not affect the other seeds.
+  """
+
+  num_parts = 1
+
+  def __init__(self, devices: Sequence[jax.Device] | None = None, *,
+               num_seeds: int):
+    """Constructs a layout.
+
+    Args:
+      devices: the devices to use; all local ones if None.
+      num_seeds: S, a multiple of the number of devices.
+
+    Raises:
+      ValueError: the seeds do not divide over the devices.
+    """
+    super().__init__(devices)
+    self.num_seeds = num_seeds
+    if num_seeds % len(self.devices):
+      raise ValueError(
+          f"num_seeds={num_seeds} does not divide over {len(self.devices)} "
+          f"devices; valid: multiples of {len(self.devices)}")
+
+  def once(self, function, keys):
+    compiled = self.compile(lambda share, keys, state, data: function(keys))
+    return self.get(compiled(self.put_keys(keys), None, None))
+
+  def compile(self, function, *, num_static=0, donate=False):
+    def on_device(keys, state, data, *static):
+      return jax.vmap(lambda keys, state: function(
+          Share(), keys, state, data, *static))(keys, state)
+
+    return self._pmap(on_device, num_static, donate)
+
+  def put(self, tree):
+    return self.shard(tree)
+
+  def get(self, tree):
+    return self.unshard(tree)
+
+  def put_keys(self, keys):
+    return self.shard(jax.tree.map(lambda *each: np.stack(each), *keys))
+
+  def metrics(self, tree):
+    return {name: np.asarray(value, np.float64)
+            for name, value in self.unshard(tree).items()}
+
+
+def _join(array: jax.Array) -> np.ndarray:
+  """Returns `[D, n, ...]` as `[D n, ...]`, read from device after device."""
+  shards = sorted(array.addressable_shards, key=lambda s: s.index[0].start or 0)
+  return np.concatenate([np.asarray(shard.data)[0] for shard in shards])

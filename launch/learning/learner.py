@@ -1,0 +1,202 @@
+"""What an update is: pure functions of one seed's keys and state.
+
+A `Learner` gets objects: a network, a task, an optimiser. It knows nothing of
+configurations or devices. `trainer.py` runs its functions on all devices.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import tasks
+from launch.learning import curriculum as curriculum_lib
+from launch.learning import penalties, scoring, sources
+from launch.learning.keys import Keys
+from launch.learning.layout import Share
+from rmc_nalu_sam import Model
+
+
+class TrainState(NamedTuple):
+  """Holds what training changes, the same on all devices.
+
+  Attributes:
+    step: `[]` int32, updates done.
+    params: of the network.
+    opt_state: of the optimiser.
+    curriculum: a `CurriculumState`, or empty.
+  """
+
+  step: Any
+  params: Any
+  opt_state: Any
+  curriculum: Any = ()
+
+
+class RunState(NamedTuple):
+  """Holds all that changes in a run; random numbers follow from seed and step.
+
+  Attributes:
+    train: the same on all devices.
+    source: of the `Source`, split over the devices.
+  """
+
+  train: TrainState
+  source: sources.SourceState = ()
+
+
+class Learner:
+  """Trains and evaluates one network on one task.
+
+  Attributes:
+    model: the network.
+    task: the task.
+    batch_size: episodes of an update, over all devices.
+    source: draws the batches.
+    curriculum: raises the level; None if it does not change.
+  """
+
+  def __init__(self, model: Model, task: tasks.Episodes,
+               optimizer: optax.GradientTransformation, *, batch_size: int,
+               source: sources.Source | None = None,
+               penalty: penalties.Discrete | None = None,
+               curriculum: curriculum_lib.Exponential | None = None):
+    """Constructs a learner.
+
+    Args:
+      model: the network.
+      task: the task to train on.
+      optimizer: turns gradients into updates.
+      batch_size: episodes of an update, over all devices.
+      source: draws the batches; an `EpisodeSource` if None.
+      penalty: is added to the loss.
+      curriculum: raises the level of the episodes; its task is `Levelled`.
+    """
+    self.model = model
+    self.task = task
+    self.batch_size = batch_size
+    self.source = source or sources.EpisodeSource(model)
+    self.curriculum = curriculum
+    self._optimizer = optimizer
+    self._penalty = penalty or penalties.Discrete()
+    self._scorer = scoring.Scorer(bool(self._penalty.input_weight))
+
+  def initial_state(self, keys: Keys) -> TrainState:
+    """Returns the state before the first update."""
+    params = self.model.init(
+        keys.init, jnp.zeros((1, 1, self.task.input_size)))
+    return TrainState(
+        np.zeros((), np.int32), params, self._optimizer.init(params),
+        self.curriculum.initial_state() if self.curriculum else ())
+
+  def data(self, keys: Keys, data: Any) -> Any:
+    """Returns what episodes draw from: this seed's instance of the task, or
+    what was loaded."""
+    instance = self.task.instance(keys.instance)
+    return data if instance is None else instance
+
+  def train(self, keys: Keys, state: RunState, data: Any, num_updates: int,
+            levels: curriculum_lib.Levels | None, share: Share
+            ) -> tuple[RunState, dict[str, jax.Array]]:
+    """Does some updates.
+
+    Args:
+      keys: of the seed.
+      state: before the updates.
+      data: from `data`.
+      num_updates: how many.
+      levels: the bucket of a curriculum; None without a curriculum.
+      share: of each batch.
+
+    Returns:
+      The state after the updates; the means of loss, metrics and the gradient's
+      norm over them.
+    """
+    task = self.task.at_level(levels.room) if levels else self.task
+
+    def one(state, _):
+      level = curriculum_lib.draw_level(
+          jax.random.fold_in(keys.level, state.train.step),
+          levels) if levels else None
+      return self._update(keys, state, data, task, level, share)
+
+    state, metrics = jax.lax.scan(one, state, length=num_updates)
+    means = jax.tree.map(jnp.mean, metrics)
+    return state, self.task.score.with_ratios(means)
+
+  def _update(self, keys, state, data, task, level, share):
+    """Does one update: draw, gradients, mean over devices, step, projection."""
+    train, source_state = state
+    batch, source_state = self.source.next(
+        source_state, jax.random.fold_in(keys.train, train.step), task, level,
+        data, self.batch_size, share)
+    gradients, (metrics, source_state) = jax.grad(self._loss, has_aux=True)(
+        train.params, source_state, batch, task, train.step,
+        _network_key(keys, train.step, share), share)
+    # First the gradients, then their mean: under pmap, the gradient of a mean
+    # over devices is something else.
+    gradients, metrics = share.mean((gradients, metrics))
+    metrics["grad_norm"] = optax.tree.norm(gradients)
+    updates, opt_state = self._optimizer.update(
+        gradients, train.opt_state, train.params)
+    params = self.model.constrain(optax.apply_updates(train.params, updates))
+    curriculum = self.curriculum.next_state(
+        train.curriculum, train.step,
+        metrics["loss"]) if self.curriculum else ()
+    train = TrainState(train.step + 1, params, opt_state, curriculum)
+    return RunState(train, source_state), metrics
+
+  def _loss(self, params, source_state, batch, task, step, rng, share):
+    """Returns the loss of this share's batch, and (metrics, source state)."""
+    model = self.source.model(task)
+    start = self.source.start(source_state, params, task, batch.mask.shape[1])
+    value, metrics, last = self._scorer.mean_loss(
+        model, params, rng, start, batch, task, share)
+    penalty, penalty_metrics = self._penalty.of_params(model, params, step)
+    value += penalty
+    metrics |= penalty_metrics
+    if self._penalty.input_weight:
+      value += self._penalty.input_weight * metrics["input_penalty"]
+    return value, (metrics, self.source.finish(source_state, params, last))
+
+  def evaluate(self, keys: Keys, params: Any, data: Any, task: tasks.Episodes,
+               num_batches: int, share: Share) -> dict[str, jax.Array]:
+    """Returns mean loss and metrics over fixed episodes; `solved` for a task
+    with a criterion; `sparsity_error` for units that are to become discrete.
+
+    Args:
+      keys: of the seed.
+      params: of the network.
+      data: from `data`.
+      task: to evaluate.
+      num_batches: of `batch_size` episodes. A `Countable` task is evaluated on
+        each of its episodes once instead.
+      share: of each batch.
+    """
+    if isinstance(task, tasks.Countable):
+      metrics = self._scorer.mean_of_examples(
+          self.model, params, data, task, self.batch_size, share)
+    else:
+      metrics = self._scorer.mean_of_batches(
+          self.model, params, keys.evaluate, data, task, num_batches,
+          self.batch_size, share)
+    metrics = task.score.with_ratios(share.mean(metrics))
+    if task.solved_below is not None:
+      is_solved = metrics[task.score.main_metric] < task.solved_below
+      metrics["solved"] = is_solved.astype(jnp.float32)
+    if task == self.task and self._has_sparsity_error():
+      metrics["sparsity_error"] = self.model.sparsity_error(params)
+    return metrics
+
+  def _has_sparsity_error(self):
+    units = self.model.units.values()
+    return bool(units) and (self.task.solved_below is not None
+                            or any(unit.is_discrete for unit in units))
+
+
+def _network_key(keys: Keys, step: jax.Array, share: Share) -> jax.Array:
+  """Returns the key of one update of one share's network."""
+  key = jax.random.fold_in(keys.network, step)
+  return key if share.num_parts == 1 else jax.random.fold_in(key, share.part)

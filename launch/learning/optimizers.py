@@ -1,0 +1,90 @@
+"""Optimisers and learning-rate schedules by name."""
+
+from collections.abc import Callable, Mapping
+
+import optax
+
+Rate = float | optax.Schedule
+
+
+def adam(learning_rate: Rate = 1e-3, b1: float = 0.9, b2: float = 0.999,
+         eps: float = 1e-8) -> optax.GradientTransformation:
+  """Returns Adam (Kingma and Ba, 2014, arXiv 1412.6980).
+
+  Args:
+    learning_rate: Learning rate, or its first value under a schedule.
+    b1: Decay of the mean of the gradients.
+    b2: Decay of the mean of their squares.
+    eps: Added to the denominator.
+  """
+  return optax.adam(learning_rate, b1, b2, eps)
+
+
+def rmsprop(learning_rate: Rate = 1e-3, decay: float = 0.9,
+            momentum: float = 0.9) -> optax.GradientTransformation:
+  """Returns RMSProp with momentum (Graves, 2013, arXiv 1308.0850).
+
+  Args:
+    learning_rate: Learning rate, or its first value under a schedule.
+    decay: Decay of the mean of the squared gradients.
+    momentum: Decay of the accumulated updates.
+  """
+  return optax.rmsprop(learning_rate, decay=decay, momentum=momentum)
+
+
+def sgd(learning_rate: Rate = 1e-3,
+        momentum: float | None = None) -> optax.GradientTransformation:
+  """Returns stochastic gradient descent.
+
+  Args:
+    learning_rate: Learning rate, or its first value under a schedule.
+    momentum: Decay of the accumulated gradients; None for no momentum.
+  """
+  return optax.sgd(learning_rate, momentum)
+
+
+def constant(learning_rate: float, steps: int) -> optax.Schedule:
+  """Keeps the learning rate."""
+  del steps
+  return optax.constant_schedule(learning_rate)
+
+
+def cosine(learning_rate: float, steps: int,
+           final_fraction: float = 0.) -> optax.Schedule:
+  """Lowers the learning rate along half a cosine.
+
+  The noise of the last updates dies down with it.
+
+  Args:
+    learning_rate: First value.
+    steps: Updates in the whole run.
+    final_fraction: Last value, as a fraction of the first one.
+  """
+  return optax.cosine_decay_schedule(learning_rate, steps, final_fraction)
+
+
+OPTIMIZERS: Mapping[str, Callable[..., optax.GradientTransformation]] = {
+    "adam": adam, "rmsprop": rmsprop, "sgd": sgd}
+
+# (learning_rate, steps, ...) -> schedule.
+SCHEDULES: Mapping[str, Callable[..., optax.Schedule]] = {
+    "constant": constant, "cosine": cosine}
+
+
+def clipped(optimizer: optax.GradientTransformation, max_grad_norm: float = 0.,
+            max_grad_value: float = 0.) -> optax.GradientTransformation:
+  """Clips each number of a gradient, then the global norm, then optimises.
+
+  Args:
+    optimizer: receives the clipped gradients.
+    max_grad_norm: gradients of a larger global norm are scaled down to this
+      norm; 0 switches it off.
+    max_grad_value: larger magnitudes in a gradient are cut to this value; 0
+      switches it off.
+  """
+  clips = []
+  if max_grad_value:
+    clips.append(optax.clip(max_grad_value))
+  if max_grad_norm:
+    clips.append(optax.clip_by_global_norm(max_grad_norm))
+  return optax.chain(*clips, optimizer)

@@ -1,0 +1,196 @@
+"""Where batches come from, and which core state each of them starts in.
+
+A `Source` hides what differs between kinds of training: episodes drawn from
+keys, windows of a text with a carried core state, steps of an environment. What
+an update does with a batch is the same for all, and stands in `learner.py`.
+
+The state of a source (`SourceState`) is a tree of arrays with a leading batch
+axis. It is split over the devices, it is part of the checkpoint, and nothing of
+a run hides elsewhere.
+
+Letters: B episodes of a batch on one device.
+"""
+
+import functools
+from typing import Any, Protocol
+
+import jax
+
+import tasks
+from launch.learning import layout
+from rmc_nalu_sam import Model
+
+SourceState = Any
+
+
+class Source(Protocol):
+  """Draws batches of one task for one network.
+
+  All methods but `is_spent` are traced, for one seed on one device.
+  """
+
+  def model(self, task: tasks.Episodes) -> Model:
+    """Returns the network as it is trained on `task`, not traced.
+
+    Args:
+      task: the task, or the same one at another level.
+    """
+
+  def initial_state(self, params: Any, batch_size: int) -> SourceState:
+    """Returns the state before the first batch.
+
+    Args:
+      params: of the network.
+      batch_size: B.
+    """
+
+  def next(self, state: SourceState, key: jax.Array, task: tasks.Episodes,
+           level: jax.Array | None, data: Any, batch_size: int,
+           share: layout.Share) -> tuple[tasks.Batch, SourceState]:
+    """Draws this device's share of a batch.
+
+    Args:
+      state: of the source.
+      key: consumed.
+      task: what to draw from.
+      level: `[]` int32, the highest level to draw; None for the task's own.
+      data: what `task.load` or `task.instance` returned.
+      batch_size: episodes of all shares.
+      share: which of them to draw.
+
+    Returns:
+      The batch, and the state to go on with.
+    """
+
+  def start(self, state: SourceState, params: Any, task: tasks.Episodes,
+            batch_size: int) -> Any:
+    """Returns the core state that the batch starts in.
+
+    Args:
+      state: of the source.
+      params: of the network.
+      task: that the batch was drawn from.
+      batch_size: B.
+    """
+
+  def finish(self, state: SourceState, params: Any,
+             core_state: Any) -> SourceState:
+    """Returns the state after a batch.
+
+    Args:
+      state: of the source.
+      params: of the network.
+      core_state: the core's state after the batch.
+    """
+
+  def is_spent(self, state: SourceState, num_steps: int) -> bool:
+    """Returns whether the state must be made anew before `num_steps` steps.
+
+    Args:
+      state: of the source, on the devices.
+      num_steps: time steps that the core is about to take.
+    """
+
+
+class EpisodeSource:
+  """Draws independent episodes from keys; each starts in a new core state."""
+
+  def __init__(self, model: Model):
+    """Constructs a source.
+
+    Args:
+      model: the network.
+    """
+    self._model = model
+
+  def model(self, task: tasks.Episodes) -> Model:
+    del task
+    return self._model
+
+  def initial_state(self, params: Any, batch_size: int) -> SourceState:
+    del params, batch_size
+    return ()
+
+  def next(self, state: SourceState, key: jax.Array, task: tasks.Episodes,
+           level: jax.Array | None, data: Any, batch_size: int,
+           share: layout.Share) -> tuple[tasks.Batch, SourceState]:
+    return draw_share(key, task, level, data, batch_size, share), state
+
+  def start(self, state: SourceState, params: Any, task: tasks.Episodes,
+            batch_size: int) -> Any:
+    del state, task
+    return self._model.initial_state(params, batch_size)
+
+  def finish(self, state: SourceState, params: Any,
+             core_state: Any) -> SourceState:
+    del params, core_state
+    return state
+
+  def is_spent(self, state: SourceState, num_steps: int) -> bool:
+    del state, num_steps
+    return False
+
+
+class ReusedMemory(EpisodeSource):
+  """Draws episodes whose core starts in the arrays of the last one.
+
+  The memory is forgotten, but not cleared, so that no update costs anything
+  that grows with the number of slots. The source's state is the core's state
+  between two episodes, with the shortest tape for gradients: the tape of an
+  episode is as long as the episode, and useless afterwards.
+  """
+
+  def __init__(self, model: Model):
+    """Constructs a source.
+
+    Args:
+      model: a network whose core can forget.
+    """
+    super().__init__(model)
+    self._idle = model.with_core_args(gradient_steps=1)
+    self._of_length = functools.cache(
+        lambda length: model.with_core_args(gradient_steps=length))
+
+  def model(self, task: tasks.Episodes) -> Model:
+    return self._of_length(task.num_steps)
+
+  def initial_state(self, params: Any, batch_size: int) -> SourceState:
+    return self._idle.initial_state(params, batch_size)
+
+  def start(self, state: SourceState, params: Any, task: tasks.Episodes,
+            batch_size: int) -> Any:
+    del batch_size
+    forget = self.model(task).forget
+    assert forget is not None
+    return forget(params, state)
+
+  def finish(self, state: SourceState, params: Any,
+             core_state: Any) -> SourceState:
+    assert self._idle.forget is not None
+    return self._idle.forget(params, core_state)
+
+  def is_spent(self, state: SourceState, num_steps: int) -> bool:
+    assert self._idle.steps_left is not None
+    return num_steps > self._idle.steps_left(state)
+
+
+def draw_share(key: jax.Array, task: tasks.Episodes, level: jax.Array | None,
+               data: Any, batch_size: int, share: layout.Share) -> tasks.Batch:
+  """Draws one share of a batch of episodes.
+
+  Every episode has a key of its own, so that a batch does not depend on the
+  number of shares.
+
+  Args:
+    key: consumed.
+    task: what to draw from.
+    level: `[]` int32, the highest level to draw; None for the task's own.
+    data: what `task.load` or `task.instance` returned.
+    batch_size: episodes of all shares.
+    share: which of them to draw.
+  """
+  keys = jax.random.split(key, batch_size)
+  if share.num_parts > 1:
+    size = batch_size // share.num_parts
+    keys = jax.lax.dynamic_slice_in_dim(keys, share.part * size, size)
+  return task.sample_from_keys(keys, level, data)

@@ -1,0 +1,216 @@
+"""Runs a learner on all devices, for one seed or many."""
+
+import collections
+from typing import Any
+
+import jax
+import numpy as np
+
+import tasks
+from launch.learning import curriculum as curriculum_lib
+from launch.learning import keys as keys_lib
+from launch.learning.layout import Layout, SplitBatch
+from launch.learning.learner import Learner, RunState
+from rmc_nalu_sam import Model
+
+# A larger source state (the memory of millions of slots) is not saved. A
+# resumed run then starts in a new memory: its numbers may differ in the last
+# bits, since other slots are free.
+MAX_SAVED_BYTES = 2**28
+
+Metrics = dict[str, np.ndarray]  # Name -> float64 [S].
+
+
+class Trainer:
+  """Compiles a learner's functions and calls them.
+
+  Nothing of a run lies in a trainer: all that changes is in the `RunState`.
+
+  Attributes:
+    learner: what is trained.
+    layout: devices and seeds.
+    seeds: `[S]`, the seeds of the networks.
+  """
+
+  def __init__(self, learner: Learner, layout: Layout | None = None, *,
+               seed: int = 0, generator: str = "threefry"):
+    """Constructs a trainer; compiles nothing yet.
+
+    Args:
+      learner: what to train.
+      layout: devices and seeds; `SplitBatch()` if None.
+      seed: the first seed.
+      generator: a name in `keys.GENERATORS`.
+
+    Raises:
+      ValueError: the batch size does not divide over the layout's parts.
+    """
+    self.learner = learner
+    self.layout = layout or SplitBatch()
+    if learner.batch_size % self.layout.num_parts:
+      raise ValueError(
+          f"batch_size={learner.batch_size} does not divide over "
+          f"{self.layout.num_parts} devices; valid: multiples of "
+          f"{self.layout.num_parts}")
+    self.seeds = range(seed, seed + self.layout.num_seeds)
+    self._generator = generator
+    self._keys = [keys_lib.make_keys(each, generator) for each in self.seeds]
+    # Keys are arguments: XLA would spend minutes on folding what follows from
+    # constants.
+    self._key_data = self.layout.put_keys(
+        [keys_lib.unwrap(keys) for keys in self._keys])
+    self._begin = self.layout.compile(self._begin_on_device)
+    self._train = self.layout.compile(
+        self._train_on_device, num_static=2, donate=True)
+    self._evaluate = self.layout.compile(
+        self._evaluate_on_device, num_static=2)
+
+  @property
+  def model(self) -> Model:
+    """Returns the network."""
+    return self.learner.model
+
+  def keys(self, index: int = 0) -> keys_lib.Keys:
+    """Returns the keys of seed number `index`."""
+    return self._keys[index]
+
+  def initial_state(self) -> RunState:
+    """Returns the state before the first update, on the host."""
+    train = self.layout.once(self._initial_of_seed, self._key_data_on_host())
+    if not self._saves_source(train.params):
+      return RunState(train)
+    return self.get(self.put(RunState(train)))
+
+  def put(self, state: RunState) -> RunState:
+    """Puts a state from the host on the devices.
+
+    A source state that was not saved is made anew.
+    """
+    train = self.layout.put(state.train)
+    if jax.tree.leaves(state.source):
+      return RunState(train, self.layout.shard(state.source))
+    return RunState(train, self._new_source(train.params))
+
+  def get(self, state: RunState) -> RunState:
+    """Returns a state on the host, as it is saved."""
+    train = self.layout.get(state.train)
+    saves = self._saves_source(train.params)
+    return RunState(
+        train, self.layout.unshard(state.source) if saves else ())
+
+  def put_data(self, data: Any) -> Any:
+    """Puts one copy of the task's data on each device."""
+    return self.layout.replicate(data)
+
+  def get_data(self, data: Any) -> Any:
+    """Returns one copy of the task's data on the host."""
+    return self.layout.first(data)
+
+  def get_params(self, params: Any) -> Any:
+    """Returns parameters on the host; of many seeds, `[S, ...]`."""
+    return self.layout.get(params)
+
+  def train(self, state: RunState, data: Any,
+            num_updates: int) -> tuple[RunState, Metrics]:
+    """Does some updates of every seed.
+
+    Args:
+      state: on the devices; donated, so it cannot be used afterwards.
+      data: from `put_data`, of the training split.
+      num_updates: how many.
+
+    Returns:
+      The state after them; the means of loss, metrics and the gradient's norm
+      over them.
+    """
+    if not self.learner.curriculum:
+      return self._call_train(state, data, num_updates, None)
+    means: Metrics = collections.defaultdict(lambda: np.zeros(1))
+    step = self._step(state)
+    last = step + num_updates
+    while step < last:
+      levels = self.learner.curriculum.draw_levels(
+          self.seeds[0], step, self.level(state))
+      count = min(last - step, curriculum_lib.STRETCH
+                  - step % curriculum_lib.STRETCH)
+      state, metrics = self._call_train(state, data, count, levels)
+      for name, value in metrics.items():
+        means[name] = means[name] + value * count / num_updates
+      step += count
+    return state, dict(means)
+
+  def _call_train(self, state, data, num_updates, levels):
+    task = self.learner.task
+    num_steps = task.at_level(levels.room).num_steps if levels else (
+        task.num_steps)
+    if self.learner.source.is_spent(state.source, num_updates * num_steps):
+      state = state._replace(source=self._new_source(state.train.params))
+    state, metrics = self._train(
+        self._key_data, state, data, num_updates, levels)
+    return state, self.layout.metrics(metrics)
+
+  def level(self, state: RunState) -> int | None:
+    """Returns the level that the curriculum has reached; None without one.
+
+    Args:
+      state: on the devices.
+    """
+    if not self.learner.curriculum:
+      return None
+    return int(self.layout.first(state.train.curriculum.level))
+
+  def _step(self, state):
+    return int(np.min(self.layout.get(state.train.step)))
+
+  def evaluate(self, params: Any, data: Any,
+               task: tasks.Episodes | None = None,
+               num_episodes: int = 512) -> Metrics:
+    """Returns mean loss and metrics over fixed episodes, always the same ones.
+
+    Args:
+      params: on the devices.
+      data: from `put_data`, of the split to evaluate.
+      task: the task if it is not the one trained on.
+      num_episodes: of each seed; rounded up to whole batches.
+    """
+    num_batches = -(-num_episodes // self.learner.batch_size)
+    return self.layout.metrics(self._evaluate(
+        self._key_data, params, data, task or self.learner.task, num_batches))
+
+  def _key_data_on_host(self):
+    return [keys_lib.unwrap(keys) for keys in self._keys]
+
+  def _initial_of_seed(self, key_data):
+    return self.learner.initial_state(
+        keys_lib.wrap(key_data, self._generator))
+
+  def _new_source(self, params):
+    """Returns a new source state, on the devices."""
+    if not self._source_bytes(params):
+      return ()
+    return self._begin(self._key_data, params, None)
+
+  def _saves_source(self, params):
+    return 0 < self._source_bytes(params) <= MAX_SAVED_BYTES
+
+  def _source_bytes(self, params):
+    state = jax.eval_shape(
+        lambda params: self.learner.source.initial_state(
+            params, self.learner.batch_size), params)
+    return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
+
+  def _begin_on_device(self, share, key_data, params, data):
+    del key_data, data
+    return self.learner.source.initial_state(
+        params, self.learner.batch_size // share.num_parts)
+
+  def _train_on_device(self, share, key_data, state, data, num_updates, levels):
+    keys = keys_lib.wrap(key_data, self._generator)
+    return self.learner.train(
+        keys, state, self.learner.data(keys, data), num_updates, levels, share)
+
+  def _evaluate_on_device(self, share, key_data, params, data, task,
+                          num_batches):
+    keys = keys_lib.wrap(key_data, self._generator)
+    return self.learner.evaluate(
+        keys, params, self.learner.data(keys, data), task, num_batches, share)

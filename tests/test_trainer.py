@@ -1,0 +1,223 @@
+"""The trainer: devices, chunks, donation, and that every core learns."""
+
+import functools
+import math
+
+import jax
+import launch_helpers
+import numpy as np
+import optax
+import pytest
+from learning_helpers import COPY, COPY_OF_LENGTHS, LSTM, SAM, make_trainer, start
+
+import tasks
+from launch.learning import evaluators
+from launch.learning.learner import RunState
+from launch.learning.penalties import Discrete
+from rmc_nalu_sam import CORES
+
+close = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def fast_compilation():
+  with launch_helpers.fast_compilation():
+    yield
+
+
+def evaluate(trainer, state, **kwargs):
+  return trainer.evaluate(state.train.params, None, **kwargs)
+
+
+# SGD without clipping is sensitive to the gradient's size (a sum instead of a
+# mean), Adam to what becomes of its state.
+@pytest.mark.parametrize("kwargs", [
+    dict(optimizer=optax.sgd(.5), max_grad_norm=1e9),
+    dict(optimizer=optax.adam(.01)),
+    dict(core="sam", core_args=SAM, optimizer=optax.sgd(.5), max_grad_norm=1e9),
+    dict(unit="nau", penalty=Discrete(input_weight=100.),
+         optimizer=optax.sgd(.5), max_grad_norm=1e9),
+], ids=["lstm-sgd", "lstm-adam", "sam-sgd", "input_penalty"])
+def test_number_of_devices_does_not_matter(kwargs):
+  results = {}
+  for number in (1, 4):
+    trainer, state = start(task=COPY_OF_LENGTHS, devices=number, **kwargs)
+    initial = trainer.initial_state().train.params
+    for leaf in jax.tree.leaves(state):
+      assert len(leaf.sharding.device_set) == number
+    metrics = []
+    for _ in range(3):
+      state, last = trainer.train(state, None, 1)
+      metrics.append(last)
+    params = trainer.get(state).train.params
+    for leaf in jax.tree.leaves(state):
+      assert len(leaf.addressable_shards) == number
+      for shard in leaf.addressable_shards:  # All devices agree.
+        np.testing.assert_array_equal(
+            shard.data, leaf.addressable_shards[0].data)
+    results[number] = [*metrics, params,
+                       evaluate(trainer, state, num_episodes=24)]
+    # More than the tolerance has happened.
+    moved = jax.tree.map(lambda x, y: np.abs(x - y).max(), params, initial)
+    assert max(jax.tree.leaves(moved)) > 0.01
+  assert results[1][0]["loss"] != results[1][1]["loss"]
+  jax.tree.map(close, results[1], results[4])
+
+
+def test_in_chunks_equals_in_one_go():
+  trainer, state = start(optimizer=optax.adam(.01))
+  state, whole = trainer.train(state, None, 6)
+  _, other = start(optimizer=optax.adam(.01))
+  parts = []
+  for chunk in (2, 4):
+    other, metrics = trainer.train(other, None, chunk)
+    parts.append((chunk, metrics))
+  assert trainer.get(state).train.step == 6
+  jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5,
+                                 atol=1e-7),
+               trainer.get(state), trainer.get(other))
+  # The metrics are means over the updates.
+  assert set(whole) == {"loss", "grad_norm", "bits_wrong", "bit_accuracy",
+                        "sequence_accuracy"}
+  assert {(x.shape, x.dtype) for x in whole.values()} == {
+      ((1,), np.dtype(np.float64))}
+  assert parts[0][1]["loss"] != parts[1][1]["loss"]
+  for name, value in whole.items():
+    mean = sum(chunk * metrics[name] for chunk, metrics in parts) / 6
+    assert value == pytest.approx(mean, rel=1e-5)
+
+
+def test_state_is_donated_and_keeps_its_spec():
+  trainer, state = start()
+  spec = lambda tree: jax.tree.map(lambda x: (x.shape, x.dtype), tree)  # noqa: E731
+  old, before = jax.tree.leaves(state), spec(state)
+  assert len(old) > 3
+  assert not any(leaf.is_deleted() for leaf in old)
+  state, _ = trainer.train(state, None, 2)
+  assert all(leaf.is_deleted() for leaf in old)
+  assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(state))
+  assert spec(state) == before
+
+
+def test_compiles_once(monkeypatch):
+  traces = []
+  score = type(COPY.score)
+  loss = score.loss
+
+  def traced(*args):
+    traces.append(1)
+    return loss(*args)
+
+  monkeypatch.setattr(score, "loss", traced)
+  trainer, state = start()
+  for _ in range(2):
+    state, _ = trainer.train(state, None, 2)
+    evaluate(trainer, state)
+    first = len(traces) if "first" not in locals() else first  # noqa: F821
+  assert len(traces) == first >= 2
+
+
+# Without a memory there is no copy, and numbers are no logits.
+@pytest.mark.parametrize(
+    "core", sorted({*CORES} - {"controlled_nalu", "stack"}))
+def test_a_short_run_lowers_the_loss(core):
+  trainer, state = start(core, launch_helpers.small_core(core), batch_size=16,
+                         optimizer=optax.adam(.02))
+  before = evaluate(trainer, state)
+  # Nothing is known at the start.
+  assert before["loss"] == pytest.approx(math.log(2), rel=0.1)
+  for _ in range(3):
+    state, _ = trainer.train(state, None, 100)
+  after = evaluate(trainer, state)
+  assert after["loss"] < 0.7 * before["loss"]
+  assert after["bits_wrong"] < before["bits_wrong"]
+
+
+def test_every_update_and_seed_has_its_own_episodes():
+  losses = []
+  for seed in (3, 4):
+    # Without a step of the optimiser: the episodes alone differ.
+    trainer, state = start(seed=seed, optimizer=optax.sgd(0.))
+    initial = trainer.get(state)
+    for _ in range(3):
+      state, metrics = trainer.train(state, None, 1)
+      losses.append(float(metrics["loss"][0]))
+    jax.tree.map(np.testing.assert_array_equal, initial.train.params,
+                 trainer.get(state).train.params)
+  assert len(set(losses)) == 6
+
+
+def test_evaluation_is_fixed_and_of_whole_batches():
+  trainer, state = start()
+  found = [evaluate(trainer, state, num_episodes=number)
+           for number in (16, 9, 16)]  # Batches of 8.
+  assert found[0] == found[1] == found[2]
+  assert found[0]["loss"] != evaluate(trainer, state, num_episodes=8)["loss"]
+  assert set(found[0]) == {"loss", "bits_wrong", "bit_accuracy",
+                           "sequence_accuracy"}
+  state, _ = trainer.train(state, None, 2)
+  assert evaluate(trainer, state, num_episodes=16) != found[0]
+
+
+@pytest.mark.parametrize("number", [1, 4])
+def test_countable_episodes_are_evaluated_once_each(number):
+  task = tasks.LanguageNumbers(split="validation", split_seed=3)
+  assert task.num_examples == 200
+  assert task.num_examples % 12  # The last batch is not full.
+  trainer, state = start(task=tasks.LanguageNumbers(split_seed=3),
+                         batch_size=12, devices=number)
+  params = trainer.get(state).train.params
+  batch = jax.vmap(task.example, out_axes=1)(np.arange(200))
+  outputs = jax.jit(trainer.model.unroll)(
+      params, None, batch.inputs,
+      trainer.model.initial_state(params, 200)).outputs
+  expected = task.score.metrics(outputs, batch) | {
+      "loss": task.score.loss(outputs, batch)}
+  metrics = evaluate(trainer, state, task=task, num_episodes=1)
+  assert set(metrics) == {*expected, "solved"}
+  for name, values in expected.items():
+    assert np.unique(values).size > 100
+    assert metrics[name] == pytest.approx(np.asarray(values).mean(), rel=1e-5)
+
+
+def test_evaluation_of_another_level():
+  trainer, state = start()
+  # Untrained, so that half the bits are wrong, of each level's number.
+  for level in (2, 5):
+    metrics = evaluate(trainer, state, task=COPY.at_level(level),
+                       num_episodes=200)
+    bits = level * COPY.num_bits
+    assert metrics["bits_wrong"] == pytest.approx(bits / 2, rel=0.2)
+    assert metrics["bits_wrong"] == pytest.approx(
+        bits * (1 - metrics["bit_accuracy"]), rel=1e-5)
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_trace_shows_every_step_of_one_episode(core):
+  trainer = make_trainer(core, launch_helpers.small_core(core))
+  params = trainer.initial_state().train.params
+  batch, outputs, states = evaluators.trace(trainer, params, None, COPY)
+  steps = batch.inputs.shape[0]
+  assert steps == 6
+  assert batch.inputs.shape[1] == outputs.shape[1] == 1
+  assert outputs.shape == batch.targets.shape
+  assert {x.shape[:2] for x in jax.tree.leaves(states)} == (
+      set() if core == "stack" else {(steps, 1)})
+  # The last of the states is that of the whole unroll.
+  whole = trainer.model.unroll(params, None, batch.inputs,
+                               trainer.model.initial_state(params, 1))
+  close(outputs, whole.outputs)
+  jax.tree.map(lambda x, y: close(x[-1], y), states, whole.state)
+
+
+def test_initial_state_is_on_the_host():
+  state = make_trainer().initial_state()
+  assert isinstance(state, RunState)
+  assert state.train.step == 0
+  assert state.source == ()
+  assert {type(x) for x in jax.tree.leaves(state)} == {np.ndarray}
+
+
+def test_batches_must_divide_over_devices():
+  with pytest.raises(ValueError, match="batch_size=6 does not divide over 4"):
+    make_trainer(batch_size=6, core_args=LSTM)
