@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rmc_nalu_sam.checks import check_positive
-from rmc_nalu_sam.units.formula import Expression
+from rmc_nalu_sam.units.expressions import Expression
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")

@@ -10,7 +10,7 @@ import numpy as np
 
 from rmc_nalu_sam.units import arithmetic
 from rmc_nalu_sam.units.base import Parameter, Params, Unit, pure
-from rmc_nalu_sam.units.formula import Expression, weighted_sums
+from rmc_nalu_sam.units.expressions import Expression, weighted_sums
 
 ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
     "elu": jax.nn.elu,

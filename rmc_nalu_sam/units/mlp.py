@@ -10,7 +10,7 @@ import numpy as np
 
 from rmc_nalu_sam.checks import check_positive
 from rmc_nalu_sam.units.base import Parameter, Params, Unit, pure
-from rmc_nalu_sam.units.formula import Expression
+from rmc_nalu_sam.units.expressions import Expression
 
 
 class MLP(Unit):

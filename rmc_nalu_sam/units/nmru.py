@@ -15,7 +15,7 @@ import numpy as np
 
 from rmc_nalu_sam.units import arithmetic
 from rmc_nalu_sam.units.base import Parameter, Params, Unit, pure
-from rmc_nalu_sam.units.formula import Expression, power_products
+from rmc_nalu_sam.units.expressions import Expression, power_products
 from rmc_nalu_sam.units.nau import clip_parameters, nmu_init, nmu_penalty
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from rmc_nalu_sam.units import arithmetic
 from rmc_nalu_sam.units.base import Parameter, Params, Unit, pure
-from rmc_nalu_sam.units.formula import Expression, halves, power_products
+from rmc_nalu_sam.units.expressions import Expression, halves, power_products
 from rmc_nalu_sam.units.linear import INITIALIZERS
 from rmc_nalu_sam.units.nac import check_epsilon
 
