@@ -207,13 +207,18 @@ class _Network(hk.Module):
     return self._head(outputs)
 
 
-def make_functions(parts: Parts, policy: jmp.Policy | None) -> dict[str, Any]:
-  """Returns the functions of a model by the names of `Model`'s attributes.
+def make_functions(parts: Parts, policy: jmp.Policy | None,
+                   input_size: int) -> dict[str, Any]:
+  """Returns the functions and units of a model, by `Model`'s attributes.
 
   Args:
     parts: of the network.
     policy: precision of parameters, computation and results; None for that of
       the inputs.
+    input_size: F, to check all shapes with.
+
+  Raises:
+    ValueError: a part of the network refuses its arguments or inputs.
   """
   def network():
     # Not in the methods: no policy can be set within the class it is for.
@@ -241,25 +246,14 @@ def make_functions(parts: Parts, policy: jmp.Policy | None) -> dict[str, Any]:
         lambda new, old: new if new.dtype == old.dtype else new.astype(
             old.dtype), forgotten, state)
 
+  units = find_units(lambda inputs: network()[0](inputs),
+                     jnp.zeros([1, 1, input_size]))
   return dict(
-      init=first, unroll=model_unroll, forget=forget,
+      init=first, unroll=model_unroll, forget=forget, units=units,
       initial_state=lambda params, batch_size: initial_state(
           params, None, batch_size),
       steps_left=lambda state: of_core({}, None, "steps_left", state),
       recall=lambda state: of_core({}, None, "recall", state))
-
-
-def units_of(init: Callable[..., Any], input_size: int) -> dict[str, Unit]:
-  """Returns the units of a network, and checks its shapes.
-
-  Args:
-    init: from `make_functions`.
-    input_size: F.
-
-  Raises:
-    ValueError: a part of the network refuses its arguments or inputs.
-  """
-  return find_units(init, jnp.zeros([1, 1, input_size]))
 
 
 @contextlib.contextmanager

@@ -73,7 +73,7 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
   >>> model.unroll(params, None, inputs, start).outputs.shape
   (11, 2, 3)
 
-  The class attributes of a core tell what it is; each is False by default:
+  Class attributes of a core describe it; each is False by default:
 
   - `MAPS_TO_OUTPUT`: it takes `output_size` and maps to it by itself. It has a
     size of its own without that argument;
@@ -121,9 +121,7 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
       CORES.get(core), functools.partial(ENCODERS.get(encoder), **encoder_args),
       functools.partial(HEADS.get(head), output_size, **head_args),
       output_size, core_args, **args)
-  functions = model_lib.make_functions(parts, policy)
-  # Constructors and shapes are checked now, not at init.
-  units = model_lib.units_of(functions["init"], input_size)
+  functions = model_lib.make_functions(parts, policy, input_size)
   has = functools.partial(_has, core, core_args)
   if not has("CAN_FORGET", "gradient_steps"):
     functions |= dict(forget=None, steps_left=None)
@@ -136,7 +134,7 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
         head=head, head_args=head_args, input_size=input_size, policy=policy,
         **args, **core_args | changed)
 
-  return Model(units=units, with_core_args=with_core_args, **functions)
+  return Model(with_core_args=with_core_args, **functions)
 
 
 def _fit(core, encoder, head, output_size, core_args, **unit_args):
