@@ -199,8 +199,8 @@ class _Network(hk.Module):
     size, parts = outputs.shape[-1], self._parts
     if parts.maps_to_output and size != parts.output_size:
       raise ValueError(
-          f"{type(self._core).__name__} has MAPS_TO_OUTPUT, so its outputs must "
-          f"have output_size={parts.output_size} numbers, got {size}")
+          f"{type(self._core).__name__} has MAPS_TO_OUTPUT, so the size of its "
+          f"outputs must be output_size={parts.output_size}, got {size}")
     if self._head is None or (
         parts.may_map_to_output and size == parts.output_size):
       return outputs

@@ -104,7 +104,7 @@ class Registry:
     Raises:
       ValueError: as `get`.
     """
-    return {key: value for key, value in _arguments(self.get(name)).items()
+    return {key: value for key, value in all_arguments(self.get(name)).items()
             if key not in self._given}
 
   def summary(self, name: Name) -> str:
@@ -133,9 +133,9 @@ class Registry:
         raise ValueError(
             f"{what} has no argument {argument!r};{_nearest(argument, valid)} "
             f"valid arguments: {', '.join(valid) or 'none'}")
-    for argument in valid.values():
-      if argument.is_required and argument.name not in arguments:
-        raise ValueError(f"{what} needs the argument {argument.name!r}")
+    for argument, described in valid.items():
+      if described.is_required and argument not in arguments:
+        raise ValueError(f"{what} needs the argument {argument!r}")
 
   def make(self, name: Name, **arguments: Any) -> Any:
     """Constructs a member.
@@ -147,7 +147,7 @@ class Registry:
     Raises:
       ValueError: as `check`, or as the member's constructor.
     """
-    self.check(name, arguments.keys() - self._given)
+    self.check(name, [a for a in arguments if a not in self._given])
     return self.get(name)(**arguments)
 
   def _import(self, path: str) -> Callable[..., Any]:
@@ -204,7 +204,12 @@ def _nearest(name: str, valid: Collection[str]) -> str:
   return f" did you mean {found[0]!r}?" if found else ""
 
 
-def _arguments(factory: Callable[..., Any]) -> dict[str, Argument]:
+def all_arguments(factory: Callable[..., Any]) -> dict[str, Argument]:
+  """Returns the arguments of a constructor; see `Registry.arguments`.
+
+  Args:
+    factory: a class, a function, or a `functools.partial` of either.
+  """
   if isinstance(factory, functools.partial):
     return _of_partial(factory)
   if inspect.isclass(factory):
@@ -214,7 +219,7 @@ def _arguments(factory: Callable[..., Any]) -> dict[str, Argument]:
 
 
 def _of_partial(factory: functools.partial) -> dict[str, Argument]:
-  arguments = _arguments(factory.func)
+  arguments = all_arguments(factory.func)
   for name in list(arguments)[:len(factory.args)]:
     del arguments[name]
   for name, value in factory.keywords.items():
@@ -303,7 +308,7 @@ def _own_docstring(documented) -> str:
 def _descriptions(docstring: str) -> dict[str, str]:
   """Returns the descriptions of a Google docstring's arguments."""
   # Only programs that print help need it.
-  from docstring_parser import google  # noqa: PLC0415
+  from docstring_parser import google
 
   return {param.arg_name: " ".join((param.description or "").split())
           for param in google.parse(docstring).params}

@@ -47,7 +47,8 @@ class Stack(hk.RNNCore):
     super().__init__(name=name)
     check_positive(num_layers=num_layers, hidden_size=hidden_size)
     self._make_unit = functools.partial(UNITS.get(unit), **(unit_args or {}))
-    self._make_hidden = UNITS.get(hidden_unit) if hidden_unit else self._make_unit
+    self._make_hidden = (UNITS.get(hidden_unit) if hidden_unit
+                         else self._make_unit)
     self._hidden_sizes = [hidden_size] * (num_layers - 1)
     self._output_size = output_size
 

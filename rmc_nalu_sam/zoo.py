@@ -17,7 +17,7 @@ from rmc_nalu_sam.memory import indices
 from rmc_nalu_sam.model import Model, Unrolled
 from rmc_nalu_sam.ntm import NTM
 from rmc_nalu_sam.recurrent import RNN, UGRNN, lstm
-from rmc_nalu_sam.registry import Registry, attribute
+from rmc_nalu_sam.registry import Registry, all_arguments, attribute
 from rmc_nalu_sam.rmc import RMC
 from rmc_nalu_sam.sam import SAM
 from rmc_nalu_sam.sdnc import SDNC
@@ -111,16 +111,16 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
     ValueError: there is no such part, or it has no such argument, or refuses
       its value; or the parts do not fit together.
   """
-  args = dict(unit=unit, unit_args=dict(unit_args or {}))
-  encoder_args, head_args = dict(encoder_args or {}), dict(head_args or {})
+  unit_args, encoder_args, head_args = (
+      dict(args or {}) for args in (unit_args, encoder_args, head_args))
   CORES.check(core, core_args)
-  UNITS.check(unit, args["unit_args"])
+  UNITS.check(unit, unit_args)
   ENCODERS.check(encoder, encoder_args)
   HEADS.check(head, head_args)
   parts = _fit(
       CORES.get(core), functools.partial(ENCODERS.get(encoder), **encoder_args),
       functools.partial(HEADS.get(head), output_size, **head_args),
-      output_size, core_args, **args)
+      output_size, core_args, unit, unit_args)
   functions = model_lib.make_functions(parts, policy, input_size)
   has = functools.partial(_has, core, core_args)
   if not has("CAN_FORGET", "gradient_steps"):
@@ -130,31 +130,42 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
 
   def with_core_args(**changed):
     return make_model(
-        core, output_size, encoder=encoder, encoder_args=encoder_args,
-        head=head, head_args=head_args, input_size=input_size, policy=policy,
-        **args, **core_args | changed)
+        core, output_size, unit=unit, unit_args=unit_args, encoder=encoder,
+        encoder_args=encoder_args, head=head, head_args=head_args,
+        input_size=input_size, policy=policy, **core_args | changed)
 
   return Model(with_core_args=with_core_args, **functions)
 
 
-def _fit(core, encoder, head, output_size, core_args, **unit_args):
+def _fit(core, encoder, head, output_size, core_args, unit, unit_args):
   """Decides whether the core or the head maps to the output."""
   of_units = attribute(core, "OF_UNITS", False)
   may_replace = attribute(head, "CORE_MAY_REPLACE", False)
   head_of_units = attribute(head, "OF_UNITS", False)
   is_same = (of_units or not head_of_units
-             or UNITS.get(unit_args["unit"]) is Linear)
+             or UNITS.get(unit) is Linear)
   maps = may_replace and is_same and attribute(core, "MAPS_TO_OUTPUT", False)
-  core = functools.partial(core, **core_args)
-  if of_units:
-    core = functools.partial(core, **unit_args)
+  of_unit = dict(unit=unit, unit_args=unit_args)
+  given = of_unit if of_units else {}
   if maps:
-    core = functools.partial(core, output_size=output_size)
+    given = given | dict(output_size=output_size)
+  _check_given(core, given, core_args)
+  core = functools.partial(core, **core_args, **given)
   if head_of_units:
-    head = functools.partial(head, **unit_args)
+    head = functools.partial(head, **of_unit)
   return model_lib.Parts(
       encoder, core, head, output_size, maps_to_output=maps,
       may_map_to_output=may_replace and of_units)
+
+
+def _check_given(core, given, core_args):
+  """Checks that the core's class attributes suit its required arguments."""
+  for name, argument in all_arguments(core).items():
+    if argument.is_required and not {name} & {*given, *core_args}:
+      raise ValueError(
+          f"core {getattr(core, "__name__", core)!r} needs the argument {name!r}, which "
+          "make_model passes only to cores with the class attribute "
+          "MAPS_TO_OUTPUT or OF_UNITS set to True; give it a default as well")
 
 
 def _has(core, core_args, capability, argument):

@@ -9,35 +9,35 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-# As many terms in a row are written as the first and the last.
+# The shortest run of terms that is abbreviated to its first and last one.
 _RUN = 4
 
 
 class Expression(NamedTuple):
-  """A piece of a formula.
+  """Represents a piece of a formula.
 
   Attributes:
-    text: what it says.
-    kind: "atom", "state" (an atom, too), "power", "product" or "sum", which
-      says where it needs parentheses.
+    text: of the piece.
+    kind: "atom", "state" (also an atom), "power", "product" or "sum", which
+      decides where the piece needs parentheses.
   """
 
   text: str
   kind: str = "atom"
 
   def inside(self, *kinds: str) -> str:
-    """Its text, in parentheses if it is of one of these kinds."""
+    """Returns the text, in parentheses if `kind` is one of these."""
     return f"({self.text})" if self.kind in kinds else self.text
 
 
 def halves(weights: jax.Array) -> np.ndarray:
-  """The nearest multiples of 1/2: exponents of powers and roots."""
+  """Rounds to multiples of 1/2: the exponents of powers and roots."""
   return np.round(2 * np.asarray(weights, np.float64)) / 2
 
 
 def weighted_sums(weights: np.ndarray, inputs: Sequence[Expression],
                   constants: np.ndarray | None = None) -> list[Expression]:
-  """Sums of inputs times `weights [I, O]`, plus `constants [O]`."""
+  """Returns sums of inputs times `weights [I, O]`, plus `constants [O]`."""
   if constants is None:
     constants = np.zeros(weights.shape[1])
   return [_sum(column, inputs, constant) for column, constant in zip(
@@ -70,9 +70,9 @@ def _sum(coefficients, inputs, constant):
 
 
 def _runs(values, inputs):
-  """First and last index of runs of equal values; 0 is left out.
+  """Yields the first and last index of each run of equal values but 0.
 
-  A run that is too short, or not of atoms, falls apart.
+  A run that is shorter than `_RUN`, or not of atoms, is yielded one by one.
   """
   start = 0
   while start < len(values):
@@ -90,7 +90,7 @@ def _runs(values, inputs):
 
 def power_products(exponents: np.ndarray, inputs: Sequence[Expression],
                    ) -> list[Expression]:
-  """Products of the inputs to the powers of `exponents [I, O]`."""
+  """Returns products of the inputs to the powers of `exponents [I, O]`."""
   return [_product(column, inputs) for column in np.asarray(exponents).T]
 
 
@@ -122,13 +122,13 @@ def _power(base, exponent):
 
 
 def magnitudes(inputs: Sequence[Expression]) -> list[Expression]:
-  """The inputs without their signs."""
+  """Returns the inputs without their signs."""
   return [Expression(f"|{x.text}|") for x in inputs]
 
 
 def mixtures(sums: Sequence[Expression],
              products: Sequence[Expression]) -> list[Expression]:
-  """Sums or products, by a gate g that depends on the inputs."""
+  """Returns sums and products, mixed by a gate g."""
   return [
       Expression(f"g{i + 1} * {a.inside('sum')} + "
                  f"(1 - g{i + 1}) * {m.inside('sum')}", "sum")

@@ -1,4 +1,4 @@
-"""The formula that units have learned, as text.
+"""Reads the formula that units have learned, as text.
 
 Letters: I inputs, O outputs.
 """
@@ -14,12 +14,12 @@ from rmc_nalu_sam.units.expressions import Expression
 
 
 class Formula(NamedTuple):
-  """What a network has learned.
+  """Represents what a network has learned.
 
   Attributes:
-    lines: an equation for each output.
-    distance: how far a weight is at most from that of the formula: what is
-      learned is the formula only if this is small.
+    lines: one equation for each output.
+    distance: largest distance of a weight from its value in the formula. The
+      network computes the formula only if this is small.
   """
 
   lines: tuple[str, ...]
@@ -34,26 +34,28 @@ def extract(units: Mapping[str, Unit],
             params: Mapping[str, Mapping[str, jax.Array]],
             inputs: Sequence[str] | None = None,
             substitute: bool = True, is_recurrent: bool = False) -> Formula:
-  """The formula that is nearest to the weights of some units.
+  """Returns the formula that is nearest to the weights of some units.
 
-  A unit whose inputs are as many as the outputs of the unit before it is taken
-  to follow it; any other starts anew.
+  A unit with as many inputs as the unit before it has outputs is taken to
+  follow that unit. Any other unit starts a new formula.
 
   Args:
-    units: name of the module -> unit, in the order of calls; from `find_units`.
+    units: maps the name of the module to the unit, in the order of calls; from
+      `find_units`.
     params: of the network.
-    inputs: names of the inputs of units that start anew; x1, x2, ... if None.
-    substitute: whether a layer's formula is put in the place of the inputs of
-      the next one, h1, h2, ...
-    is_recurrent: whether the first unit is fed its own last outputs, after its
-      inputs, as in a `UnitRNN`. They are y', or if other units follow, s' in an
-      equation of its own, for the s that these are given.
+    inputs: names of the inputs of a new formula; x1, x2, ... if None.
+    substitute: whether the formula of a layer replaces the inputs h1, h2, ...
+      of the next layer. If not, each layer has equations of its own.
+    is_recurrent: whether the first unit takes its own previous outputs after
+      its inputs, as in a `UnitRNN`. They are named y'. If other units follow,
+      they are named s', the first unit has equations of its own, and the units
+      that follow take s.
 
   Returns:
-    Its equations and the distance of the weights from it.
+    The equations, and the distance of the weights from them.
 
   Raises:
-    ValueError: there are not as many names as inputs.
+    ValueError: the number of names is not the number of inputs.
   """
   lines: list[str] = []
   terms: list[Expression] = []
@@ -62,7 +64,7 @@ def extract(units: Mapping[str, Unit],
   for number, (name, unit) in enumerate(units.items()):
     weights = unit.weights(params[name])
     size = unit.input_size(params[name])
-    if number and size != len(terms):  # What is before it ends here.
+    if number and size != len(terms):  # The formula before it ends here.
       lines += _equations("y", terms)
       terms, layer = [], 0
     state = ""
