@@ -160,12 +160,13 @@ def _fit(core, encoder, head, output_size, core_args, unit, unit_args):
 
 def _check_given(core, given, core_args):
   """Checks that the core's class attributes suit its required arguments."""
-  for name, argument in all_arguments(core).items():
-    if argument.is_required and not {name} & {*given, *core_args}:
+  for argument in all_arguments(core).values():
+    if argument.is_required and argument.name not in given | core_args:
       raise ValueError(
-          f"core {getattr(core, "__name__", core)!r} needs the argument {name!r}, which "
+          f"core {core!r} needs the argument {argument.name!r}, which "
           "make_model passes only to cores with the class attribute "
-          "MAPS_TO_OUTPUT or OF_UNITS set to True; give it a default as well")
+          "MAPS_TO_OUTPUT or OF_UNITS set to True; set it, or give the argument "
+          "a default")
 
 
 def _has(core, core_args, capability, argument):
