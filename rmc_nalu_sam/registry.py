@@ -137,7 +137,7 @@ class Registry:
       if described.is_required and argument not in arguments:
         raise ValueError(f"{what} needs the argument {argument!r}")
 
-  def make(self, name: Name, **arguments: Any) -> Any:
+  def make(self, name: Name, /, **arguments: Any) -> Any:
     """Constructs a member.
 
     Args:

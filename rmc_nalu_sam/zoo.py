@@ -165,8 +165,8 @@ def _check_given(core, given, core_args):
       raise ValueError(
           f"core {core!r} needs the argument {argument.name!r}, which "
           "make_model passes only to cores with the class attribute "
-          "MAPS_TO_OUTPUT or OF_UNITS set to True; set it, or give the argument "
-          "a default")
+          "MAPS_TO_OUTPUT or OF_UNITS set to True; set it, or give the "
+          "argument a default")
 
 
 def _has(core, core_args, capability, argument):
