@@ -4,7 +4,6 @@ import setuptools
 
 _TEST = (
     "ipykernel>=7.4.0",
-    "jmp>=0.0.4",
     "mypy>=2.4.1",
     "nbclient>=0.11.0",
     "pytest>=9.2.0",
@@ -29,10 +28,12 @@ setuptools.setup(
         "array_record>=0.8.6",
         "chex>=0.1.92",
         "dm-haiku>=0.0.17",
+        "docstring_parser>=0.18.0",
         "filelock>=4.3.1",
         # tensorflow-datasets needs it, and does not say so.
         "importlib_resources>=7.1.0",
         "jax>=0.10.2",
+        "jmp>=0.0.4",
         "matplotlib>=3.11.2",
         "ml_collections>=1.1.0",
         "numpy>=2.4.6",

@@ -1,12 +1,36 @@
-"""Memory, relational and arithmetic networks for JAX and Haiku."""
+"""Memory, relational and arithmetic networks for JAX and Haiku.
+
+A core is a Haiku module that you can use in a network of your own:
+
+>>> import haiku as hk
+>>> import jax
+>>> import rmc_nalu_sam
+>>> def network(inputs):
+...   core = rmc_nalu_sam.SAM(hidden_size=7, num_slots=17, output_size=3)
+...   state = core.initial_state(inputs.shape[1])
+...   return hk.dynamic_unroll(core, inputs, state)[0]
+>>> inputs = jax.numpy.zeros([11, 2, 5])  # 11 steps, 2 sequences, 5 numbers.
+>>> network = hk.transform(network)
+>>> params = network.init(jax.random.key(0), inputs)
+>>> network.apply(params, None, inputs).shape
+(11, 2, 3)
+
+`make_model` builds a core with an encoder and a read-out as pure functions:
+
+>>> model = rmc_nalu_sam.make_model("sam", 3, num_slots=17, hidden_size=7)
+>>> params = model.init(jax.random.key(0), inputs)
+>>> state = model.initial_state(params, 2)
+>>> model.unroll(params, None, inputs, state).outputs.shape
+(11, 2, 3)
+"""
 
 from rmc_nalu_sam.controlled_nalu import ControlledNALU, ControlledNALUState
 from rmc_nalu_sam.dam import DAM
 from rmc_nalu_sam.dnc import DNC
-from rmc_nalu_sam.encoders import ENCODERS
 from rmc_nalu_sam.memory_core import MemoryState
 from rmc_nalu_sam.ntm import NTM
 from rmc_nalu_sam.recurrent import RNN, UGRNN
+from rmc_nalu_sam.registry import Argument, Registry
 from rmc_nalu_sam.rmc import RMC
 from rmc_nalu_sam.sam import SAM
 from rmc_nalu_sam.sdnc import SDNC
@@ -15,13 +39,13 @@ from rmc_nalu_sam.unit_rnn import UnitRNN, UnitRNNState
 from rmc_nalu_sam.units import (
     INALU,
     MCFC,
+    MLP,
     NAC,
     NALU,
     NAU,
     NMRU,
     NMU,
     NPU,
-    UNITS,
     GatedNAUNMU,
     GoldenNALU,
     Linear,
@@ -34,19 +58,21 @@ from rmc_nalu_sam.units import (
 )
 from rmc_nalu_sam.zoo import (
     CORES,
+    ENCODERS,
+    HEADS,
+    INDICES,
+    UNITS,
     Model,
-    core_arguments,
-    encoder_arguments,
+    Unrolled,
     make_model,
-    unit_arguments,
 )
 
 __version__ = "0.1.0"
 
-__all__ = ("CORES", "DAM", "DNC", "ENCODERS", "INALU", "MCFC", "NAC", "NALU",
-           "NAU", "NMRU", "NMU", "NPU", "NTM", "RMC", "RNN", "SAM", "SDNC",
-           "UGRNN", "UNITS", "ControlledNALU", "ControlledNALUState",
-           "GatedNAUNMU", "GoldenNALU", "Linear", "MemoryState", "Model",
-           "MulMCFC", "MultiplicativeNAC", "NaiveNPU", "RealNPU", "Stack",
-           "Unit", "UnitRNN", "UnitRNNState", "core_arguments",
-           "encoder_arguments", "find_units", "make_model", "unit_arguments")
+__all__ = ("CORES", "DAM", "DNC", "ENCODERS", "HEADS", "INALU", "INDICES",
+           "MCFC", "MLP", "NAC", "NALU", "NAU", "NMRU", "NMU", "NPU", "NTM",
+           "RMC", "RNN", "SAM", "SDNC", "UGRNN", "UNITS", "Argument",
+           "ControlledNALU", "ControlledNALUState", "GatedNAUNMU", "GoldenNALU",
+           "Linear", "MemoryState", "Model", "MulMCFC", "MultiplicativeNAC",
+           "NaiveNPU", "RealNPU", "Registry", "Stack", "Unit", "UnitRNN",
+           "UnitRNNState", "Unrolled", "find_units", "make_model")

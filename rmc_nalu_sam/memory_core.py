@@ -33,6 +33,9 @@ class MemoryCore(hk.RNNCore):
   what they give out.
   """
 
+  MAPS_TO_OUTPUT = True
+  PICTURE = "memory"
+
   # To be set by the constructor of a core.
   output_size: int
   _controller: hk.RNNCore

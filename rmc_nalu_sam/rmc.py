@@ -63,6 +63,8 @@ class RMC(hk.RNNCore):
     with parameters of their own, but for one MLP that they share.
   """
 
+  PICTURE = "attention"
+
   def __init__(
       self,
       num_slots: int = 8,

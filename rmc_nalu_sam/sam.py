@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from rmc_nalu_sam.checks import check_positive
-from rmc_nalu_sam.memory import indices, search
+from rmc_nalu_sam.memory import indices, sam_access, search
 from rmc_nalu_sam.memory.sam_access import (
     KEPT,
     SAMInterface,
@@ -109,6 +109,9 @@ class SAM(MemoryCore):
     together, once the step is over; rows of the same age are taken in the order
     of their index.
   """
+
+  CAN_FORGET = True
+  MEASURES_RECALL = True
 
   def __init__(
       self,
@@ -225,6 +228,14 @@ class SAM(MemoryCore):
                   else state.access.memory.shape[0])
     return MemoryState(self._controller.initial_state(batch_size),
                        forget(state.access, self.gradient_steps))
+
+  def steps_left(self, state: MemoryState) -> int:
+    """Returns how many steps a state may be used for."""
+    return sam_access.steps_left(state.access)
+
+  def recall(self, state: MemoryState) -> jax.Array:
+    """Returns found and existing rows `[..., 2]`."""
+    return state.access.recall
 
   @hk.transparent
   def _tell(self, hidden: jax.Array) -> SAMInterface:

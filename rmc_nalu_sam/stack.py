@@ -22,6 +22,9 @@ class Stack(hk.RNNCore):
   last one is then linear, as in their code.
   """
 
+  MAPS_TO_OUTPUT = True
+  OF_UNITS = True
+
   def __init__(self, output_size: int, unit: str = "linear",
                unit_args: Mapping[str, Any] | None = None,
                num_layers: int = 2, hidden_size: int = 2,
@@ -43,13 +46,9 @@ class Stack(hk.RNNCore):
     """
     super().__init__(name=name)
     check_positive(num_layers=num_layers, hidden_size=hidden_size)
-    for argument, unit_name in (("unit", unit),
-                                ("hidden_unit", hidden_unit or unit)):
-      if unit_name not in UNITS:
-        raise ValueError(f"unknown {argument} {unit_name!r}; valid units: "
-                         f"{', '.join(sorted(UNITS))}")
-    self._make_unit = functools.partial(UNITS[unit], **(unit_args or {}))
-    self._make_hidden = UNITS[hidden_unit] if hidden_unit else self._make_unit
+    self._make_unit = functools.partial(UNITS.get(unit), **(unit_args or {}))
+    self._make_hidden = (UNITS.get(hidden_unit) if hidden_unit
+                         else self._make_unit)
     self._hidden_sizes = [hidden_size] * (num_layers - 1)
     self._output_size = output_size
 

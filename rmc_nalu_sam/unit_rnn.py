@@ -38,6 +38,9 @@ class UnitRNN(hk.RNNCore):
     multiplies. A unit that does both has 0.
   """
 
+  OF_UNITS = True
+  FEEDS_BACK = True
+
   def __init__(self, hidden_size: int = 100, unit: str = "nac",
                unit_args: Mapping[str, Any] | None = None,
                initial_value: float | None = None, name: str | None = None):
@@ -56,11 +59,8 @@ class UnitRNN(hk.RNNCore):
     """
     super().__init__(name=name)
     check_positive(hidden_size=hidden_size)
-    if unit not in UNITS:
-      raise ValueError(
-          f"unknown unit {unit!r}; valid units: {', '.join(sorted(UNITS))}")
     self.hidden_size = hidden_size
-    self._unit = UNITS[unit](hidden_size, **(unit_args or {}))
+    self._unit = UNITS.get(unit)(hidden_size, **(unit_args or {}))
     self._initial_value = (
         self._unit.NEUTRAL if initial_value is None else initial_value)
 

@@ -1,30 +1,34 @@
-"""The cores by name, and any of them with a read-out as pure functions."""
+"""The cores by name, and models from the names of their parts."""
 
-import contextlib
 import functools
-import inspect
-import types
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import haiku as hk
-import jax
-import jax.numpy as jnp
+import jmp
 
+from rmc_nalu_sam import model as model_lib
 from rmc_nalu_sam.controlled_nalu import ControlledNALU
 from rmc_nalu_sam.dam import DAM
 from rmc_nalu_sam.dnc import DNC
 from rmc_nalu_sam.encoders import ENCODERS
+from rmc_nalu_sam.heads import HEADS
+from rmc_nalu_sam.memory import indices
+from rmc_nalu_sam.model import Model, Unrolled
 from rmc_nalu_sam.ntm import NTM
 from rmc_nalu_sam.recurrent import RNN, UGRNN, lstm
+from rmc_nalu_sam.registry import Registry, all_arguments, attribute
 from rmc_nalu_sam.rmc import RMC
 from rmc_nalu_sam.sam import SAM
 from rmc_nalu_sam.sdnc import SDNC
 from rmc_nalu_sam.stack import Stack
 from rmc_nalu_sam.unit_rnn import UnitRNN
-from rmc_nalu_sam.units import UNITS, Unit, find_units
+from rmc_nalu_sam.units import UNITS, Linear, Unit
 
-CORES: Mapping[str, Callable[..., hk.RNNCore]] = {
+__all__ = ("CORES", "ENCODERS", "HEADS", "INDICES", "UNITS", "Model",
+           "Unrolled", "make_model")
+
+CORES = Registry("core", {
     "controlled_nalu": ControlledNALU,
     "dam": DAM,
     "dnc": DNC,
@@ -39,246 +43,138 @@ CORES: Mapping[str, Callable[..., hk.RNNCore]] = {
     "stack": Stack,
     "ugrnn": UGRNN,
     "unit_rnn": UnitRNN,
-}
+}, given=("name", "output_size", "unit", "unit_args"))
 
-# What the model gives its members, and its user does not.
-_GIVEN = ("name", "output_size", "unit", "unit_args")
-
-
-class Model(NamedTuple):
-  """An encoder, a core and its read-out.
-
-  Attributes:
-    init: `(key, inputs [T, B, F]) -> params`; only the shape of the inputs
-      matters.
-    unroll: `(params, inputs [T, B, F], state, return_all_states=False,
-      steps=None, return_unit_inputs=False) -> (outputs [T, B, output_size],
-      state)`; the last state, or all of them with a leading T axis. With
-      `steps [A, B]`, integers below T, the outputs `[A, B, output_size]` at
-      these steps alone: no read-out is computed at others. With
-      `return_unit_inputs` there is a third result: name in `units` -> the mean
-      of what the unit was given, `[I]`, over batch and steps (in its last
-      call, if there are several in a step).
-    initial_state: `(params, batch_size) -> state`, that of the core; no B axis
-      if it is None.
-    forget: `(params, state) -> state`: an initial state in the arrays of a used
-      one, at no cost that grows with them; None if the core cannot (`SAM` can
-      if it has `gradient_steps`).
-    units: name in `params` -> the arithmetic unit that has these parameters,
-      wherever it is in the network.
-  """
-
-  init: Callable[..., hk.Params]
-  unroll: Callable[..., tuple[jax.Array, Any]]
-  initial_state: Callable[..., Any]
-  forget: Callable[..., Any] | None = None
-  units: Mapping[str, Unit] = types.MappingProxyType({})
-
-  def penalty(self, params: hk.Params) -> jax.Array:
-    """The sum of what the units ask of their weights, un-weighted, `[]`."""
-    penalties = [unit.penalty(params[name])
-                 for name, unit in self.units.items()]
-    return sum(penalties, start=jnp.zeros(()))
-
-  def input_penalty(self, params: hk.Params,
-                    unit_inputs: Mapping[str, jax.Array]) -> jax.Array:
-    """The sum of what the units ask of their inputs, un-weighted, `[]`.
-
-    Args:
-      params: of the network.
-      unit_inputs: from `unroll`.
-    """
-    penalties = [self.units[name].input_penalty(params[name], inputs)
-                 for name, inputs in unit_inputs.items()]
-    return sum(penalties, start=jnp.zeros(()))
-
-  def constrain(self, params: hk.Params) -> hk.Params:
-    """The parameters with those of the units in the range that is theirs."""
-    return {name: (self.units[name].constrain(values) if name in self.units
-                   else values) for name, values in params.items()}
-
-  def sparsity_error(self, params: hk.Params) -> jax.Array:
-    """How far a weight of a unit is at most from a discrete value, `[]`."""
-    errors = [unit.sparsity_error(params[name])
-              for name, unit in self.units.items()]
-    return functools.reduce(jnp.maximum, errors, jnp.zeros(()))
+# After the merge: from rmc_nalu_sam.memory.indices import INDICES.
+INDICES = Registry("index", indices.INDICES,
+                   given=("name", "num_slots", "word_size"))
 
 
-def core_arguments(core: str) -> Mapping[str, inspect.Parameter]:
-  """The arguments that `make_model` takes for a core, with their defaults.
-
-  Raises:
-    ValueError: there is no such core.
-  """
-  return _arguments("core", CORES, core, _GIVEN)
-
-
-def unit_arguments(unit: str) -> Mapping[str, inspect.Parameter]:
-  """The arguments that `make_model` takes as `unit_args`, with their defaults.
-
-  Raises:
-    ValueError: there is no such unit.
-  """
-  return _arguments("unit", UNITS, unit, _GIVEN)
-
-
-def encoder_arguments(encoder: str) -> Mapping[str, inspect.Parameter]:
-  """The arguments that `make_model` takes as `encoder_args`.
-
-  Raises:
-    ValueError: there is no such encoder.
-  """
-  return _arguments("encoder", ENCODERS, encoder, ("name",))
-
-
-def _arguments(kind, members, name, given):
-  if name not in members:
-    raise ValueError(
-        f"unknown {kind} {name!r}; valid {kind}s: {', '.join(sorted(members))}")
-  parameters = inspect.signature(members[name]).parameters
-  return {argument: parameter for argument, parameter in parameters.items()
-          if argument not in given}
-
-
-def _check_arguments(kind, name, valid, arguments):
-  for argument in arguments:
-    if argument not in valid:
-      raise ValueError(
-          f"{kind} {name!r} has no argument {argument!r}; valid arguments: "
-          f"{', '.join(valid) or 'none'}")
-  for argument, parameter in valid.items():
-    if parameter.default is parameter.empty and argument not in arguments:
-      raise ValueError(f"{kind} {name!r} needs the argument {argument!r}")
-
-
-def make_model(core: str, output_size: int, unit: str = "linear",
+def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
+               unit: str | Callable[..., Unit] = "linear",
                unit_args: Mapping[str, Any] | None = None,
-               encoder: str = "none",
+               encoder: str | Callable[..., Any] = "none",
                encoder_args: Mapping[str, Any] | None = None,
-               input_size: int = 16 * 16, **core_kwargs: Any) -> Model:
-  """A model from the names of its parts.
+               head: str | Callable[..., Any] = "unit",
+               head_args: Mapping[str, Any] | None = None,
+               input_size: int = 16 * 16,
+               policy: jmp.Policy | None = None, **core_args: Any) -> Model:
+  """Constructs a model from its parts.
 
-  The unit is what a core of units ('stack', 'unit_rnn') is made of, and the
-  read-out that follows the core. A core that maps to the output itself has no
-  other read-out: 'stack'; 'unit_rnn' if its `hidden_size` is that of the
-  output; others with an `output_size`, such as 'sam', if the unit is 'linear'
-  (and if not, they map to `hidden_size` numbers).
+  Each part is a name in its registry, "package.module:attribute" for code of
+  your own, or a class or function that constructs it. For instance, an RNN
+  with 7 units and a linear read-out for 3 numbers:
+
+  >>> import jax
+  >>> model = make_model("rnn", 3, hidden_size=7)
+  >>> inputs = jax.numpy.zeros([11, 2, 5])  # 11 steps, 2 sequences.
+  >>> params = model.init(jax.random.key(0), inputs)
+  >>> start = model.initial_state(params, 2)
+  >>> model.unroll(params, None, inputs, start).outputs.shape
+  (11, 2, 3)
+
+  Class attributes of a core describe it; each is False by default:
+
+  - `MAPS_TO_OUTPUT`: it takes `output_size` and maps to it by itself. It has a
+    size of its own without that argument;
+  - `OF_UNITS`: it is made of units, and takes `unit` and `unit_args`;
+  - `CAN_FORGET`: it takes `gradient_steps`; if that is not None, it has the
+    methods `forget(state)` and `steps_left(state)`;
+  - `MEASURES_RECALL`: it takes `measure_recall`; if that is True, it has the
+    method `recall(state)`.
+
+  A core may also have a method `unroll(inputs [T, B, F], state) -> (outputs,
+  state)`, which is faster than its steps one by one.
+
+  A core that maps to the output itself needs no head: a core of units, or any
+  with the unit 'linear'. See `rmc_nalu_sam.model.Parts` for the full rule.
 
   Args:
-    core: a name in `CORES`.
-    output_size: size of the output at each step.
-    unit: a name in `UNITS`.
-    unit_args: the unit's own arguments.
-    encoder: a name in `ENCODERS`, for what comes before the core.
-    encoder_args: the encoder's own arguments.
-    input_size: F, for errors at once, and not only at `init`; the default suits
-      every encoder.
-    **core_kwargs: the core's own arguments.
+    core: the recurrent core.
+    output_size: size of the answer at each step.
+    unit: the layer that the head is made of, and a core of units.
+    unit_args: arguments of the unit.
+    encoder: what maps the inputs of a step before the core.
+    encoder_args: arguments of the encoder.
+    head: what maps the outputs of the core to answers.
+    head_args: arguments of the head.
+    input_size: F, with which all shapes are checked at once rather than in
+      `init`. The default suits every encoder; `init` may use another size.
+    policy: precision of the whole model: types of the parameters, of the
+      computation, and of outputs and states; None for that of the inputs.
+    **core_args: arguments of the core.
 
   Returns:
-    A `Model`.
+    The model.
 
   Raises:
-    ValueError: there is no such core, unit or encoder, or it has no such
-      argument, or refuses its value; or the encoder cannot take `input_size`.
+    ValueError: there is no such part, or it has no such argument, or refuses
+      its value; or the parts do not fit together.
   """
-  unit_args, encoder_args = dict(unit_args or {}), dict(encoder_args or {})
-  for kind, name, valid, arguments in (
-      ("core", core, core_arguments(core), core_kwargs),
-      ("unit", unit, unit_arguments(unit), unit_args),
-      ("encoder", encoder, encoder_arguments(encoder), encoder_args)):
-    _check_arguments(kind, name, valid, arguments)
-  make_encoder = functools.partial(ENCODERS[encoder], **encoder_args)
-  make_core = functools.partial(
-      _core_and_read_out, core, output_size, unit, unit_args, core_kwargs)
+  unit_args, encoder_args, head_args = (
+      dict(args or {}) for args in (unit_args, encoder_args, head_args))
+  CORES.check(core, core_args)
+  UNITS.check(unit, unit_args)
+  ENCODERS.check(encoder, encoder_args)
+  HEADS.check(head, head_args)
+  parts = _fit(
+      CORES.get(core), functools.partial(ENCODERS.get(encoder), **encoder_args),
+      functools.partial(HEADS.get(head), output_size, **head_args),
+      output_size, core_args, unit, unit_args)
+  functions = model_lib.make_functions(parts, policy, input_size)
+  has = functools.partial(_has, core, core_args)
+  if not has("CAN_FORGET", "gradient_steps"):
+    functions |= dict(forget=None, steps_left=None)
+  if not has("MEASURES_RECALL", "measure_recall"):
+    functions["recall"] = None
 
-  def model():
-    encode = make_encoder()
-    core, read_out = make_core()
+  def with_core_args(**changed):
+    return make_model(
+        core, output_size, unit=unit, unit_args=unit_args, encoder=encoder,
+        encoder_args=encoder_args, head=head, head_args=head_args,
+        input_size=input_size, policy=policy, **core_args | changed)
 
-    def init(inputs):
-      output, state = core(
-          encode(inputs[0]), core.initial_state(inputs.shape[1]))
-      return read_out(output), state
-
-    def unroll(inputs, state, return_all_states=False, steps=None,
-               return_unit_inputs=False):
-      recording = _unit_inputs if return_unit_inputs else _nothing
-      in_steps: dict[str, jax.Array] = {}
-
-      def step(inputs, state):
-        with recording() as unit_inputs:
-          outputs, state = core(encode(inputs), state)
-        return (outputs, unit_inputs), state
-
-      if hasattr(core, "unroll") and not return_all_states:
-        outputs, state = core.unroll(encode(inputs), state)
-      else:
-        (outputs, in_steps), state = hk.dynamic_unroll(
-            step, inputs, state, return_all_states=return_all_states)
-      if steps is not None:
-        outputs = jnp.take_along_axis(outputs, steps[..., None], 0)
-      with recording() as unit_inputs:
-        outputs = read_out(outputs)
-      if not return_unit_inputs:
-        return outputs, state
-      return outputs, state, unit_inputs | {
-          name: means.mean(0) for name, means in in_steps.items()}
-
-    return init, (unroll, core.initial_state, getattr(core, "forget", None))
-
-  init, (unroll, initial_state, forget) = hk.multi_transform(model)
-  # Constructors and shapes are checked now, not at init.
-  units = find_units(lambda inputs: model()[0](inputs),
-                     jnp.zeros([1, 1, input_size]))
-  return Model(
-      init=init,
-      unroll=lambda params, *args, **kwargs: unroll(
-          params, None, *args, **kwargs),
-      initial_state=lambda params, batch_size: initial_state(
-          params, None, batch_size),
-      forget=None if core_kwargs.get("gradient_steps") is None else (
-          lambda params, state: forget(params, None, state)),
-      units=units)
+  return Model(with_core_args=with_core_args, **functions)
 
 
-@contextlib.contextmanager
-def _nothing() -> Iterator[dict[str, jax.Array]]:
-  """An empty dictionary that stays so."""
-  yield {}
+def _fit(core, encoder, head, output_size, core_args, unit, unit_args):
+  """Decides whether the core or the head maps to the output."""
+  of_units = attribute(core, "OF_UNITS", False)
+  may_replace = attribute(head, "CORE_MAY_REPLACE", False)
+  head_of_units = attribute(head, "OF_UNITS", False)
+  is_same = (of_units or not head_of_units
+             or UNITS.get(unit) is Linear)
+  maps = may_replace and is_same and attribute(core, "MAPS_TO_OUTPUT", False)
+  of_unit = dict(unit=unit, unit_args=unit_args)
+  given = of_unit if of_units else {}
+  if maps:
+    given = given | dict(output_size=output_size)
+  _check_given(core, given, core_args)
+  core = functools.partial(core, **core_args, **given)
+  if head_of_units:
+    head = functools.partial(head, **of_unit)
+  return model_lib.Parts(
+      encoder, core, head, output_size, maps_to_output=maps,
+      may_map_to_output=may_replace and of_units)
 
 
-@contextlib.contextmanager
-def _unit_inputs() -> Iterator[dict[str, jax.Array]]:
-  """A dictionary that fills with the mean inputs `[I]` of units called here."""
-  means: dict[str, jax.Array] = {}
-
-  def record(call, args, kwargs, context):
-    if isinstance(context.module, Unit) and context.method_name == "__call__":
-      inputs = args[0]
-      means[context.module.module_name] = inputs.reshape(
-          -1, inputs.shape[-1]).mean(0)
-    return call(*args, **kwargs)
-
-  with hk.intercept_methods(record):
-    yield means
+def _check_given(core, given, core_args):
+  """Checks that the core's class attributes suit its required arguments."""
+  for argument in all_arguments(core).values():
+    if argument.is_required and argument.name not in given | core_args:
+      raise ValueError(
+          f"core {core!r} needs the argument {argument.name!r}, which "
+          "make_model passes only to cores with the class attribute "
+          "MAPS_TO_OUTPUT or OF_UNITS set to True; set it, or give the "
+          "argument a default")
 
 
-def _core_and_read_out(core, output_size, unit, unit_args, core_kwargs):
-  """The core, and what follows it."""
-  parameters = inspect.signature(CORES[core]).parameters
-  is_of_units = "unit" in parameters
-  if is_of_units:
-    core_kwargs = core_kwargs | {"unit": unit, "unit_args": unit_args}
-  maps_to_output = is_of_units or unit == "linear"
-  if "output_size" in parameters:
-    hidden_size = core_kwargs.get("hidden_size",
-                                  parameters["hidden_size"].default)
-    core_kwargs = core_kwargs | {
-        "output_size": output_size if maps_to_output else hidden_size}
+def _has(core, core_args, capability, argument):
+  """Returns whether a core has a capability, and it is switched on."""
+  if not attribute(CORES.get(core), capability, False):
+    return False
+  if argument in core_args:
+    value = core_args[argument]
   else:
-    maps_to_output &= (is_of_units
-                       and core_kwargs.get("hidden_size") == output_size)
-  read_out = (lambda outputs: outputs) if maps_to_output else (
-      UNITS[unit](output_size, **unit_args))
-  return CORES[core](**core_kwargs), read_out
+    value = CORES.arguments(core)[argument].default
+  return value is not None and value is not False

@@ -1,8 +1,8 @@
 """The arithmetic of the units as pure functions.
 
-Logarithms, exponentials and products are computed in float32 at least, and
-matrix products at the highest precision that there is: on an accelerator the
-default one has an error of 1e-3, and a success is an error of 1e-5.
+Logarithms, exponentials and products are computed in float32 or more. Matrix
+products use the highest precision: the default precision of an accelerator has
+an error of 1e-3, and an experiment counts as solved below an error of 1e-5.
 
 Letters: I inputs, O outputs.
 """
@@ -13,77 +13,76 @@ import numpy as np
 
 
 def delicate(x: jax.Array) -> jax.Array:
-  """In float32 at least."""
+  """Casts to float32, unless the dtype is as precise already."""
   return x.astype(jnp.float32) if jnp.finfo(x.dtype).bits < 32 else x
 
 
 def limit(dtype: jnp.dtype) -> float:
-  """What products are cut at: 2e17 in float32.
+  """Returns the largest magnitude of a product: 2e17 in float32.
 
-  Large enough for arithmetic, and small enough that the gradient of a squared
-  error is still a finite number; an infinite product behind a closed gate would
-  be NaN.
+  It is large enough for arithmetic, and small enough for a finite gradient of
+  the squared error. An infinite product behind a closed gate would give NaN.
   """
   return float(np.exp(.45 * np.log(jnp.finfo(dtype).max)))
 
 
 def clip(x: jax.Array, low: float, high: float) -> jax.Array:
-  """`x` inside of an interval that includes its ends.
+  """Clips `x` to the closed interval from `low` to `high`.
 
-  At the ends, where clipped weights come to lie, the gradient is 1: JAX's own
-  are 1/2 and 0.
+  The gradient at the ends, where clipped weights lie, is 1. JAX's own clipping
+  functions have 1/2 or 0 there.
   """
   return jnp.where((x >= low) & (x <= high), x,
                    jax.lax.stop_gradient(jnp.clip(x, low, high)))
 
 
 def add(inputs: jax.Array, weights: jax.Array) -> jax.Array:
-  """Weighted sums.
+  """Computes weighted sums.
 
   Args:
     inputs: `[..., I]`.
     weights: `[I, O]`.
 
   Returns:
-    `[..., O]`, of the type of the inputs.
+    `[..., O]`, of the dtype of the inputs.
   """
   return jnp.matmul(inputs, weights.astype(inputs.dtype),
                     precision=jax.lax.Precision.HIGHEST)
 
 
 def exponentiate(exponents: jax.Array) -> jax.Array:
-  """`exp`, cut at `limit`; below it, nothing changes."""
+  """Computes `exp`, cut at `limit`."""
   bound = float(np.log(limit(exponents.dtype)))
   return jnp.exp(jnp.minimum(exponents, bound))
 
 
 def multiply_in_log_space(magnitudes: jax.Array,
                           weights: jax.Array) -> jax.Array:
-  """Products of powers, `prod_i magnitudes_i ** weights_io`.
+  """Computes products of powers, `prod_i magnitudes_i ** weights_io`.
 
   Args:
     magnitudes: `[..., I]`, positive.
     weights: `[I, O]`, the exponents.
 
   Returns:
-    `[..., O]`, in float32 at least.
+    `[..., O]`, in float32 or more.
   """
   logs = jnp.log(delicate(magnitudes))
   return exponentiate(add(logs, weights))
 
 
 def multiply(inputs: jax.Array, weights: jax.Array) -> jax.Array:
-  """Products of those inputs that have a weight of 1.
+  """Computes the products of the inputs that have a weight of 1.
 
-  `prod_i (weights_io inputs_i + 1 - weights_io)`: no logarithm, so the sign
-  stays, and 0 is a number like any other.
+  The formula `prod_i (weights_io inputs_i + 1 - weights_io)` has no logarithm,
+  so it keeps the signs and allows inputs of 0.
 
   Args:
     inputs: `[..., I]`.
     weights: `[I, O]`, in [0, 1].
 
   Returns:
-    `[..., O]`, in float32 at least.
+    `[..., O]`, in float32 or more.
   """
   inputs = delicate(inputs)
   weights = weights.astype(inputs.dtype)
@@ -91,10 +90,11 @@ def multiply(inputs: jax.Array, weights: jax.Array) -> jax.Array:
 
 
 def product(factors: jax.Array) -> jax.Array:
-  """`[..., I, O]` to `[..., O]`, cut at `limit` everywhere.
+  """Multiplies `[..., I, O]` over I to `[..., O]`.
 
-  In pairs, without a division: gradients are right where factors are 0, and no
-  intermediate result is infinite.
+  Factors are multiplied in pairs, without a division, so the gradients are
+  right where factors are 0. Factors and all intermediate results are cut at
+  `limit`, so none is infinite.
   """
   bound = limit(factors.dtype)
   factors = jnp.clip(factors, -bound, bound)
@@ -107,5 +107,5 @@ def product(factors: jax.Array) -> jax.Array:
 
 
 def squash(w_hat: jax.Array, m_hat: jax.Array) -> jax.Array:
-  """Weights of a NAC, `tanh(w_hat) sigmoid(m_hat)`, in float32 at least."""
+  """Returns `tanh(w_hat) sigmoid(m_hat)`, a NAC's weights, in float32."""
   return jnp.tanh(delicate(w_hat)) * jax.nn.sigmoid(delicate(m_hat))

@@ -1,4 +1,4 @@
-"""What all arithmetic units share, and how to find them in a network.
+"""The base class of arithmetic units, and how to find them in a network.
 
 Letters: I inputs, O outputs.
 """
@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rmc_nalu_sam.checks import check_positive
-from rmc_nalu_sam.units.formula import Expression
+from rmc_nalu_sam.units.expressions import Expression
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
@@ -30,10 +30,10 @@ Params = Mapping[str, jax.Array]  # Of one module.
 
 
 class pure(Generic[_Arguments, _Result]):
-  """A method of a Haiku module that can be called anywhere.
+  """Makes a method of a Haiku module callable outside of a transform.
 
-  Haiku lets the other methods of a module be called inside of a transform
-  alone, and a mixed-precision policy casts what they take and give.
+  Haiku wraps every other method: it can only be called inside of a transform,
+  and a mixed-precision policy casts its arguments and results.
   """
 
   def __init__(
@@ -47,33 +47,42 @@ class pure(Generic[_Arguments, _Result]):
 
 
 class Parameter(NamedTuple):
-  """A parameter of a unit: its shape, and how it starts."""
+  """Holds the shape and the initialiser of a unit's parameter."""
 
   shape: tuple[int, ...]
   init: hk.initializers.Initializer
 
 
 class Unit(hk.Module):
-  """A layer that computes, with weights that mean something.
+  """Represents a layer with weights that a formula can be read from.
 
-  All parameters lie in the module itself, not in modules inside of it, so that
-  what can be said of the unit is said by functions of one dictionary: `forward`
-  (what `__call__` computes), `weights`, `penalty`, `input_penalty`,
-  `constrain`, `discrete`, `sparsity_error`. They can be called outside of
-  `hk.transform`, on a unit that `find_units` found. A unit says what its
-  `parameters` are, and overrides these functions as `pure` ones.
+  All parameters lie in the module itself, not in sub-modules. Each of these
+  functions takes them as one dictionary: `forward` (which `__call__` computes),
+  `weights`, `penalty`, `input_penalty`, `constrain`, `discrete`,
+  `sparsity_error`. They can be called outside of `hk.transform`, on a unit that
+  `find_units` returned. A subclass defines `parameters`, and overrides the
+  others as `pure` functions.
+
+  Attributes:
+    VALUES: maps the names of weights that are to become discrete to the values
+      that they may take.
+    NEUTRAL: the input that does not change the output: 0 in a sum, 1 in a
+      product.
+    has_penalty: whether the unit overrides `penalty`.
+    has_input_penalty: whether the unit overrides `input_penalty`.
+    is_discrete: whether there are weights that are to become discrete.
   """
 
-  # The weights that are to become discrete: name -> the values they may take.
   VALUES: ClassVar[Mapping[str, tuple[float, ...]]] = {}
-  # What an input must be to change nothing: 1 for a product.
   NEUTRAL: ClassVar[float] = 0.
+  has_penalty: bool = False
+  has_input_penalty: bool = False
 
   def __init__(self, output_size: int, name: str | None = None):
     """Constructs a unit.
 
     Args:
-      output_size: O.
+      output_size: O, number of outputs.
       name: name of the module.
 
     Raises:
@@ -82,6 +91,7 @@ class Unit(hk.Module):
     super().__init__(name=name)
     check_positive(output_size=output_size)
     self.output_size = output_size
+    self.is_discrete = bool(self.VALUES)
 
   def __call__(self, inputs: jax.Array) -> jax.Array:
     """Applies the unit.
@@ -90,10 +100,10 @@ class Unit(hk.Module):
       inputs: `[..., I]`.
 
     Returns:
-      `[..., O]`, of the type of the inputs.
+      `[..., O]`, of the dtype of the inputs.
 
     Raises:
-      ValueError: the inputs have no axis.
+      ValueError: the inputs are a scalar.
     """
     if not inputs.ndim:
       raise ValueError(f"{type(self).__name__} takes inputs [..., I], got a "
@@ -105,64 +115,67 @@ class Unit(hk.Module):
 
   @pure
   def parameters(self, input_size: int) -> Mapping[str, Parameter]:
-    """The parameters of the unit by their names."""
+    """Returns the parameters of a unit with I inputs, by name."""
     raise NotImplementedError
 
   @pure
   def forward(self, params: Params, inputs: jax.Array) -> jax.Array:
-    """The outputs `[..., O]` for inputs `[..., I]`."""
+    """Computes the outputs `[..., O]` of inputs `[..., I]`."""
     raise NotImplementedError
 
   @pure
   def weights(self, params: Params) -> dict[str, jax.Array]:
-    """The weights that are effective, `[I, O]`; those of a gate may be `[O]`.
+    """Returns the effective weights, `[I, O]`; a gate's may be `[O]`.
 
-    They are not always the parameters, which may be squashed or clipped first.
+    A unit may squash or clip its parameters to get them.
     """
     return dict(params)
 
   @pure
   def input_size(self, params: Params) -> int:
-    """How many inputs a unit with these parameters takes: I."""
+    """Returns I, the number of inputs, from the shapes of parameters."""
     return next(len(w) for w in self.weights(params).values()
                 if np.ndim(w) == 2)
 
   @pure
   def penalty(self, params: Params) -> jax.Array:
-    """The unit's regulariser, `[]`, to be weighted; 0 where it has none."""
+    """Returns the unit's sparsity regulariser, unweighted, `[]`.
+
+    It is 0 without `has_penalty`.
+    """
     del params
     return jnp.zeros([])
 
   @pure
   def input_penalty(self, params: Params, mean_inputs: jax.Array) -> jax.Array:
-    """A regulariser of what comes before the unit, `[]`; 0 where it has none.
+    """Returns a regulariser of the unit's inputs, unweighted, `[]`.
 
-    What a unit does not look at should at least change nothing, so that what
-    comes before it has something to learn before the unit has: R_z of
+    It pulls inputs that the unit ignores towards `NEUTRAL`. The layers before
+    the unit then have something to learn before the unit has learned: R_z of
     "Neural Arithmetic Units" (Madsen and Johansen, 2020, arXiv 2001.05016),
-    section 4.3.
+    section 4.3. It is 0 without `has_input_penalty`.
 
     Args:
       params: of the unit.
-      mean_inputs: `[I]`, over a batch and its steps.
+      mean_inputs: `[I]`, means over a batch and its steps.
     """
     del params, mean_inputs
     return jnp.zeros([])
 
   @pure
   def constrain(self, params: Params) -> dict[str, jax.Array]:
-    """The nearest allowed parameters, for after a step of the optimiser."""
+    """Returns the nearest allowed parameters; called after each update."""
     return dict(params)
 
   @pure
   def discrete(self, weights: Params) -> dict[str, jax.Array]:
-    """The nearest discrete values of those weights that should have some."""
+    """Returns the nearest discrete values of the weights in `VALUES`."""
     return {name: _nearest(weights[name], values)
             for name, values in self.VALUES.items() if name in weights}
 
   @pure
   def sparsity_error(self, params: Params) -> jax.Array:
-    """How far a weight is at most from its nearest discrete value, `[]`.
+    """Returns the largest distance of a weight from a discrete value, `[]`.
 
     See Madsen and Johansen, "Measuring Arithmetic Extrapolation Performance",
     2019 (https://arxiv.org/abs/1910.01888), section 3.
@@ -174,14 +187,14 @@ class Unit(hk.Module):
 
   @pure
   def readable(self, weights: Params) -> dict[str, np.ndarray]:
-    """The nearest weights that a formula can have; most often `discrete`."""
+    """Returns the nearest weights that a formula can have."""
     return {name: np.asarray(value, np.float64)
             for name, value in self.discrete(weights).items()}
 
   @pure
   def express(self, weights: Mapping[str, np.ndarray],
               inputs: Sequence[Expression]) -> list[Expression]:
-    """What `readable` weights compute of I inputs, for each output."""
+    """Returns the formula of each output, from `readable` weights."""
     raise NotImplementedError
 
 
@@ -192,17 +205,17 @@ def _nearest(weights: jax.Array, values: tuple[float, ...]) -> jax.Array:
 
 
 def find_units(function: Callable[..., Any], *args: Any) -> dict[str, Unit]:
-  """The units that a function calls, wherever they are nested.
+  """Finds the units that a function calls, however deep they are nested.
 
-  Nothing is computed: the function is traced.
+  The function is traced; nothing is computed.
 
   Args:
-    function: what could be given to `hk.transform`.
-    *args: its arguments; arrays, or their shapes (`jax.ShapeDtypeStruct`).
+    function: a function that `hk.transform` takes.
+    *args: its arguments: arrays, or their shapes (`jax.ShapeDtypeStruct`).
 
   Returns:
-    Name of the module, as it is in the parameters -> unit, in the order of
-    their first call.
+    Maps the name of the module in the parameters to the unit, in the order of
+    first calls.
   """
   units: dict[str, Unit] = {}
 

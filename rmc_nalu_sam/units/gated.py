@@ -14,7 +14,7 @@ import numpy as np
 
 from rmc_nalu_sam.units import arithmetic
 from rmc_nalu_sam.units.base import Parameter, Params, Unit, pure
-from rmc_nalu_sam.units.formula import (
+from rmc_nalu_sam.units.expressions import (
     Expression,
     mixtures,
     power_products,
@@ -25,7 +25,7 @@ from rmc_nalu_sam.units.nau import nau_init, nau_penalty, nmu_init, nmu_penalty
 
 
 class GatedNAUNMU(Unit):
-  r"""A NALU of an NAU and an NMU, each with its own weights.
+  r"""Mixes an NAU and an NMU, each with its own weights, by a NALU's gate.
 
   .. math::
 
@@ -33,18 +33,20 @@ class GatedNAUNMU(Unit):
     g = \sigma(x G)
 
   See Madsen and Johansen 2020 (https://arxiv.org/abs/2001.05016), who show that
-  such a gate chooses nearly at random. The regulariser is the sum of both.
+  such a gate chooses nearly at random. The regulariser is the sum of the NAU's
+  and the NMU's.
   """
 
   VALUES: ClassVar = {"w_add": (-1., 0., 1.), "w_mul": (0., 1.)}
+  has_penalty = True
 
   def __init__(self, output_size: int, penalty: str = "linear",
                name: str | None = None):
     """Constructs a unit.
 
     Args:
-      output_size: O.
-      penalty: shape of both regularisers, "linear" or "squared".
+      output_size: O, number of outputs.
+      penalty: form of both regularisers, "linear" or "squared"; see `NAU`.
       name: name of the module.
 
     Raises:
@@ -62,7 +64,7 @@ class GatedNAUNMU(Unit):
 
   @pure
   def weights(self, params: Params) -> dict[str, jax.Array]:
-    """`w_add`, `w_mul`, and `gate`, G."""
+    """Returns `w_add`, `w_mul`, and `gate`, G."""
     return {"w_add": arithmetic.clip(params["w_add"], -1., 1.),
             "w_mul": arithmetic.clip(params["w_mul"], 0., 1.),
             "gate": params["gate"]}

@@ -16,7 +16,7 @@ import numpy as np
 
 from rmc_nalu_sam.units import arithmetic
 from rmc_nalu_sam.units.base import Parameter, Params, Unit, pure
-from rmc_nalu_sam.units.formula import (
+from rmc_nalu_sam.units.expressions import (
     Expression,
     power_products,
     weighted_sums,
@@ -25,7 +25,7 @@ from rmc_nalu_sam.units.nac import check_epsilon
 
 
 class INALU(Unit):
-  r"""A NALU with signs, a gate that does not see the inputs, and bounds.
+  r"""Improves on the NALU by signs, bounds and a gate without inputs.
 
   .. math::
 
@@ -36,18 +36,20 @@ class INALU(Unit):
 
   with W and W' of two NACs, or of one if `shared`.
 
-  See Schlör et al. 2020 (https://arxiv.org/abs/2003.07629), section 3, whose
-  regulariser is 0 where all parameters (of tanh and sigmoid) are 20 away from
-  0: a sum over the parameters of the means of `max(20 - |v|, 0)`.
+  See Schlör et al. 2020 (https://arxiv.org/abs/2003.07629), section 3. The
+  regulariser sums, over the parameters (the arguments of tanh and sigmoid), the
+  means of `max(20 - |v|, 0)`. It is 0 where all are at least 20 away from 0.
 
   Notes:
-    Initialisation as in the authors' code: normal distributions of deviation
-    0.2 around 0.88 (w_hat), 0.5 (m_hat) and 0 (gate). Their re-initialisation
-    of runs that do not improve is not here.
+    The initialisation is that of the authors' code: normal distributions of
+    deviation 0.2 around 0.88 (w_hat), 0.5 (m_hat) and 0 (gate). Their
+    re-initialisation of runs that do not improve is left out.
   """
 
   VALUES: ClassVar = {"w": (-1., 0., 1.), "w_mul": (-1., 0., 1.),
                       "gate": (0., 1.)}
+  has_penalty = True
+  # Distance from 0 at which the regulariser ends.
   FAR: ClassVar[float] = 20.
 
   def __init__(self, output_size: int, shared: bool = False,
@@ -56,10 +58,10 @@ class INALU(Unit):
     """Constructs a unit.
 
     Args:
-      output_size: O.
-      shared: whether sum and product have the same weights.
-      epsilon: the least magnitude of an input of the product.
-      omega: the largest exponent of a product.
+      output_size: O, number of outputs.
+      shared: whether sum and product share their weights.
+      epsilon: smallest magnitude of an input of the product.
+      omega: largest exponent of a product.
       name: name of the module.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A linear layer, and one with an activation: what units are compared with."""
+"""Linear layers with and without an activation: the units' baselines."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
@@ -10,7 +10,7 @@ import numpy as np
 
 from rmc_nalu_sam.units import arithmetic
 from rmc_nalu_sam.units.base import Parameter, Params, Unit, pure
-from rmc_nalu_sam.units.formula import Expression, weighted_sums
+from rmc_nalu_sam.units.expressions import Expression, weighted_sums
 
 ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
     "elu": jax.nn.elu,
@@ -29,7 +29,7 @@ ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
     "tanh_shrink": lambda x: x - jnp.tanh(x),
 }
 
-# By the number of inputs.
+# Each takes the number of inputs.
 INITIALIZERS: Mapping[str, Callable[[int], hk.initializers.Initializer]] = {
     "glorot": lambda _: hk.initializers.VarianceScaling(
         1., "fan_avg", "uniform"),
@@ -38,20 +38,20 @@ INITIALIZERS: Mapping[str, Callable[[int], hk.initializers.Initializer]] = {
 }
 
 
-# Of weights: Table 4 of the NALU paper.
+# Functions of the weights: Table 4 of the NALU paper.
 SQUASHES = ("none", "sigmoid", "tanh")
 
 
 class Linear(Unit):
-  """`activation(inputs w + b)`, with the parameters of `hk.Linear`.
+  """Computes `activation(inputs w + b)`, with the parameters of `hk.Linear`.
 
-  With `squash`, a function of w takes its place: layers between a linear one
-  and a `NAC`, of "Neural Arithmetic Logic Units" (Trask et al. 2018, arXiv
-  1808.00508), Table 4.
+  With `squash`, a function of w replaces w. Such layers lie between a linear
+  layer and a `NAC`: Table 4 of "Neural Arithmetic Logic Units" (Trask et al.
+  2018, arXiv 1808.00508).
 
   Notes:
     Madsen and Johansen (https://arxiv.org/abs/2001.05016) initialise a linear
-    layer by `glorot` and one with a ReLU by `he`; the default is `hk.Linear`'s,
+    layer by `glorot` and one with a ReLU by `he`. The default is `hk.Linear`'s,
     the same numbers for the same key.
   """
 
@@ -63,11 +63,11 @@ class Linear(Unit):
     """Constructs a layer.
 
     Args:
-      output_size: O.
-      activation: a name in `ACTIVATIONS`.
+      output_size: O, number of outputs.
+      activation: function of the outputs, a name in `ACTIVATIONS`.
       with_bias: whether to add `b`, which starts at 0.
-      w_init: a name in `INITIALIZERS`.
-      squash: 'none', or 'sigmoid' or 'tanh' of the weights.
+      w_init: initialiser of the weights: 'glorot', 'haiku' or 'he'.
+      squash: function of the weights: 'none', 'sigmoid' or 'tanh'.
       name: name of the module.
 
     Raises:
@@ -79,7 +79,7 @@ class Linear(Unit):
                                ("w_init", w_init, INITIALIZERS),
                                ("squash", squash, SQUASHES)):
       if value not in valid:
-        raise ValueError(f"unknown {what} {value!r}; valid ones: "
+        raise ValueError(f"unknown {what} {value!r}; valid values: "
                          f"{', '.join(valid)}")
     self.activation = activation
     self.with_bias = with_bias

@@ -16,7 +16,7 @@ import numpy as np
 
 from rmc_nalu_sam.units import arithmetic
 from rmc_nalu_sam.units.base import Parameter, Params, Unit, pure
-from rmc_nalu_sam.units.formula import (
+from rmc_nalu_sam.units.expressions import (
     Expression,
     power_products,
     weighted_sums,
@@ -25,7 +25,7 @@ from rmc_nalu_sam.units.nac import check_epsilon
 
 
 def _shares_init(shape, dtype):
-  """The identity for a square, else an orthogonal matrix."""
+  """Returns the identity if the shape is square, else an orthogonal matrix."""
   if shape[0] == shape[1]:
     return jnp.eye(shape[0], dtype=dtype)
   return hk.initializers.Orthogonal()(shape, dtype)
@@ -36,23 +36,23 @@ def _gate_init(shape, dtype):
 
 
 class MCFC(Unit):
-  r"""A layer that conserves mass: inputs are shared out among the outputs.
+  r"""Distributes the inputs among the outputs and conserves their mass.
 
   .. math::
 
     y = \sigma(\hat g) \odot (x R), \quad R = \mathrm{softmax}(\hat R)
 
-  where each row of R adds up to 1, and the gate lets a part of it out.
+  where each row of R adds up to 1, and the gate passes a part of the sum on.
 
   See Hoedt et al. 2021 (https://arxiv.org/abs/2101.05186), and its use as an
   arithmetic unit in Mistry, Farrahi, Hare 2022
   (https://arxiv.org/abs/2101.09530).
 
   Notes:
-    Written after the code of the latter. There the gate is a linear function of
-    the constant 1, with a weight and a bias, here one parameter. Its
-    regulariser, which drives parameters away from 0 without a bound, is not
-    here.
+    This follows the code of Mistry et al. There the gate is a linear function
+    of the constant 1, with a weight and a bias; here it is one parameter. Their
+    regulariser, which drives parameters away from 0 without a bound, is left
+    out.
   """
 
   VALUES: ClassVar = {"w": (0., 1.), "gate": (0., 1.)}
@@ -64,7 +64,7 @@ class MCFC(Unit):
 
   @pure
   def weights(self, params: Params) -> dict[str, jax.Array]:
-    """`w`, the rows that add up to 1, and `gate`, `[O]`."""
+    """Returns `w`, whose rows add up to 1, and `gate`, `[O]`."""
     return {"w": jax.nn.softmax(arithmetic.delicate(params["shares"])),
             "gate": jax.nn.sigmoid(arithmetic.delicate(params["gate"]))}
 
@@ -80,7 +80,7 @@ class MCFC(Unit):
 
 
 class MulMCFC(MCFC):
-  r"""An `MCFC` of logarithms: products, with their signs.
+  r"""Computes products with signs, by an `MCFC` of logarithms.
 
   .. math::
 
@@ -90,9 +90,9 @@ class MulMCFC(MCFC):
   See Hoedt et al. 2021 (https://arxiv.org/abs/2101.05186).
 
   Notes:
-    Written after the code of Mistry et al. 2022, which takes the sign from the
-    iNALU, as here, or leaves it out. It has no epsilon. Products are cut at
-    2e17 (in float32), see `arithmetic.limit`.
+    This follows the code of Mistry et al. 2022, which takes the sign from the
+    iNALU, as here, or leaves it out. Their code has no epsilon. Products are
+    cut at 2e17 (in float32), see `arithmetic.limit`.
   """
 
   NEUTRAL: ClassVar[float] = 1.
@@ -102,8 +102,8 @@ class MulMCFC(MCFC):
     """Constructs a unit.
 
     Args:
-      output_size: O.
-      epsilon: added to magnitudes.
+      output_size: O, number of outputs.
+      epsilon: added to the magnitudes of inputs.
       name: name of the module.
 
     Raises:
@@ -120,7 +120,7 @@ class MulMCFC(MCFC):
 
   @pure
   def weights(self, params: Params) -> dict[str, jax.Array]:
-    """`w` and `gate` of the `MCFC`, and `b`, `[O]`."""
+    """Returns `w` and `gate` of the `MCFC`, and `b`, `[O]`."""
     return super().weights(params) | {"b": arithmetic.delicate(params["b"])}
 
   @pure

@@ -1,4 +1,4 @@
-"""A multi-layer perceptron: the read-out of the relational memory's paper."""
+"""A multi-layer perceptron: the read-out in the paper of the RMC."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -10,15 +10,15 @@ import numpy as np
 
 from rmc_nalu_sam.checks import check_positive
 from rmc_nalu_sam.units.base import Parameter, Params, Unit, pure
-from rmc_nalu_sam.units.formula import Expression
+from rmc_nalu_sam.units.expressions import Expression
 
 
 class MLP(Unit):
-  """Some ReLU layers, then a linear one to the outputs.
+  """Applies ReLU layers and then a linear layer.
 
-  As a read-out it is what follows every network in the supervised experiments
-  of "Relational recurrent neural networks" (Santoro et al., 2018, arXiv
-  1806.01822, appendix A): four layers of 256.
+  It is the read-out of every network in the supervised experiments of
+  "Relational recurrent neural networks" (Santoro et al., 2018, arXiv
+  1806.01822, appendix A): four ReLU layers of 256 units.
 
   Notes:
     The paper does not give the initial weights; these are `hk.Linear`'s.
@@ -29,13 +29,13 @@ class MLP(Unit):
     """Constructs a perceptron.
 
     Args:
-      output_size: O.
-      hidden_size: of each ReLU layer.
-      num_layers: how many of them; the linear one comes on top.
+      output_size: O, number of outputs.
+      hidden_size: units of each ReLU layer.
+      num_layers: number of ReLU layers, without the linear layer.
       name: name of the module.
 
     Raises:
-      ValueError: a size or number is not positive.
+      ValueError: a size or `num_layers` is not positive.
     """
     super().__init__(output_size, name=name)
     check_positive(hidden_size=hidden_size, num_layers=num_layers)
@@ -67,7 +67,7 @@ class MLP(Unit):
   @pure
   def express(self, weights: Mapping[str, np.ndarray],
               inputs: Sequence[Expression]) -> list[Expression]:
-    del weights  # Nothing that one could read.
+    del weights  # No formula can be read from them.
     names = [x.text for x in inputs]
     if len(names) > 3:
       names[2:-1] = ["..."]

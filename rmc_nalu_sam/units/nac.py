@@ -18,7 +18,7 @@ import numpy as np
 
 from rmc_nalu_sam.units import arithmetic
 from rmc_nalu_sam.units.base import Parameter, Params, Unit, pure
-from rmc_nalu_sam.units.formula import (
+from rmc_nalu_sam.units.expressions import (
     Expression,
     halves,
     magnitudes,
@@ -35,11 +35,11 @@ from rmc_nalu_sam.units.nau import (
 
 
 def nac_init(input_size: int, output_size: int) -> hk.initializers.Initializer:
-  """Uniform in [-r, r], for both `w_hat` and `m_hat`.
+  """Returns the uniform initialiser in [-r, r] of `w_hat` and `m_hat`.
 
-  r is such that weights of a NAC have the variance 2 / (I + O) of Glorot and
-  Bengio (Madsen and Johansen 2020, appendix on initialisation); there is none
-  for I + O < 5, which counts as 5.
+  r gives the weights of a NAC the variance 2 / (I + O) of Glorot and Bengio
+  (Madsen and Johansen 2020, appendix on initialisation). No r does so for
+  I + O < 5, which is treated as 5.
   """
   variance = 2 / max(input_size + output_size, 5)
   low, high = 1e-6, 10.
@@ -58,34 +58,39 @@ def _nac_variance(r: float) -> float:
 
 def nac_parameters(input_size: int, output_size: int,
                    suffix: str = "") -> dict[str, Parameter]:
-  """`w_hat` and `m_hat` of a NAC."""
+  """Returns `w_hat` and `m_hat` of a NAC."""
   init = nac_init(input_size, output_size)
   return {f"{name}{suffix}": Parameter((input_size, output_size), init)
           for name in ("w_hat", "m_hat")}
 
 
 def check_epsilon(epsilon: float) -> None:
-  """Raises a ValueError unless it keeps a logarithm finite."""
+  """Checks that `epsilon` keeps logarithms finite.
+
+  Raises:
+    ValueError: it is not positive.
+  """
   if epsilon <= 0:
     raise ValueError(f"epsilon must be positive, got {epsilon}")
 
 
 class NAC(Unit):
-  r"""Neural Accumulator: sums and differences of inputs.
+  r"""Computes sums and differences of inputs: the Neural Accumulator.
 
   .. math::
 
     a = x W, \quad W = \tanh(\hat W) \odot \sigma(\hat M)
 
-  so that weights tend to -1, 0 and 1; no bias.
+  so weights tend to -1, 0 and 1; there is no bias.
 
   See Trask et al. 2018 (https://arxiv.org/abs/1808.00508), section 2.
 
   Notes:
-    The initialisation is not in the paper: `nac_init` is Madsen and Johansen's.
+    The paper has no initialisation: `nac_init` is Madsen and Johansen's.
   """
 
   VALUES: ClassVar = {"w": (-1., 0., 1.)}
+  has_input_penalty = True
 
   @pure
   def parameters(self, input_size: int) -> Mapping[str, Parameter]:
@@ -110,25 +115,26 @@ class NAC(Unit):
 
 
 class MultiplicativeNAC(Unit):
-  r"""Multiplicative NAC: products and quotients of magnitudes.
+  r"""Computes products and quotients of magnitudes: the multiplicative NAC.
 
   .. math::
 
     m_o = \prod_i (|x_i| + \epsilon)^{W_{io}}
 
   See Trask et al. 2018 (https://arxiv.org/abs/1808.00508), section 2, where it
-  is a part of the NALU, and Madsen and Johansen 2020
-  (https://arxiv.org/abs/2001.05016), who compare with it and two variants: W is
+  is a part of the NALU. Madsen and Johansen 2020
+  (https://arxiv.org/abs/2001.05016) compare three kinds of W:
 
   - `nac`: :math:`\tanh(\hat W) \odot \sigma(\hat M)`, which can divide;
   - `sigmoid`: :math:`\sigma(\hat W)`;
   - `nmu`: clipped to [0, 1], initialised and regularised as in `NMU`.
 
   Notes:
-    Results are cut at 2e17 (in float32), see `arithmetic.limit`. :math:`\hat W`
-    of `sigmoid` starts uniform with variance 2 / (I + O); the authors' normal
-    distribution has that variance. R_z of `nmu` is as in their text, of the
-    inputs; in their code it is of the inputs' logarithms.
+    Products are cut at 2e17 (in float32), see `arithmetic.limit`.
+    :math:`\hat W` of `sigmoid` starts uniform with variance 2 / (I + O), the
+    variance of the authors' normal distribution. R_z of `nmu` is computed from
+    the inputs, as in their text; their code computes it from the inputs'
+    logarithms.
   """
 
   VALUES: ClassVar = {"w": (-1., 0., 1.)}
@@ -141,10 +147,11 @@ class MultiplicativeNAC(Unit):
     """Constructs a unit.
 
     Args:
-      output_size: O.
-      kind: of the weights, "nac", "sigmoid" or "nmu".
-      epsilon: added to magnitudes.
-      penalty: of the weights "nmu", "linear" or "squared".
+      output_size: O, number of outputs.
+      kind: kind of the weights, "nac", "sigmoid" or "nmu".
+      epsilon: added to the magnitudes of inputs.
+      penalty: form of the regulariser of the kind "nmu", "linear" or
+        "squared"; see `NMU`.
       name: name of the module.
 
     Raises:
@@ -154,9 +161,10 @@ class MultiplicativeNAC(Unit):
     super().__init__(output_size, name=name)
     if kind not in self.KINDS:
       raise ValueError(
-          f"unknown kind {kind!r}; valid ones: {', '.join(self.KINDS)}")
+          f"unknown kind {kind!r}; valid kinds: {', '.join(self.KINDS)}")
     check_epsilon(epsilon)
     self.kind = kind
+    self.has_penalty = self.has_input_penalty = kind == "nmu"
     self.epsilon = epsilon
     self._penalty = nmu_penalty(penalty)
 

@@ -1,4 +1,4 @@
-"""Neural Arithmetic Logic Unit, and one on the base of the golden ratio.
+"""Neural Arithmetic Logic Units, to base e and to the golden ratio.
 
 "Neural Arithmetic Logic Units", Trask, Hill, Reed, Rae, Dyer, Blunsom, 2018,
 arXiv 1808.00508.
@@ -16,7 +16,7 @@ import numpy as np
 
 from rmc_nalu_sam.units import arithmetic
 from rmc_nalu_sam.units.base import Parameter, Params, Unit, pure
-from rmc_nalu_sam.units.formula import (
+from rmc_nalu_sam.units.expressions import (
     Expression,
     halves,
     magnitudes,
@@ -29,7 +29,7 @@ from rmc_nalu_sam.units.nac import check_epsilon, nac_parameters
 
 
 class NALU(Unit):
-  r"""Neural Arithmetic Logic Unit: a gate between a sum and a product.
+  r"""Mixes a sum and a product by a gate: the Neural Arithmetic Logic Unit.
 
   .. math::
 
@@ -40,13 +40,13 @@ class NALU(Unit):
   See Trask et al. 2018 (https://arxiv.org/abs/1808.00508), section 2.
 
   Notes:
-    The paper has neither an initialisation nor a value of epsilon: both are
+    The paper gives neither an initialisation nor a value of epsilon. Both are
     Madsen and Johansen's (https://arxiv.org/abs/2001.05016). Products are cut
     at 2e17 (in float32), see `arithmetic.limit`.
   """
 
   VALUES: ClassVar = {"w": (-1., 0., 1.), "w_mul": (-1., 0., 1.)}
-  # Of the exponentials in tanh and sigmoid: its natural logarithm.
+  # Natural logarithm of the base of the exponentials in tanh and sigmoid.
   _LOG_BASE: ClassVar[float] = 1.
 
   def __init__(self, output_size: int, shared: bool = True,
@@ -54,9 +54,9 @@ class NALU(Unit):
     """Constructs a unit.
 
     Args:
-      output_size: O.
-      shared: whether sum and product have the same weights, as in the paper.
-      epsilon: added to magnitudes.
+      output_size: O, number of outputs.
+      shared: whether sum and product share their weights, as in the paper.
+      epsilon: added to the magnitudes of inputs.
       name: name of the module.
 
     Raises:
@@ -78,7 +78,7 @@ class NALU(Unit):
 
   @pure
   def weights(self, params: Params) -> dict[str, jax.Array]:
-    """`w`, `w_mul` of the product if it has its own, and `gate`, G."""
+    """Returns `w`, the product's own `w_mul` if not `shared`, and `gate`, G."""
     scaled = {name: self._LOG_BASE * value for name, value in params.items()}
     weights = {"w": arithmetic.squash(scaled["w_hat"], scaled["m_hat"])}
     if not self.shared:
@@ -92,7 +92,7 @@ class NALU(Unit):
 
   @pure
   def combine(self, weights: Params, inputs: jax.Array) -> jax.Array:
-    """The outputs `[..., O]` that `weights` give for inputs `[..., I]`."""
+    """Computes the outputs `[..., O]` of inputs `[..., I]` from `weights`."""
     sums = arithmetic.add(inputs, weights["w"])
     products = arithmetic.multiply_in_log_space(
         jnp.abs(arithmetic.delicate(inputs)) + self.epsilon,
@@ -118,17 +118,17 @@ class NALU(Unit):
 
 
 class GoldenNALU(NALU):
-  r"""G-NALU: a NALU whose exponentials are powers of the golden ratio.
+  r"""Replaces e in a NALU by the golden ratio: the G-NALU.
 
-  With :math:`\phi = (1 + \sqrt 5) / 2` for e in tanh and sigmoid they are less
+  With powers of :math:`\phi = (1 + \sqrt 5) / 2`, tanh and sigmoid are less
   steep.
 
-  See Mistry, Farrahi, Hare, "A Primer for Neural Arithmetic Logic Modules",
-  2022 (https://arxiv.org/abs/2101.09530), which reviews it.
+  See the review by Mistry, Farrahi, Hare, "A Primer for Neural Arithmetic Logic
+  Modules", 2022 (https://arxiv.org/abs/2101.09530).
 
   Notes:
-    The base of the product cancels, so it is that of a NALU. Initialised as a
-    NALU.
+    The base cancels in the product, which is that of a NALU. The initialisation
+    is also that of a NALU.
   """
 
   _LOG_BASE: ClassVar[float] = math.log((1 + 5 ** .5) / 2)

@@ -15,7 +15,7 @@ import numpy as np
 
 from rmc_nalu_sam.units import arithmetic
 from rmc_nalu_sam.units.base import Parameter, Params, Unit, pure
-from rmc_nalu_sam.units.formula import (
+from rmc_nalu_sam.units.expressions import (
     Expression,
     power_products,
     weighted_sums,
@@ -38,57 +38,60 @@ PENALTIES: Mapping[str, Penalty] = {"linear": _linear, "squared": _squared}
 
 
 def nmu_penalty(shape: str) -> Penalty:
-  """A function that is 0 where all weights are 0 or 1.
+  """Returns a regulariser that is 0 where all weights are 0 or 1.
 
   Args:
     shape: "linear", the mean of `min(w, 1 - w)` as in the paper and its
-      experiments, or "squared", the mean of `w^2 (1 - w)^2`, which its code has
-      as well.
+      experiments, or "squared", the mean of `w^2 (1 - w)^2`, an option of the
+      paper's code.
 
   Raises:
     ValueError: there is no such shape.
   """
   if shape not in PENALTIES:
     raise ValueError(
-        f"unknown penalty {shape!r}; valid ones: {', '.join(PENALTIES)}")
+        f"unknown penalty {shape!r}; valid penalties: {', '.join(PENALTIES)}")
   return PENALTIES[shape]
 
 
 def nau_penalty(shape: str) -> Penalty:
-  """`nmu_penalty` of the magnitudes: 0 where weights are -1, 0 or 1."""
+  """Returns a regulariser that is 0 where all weights are -1, 0 or 1.
+
+  It is `nmu_penalty` of the magnitudes.
+  """
   penalty = nmu_penalty(shape)
   return lambda w: penalty(jnp.abs(w))
 
 
 def nau_input_penalty(w: jax.Array, mean_inputs: jax.Array) -> jax.Array:
-  """Mean of `(1 - |w|) z^2`: what adds nothing is 0."""
+  """Returns the mean of `(1 - |w|) z^2`: ignored inputs become 0."""
   return ((1 - jnp.abs(w)) * jnp.square(mean_inputs)[:, None]).mean()
 
 
 def nmu_input_penalty(w: jax.Array, mean_inputs: jax.Array) -> jax.Array:
-  """Mean of `(1 - w) (1 - z)^2`: what multiplies nothing is 1."""
+  """Returns the mean of `(1 - w) (1 - z)^2`: ignored inputs become 1."""
   return ((1 - w) * jnp.square(1 - mean_inputs)[:, None]).mean()
 
 
 def nau_init(input_size: int, output_size: int) -> hk.initializers.Initializer:
-  """Glorot and Bengio's uniform one, but inside of [-1/2, 1/2]."""
+  """Returns Glorot and Bengio's uniform initialiser, within [-1/2, 1/2]."""
   bound = min(.5, (6 / (input_size + output_size)) ** .5)
   return hk.initializers.RandomUniform(-bound, bound)
 
 
 def nmu_init() -> hk.initializers.Initializer:
-  """Uniform in [1/4, 3/4]."""
+  """Returns the uniform initialiser in [1/4, 3/4]."""
   return hk.initializers.RandomUniform(.25, .75)
 
 
 def clip_parameters(params: Params, low: float,
                     high: float) -> dict[str, jax.Array]:
-  """All of them inside of the interval."""
+  """Clips all parameters to the interval from `low` to `high`."""
   return {name: jnp.clip(value, low, high) for name, value in params.items()}
 
 
 class NAU(Unit):
-  r"""Neural Addition Unit: sums and differences of inputs.
+  r"""Computes sums and differences of inputs: the Neural Addition Unit.
 
   .. math::
 
@@ -99,22 +102,26 @@ class NAU(Unit):
 
   Notes:
     Weights are clipped in the forward pass and by `constrain`, as in the
-    authors' code; a weight outside has no gradient, but one on the boundary
-    has. The authors clip the uniform initialisation to [-1/2, 1/2].
+    authors' code. A weight outside of the interval has no gradient; a weight on
+    its boundary has. The authors clip the uniform initialisation to
+    [-1/2, 1/2].
   """
 
   VALUES: ClassVar = {"w": (-1., 0., 1.)}
+  has_penalty = True
+  has_input_penalty = True
 
   def __init__(self, output_size: int, penalty: str = "linear",
                solved: bool = False, name: str | None = None):
     """Constructs a unit.
 
     Args:
-      output_size: O.
-      penalty: shape of the regulariser, "linear" (the paper's, mean of
+      output_size: O, number of outputs.
+      penalty: form of the regulariser, "linear" (the paper's, mean of
         `min(|w|, 1 - |w|)`) or "squared" (mean of `w^2 (1 - |w|)^2`).
-      solved: all weights are 1, and stay: the sum of the inputs, as the
-        reference of how well can be learnt what comes before the unit.
+      solved: whether all weights are 1 and not trained. The unit is then the
+        sum of its inputs, a reference for how well the layers before it can be
+        trained.
       name: name of the module.
 
     Raises:
@@ -157,7 +164,7 @@ class NAU(Unit):
 
 
 class NMU(Unit):
-  r"""Neural Multiplication Unit: products of inputs, signs included.
+  r"""Computes products of signed inputs: the Neural Multiplication Unit.
 
   .. math::
 
@@ -167,12 +174,14 @@ class NMU(Unit):
   and 4.3 for `input_penalty`.
 
   Notes:
-    Weights are clipped in the forward pass and by `constrain`; a weight outside
-    has no gradient, but one on the boundary has. Factors and products are cut
-    at 2e17 (in float32), see `arithmetic.limit`.
+    Weights are clipped in the forward pass and by `constrain`. A weight outside
+    of the interval has no gradient; a weight on its boundary has. Factors and
+    products are cut at 2e17 (in float32), see `arithmetic.limit`.
   """
 
   VALUES: ClassVar = {"w": (0., 1.)}
+  has_penalty = True
+  has_input_penalty = True
   NEUTRAL: ClassVar[float] = 1.
 
   def __init__(self, output_size: int, penalty: str = "linear",
@@ -180,11 +189,12 @@ class NMU(Unit):
     """Constructs a unit.
 
     Args:
-      output_size: O.
-      penalty: shape of the regulariser, "linear" (the paper's, mean of
+      output_size: O, number of outputs.
+      penalty: form of the regulariser, "linear" (the paper's, mean of
         `min(w, 1 - w)`) or "squared" (mean of `w^2 (1 - w)^2`).
-      solved: all weights are 1, and stay: the product of the inputs, as the
-        reference of how well can be learnt what comes before the unit.
+      solved: whether all weights are 1 and not trained. The unit is then the
+        product of its inputs, a reference for how well the layers before it
+        can be trained.
       name: name of the module.
 
     Raises:

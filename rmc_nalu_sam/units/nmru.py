@@ -15,12 +15,12 @@ import numpy as np
 
 from rmc_nalu_sam.units import arithmetic
 from rmc_nalu_sam.units.base import Parameter, Params, Unit, pure
-from rmc_nalu_sam.units.formula import Expression, power_products
+from rmc_nalu_sam.units.expressions import Expression, power_products
 from rmc_nalu_sam.units.nau import clip_parameters, nmu_init, nmu_penalty
 
 
 class NMRU(Unit):
-  r"""An NMU of the inputs and their reciprocals: it can divide.
+  r"""Multiplies and divides, by an NMU of the inputs and their reciprocals.
 
   .. math::
 
@@ -33,15 +33,16 @@ class NMRU(Unit):
   See Mistry et al. 2021 (https://arxiv.org/abs/2110.05177).
 
   Notes:
-    Written after the authors' code, which adds epsilon to x and not to its
-    magnitude, so that a small negative input can still be divided by 0, and
-    adds none outside of training. A divisor below epsilon gets no gradient.
-    Regularised as an `NMU`. Factors and products
-    are cut at 2e17 (in float32), see `arithmetic.limit`.
+    This follows the authors' code, with a change: they add epsilon to x and not
+    to its magnitude, so that a small negative input can still lead to a
+    division by 0, and they add none outside of training. A divisor below
+    epsilon has no gradient. The regulariser is that of an `NMU`. Factors and
+    products are cut at 2e17 (in float32), see `arithmetic.limit`.
   """
 
   VALUES: ClassVar = {"w": (0., 1.), "w_reciprocal": (0., 1.)}
   NEUTRAL: ClassVar[float] = 1.
+  has_penalty = True
   EPSILON: ClassVar[float] = 2. ** -23
 
   def __init__(self, output_size: int, penalty: str = "linear",
@@ -49,8 +50,8 @@ class NMRU(Unit):
     """Constructs a unit.
 
     Args:
-      output_size: O.
-      penalty: shape of the regulariser, "linear" or "squared"; see `NMU`.
+      output_size: O, number of outputs.
+      penalty: form of the regulariser, "linear" or "squared"; see `NMU`.
       name: name of the module.
 
     Raises:
@@ -75,8 +76,8 @@ class NMRU(Unit):
     both = jnp.concatenate([weights["w"], weights["w_reciprocal"]])
     x = arithmetic.delicate(inputs)
     magnitudes = jnp.abs(x)
-    # The slope of a reciprocal at 0, 1 / epsilon^2, times that of a squared
-    # error would be infinite, times the sign 0: NaN.
+    # The slope of a reciprocal at 0 is 1 / epsilon^2. Times the slope of a
+    # squared error it would be infinite, and times the sign 0 it would be NaN.
     divisors = self.EPSILON + jnp.where(
         magnitudes > self.EPSILON, magnitudes,
         jax.lax.stop_gradient(magnitudes))

@@ -14,13 +14,13 @@ import numpy as np
 
 from rmc_nalu_sam.units import arithmetic
 from rmc_nalu_sam.units.base import Parameter, Params, Unit, pure
-from rmc_nalu_sam.units.formula import Expression, halves, power_products
+from rmc_nalu_sam.units.expressions import Expression, halves, power_products
 from rmc_nalu_sam.units.linear import INITIALIZERS
 from rmc_nalu_sam.units.nac import check_epsilon
 
 
 class NPU(Unit):
-  r"""Neural Power Unit: products of powers, in the complex plane.
+  r"""Computes products of complex powers: the Neural Power Unit.
 
   .. math::
 
@@ -28,23 +28,24 @@ class NPU(Unit):
     r &= g \odot (|x| + \epsilon) + 1 - g, \quad
     k_i = g_i \text{ if } x_i < 0 \text{ else } 0
 
-  with a gate g in [0, 1] for each input, which turns what is not needed into 1:
-  the real part of a product of complex powers.
+  which is the real part of a product of complex powers. The gate g in [0, 1] of
+  an input replaces the input by 1 if it is not needed.
 
-  See Heim et al. 2020 (https://arxiv.org/abs/2006.01681), section 3. Its
+  See Heim et al. 2020 (https://arxiv.org/abs/2006.01681), section 3. The
   regulariser is the L1 norm of all parameters.
 
   Notes:
     The paper prints k the other way round; its text and public code have it as
-    here. The gates are clipped where they are used, and only there, as in the
-    public code: those above 1 are out of reach of the regulariser, which would
-    pull those that are put back to 1 below it at once. Products are cut at 2e17
-    (in float32), see `arithmetic.limit`.
+    here. The gates are clipped only where they are used, as in the public code.
+    A gate above 1 is then out of reach of the regulariser, which would pull a
+    gate that is put back to 1 below 1 at once. Products are cut at 2e17 (in
+    float32), see `arithmetic.limit`.
   """
 
   VALUES: ClassVar = {"w_real": (-1., 0., 1.), "w_imag": (0.,),
                       "gate": (0., 1.)}
   NEUTRAL: ClassVar[float] = 1.
+  has_penalty = True
   _IMAGINARY: ClassVar[bool] = True
   _GATED: ClassVar[bool] = True
 
@@ -53,10 +54,10 @@ class NPU(Unit):
     """Constructs a unit.
 
     Args:
-      output_size: O.
+      output_size: O, number of outputs.
       clip_weights: whether `constrain` clips the real weights to [-1, 1] and
-        the gates to [0, 1], a variant of the Primer's code.
-      epsilon: added to magnitudes.
+        the gates to [0, 1], as an option of the Primer's code does.
+      epsilon: added to the magnitudes of inputs.
       name: name of the module.
 
     Raises:
@@ -80,7 +81,7 @@ class NPU(Unit):
 
   @pure
   def weights(self, params: Params) -> dict[str, jax.Array]:
-    """`w_real`, `w_imag` if there are such, and `gate`, `[I]`, likewise."""
+    """Returns `w_real`, and `w_imag` and `gate`, `[I]`, where they exist."""
     weights = {name: arithmetic.delicate(p) for name, p in params.items()}
     if self._GATED:
       weights["gate"] = arithmetic.clip(weights["gate"], 0., 1.)
@@ -132,12 +133,12 @@ class NPU(Unit):
 
 
 class RealNPU(NPU):
-  """An `NPU` without imaginary weights."""
+  """Computes products of real powers: an `NPU` without imaginary weights."""
 
   _IMAGINARY = False
 
 
 class NaiveNPU(NPU):
-  """An `NPU` without gates."""
+  """Computes products of complex powers: an `NPU` without gates."""
 
   _GATED = False

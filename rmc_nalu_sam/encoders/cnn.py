@@ -1,8 +1,6 @@
-"""Encoders: what makes vectors of the inputs of one step, before the core."""
+"""A small convolutional network for images."""
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
 
 import haiku as hk
 import jax
@@ -12,58 +10,37 @@ import numpy as np
 from rmc_nalu_sam.checks import check_positive
 
 
-class Embed(hk.Module):
-  """An embedding of one-hot tokens: a linear map without a bias."""
-
-  def __init__(self, output_size: int = 64, name: str | None = None):
-    """Checks the size.
-
-    Args:
-      output_size: of a token's vector.
-      name: of the module.
-
-    Raises:
-      ValueError: it is below 1.
-    """
-    super().__init__(name=name)
-    check_positive(output_size=output_size)
-    self._output_size = output_size
-
-  def __call__(self, inputs: jax.Array) -> jax.Array:
-    """The vectors `[..., output_size]` of tokens `[..., F]`."""
-    return hk.Linear(self._output_size, with_bias=False)(inputs)
-
-
 class CNN(hk.Module):
-  """A small convolutional network for square images of one channel.
+  """Encodes square images of one channel by a small convolutional network.
 
-  Convolution 5x5 to 20 channels, ReLU, maximum of 2x2; convolution 5x5 to 50
-  channels, ReLU, maximum of 2x2; 500 units, ReLU; a linear output. It is the
-  network of PyTorch's MNIST example of 2018, to which the NALU paper (arXiv
-  1808.00508, section 4.2) refers.
+  The layers are: convolution 5x5 to 20 channels, ReLU, maximum of 2x2;
+  convolution 5x5 to 50 channels, ReLU, maximum of 2x2; 500 units, ReLU; a
+  linear output. This is the network of PyTorch's MNIST example of 2018, to
+  which the NALU paper (arXiv 1808.00508, section 4.2) refers.
   """
 
   def __init__(self, output_size: int = 10, hidden_size: int = 500,
                output_layer: bool = True, mean: float = 0.1307,
                std: float = 0.3081, torch_init: bool = False,
                name: str | None = None):
-    """Checks the sizes.
+    """Constructs a network.
 
     Args:
-      output_size: of the vector that stands for an image.
-      hidden_size: of the layer before it.
-      output_layer: False to leave out the linear layer, whatever
-        `output_size`: the vector is that of the `hidden_size` units before it,
-        for a unit that takes the place of a network's last layer.
-      mean: of a pixel; by default that of MNIST, as in the example.
-      std: the standard deviation of a pixel.
-      torch_init: True for weights and biases that start as PyTorch's, uniform
-        within fan_in^-1/2: the first outputs are near 0, where a product of
-        outputs has not yet chosen a sign.
-      name: of the module.
+      output_size: size of an image's vector.
+      hidden_size: units of the layer before the output.
+      output_layer: whether there is a linear output layer. Without it,
+        `output_size` has no effect, and an image's vector has `hidden_size`
+        numbers; the read-out then takes the place of the last layer.
+      mean: mean of a pixel, subtracted first; MNIST's by default.
+      std: standard deviation of a pixel, by which it is divided; MNIST's by
+        default.
+      torch_init: whether weights and biases start as PyTorch's, uniform within
+        fan_in^-1/2. The first outputs are then near 0, where the sign of a
+        product of outputs is still open.
+      name: name of the module.
 
     Raises:
-      ValueError: a size is below 1, or `std` not above 0.
+      ValueError: a size is below 1, or `std` is not above 0.
     """
     super().__init__(name=name)
     check_positive(output_size=output_size, hidden_size=hidden_size)
@@ -77,10 +54,10 @@ class CNN(hk.Module):
     self._torch_init = torch_init
 
   def __call__(self, inputs: jax.Array) -> jax.Array:
-    """The vectors of images.
+    """Encodes images.
 
     Args:
-      inputs: `[..., side * side]`, at least 16 * 16 of them.
+      inputs: `[..., side * side]`, with a side of at least 16 pixels.
 
     Returns:
       `[..., output_size]`, or `[..., hidden_size]` without an output layer.
@@ -90,8 +67,9 @@ class CNN(hk.Module):
     """
     side = math.isqrt(inputs.shape[-1])
     if side * side != inputs.shape[-1] or side < 16:
-      raise ValueError("need flattened square images of 16 x 16 pixels or "
-                       f"more, got {inputs.shape[-1]} numbers")
+      raise ValueError("the encoder 'cnn' takes flattened square images of at "
+                       "least 16 x 16 pixels, got inputs of "
+                       f"{inputs.shape[-1]} numbers")
     init = _torch_init if self._torch_init else lambda fan_in: {}
     hidden = (inputs.reshape(-1, side, side, 1) - self._mean) / self._std
     for channels in (20, 50):
@@ -106,11 +84,11 @@ class CNN(hk.Module):
 
 
 class Convolution(hk.Module):
-  """`hk.Conv2D` without padding, its parameters and all.
+  """Computes `hk.Conv2D` without padding, with the same parameters.
 
-  On a CPU it is a product of unfolded patches and weights: in a loop, and all
-  training is a loop of updates, XLA's gradients of a convolution take many
-  times as long.
+  On a CPU it multiplies unfolded patches by the weights. XLA's own gradients of
+  a convolution take many times as long inside a loop, and training is a loop of
+  updates.
   """
 
   def __init__(self, output_channels: int, kernel_size: int,
@@ -120,8 +98,8 @@ class Convolution(hk.Module):
 
     Args:
       output_channels: C'.
-      kernel_size: K, of both sides.
-      w_init: initialiser of the weights; that of `hk.Conv2D` if None.
+      kernel_size: K, height and width of the kernel.
+      w_init: initialiser of the weights; `hk.Conv2D`'s if None.
       b_init: initialiser of the biases; zeros if None.
     """
     super().__init__(name="conv2_d")
@@ -131,7 +109,7 @@ class Convolution(hk.Module):
     self._b_init = b_init or jnp.zeros
 
   def __call__(self, images: jax.Array) -> jax.Array:
-    """`[B, H, W, C]` to `[B, H - K + 1, W - K + 1, C']`."""
+    """Maps `[B, H, W, C]` to `[B, H - K + 1, W - K + 1, C']`."""
     size, channels = self._kernel_size, images.shape[-1]
     w = hk.get_parameter(
         "w", [size, size, channels, self._output_channels], images.dtype,
@@ -152,9 +130,9 @@ class Convolution(hk.Module):
 
 
 def max_pool(images: jax.Array) -> jax.Array:
-  """Maxima of 2x2 pixels, `[B, H, W, C]` to `[B, H // 2, W // 2, C]`.
+  """Returns maxima of 2x2 pixels, `[B, H, W, C]` to `[B, H // 2, W // 2, C]`.
 
-  A last odd row or column is left out. `hk.max_pool` gives the same, but its
+  An odd last row or column is dropped. `hk.max_pool` gives the same, but its
   gradient (a scatter of windows) is many times slower on a CPU.
   """
   batch, height, width, channels = images.shape
@@ -166,15 +144,3 @@ def max_pool(images: jax.Array) -> jax.Array:
 def _torch_init(fan_in):
   uniform = hk.initializers.RandomUniform(-fan_in ** -.5, fan_in ** -.5)
   return dict(w_init=uniform, b_init=uniform)
-
-
-def _none() -> Callable[[jax.Array], jax.Array]:
-  """The inputs as they are."""
-  return lambda inputs: inputs
-
-
-ENCODERS: Mapping[str, Callable[..., Callable[[jax.Array], Any]]] = {
-    "cnn": CNN,
-    "embed": Embed,
-    "none": _none,
-}

@@ -1,0 +1,28 @@
+"""Embeds one-hot tokens."""
+
+import haiku as hk
+import jax
+
+from rmc_nalu_sam.checks import check_positive
+
+
+class Embed(hk.Module):
+  """Embeds one-hot tokens by a linear map without a bias."""
+
+  def __init__(self, output_size: int = 64, name: str | None = None):
+    """Constructs an embedding.
+
+    Args:
+      output_size: size of a token's vector.
+      name: name of the module.
+
+    Raises:
+      ValueError: `output_size` is below 1.
+    """
+    super().__init__(name=name)
+    check_positive(output_size=output_size)
+    self._output_size = output_size
+
+  def __call__(self, inputs: jax.Array) -> jax.Array:
+    """Returns the vectors `[..., output_size]` of tokens `[..., F]`."""
+    return hk.Linear(self._output_size, with_bias=False)(inputs)

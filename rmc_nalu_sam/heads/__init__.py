@@ -1,0 +1,29 @@
+"""Heads: map the outputs of a core to the answers of a model.
+
+A head is constructed inside `hk.transform`, after encoder and core, as
+`Head(output_size, **head_args)`. It is called once for all steps (or for the
+selected ones), outside of the scan over time, with a core's outputs `[..., F]`.
+It returns the answers, `[..., output_size]`, or a pytree of arrays with the
+same leading axes. It may draw random keys with `hk.next_rng_key`.
+
+Two class attributes say what a head is; both are False by default:
+
+- `OF_UNITS`: the head is made of units. Its constructor also takes `unit` and
+  `unit_args`.
+- `CORE_MAY_REPLACE`: a core that maps to the output itself replaces the head.
+  See `rmc_nalu_sam.model.Parts` for the rule.
+
+A new head (a softmax over a large vocabulary, an adaptive softmax, a policy and
+a value for actor-critic learning) is one file here and one line in `HEADS`.
+"""
+
+from rmc_nalu_sam.heads.none import NoHead
+from rmc_nalu_sam.heads.unit import UnitHead
+from rmc_nalu_sam.registry import Registry
+
+HEADS = Registry("head", {
+    "none": NoHead,
+    "unit": UnitHead,
+}, given=("name", "output_size", "unit", "unit_args"))
+
+__all__ = ("HEADS", "NoHead", "UnitHead")

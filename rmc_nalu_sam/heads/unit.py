@@ -1,0 +1,37 @@
+"""The read-out: a head of one unit."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import jax
+
+from rmc_nalu_sam.units import UNITS, Unit
+
+
+class UnitHead:
+  """Maps the core's outputs to the answers by one unit."""
+
+  OF_UNITS: ClassVar[bool] = True
+  CORE_MAY_REPLACE: ClassVar[bool] = True
+
+  def __init__(self, output_size: int,
+               unit: str | Callable[..., Unit] = "linear",
+               unit_args: Mapping[str, Any] | None = None):
+    """Constructs a head.
+
+    The unit is no sub-module of the head, so its parameters lie beside those of
+    the core.
+
+    Args:
+      output_size: size of an answer.
+      unit: name, path or class of the unit.
+      unit_args: arguments of the unit.
+
+    Raises:
+      ValueError: there is no such unit, or it refuses its arguments.
+    """
+    self._unit = UNITS.get(unit)(output_size, **(unit_args or {}))
+
+  def __call__(self, outputs: jax.Array) -> jax.Array:
+    """Returns the answers `[..., output_size]` for outputs `[..., F]`."""
+    return self._unit(outputs)
