@@ -1,0 +1,1 @@
+"""Regression of arithmetic functions of real numbers."""

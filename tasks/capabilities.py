@@ -1,0 +1,81 @@
+"""What a task can do beside drawing episodes.
+
+A task derives from a kind (`tasks.base.Episodes`, for example) and from each of
+its capabilities. Test for a capability with `isinstance`.
+
+Letters: T time steps, B batch, O output size.
+"""
+
+import abc
+from typing import Any, ClassVar, Self
+
+import jax
+
+from tasks.batch import Batch
+
+
+class Levelled(abc.ABC):
+  """Represents a task whose episodes have levels, which a curriculum raises.
+
+  A level is an integer from 1 on that bounds the difficulty of an episode: a
+  length, a number of items or of classes. Shapes are those of `max_level`, so
+  the level of a batch may be a traced value.
+
+  Attributes:
+    level_name: what a level counts, for tables and plots.
+  """
+
+  level_name: ClassVar[str] = "level"
+
+  @property
+  @abc.abstractmethod
+  def max_level(self) -> int:
+    """The highest level that fits the shapes."""
+
+  @abc.abstractmethod
+  def at_level(self, level: int) -> Self:
+    """Returns this task with every episode at exactly `level`.
+
+    Passing a lower level to `sample` also gives episodes of exactly that level,
+    padded to this task's shapes.
+
+    Raises:
+      ValueError: the task has no such level.
+    """
+
+
+class Countable(abc.ABC):
+  """Represents a task with a finite number of episodes.
+
+  An evaluation takes each of them once instead of drawing at random.
+  """
+
+  @property
+  @abc.abstractmethod
+  def num_examples(self) -> int:
+    """The number of episodes."""
+
+  @abc.abstractmethod
+  def example(self, index: jax.Array, data: Any = None) -> Batch:
+    """Returns one episode, with the shapes of `Episodes.episode`.
+
+    Args:
+      index: int32 scalar below `num_examples`, may be traced.
+      data: the result of `load` or `instance`, or None.
+    """
+
+
+class Transcribable(abc.ABC):
+  """Represents a task whose episodes can be written as text."""
+
+  @abc.abstractmethod
+  def transcribe(self, batch: Batch, outputs: Any) -> list[str]:
+    """Writes each episode and a network's answer to it as one line.
+
+    Args:
+      batch: a batch of this task.
+      outputs: `[T, B, O]`.
+
+    Returns:
+      B lines.
+    """

@@ -1,0 +1,47 @@
+"""Checks of task arguments. Each raises a ValueError that names the value."""
+
+from collections.abc import Iterable
+
+
+def check_positive(**values: int) -> None:
+  """Checks that every value is at least 1.
+
+  Raises:
+    ValueError: a value is below 1; names the first of them.
+  """
+  for name, value in values.items():
+    if value < 1:
+      raise ValueError(f"need {name} >= 1, got {name}={value}")
+
+
+def check_range(low_name: str, low: int, high_name: str, high: int) -> None:
+  """Checks that `1 <= low <= high`.
+
+  Raises:
+    ValueError: it does not hold; names both values.
+  """
+  if not 1 <= low <= high:
+    raise ValueError(
+        f"need 1 <= {low_name} <= {high_name}, got {low_name}={low} and "
+        f"{high_name}={high}")
+
+
+def check_member(kind: str, value: str, valid: Iterable[str]) -> None:
+  """Checks that `value` is one of the valid values.
+
+  Args:
+    kind: what the value names, in the singular, such as 'split'.
+    value: the value to check.
+    valid: the valid values, in the order in which the error lists them.
+
+  Raises:
+    ValueError: it is not one of them; lists all.
+  """
+  valid = tuple(valid)
+  if value not in valid:
+    raise ValueError(
+        f"unknown {kind} {value!r}; valid {_plural(kind)}: {', '.join(valid)}")
+
+
+def _plural(kind: str) -> str:
+  return {"criterion": "criteria"}.get(kind, f"{kind}s")

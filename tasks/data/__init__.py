@@ -1,0 +1,1 @@
+"""Readers and caches that several tasks with data files share."""

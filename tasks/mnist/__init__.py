@@ -1,0 +1,1 @@
+"""Counting and arithmetic on handwritten digits."""

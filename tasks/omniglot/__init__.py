@@ -1,0 +1,1 @@
+"""One-shot classification of handwritten characters."""

@@ -1,0 +1,1 @@
+"""Evaluation of short random programs."""

@@ -1,0 +1,188 @@
+"""Losses and metrics. A task has one `Score`, which tasks of a kind share.
+
+A score is a frozen dataclass, so it is hashable and can be compared. All its
+methods are pure JAX. Scores that only one task needs are in that task's file.
+
+Letters: T time steps, B batch, O output size.
+"""
+
+import abc
+import dataclasses
+import types
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import chex
+import jax
+import jax.numpy as jnp
+import optax
+
+from tasks.batch import Batch
+
+
+@dataclasses.dataclass(frozen=True)
+class Score(abc.ABC):
+  """Represents how the outputs of a network are scored.
+
+  Attributes:
+    main_metric: name of the metric by which runs are compared.
+    ratios: maps a derived metric to (numerator, denominator), two metrics that
+      are per-episode counts; the derived metric is sum(numerator) /
+      sum(denominator) over all episodes.
+  """
+
+  main_metric: str
+  ratios: ClassVar[Mapping[str, tuple[str, str]]] = types.MappingProxyType({})
+
+  @abc.abstractmethod
+  def loss(self, outputs: jax.Array, batch: Batch) -> jax.Array:
+    """Returns the loss of each episode, `[B]`, from `outputs [T, B, O]`."""
+
+  @abc.abstractmethod
+  def metrics(self, outputs: jax.Array, batch: Batch) -> dict[str, jax.Array]:
+    """Returns the metrics of each episode: maps a name to values `[B]`."""
+
+  def with_ratios(self, means: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns `means` with the derived metrics in place of their counts.
+
+    Args:
+      means: maps a name to the mean of a metric over episodes. May hold other
+        means too, such as that of the loss; these are kept.
+    """
+    counts = {name for pair in self.ratios.values() for name in pair}
+    kept = {name: mean for name, mean in means.items() if name not in counts}
+    return kept | {name: means[numerator] / means[denominator]
+                   for name, (numerator, denominator) in self.ratios.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Bits(Score):
+  """Scores answers in bits: one logit each, targets 0 or 1."""
+
+  main_metric: str = "bits_wrong"
+
+  def loss(self, outputs: jax.Array, batch: Batch) -> jax.Array:
+    """Returns the mean cross-entropy (nats) of an episode's bits, `[B]`."""
+    chex.assert_equal_shape([outputs, batch.targets])
+    bits = optax.sigmoid_binary_cross_entropy(outputs, batch.targets)
+    return jnp.einsum("tbo,tb->b", bits, batch.mask) / _num_bits(batch)
+
+  def metrics(self, outputs: jax.Array, batch: Batch) -> dict[str, jax.Array]:
+    """Returns the number of wrong bits, and the shares of right ones.
+
+    `bit_accuracy` is a share of bits, `sequence_accuracy` is 1 for an episode
+    without a wrong bit.
+    """
+    chex.assert_equal_shape([outputs, batch.targets])
+    wrong = (outputs > 0) != (batch.targets > 0.5)
+    wrong = jnp.einsum("tbo,tb->b", wrong.astype(jnp.float32), batch.mask)
+    return {
+        "bits_wrong": wrong,
+        "bit_accuracy": 1 - wrong / _num_bits(batch),
+        "sequence_accuracy": (wrong == 0).astype(jnp.float32),
+    }
+
+
+def _num_bits(batch: Batch) -> jax.Array:
+  return jnp.maximum(batch.mask.sum(0), 1) * batch.targets.shape[-1]
+
+
+@dataclasses.dataclass(frozen=True)
+class Classes(Score):
+  """Scores answers in classes: one logit each, one-hot targets."""
+
+  main_metric: str = "accuracy"
+
+  def loss(self, outputs: jax.Array, batch: Batch) -> jax.Array:
+    """Returns the mean cross-entropy (nats) of an episode's steps, `[B]`."""
+    chex.assert_equal_shape([outputs, batch.targets])
+    nats = optax.softmax_cross_entropy(outputs, batch.targets)
+    return mean_over_steps(nats, batch.mask)
+
+  def metrics(self, outputs: jax.Array, batch: Batch) -> dict[str, jax.Array]:
+    """Returns the share of right classes."""
+    wrong = is_wrong(outputs, batch)
+    return {"accuracy": 1 - mean_over_steps(wrong, batch.mask)}
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassErrors(Classes):
+  """Scores answers in classes, and compares runs by the share of errors."""
+
+  main_metric: str = "error"
+
+  def metrics(self, outputs: jax.Array, batch: Batch) -> dict[str, jax.Array]:
+    """Returns the shares of wrong and of right classes."""
+    error = mean_over_steps(is_wrong(outputs, batch), batch.mask)
+    return {"error": error, "accuracy": 1 - error}
+
+
+def is_wrong(outputs: jax.Array, batch: Batch) -> jax.Array:
+  """Returns 1 where the largest logit is not that of the right class.
+
+  If several logits are equal, the first counts.
+
+  Args:
+    outputs: `[T, B, O]` logits.
+    batch: has one-hot targets.
+
+  Returns:
+    `[T, B]` float32.
+  """
+  chex.assert_equal_shape([outputs, batch.targets])
+  wrong = outputs.argmax(2) != batch.targets.argmax(2)
+  return wrong.astype(jnp.float32)
+
+
+def mean_over_steps(values: jax.Array, mask: jax.Array) -> jax.Array:
+  """Returns the mean over an episode's steps with mask 1.
+
+  Args:
+    values: `[T, B]`.
+    mask: `[T, B]`.
+
+  Returns:
+    `[B]`; 0 for an episode without such steps.
+  """
+  return (values * mask).sum(0) / jnp.maximum(mask.sum(0), 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Regression(Score):
+  """Scores answers that are numbers, at the steps with mask 1."""
+
+  main_metric: str = "mse"
+
+  def loss(self, outputs: jax.Array, batch: Batch) -> jax.Array:
+    """Returns the mean squared error of an episode's numbers, `[B]`."""
+    return mean_over_numbers(jnp.square(errors(outputs, batch)), batch.mask)
+
+  def metrics(self, outputs: jax.Array, batch: Batch) -> dict[str, jax.Array]:
+    """Returns the mean squared and the mean absolute error."""
+    error = errors(outputs, batch)
+    return {
+        "mse": mean_over_numbers(jnp.square(error), batch.mask),
+        "mae": mean_over_numbers(jnp.abs(error), batch.mask),
+    }
+
+
+def errors(outputs: jax.Array, batch: Batch) -> jax.Array:
+  """Returns `outputs - targets`, 0 at steps with mask 0, `[T, B, O]`.
+
+  An output at a step with mask 0 may be infinite. Its gradient is 0.
+  """
+  chex.assert_equal_shape([outputs, batch.targets])
+  return jnp.where(batch.mask[:, :, None] > 0, outputs - batch.targets, 0)
+
+
+def mean_over_numbers(values: jax.Array, mask: jax.Array) -> jax.Array:
+  """Returns the mean over an episode's numbers at steps with mask 1.
+
+  Args:
+    values: `[T, B, O]`, 0 at steps with mask 0.
+    mask: `[T, B]`.
+
+  Returns:
+    `[B]`; 0 for an episode without such steps.
+  """
+  return values.sum((0, 2)) / (jnp.maximum(mask.sum(0), 1) * values.shape[2])

@@ -1,0 +1,1 @@
+"""Algorithmic tasks on random vectors."""
