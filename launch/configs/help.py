@@ -22,6 +22,8 @@ FLAGS = flags.FLAGS
 
 WIDTH = 80
 MAX_SENTENCES = 3  # In the help of one flag.
+_SIMPLE = {int: "int", float: "float", str: "str", bool: "bool",
+           type(None): "None"}
 # Arguments whose values are names of members of a kind.
 _NAMES_OF = {("core", "index"): "index", ("core", "hidden_unit"): "unit"}
 # Sections of a docstring that the table of arguments replaces.
@@ -59,7 +61,7 @@ def list_all() -> str:
   lines: list[str] = []
   for kind, registry in _all_registries().items():
     lines += [f"{_flag_of(kind)}=NAME", *(
-        _item(name, registry.summary(name)) for name in registry), ""]
+        _item(name, _summary(registry, name)) for name in registry), ""]
   return "\n".join(lines).rstrip()
 
 
@@ -92,7 +94,7 @@ def flag_help(kind: str, owners: Sequence[tuple[str, Argument]]) -> str:
   sentences: dict[str, list[str]] = {}
   defaults: dict[str, list[str]] = {}
   for member, argument in owners:
-    sentences.setdefault(argument.help, []).append(member)
+    sentences.setdefault(_first_sentence(argument.help), []).append(member)
     defaults.setdefault(_default(argument), []).append(member)
   parts = [text if len(sentences) == 1 else f"{', '.join(names)}: {text}"
            for text, names in sentences.items() if text]
@@ -121,6 +123,15 @@ def _describe_preset(name: str) -> str:
   return "\n".join([f"--preset={name}", "",
                     inspect.cleandoc(preset.__doc__ or ""), "",
                     "Values:", *_flags_of_fields(preset(), "  ")])
+
+
+def _summary(registry: Registry, name: str) -> str:
+  """Returns a member's sentence, with the arguments that its name stands for.
+  """
+  given = getattr(registry.get(name), "keywords", {})  # Of a partial.
+  text = registry.summary(name)
+  return text + (f" With {', '.join(f'{k}={v!r}' for k, v in given.items())}."
+                 if given else "")
 
 
 def _flags_of_fields(fields: Mapping[str, Any], indent: str) -> list[str]:
@@ -165,11 +176,17 @@ def _valid_values(kind: str, argument: Argument) -> list[str]:
 
 
 def _type_name(annotation: Any) -> str:
+  """Returns the types that an argument takes, such as "int or None"."""
   if annotation is inspect.Parameter.empty:
     return ""
-  if isinstance(annotation, type) and not typing.get_args(annotation):
-    return annotation.__name__
-  return re.sub(r"\b(?:\w+\.)+(?=\w)", "", str(annotation))
+  if typing.get_origin(annotation) is typing.Literal:
+    options = [type(value) for value in typing.get_args(annotation)]
+  elif isinstance(annotation, type):
+    options = [annotation]
+  else:
+    options = list(typing.get_args(annotation)) or [annotation]
+  names = [_SIMPLE.get(option, "an object") for option in options]
+  return " or ".join(dict.fromkeys(names))
 
 
 def _default(argument: Argument) -> str:
@@ -228,6 +245,10 @@ def _item(name: str, text: str) -> str:
   """Returns a line with a name and an indented text after it."""
   return textwrap.fill(f"{name:<18}  {text}", WIDTH, initial_indent="  ",
                        subsequent_indent=" " * 6, break_long_words=False)
+
+
+def _first_sentence(text: str) -> str:
+  return re.split(r"(?<=\.)\s+(?=[A-Z])", text, maxsplit=1)[0]
 
 
 def _ended(sentence: str) -> str:

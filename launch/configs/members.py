@@ -101,9 +101,11 @@ def check_given(config: Mapping[str, Any] | ml_collections.ConfigDict,
       raise ValueError(f"--{kind}.{argument}: "
                        f"{_absent(config, kind, owners)}")
     if argument not in registry.arguments(name):
-      raise ValueError(
-          f"--{kind}.{argument}: {_refusal(registry, name, argument)}"
-          f"{_other_owners(kind, owners)}")
+      try:
+        registry.check(name, [argument])
+      except ValueError as error:
+        raise ValueError(f"--{kind}.{argument}: {error}"
+                         f"{_other_owners(kind, owners)}") from None
 
 
 def _absent(config, kind, owners):
@@ -115,15 +117,6 @@ def _absent(config, kind, owners):
   best = (owners or list(REGISTRIES[kind]))[0]
   return (f"{kind} is {NONE!r}; valid: {', '.join(REGISTRIES[kind])}; "
           f"add --{kind}={best}")
-
-
-def _refusal(registry, name, argument):
-  """Returns the registry's own words for an argument that is not valid."""
-  try:
-    registry.check(name, [argument])
-  except ValueError as error:
-    return str(error)
-  return f"{registry.kind} {name!r} sets it itself"
 
 
 def _other_owners(kind, owners):
