@@ -1,0 +1,1 @@
+"""Configurations: defaults, presets and flags; names turn into objects here."""

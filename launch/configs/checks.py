@@ -1,0 +1,132 @@
+"""Checks of a configuration before a run starts."""
+
+import jax
+import ml_collections
+
+import tasks
+from launch.configs import build, members
+from launch.configs.config import UsageError
+from launch.learning import keys
+from rmc_nalu_sam.registry import attribute
+
+_AT_LEAST_ONE = ("steps", "batch_size", "log_every", "eval_every",
+                 "eval_episodes", "checkpoint_every", "num_seeds")
+# Field -> what 0 means.
+_ZERO_OR_ABOVE = {"max_minutes": "no limit", "max_grad_norm": "off",
+                  "max_grad_value": "off"}
+
+
+def check(config: ml_collections.ConfigDict,
+          num_devices: int | None = None) -> None:
+  """Raises a UsageError of one line if a run with `config` cannot start.
+
+  Args:
+    config: From `config.resolve`, `config.load` or `config.reconcile`.
+    num_devices: Number of devices; that of all local ones if None.
+  """
+  if num_devices is None:
+    num_devices = jax.local_device_count()
+  try:
+    _check_numbers(config)
+    _check_division(config, num_devices)
+    keys.check(config.rng, config.num_seeds > 1 or num_devices > 1)
+    _check_names(config)
+    task = build.make_task(config)
+    build.make_optimizer(config)
+    _check_memory(config)
+    _check_curriculum(config, task)
+    _check_penalty(config, build.make_model(config, task).units)
+    _check_seeds(config)
+  except (TypeError, ValueError) as error:
+    raise UsageError(str(error)) from None
+
+
+def _check_numbers(config):
+  for field in _AT_LEAST_ONE:
+    if config[field] < 1:
+      raise ValueError(f"{field} must be at least 1, got {config[field]}")
+  for field, zero in _ZERO_OR_ABOVE.items():
+    if not config[field] >= 0:
+      raise ValueError(
+          f"{field} must be 0 ({zero}) or above, got {config[field]}")
+  rate = members.arguments_of(config, "optimizer").get("learning_rate", 1.)
+  if not rate > 0:
+    raise ValueError(f"learning_rate must be above 0, got {rate}")
+
+
+def _check_division(config, num_devices):
+  # The batch of one seed is split over devices; of several seeds, each device
+  # has its own.
+  divided = "num_seeds" if config.num_seeds > 1 else "batch_size"
+  if config[divided] % num_devices:
+    raise ValueError(
+        f"{divided}={config[divided]} does not divide over {num_devices} "
+        f"devices; take a multiple of {num_devices}")
+
+
+def _check_names(config):
+  """Refuses unknown members and arguments of any kind."""
+  for kind, registry in members.REGISTRIES.items():
+    name = members.name_of(config, kind)
+    if name is not None:
+      registry.check(name, config[f"{kind}_args"].keys())
+
+
+def _check_memory(config):
+  """Only a core that can forget can start in a used memory."""
+  cores = members.REGISTRIES["core"]
+  if config.reuse_memory and not _can_forget(config.core):
+    valid = [core for core in cores if _can_forget(core)]
+    raise ValueError(
+        f"reuse_memory: core {config.core!r} cannot forget its memory; valid "
+        f"cores: {', '.join(valid)}; leave out --reuse_memory")
+
+
+def _can_forget(core):
+  return attribute(members.REGISTRIES["core"].get(core), "CAN_FORGET", False)
+
+
+def _check_curriculum(config, task):
+  """A level that is too high must not be found after hours of training."""
+  curriculum = build.make_curriculum(config)
+  if curriculum is None:
+    return
+  if not isinstance(task, tasks.Levelled):
+    raise ValueError(
+        f"curriculum={config.curriculum}: task {config.task!r} has no levels; "
+        "leave out --curriculum, or choose another --task")
+  try:
+    task.at_level(curriculum.max_level)
+  except ValueError as error:
+    raise ValueError(f"curriculum.max_level={curriculum.max_level} is too "
+                     f"high: {error}") from None
+
+
+def _check_penalty(config, units):
+  """A penalty that no unit has would be 0 in every update."""
+  penalty = build.make_penalty(config)
+  if penalty is None:
+    return
+  weights = {name: getattr(penalty, name, 0.) for name in (
+      "weight", "input_weight")}
+  for name, has in (("weight", "has_penalty"),
+                    ("input_weight", "has_input_penalty")):
+    if weights[name] and not any(getattr(u, has) for u in units.values()):
+      raise ValueError(
+          f"penalty.{name}={weights[name]:g}: no unit in the network has such "
+          "a penalty; --unit=nmu has one")
+  if config.penalty in members.REGISTRIES["penalty"] and not any(
+      weights.values()):
+    raise ValueError(
+        f"penalty={config.penalty} has penalty.weight=0 and "
+        "penalty.input_weight=0; set one of them, or leave out --penalty")
+
+
+def _check_seeds(config):
+  if config.num_seeds == 1:
+    return
+  for field, off in (("curriculum", members.NONE), ("reuse_memory", False)):
+    if config[field] != off:
+      raise ValueError(
+          f"{field}={config[field]} is for one seed at a time, and "
+          f"num_seeds={config.num_seeds}: start a run for each seed")

@@ -1,0 +1,276 @@
+"""The configuration of a run: defaults, preset, flags, stored config.json.
+
+Later ones override earlier ones. A user's mistakes raise a `UsageError` of one
+line before anything is compiled.
+"""
+
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import ml_collections
+
+from launch.configs import members
+from launch.experiments.merging import merge
+from rmc_nalu_sam.registry import attribute
+
+CONFIG_FILE = "config.json"
+EXIT_USAGE = 2  # Exit status after a `UsageError`.
+KINDS = members.KINDS
+NO_PRESET = members.NONE
+
+# Fields that may change when a run is resumed. They do not affect learning,
+# except `steps`, which sets the length of the learning-rate schedule.
+RUNTIME_FIELDS = ("steps", "max_minutes", "log_every", "eval_every",
+                  "eval_episodes", "checkpoint_every", "data_dir")
+# Arguments of cores that do not affect learning either: how the same result is
+# computed or measured.
+NOT_LEARNT = ("recompute", "measure_recall")
+# Keys of a preset for fields that hold with one core or one unit only.
+_SETTINGS = {"core": "core_settings", "unit": "unit_settings"}
+
+
+class UsageError(ValueError):
+  """Represents a mistake of the user's, described in one line."""
+
+
+def default_config() -> ml_collections.ConfigDict:
+  """Returns every field of a run, with its type and default.
+
+  `X_args` holds the arguments that are set for the run's member of kind X; the
+  others have the defaults of the member. An empty `encoder` stands for the
+  task's. `preset` is the name of the preset that the run started from.
+  """
+  return ml_collections.ConfigDict(dict(
+      preset=NO_PRESET,
+      task="copy",
+      core="sam",
+      unit="linear",
+      encoder="",
+      head="unit",
+      optimizer="adam",
+      schedule="constant",
+      curriculum=members.NONE,
+      penalty=members.NONE,
+      **{f"{kind}_args": ml_collections.ConfigDict() for kind in KINDS},
+      max_grad_norm=1.0,
+      max_grad_value=0.,
+      steps=10_000,
+      max_minutes=0.,
+      batch_size=16,
+      seed=0,
+      num_seeds=1,
+      rng="threefry",
+      reuse_memory=False,
+      log_every=100,
+      eval_every=1_000,
+      eval_episodes=512,
+      checkpoint_every=1_000,
+      data_dir="",
+  ))
+
+
+def resolve(preset: str | None, overrides: Mapping[str, Any],
+            member_args: Mapping[str, Mapping[str, Any]],
+            ) -> ml_collections.ConfigDict:
+  """Returns the configuration of a new run.
+
+  Args:
+    preset: Name of a preset, or 'package.module:function'; None or 'none' for
+      the defaults.
+    overrides: Fields of `default_config` set on the command line.
+    member_args: Maps a kind in `KINDS` to the arguments that were set there for
+      the run's member.
+
+  Returns:
+    A configuration whose `X_args` are those of its members alone.
+
+  Raises:
+    UsageError: A name, a value or an argument is not valid.
+  """
+  preset = preset or NO_PRESET
+  fields = default_config().to_dict()
+  try:
+    fields = merge(fields, _preset_fields(preset, overrides, fields))
+    fields = merge(fields, overrides) | {"preset": preset}
+    fields["encoder"] = fields["encoder"] or _default_encoder(fields["task"])
+    for kind in KINDS:  # 'core' comes before 'index', which its arguments name.
+      name, given = members.name_of(fields, kind), member_args.get(kind, {})
+      members.check_given(fields, kind, given)
+      of_preset = fields[f"{kind}_args"].get(name, {})
+      fields[f"{kind}_args"] = dict(of_preset) | dict(given)
+    config = default_config()
+    config.update(fields)
+  except (AttributeError, TypeError, ValueError) as error:
+    raise UsageError(str(error)) from None
+  return config
+
+
+def _preset_fields(preset, overrides, defaults):
+  """Returns a preset's fields, with those of the run's core and unit."""
+  if preset == NO_PRESET:
+    return {}
+  fields = dict(members.PRESETS.get(preset)())
+  settings = {kind: fields.pop(key, {}) for kind, key in _SETTINGS.items()}
+  for kind, of_members in settings.items():
+    name = overrides.get(kind, fields.get(kind, defaults[kind]))
+    fields = merge(fields, of_members.get(name, {}))
+  for name in fields:
+    if name not in defaults:
+      raise ValueError(f"preset {preset!r} has the field {name!r}, which does "
+                       f"not exist; valid fields: {', '.join(defaults)}, "
+                       f"{', '.join(_SETTINGS.values())}")
+  return fields
+
+
+def _default_encoder(task):
+  """Returns the encoder that suits a task's inputs."""
+  return attribute(members.REGISTRIES["task"].get(task), "encoder", "none")
+
+
+def default_workdir(config: ml_collections.ConfigDict) -> pathlib.Path:
+  """Returns the folder of a run without --workdir, such as runs/copy-sam-0."""
+  parts = [members.short_name(config.task), *label(config).split("/"),
+           config.task_args.get("operation", ""), str(config.seed)]
+  return pathlib.Path("runs", "-".join(filter(None, parts)))
+
+
+def is_of_units(config: ml_collections.ConfigDict) -> bool:
+  """Returns whether the run's core is made of units."""
+  return attribute(members.REGISTRIES["core"].get(config.core), "OF_UNITS",
+                   False)
+
+
+def label(config: ml_collections.ConfigDict) -> str:
+  """Returns the network's name for people: core, or core/unit.
+
+  The unit is named unless it is the usual linear read-out.
+
+  Raises:
+    UsageError: There is no such core (any more).
+  """
+  core = members.short_name(config.core)
+  try:
+    is_usual = config.unit == "linear" and not is_of_units(config)
+  except ValueError as error:
+    raise UsageError(str(error)) from None
+  return core if is_usual else f"{core}/{members.short_name(config.unit)}"
+
+
+def settings(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  """Returns what determines the result of a run, except its seeds.
+
+  Args:
+    config: From `resolve` or `load`.
+
+  Returns:
+    Maps the name of a flag to its value; arguments that were not set have their
+    defaults.
+
+  Raises:
+    UsageError: A task, core and so on no longer exists.
+  """
+  left_out = {*RUNTIME_FIELDS, "preset", "seed", "num_seeds",
+              *(f"{kind}_args" for kind in KINDS)}
+  if config.schedule != "constant":
+    left_out.remove("steps")
+  found = {name: value for name, value in config.items()
+           if name not in left_out}
+  for kind in KINDS:
+    found |= {f"{kind}.{name}": value
+              for name, value in _arguments(config, kind).items()
+              if name not in NOT_LEARNT}
+  # As stored: a tuple and a list are the same.
+  return json.loads(json.dumps(found, default=str))
+
+
+def _arguments(config, kind):
+  try:
+    return members.arguments_of(config, kind)
+  except ValueError as error:
+    raise UsageError(str(error)) from None
+
+
+def save(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+  """Writes `config.json` atomically."""
+  temporary = workdir / (CONFIG_FILE + ".tmp")
+  temporary.write_text(json.dumps(config.to_dict(), indent=2) + "\n")
+  temporary.replace(workdir / CONFIG_FILE)
+
+
+def load(workdir: pathlib.Path) -> ml_collections.ConfigDict:
+  """Reads `config.json`.
+
+  Raises:
+    UsageError: The file does not exist, or is not the config of a run.
+  """
+  path = workdir / CONFIG_FILE
+  try:
+    stored = json.loads(path.read_text())
+  except FileNotFoundError:
+    raise UsageError(
+        f"{path} does not exist: no run was started in this workdir") from None
+  except (OSError, ValueError) as error:
+    raise UsageError(f"cannot read {path}: {error}") from None
+  config = default_config()
+  if not isinstance(stored, dict):
+    raise UsageError(f"{path} is not of a run: expected an object, got "
+                     f"{type(stored).__name__}")
+  for name in stored:
+    if name not in config:
+      raise UsageError(f"{path} is not of a run of this version: it has the "
+                       f"field {name!r}; valid fields: {', '.join(config)}")
+  try:
+    config.update(stored)
+  except (AttributeError, TypeError, ValueError) as error:
+    raise UsageError(f"{path} is not of a run: {error}") from None
+  return config
+
+
+def reconcile(stored: ml_collections.ConfigDict, preset: str | None,
+              overrides: Mapping[str, Any],
+              member_args: Mapping[str, Mapping[str, Any]],
+              ) -> ml_collections.ConfigDict:
+  """Returns the configuration of a run that is resumed.
+
+  Args:
+    stored: From `load`.
+    preset: The preset of the command line, or None.
+    overrides: Fields set on the command line.
+    member_args: Maps a kind in `KINDS` to arguments set there.
+
+  Raises:
+    UsageError: Something that was set would change what the run learns.
+  """
+  fields, by = dict(overrides), ""
+  if preset:
+    wanted = resolve(preset, overrides, member_args)
+    member_args = {kind: wanted[f"{kind}_args"].to_dict() for kind in KINDS}
+    fields |= {name: value for name, value in wanted.items()
+               if name not in ("preset", *RUNTIME_FIELDS)
+               and not name.endswith("_args")}
+    by = f"by --preset={preset} "
+  _refuse_changes("", fields, stored, by)
+  for kind in KINDS:
+    given = member_args.get(kind, {})
+    try:
+      members.check_given(stored, kind, given)
+    except ValueError as error:
+      raise UsageError(f"{error} (in the run of this workdir)") from None
+    _refuse_changes(f"{kind}.", given, _arguments(stored, kind), by)
+  config = ml_collections.ConfigDict(stored)
+  config.update(overrides)
+  return config
+
+
+def _refuse_changes(prefix, given, has, by):
+  """Raises a UsageError for the first value that differs from the run's."""
+  for name, value in given.items():
+    changes = name not in has or has[name] != value
+    if changes and not (prefix == "" and name in RUNTIME_FIELDS):
+      was = has.get(name, "not set")
+      raise UsageError(
+          f"the run in this workdir was started with {prefix}{name}={was}, "
+          f"now {by}{prefix}{name}={value}: resume it without that flag, "
+          "or choose another --workdir")

@@ -1,0 +1,388 @@
+"""Configurations: defaults, presets, overrides, resuming, checks."""
+
+import json
+
+import config_helpers
+import jax
+import jax.numpy as jnp
+import pytest
+from config_helpers import reconcile, resolve
+
+from launch.configs import build, checks, members
+from launch.configs import config as config_lib
+from launch.configs.config import UsageError
+
+TINY = ["--core=lstm", "--core.hidden_size=7", "--task.num_bits=3",
+        "--batch_size=8", "--eval_episodes=24"]
+
+
+def assert_words(text: str, words: str) -> None:
+  assert "\n" not in text
+  for word in words.split(" ... "):
+    assert word in text
+    text = text[text.index(word) + len(word):]
+
+
+# Defaults and presets.
+
+
+def test_defaults():
+  config, default = resolve(), config_lib.default_config()
+  assert default.encoder == ""
+  assert default.preset == "none"
+  default.encoder = "none"  # That of `copy`.
+  assert config == default
+  for name, value in default.items():
+    assert type(config[name]) is type(value)
+  for kind in set(config_lib.KINDS) - {"index"}:
+    assert f"{kind}_args" in default
+    name = members.name_of(config, kind)
+    assert name is None or name in members.REGISTRIES[kind]
+  checks.check(config, 1)
+
+
+def test_defaults_of_members_are_filled_in():
+  config = resolve("--core.num_slots=67")
+  assert config.core_args.to_dict() == dict(num_slots=67)
+  arguments = members.arguments_of(config, "core")
+  assert arguments["num_slots"] == 67
+  assert arguments["hidden_size"] == 100
+  assert members.arguments_of(config, "optimizer")["learning_rate"] == 1e-3
+  assert members.arguments_of(config, "penalty") == {}
+
+
+def test_flags_override_a_preset():
+  config = resolve("--preset=sam_copy", "--steps=7", "--core.num_slots=67",
+                   "--task.max_length=5", "--schedule=constant",
+                   "--learning_rate=0.5")
+  assert config.preset == "sam_copy"
+  assert (config.steps, config.schedule) == (7, "constant")
+  assert config.core_args.to_dict() == dict(
+      hidden_size=100, num_slots=67, num_heads=1, top_k=4)
+  assert config.task_args.to_dict() == dict(max_length=5)
+  assert config.optimizer_args.to_dict() == dict(learning_rate=0.5)
+  # A default that is set on the command line overrides the preset.
+  assert resolve("--preset=sam_copy", "--steps=10000").steps == 10_000
+  lstm = resolve("--preset=sam_copy", "--core=lstm")
+  assert lstm.core_args.to_dict() == dict(hidden_size=100)
+
+
+@pytest.mark.parametrize("task", ["arithmetic", "nth_farthest"])
+def test_no_preset_is_implied_by_the_task(task):
+  config = resolve(f"--task={task}")
+  assert (config.preset, config.core) == ("none", "sam")
+  assert resolve(f"--preset={task}").core != "sam"
+
+
+def test_settings_of_a_unit():
+  config = resolve("--preset=arithmetic", "--unit=nmu")
+  assert config.penalty == "discrete"
+  assert config.penalty_args.to_dict() == dict(
+      weight=10., start=1_000_000, end=2_000_000)
+  assert config.core_args.to_dict() == dict(
+      num_layers=2, hidden_size=2, hidden_unit="nau")
+  config = resolve("--preset=arithmetic", "--unit=nmu",
+                   "--core.hidden_unit=nac", "--penalty.weight=3")
+  assert config.core_args.hidden_unit == "nac"
+  assert config.penalty_args.weight == 3
+  config = resolve("--preset=arithmetic", "--unit=linear")
+  assert config.penalty == "none"
+  assert config.penalty_args.to_dict() == {}
+  assert "hidden_unit" not in config.core_args
+
+
+def test_settings_of_a_core():
+  assert resolve("--preset=curriculum_copy_paper").reuse_memory
+  assert not resolve("--preset=curriculum_copy_paper",
+                     "--core=ntm").reuse_memory
+  assert not resolve("--preset=curriculum_copy_paper",
+                     "--noreuse_memory").reuse_memory
+
+
+def test_encoder_is_that_of_the_task(monkeypatch):
+  monkeypatch.setattr(members.REGISTRIES["task"].get("copy"), "encoder",
+                      "embed")
+  assert resolve("--core=lstm").encoder == "embed"
+  assert resolve("--core=lstm", "--encoder=none").encoder == "none"
+
+
+def test_index_has_arguments():
+  config = resolve("--core.index=lsh", "--index.num_tables=3")
+  assert config.index_args.to_dict() == dict(num_tables=3)
+  assert members.name_of(config, "index") == "lsh"
+  assert members.arguments_of(config, "index")["num_tables"] == 3
+  assert members.name_of(resolve("--core=lstm"), "index") is None
+
+
+# Names of runs.
+
+
+@pytest.mark.parametrize("argv, workdir", [
+    ("--task=arithmetic --core=stack --unit=nmu --operation=mul",
+     "arithmetic-stack-nmu-mul-0"),
+    ("--preset=sam_copy --seed=3", "copy-sam-3"),
+])
+def test_default_workdir(argv, workdir):
+  config = resolve(*argv.split())
+  assert str(config_lib.default_workdir(config)) == f"runs/{workdir}"
+
+
+@pytest.mark.parametrize("argv, label", [
+    ("", "sam"), ("--unit=nau", "sam/nau"), ("--core=stack", "stack/linear"),
+    ("--core=unit_rnn --unit=nac", "unit_rnn/nac")])
+def test_label(argv, label):
+  assert config_lib.label(resolve(*argv.split())) == label
+
+
+def test_settings_are_what_determines_the_result():
+  base = config_lib.settings(resolve("--preset=sam_copy"))
+  assert base["core.num_slots"] == 64
+  assert base["core.word_size"] == 32  # Not set.
+  assert base["optimizer.learning_rate"] == 2e-3
+  assert base["steps"] == 4_000  # The schedule depends on it.
+  assert "steps" not in config_lib.settings(resolve())
+  same = ["--seed=3", "--log_every=7", "--core.recompute=false"]
+  assert config_lib.settings(resolve("--preset=sam_copy", *same)) == base
+  for other in ("--core.num_slots=65", "--learning_rate=1", "--steps=7",
+                "--optimizer.b1=.5"):
+    assert config_lib.settings(resolve("--preset=sam_copy", other)) != base
+  written = resolve("--curriculum=exponential", "--curriculum.start=2")
+  assert config_lib.settings(written)["curriculum.start"] == 2
+
+
+# Storing and resuming.
+
+
+def test_config_is_stored(tmp_path):
+  config = resolve("--preset=arithmetic", "--unit=nmu", "--num_seeds=3")
+  config_lib.save(config, tmp_path)
+  assert config_lib.load(tmp_path) == config
+  stored = json.loads((tmp_path / "config.json").read_text())
+  assert stored["preset"] == "arithmetic"
+
+
+@pytest.mark.parametrize("text", [
+    "", "{", '{"steps": "many"}', "[]", "7", '{"penalty_weight": 3}'])
+def test_config_that_cannot_be_read(tmp_path, text):
+  (tmp_path / "config.json").write_text(text)
+  with pytest.raises(UsageError, match=r"config\.json"):
+    config_lib.load(tmp_path)
+
+
+def test_config_that_does_not_exist(tmp_path):
+  with pytest.raises(UsageError, match=r"config\.json does not exist"):
+    config_lib.load(tmp_path)
+
+
+@pytest.mark.parametrize("changed, words", [
+    ("--seed=5", "seed=0 ... seed=5"),
+    ("--task=priority_sort", "task=copy ... task=priority_sort"),
+    ("--core=sam", "core=lstm ... core=sam"),
+    ("--task.num_bits=5", "task.num_bits=3 ... task.num_bits=5"),
+    ("--core.hidden_size=5", "core.hidden_size=7 ... core.hidden_size=5"),
+    ("--core.top_k=5", "--core.top_k: core 'lstm' ... hidden_size"),
+    ("--unit=nau", "unit=linear ... unit=nau"),
+    ("--unit.with_bias=false", "unit.with_bias=True ... False"),
+    ("--encoder=embed", "encoder=none ... encoder=embed"),
+    ("--num_seeds=8", "num_seeds=1 ... num_seeds=8"),
+    ("--batch_size=16", "batch_size=8 ... batch_size=16"),
+    ("--learning_rate=0.5",
+     "optimizer.learning_rate=0.001 ... optimizer.learning_rate=0.5"),
+    ("--curriculum=exponential", "curriculum=none ... exponential"),
+    ("--penalty.weight=3", "--penalty.weight: penalty is 'none' ... discrete"),
+    ("--preset=sam_priority_sort", "priority_sort ... --workdir"),
+])
+def test_resuming_refuses_to_change_what_is_learnt(changed, words):
+  stored = resolve(*TINY)
+  with pytest.raises(UsageError) as error:
+    reconcile(stored, changed)
+  assert_words(str(error.value), words)
+
+
+def test_resuming_by_a_preset_alone_refuses_other_flags():
+  stored = resolve("--preset=sam_copy", "--core.num_slots=67")
+  with pytest.raises(UsageError) as error:
+    reconcile(stored, "--preset=sam_copy")
+  assert_words(str(error.value), "67 ... --preset=sam_copy ... 64")
+
+
+def test_resuming_takes_the_same_flags_and_runtime_ones():
+  argv = ["--preset=sam_copy", "--core=lstm", "--core.hidden_size=11",
+          "--task.max_length=7", "--steps=13"]
+  first = resolve(*argv)
+  assert reconcile(first, *argv) == first
+  assert reconcile(first) == first
+  assert first.preset == "sam_copy"
+  for name in config_lib.RUNTIME_FIELDS:
+    value = "elsewhere" if name == "data_dir" else 11
+    assert first[name] != value
+    assert reconcile(first, f"--{name}={value}")[name] == value
+
+
+def test_resuming_takes_a_default_that_was_not_set():
+  first = resolve()
+  assert "num_slots" not in first.core_args
+  assert reconcile(first, "--core.num_slots=128") == first
+  with pytest.raises(UsageError, match=r"core\.num_slots=128, now core\.num"):
+    reconcile(first, "--core.num_slots=3")
+
+
+# Refusals.
+
+
+@pytest.mark.parametrize("argv, words", [
+    ("--task=sopy", "unknown task 'sopy' ... associative_recall, copy"),
+    ("--core=lsdm", "unknown core 'lsdm' ... lstm ... sam"),
+    ("--preset=sam_sopy", "unknown preset 'sam_sopy' ... sam_copy"),
+    ("--optimizer=adan", "unknown optimizer 'adan' ... adam, rmsprop, sgd"),
+    ("--schedule=sine", "unknown schedule 'sine' ... constant, cosine"),
+    ("--core=lstm --core.top_k=4",
+     "--core.top_k: core 'lstm' ... 'top_k' ... hidden_size ... --core=sam"),
+    ("--task=copy --task.max_pairs=3", "'copy' ... 'max_pairs' ... max_length"),
+    ("--optimizer=sgd --optimizer.b1=.3",
+     "--optimizer.b1: optimizer 'sgd' ... learning_rate ... adam"),
+    ("--batch_size=18", "batch_size=18 ... 4 devices ... multiple of 4"),
+    ("--core.num_slots=3", "top_k ... num_slots=3 ... 4"),
+    ("--core.hidden_size=0", "hidden_size ... at least 1 ... 0"),
+    ("--core.gradient_steps=0", "gradient_steps ... at least 1 ... 0"),
+    ("--core.index=lhs", "unknown index 'lhs' ... exact, lsh"),
+    ("--index.num_tables=3",
+     "--index.num_tables: index 'exact' ... --core.index=lsh"),
+    ("--core=lstm --index.num_tables=3",
+     "--index.num_tables: core 'lstm' has no index ... sam, sdnc"),
+    ("--task.num_bits=-2", "num_bits=-2"),
+    ("--task.min_length=21", "min_length=21 ... max_length=20"),
+    ("--steps=-5", "steps ... at least 1 ... -5"),
+    ("--steps=0", "steps ... at least 1 ... 0"),
+    ("--batch_size=0", "batch_size ... at least 1 ... 0"),
+    ("--log_every=0", "log_every ... at least 1"),
+    ("--eval_every=0", "eval_every ... at least 1"),
+    ("--eval_episodes=0", "eval_episodes ... at least 1"),
+    ("--checkpoint_every=0", "checkpoint_every ... at least 1"),
+    ("--learning_rate=0", "learning_rate ... above 0 ... 0"),
+    ("--learning_rate=-1e-3", "learning_rate ... above 0 ... -0.001"),
+    ("--learning_rate=nan", "learning_rate ... above 0 ... nan"),
+    ("--max_grad_norm=-1", "max_grad_norm ... 0 (off) or above ... -1"),
+    ("--max_grad_value=-1", "max_grad_value ... 0 (off) or above ... -1"),
+    ("--penalty=discrete --penalty.weight=-1", "weight >= 0 ... weight=-1"),
+    ("--penalty=discrete --penalty.input_weight=-1", "input_weight=-1"),
+    ("--penalty=discrete --penalty.weight=1 --penalty.start=5 --penalty.end=3",
+     "start=5 ... end=3"),
+    ("--penalty=discrete --penalty.weight=1 --unit=nalu",
+     "penalty.weight=1: no unit ... --unit=nmu"),
+    ("--penalty=discrete --penalty.input_weight=2 --core=stack --unit=inalu",
+     "penalty.input_weight=2: no unit"),
+    ("--penalty=discrete --unit=nmu", "penalty=discrete ... penalty.weight=0"),
+    ("--penalty.weight=1",
+     "--penalty.weight: penalty is 'none'; valid: discrete; add "
+     "--penalty=discrete"),
+    ("--penalty=discreet", "unknown penalty 'discreet' ... discrete"),
+    ("--unit=nmo", "unknown unit 'nmo' ... linear, ... nmu"),
+    ("--unit=nmu --unit.epsilon=1", "'nmu' ... 'epsilon' ... penalty"),
+    ("--unit=nmu --unit.penalty=none", "penalty 'none' ... linear, squared"),
+    ("--encoder=rnn", "unknown encoder 'rnn' ... cnn, embed, none"),
+    ("--head=unit2", "unknown head 'unit2' ... unit"),
+    ("--encoder=cnn", "square images ... 10"),
+    ("--encoder=embed --encoder.mean=1", "'embed' ... 'mean' ... output_size"),
+    ("--core=stack --core.hidden_unit=nmo", "'nmo' ... nmu"),
+    ("--core=rnn --core.activation=selu", "activation 'selu' ... relu, tanh"),
+    ("--rng=mersenne", "unknown rng 'mersenne' ... rbg, threefry"),
+    ("--rng=rbg", "rng='rbg' ... several seeds or devices ... threefry"),
+    ("--num_seeds=0", "num_seeds ... at least 1 ... 0"),
+    ("--num_seeds=6", "num_seeds=6 ... 4 devices ... multiple of 4"),
+    ("--num_seeds=8 --curriculum=exponential",
+     "curriculum=exponential ... num_seeds=8"),
+    ("--num_seeds=8 --reuse_memory", "reuse_memory=True ... num_seeds=8"),
+    ("--core=lstm --reuse_memory", "reuse_memory: core 'lstm' ... sam, sdnc"),
+    ("--max_minutes=-1", "max_minutes ... 0 (no limit) or above ... -1"),
+    ("--max_minutes=nan", "max_minutes ... nan"),
+    ("--curriculum=linear", "unknown curriculum 'linear' ... exponential"),
+    ("--curriculum.start=2",
+     "--curriculum.start: curriculum is 'none' ... --curriculum=exponential"),
+    ("--curriculum=exponential --curriculum.start=0", "start=0"),
+    ("--curriculum=exponential --curriculum.start=8 --curriculum.max_level=7",
+     "start=8 ... max_level=7"),
+    ("--curriculum=exponential --curriculum.max_level=2000000000",
+     "2000000000"),
+    ("--curriculum=exponential --curriculum.threshold=0", "threshold > 0"),
+    ("--curriculum=exponential --curriculum.patience=25",
+     "patience ... multiple of 10 ... 25"),
+    ("--curriculum=exponential --task=omniglot --task.num_labels=7",
+     "curriculum.max_level=4096 is too high ... num_labels=7"),
+    ("--curriculum=exponential --task=identity --core=stack",
+     "task 'identity' has no levels"),
+])
+def test_usage_errors(argv, words):
+  with pytest.raises(UsageError) as error:
+    checks.check(resolve(*argv.split()), 4)
+  assert_words(str(error.value), words)
+
+
+def test_checks_take_the_number_of_local_devices():
+  assert jax.local_device_count() == 4
+  with pytest.raises(UsageError, match="4 devices"):
+    checks.check(resolve("--batch_size=18"))
+
+
+def test_own_preset_with_a_field_that_does_not_exist(monkeypatch):
+  monkeypatch.setattr(config_helpers, "wrong", lambda: dict(stepz=3),
+                      raising=False)
+  with pytest.raises(UsageError, match="'stepz', which does not exist"):
+    resolve("--preset=config_helpers:wrong")
+
+
+# Objects.
+
+
+def test_optimizer_has_the_rate_of_the_schedule():
+  config = resolve("--optimizer=sgd", "--learning_rate=0.5", "--steps=4",
+                   "--schedule=cosine", "--schedule.final_fraction=0.2",
+                   "--max_grad_norm=0")
+  optimizer = build.make_optimizer(config)
+  gradient = jnp.ones(())
+  state, moved = optimizer.init(gradient), []
+  for _ in range(5):
+    update, state = optimizer.update(gradient, state)
+    moved.append(float(-update))
+  assert moved[0] == pytest.approx(0.5)
+  assert moved[2] == pytest.approx(0.3)
+  assert moved[4] == pytest.approx(0.1)
+
+
+def test_curriculum_and_penalty_are_members():
+  config = resolve(
+      "--curriculum=exponential", "--curriculum.start=3", "--unit=nmu",
+      "--curriculum.patience=70", "--penalty=discrete", "--penalty.weight=7",
+      "--penalty.start=11", "--penalty.end=13", "--penalty.input_weight=5")
+  curriculum, penalty = (build.make_curriculum(config),
+                         build.make_penalty(config))
+  assert (curriculum.start, curriculum.patience) == (3, 70)
+  assert (curriculum.threshold, curriculum.max_level) == (0.05, 4096)
+  assert (penalty.weight, penalty.start, penalty.end,
+          penalty.input_weight) == (7, 11, 13, 5)
+  assert build.make_curriculum(resolve()) is None
+  assert build.make_penalty(resolve()) is None
+
+
+def test_trainer_of_one_seed_and_of_many():
+  config = resolve(*TINY)
+  task = build.make_task(config)
+  assert task.num_bits == 3
+  assert list(build.make_trainer(config, task).seeds) == [0]
+  config = resolve(*TINY, "--num_seeds=8", "--seed=5")
+  trainer = build.make_trainer(config, task)
+  assert list(trainer.seeds) == [*range(5, 13)]
+  assert trainer.learner.batch_size == 8
+  few = build.make_trainer(resolve(*TINY), task, jax.local_devices()[:2])
+  assert few.layout.num_parts == 2
+
+
+def test_model_takes_other_arguments_of_the_core():
+  config = resolve("--core.num_slots=11", "--core.hidden_size=7")
+  task = build.make_task(config)
+  sizes = [jax.tree.leaves(jax.eval_shape(
+      lambda m=build.make_model(config, task, **args): m.initial_state({}, 2)))
+      for args in ({}, dict(num_slots=13))]
+  assert any(11 in x.shape for x in sizes[0])
+  assert any(13 in x.shape for x in sizes[1])
+  assert not any(11 in x.shape for x in sizes[1])

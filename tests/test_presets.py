@@ -1,0 +1,208 @@
+"""Presets: what they hold, how they are documented, that each can be built."""
+
+import ast
+import inspect
+import pathlib
+
+import config_helpers
+import jax
+import jax.numpy as jnp
+import pytest
+
+from launch import experiments
+from launch.configs import build, checks, members
+from launch.configs import config as config_lib
+from launch.experiments.merging import merge
+
+NAMES = experiments.preset_names()
+SETTINGS = ("core_settings", "unit_settings")
+# The numbers of seeds of these papers do not divide over 8 devices.
+ODD_SEEDS = ("arithmetic_module_paper", "arithmetic_paper",
+             "nalu_identity_paper")
+
+
+def test_there_are_presets():
+  assert len(NAMES) == len(set(NAMES)) > 40
+  assert {"sam_copy", "nth_farthest", "nth_farthest_paper"} <= set(NAMES)
+  # A preset of the paper's size stands beside the small one.
+  for name in NAMES:
+    assert name.removesuffix("_paper") in NAMES
+  with pytest.raises(KeyError):
+    experiments.load_preset("sam_sopy")
+
+
+def test_presets_import_nothing_of_launch():
+  folder = pathlib.Path(experiments.__file__).parent
+  files = list(folder.glob("*.py"))
+  assert len(files) > 10
+  for file in files:
+    for node in ast.walk(ast.parse(file.read_text())):
+      if isinstance(node, ast.ImportFrom):
+        assert not node.module.startswith("launch") or (
+            node.module.startswith("launch.experiments"))
+      assert not isinstance(node, ast.Import) or all(
+          alias.name in ("inspect",) for alias in node.names)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_docstring(name):
+  text = inspect.getdoc(experiments.PRESETS[name])
+  lines = text.splitlines()
+  assert members.PRESETS.summary(name) == lines[0]
+  assert lines[0].endswith(".")
+  assert "\nPaper: " in text
+  assert "\nData: none." in text or "\nData: MNIST" in text or (
+      "\nData: Omniglot" in text)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_preset_needs_the_data_that_it_names(name, tmp_path):
+  task = build.make_task(config_helpers.resolve(f"--preset={name}"))
+  text = inspect.getdoc(experiments.PRESETS[name])
+  if "\nData: none." in text:
+    task.load("test", None)
+  else:
+    with pytest.raises((OSError, ValueError)):
+      task.load("test", str(tmp_path))
+
+
+def all_fields(fields):
+  """Yields a preset's fields, and those of its cores and units."""
+  yield {name: value for name, value in fields.items() if name not in SETTINGS}
+  for setting in SETTINGS:
+    for changes in fields.get(setting, {}).values():
+      yield changes
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_fields_and_members_exist(name):
+  preset = experiments.load_preset(name)
+  assert preset is not experiments.load_preset(name)
+  assert preset["core"] in preset["core_args"]
+  assert set(preset.get("core_settings", {})) <= set(preset["core_args"])
+  assert set(preset.get("unit_settings", {})) <= set(
+      members.REGISTRIES["unit"])
+  assert set(preset.get("task_args", {})) <= {preset["task"]}
+  for fields in all_fields(preset):
+    assert set(fields) <= set(config_lib.default_config())
+    for field, of_members in fields.items():
+      if field.endswith("_args"):
+        registry = members.REGISTRIES[field.removesuffix("_args")]
+        for member, arguments in of_members.items():
+          assert member in registry
+          assert set(arguments) <= set(registry.arguments(member))
+
+
+VARIANTS = [
+    (name, f"--core={core}")
+    for name in NAMES for core in experiments.load_preset(name)["core_args"]
+] + [(name, f"--unit={unit}") for name in NAMES
+     for unit in experiments.load_preset(name).get("unit_settings", {})]
+
+
+@pytest.mark.parametrize("name, flag", VARIANTS)
+def test_preset_is_built(name, flag):
+  """Only shapes: nothing is compiled."""
+  config = config_helpers.resolve(f"--preset={name}", flag)
+  for num_devices in (1,) if name in ODD_SEEDS else (1, 2, 4, 8):
+    checks.check(config, num_devices)
+  task = build.make_task(config)
+  model = build.make_learner(config, task).model
+  inputs = jax.ShapeDtypeStruct((task.num_steps, 2, task.input_size),
+                                jnp.float32)
+
+  def answers(key, inputs):
+    params = model.init(key, inputs[:1])
+    state = model.initial_state(params, 2)
+    return model.unroll(params, None, inputs, state).outputs
+
+  outputs = jax.eval_shape(answers, jax.random.key(0), inputs)
+  assert outputs.shape == (task.num_steps, 2, task.output_size)
+
+
+# Preset, flags -> what of the config they lead to is the paper's.
+PAPERS = [
+    ("nth_farthest_paper", "", dict(
+        task_args=dict(num_objects=8, num_dims=16), batch_size=1600,
+        max_grad_norm=0., steps=1_000_000,
+        core_args=dict(num_slots=8, num_heads=8, head_size=32),
+        optimizer_args=dict(learning_rate=1e-4))),
+    ("nth_farthest_paper", "--core=lstm", dict(
+        core_args=dict(hidden_size=2048))),
+    ("nth_farthest_paper", "--core=dnc", dict(
+        core_args=dict(num_slots=8, word_size=128, hidden_size=128,
+                       num_layers=2, num_read_heads=1))),
+    ("learning_to_execute_paper", "", dict(
+        task_args=dict(operation="addition", max_length=5, max_nesting=2),
+        core_args=dict(num_slots=4, num_heads=4, head_size=64,
+                       gate_style="memory"),
+        batch_size=128, max_grad_norm=0., steps=200_000,
+        eval_episodes=12_800)),
+    ("learning_to_execute_paper", "--core=lstm", dict(
+        core_args=dict(hidden_size=1024, num_layers=2))),
+    ("learning_to_execute_paper", "--core=dnc", dict(
+        core_args=dict(num_slots=80, word_size=64, num_read_heads=4,
+                       hidden_size=256, num_layers=2))),
+    ("curriculum_copy_paper", "", dict(
+        core_args=dict(hidden_size=100, num_slots=2_000_000, num_heads=1,
+                       top_k=4, index="lsh"), reuse_memory=True)),
+    ("curriculum_priority_sort_paper", "--core=ntm", dict(
+        core_args=dict(hidden_size=100, num_slots=64, num_heads=2),
+        reuse_memory=False)),
+    ("sam_copy_paper", "", dict(
+        core_args=dict(hidden_size=100, num_slots=128, num_heads=4, top_k=4),
+        optimizer="rmsprop", optimizer_args=dict(learning_rate=1e-5),
+        batch_size=8)),
+    ("sam_omniglot_paper", "", dict(
+        task_args=dict(num_classes=5, min_classes=5, image_size=20),
+        steps=100_000)),
+    ("mnist_sequence_sum_paper", "", dict(
+        batch_size=64, steps=86_000, schedule="constant", max_grad_norm=0.,
+        penalty_args=dict(weight=10., start=10_000, end=100_000,
+                          input_weight=1.))),
+    ("mnist_sequence_sum_paper", "--unit=nac", dict(
+        penalty_args=dict(input_weight=1.))),
+    ("mnist_sequence_product_paper", "", dict(
+        batch_size=64, steps=388_000, schedule="constant", max_grad_norm=0.,
+        penalty_args=dict(weight=10., start=10_000, end=100_000,
+                          input_weight=1.))),
+    ("mnist_counting_paper", "", dict(task_args=dict(min_length=10))),
+    ("mnist_addition_paper", "", dict(
+        task_args=dict(min_length=10), encoder_args=dict(output_size=1))),
+    ("mnist_parity_paper", "", dict(
+        encoder_args=dict(hidden_size=500, output_layer=False),
+        steps=100_000)),
+    ("arithmetic_paper", "", dict(
+        num_seeds=100, eval_every=1_000, eval_episodes=10_000)),
+    ("arithmetic_module_paper", "", dict(num_seeds=25)),
+    ("arithmetic_module_division", "", dict(
+        unit="real_npu", penalty_args=dict(weight=1e-7, start=0, end=20_000))),
+    ("language_numbers_paper", "--unit=nac", dict(
+        core_args=dict(hidden_size=1024))),
+    ("language_numbers_paper", "", dict(core_args=dict(hidden_size=10))),
+    ("nalu_identity_paper", "", dict(num_seeds=100, steps=10_000)),
+]
+
+
+@pytest.mark.parametrize("name, flag, wanted", PAPERS)
+def test_sizes_of_the_papers(name, flag, wanted):
+  config = config_helpers.resolve(f"--preset={name}", *flag.split())
+  found = config.to_dict()
+  assert {field: found[field] for field in wanted} == wanted
+
+
+def test_every_preset_of_a_paper_has_a_test_of_its_sizes():
+  tested = {name for name, *_ in PAPERS}
+  missing = {name for name in NAMES if name.endswith("_paper")} - tested
+  # They differ from the one of copy in the task alone.
+  assert missing == {
+      "curriculum_associative_recall_paper", "sam_associative_recall_paper",
+      "sam_priority_sort_paper"}
+
+
+def test_merge():
+  first = dict(a=1, b=dict(c=2, d=dict(e=3)))
+  merged = merge(first, dict(b=dict(c=5, d=dict(f=7)), g=dict(h=11)))
+  assert merged == dict(a=1, b=dict(c=5, d=dict(e=3, f=7)), g=dict(h=11))
+  merged["b"]["d"]["e"] = 13
+  assert first == dict(a=1, b=dict(c=2, d=dict(e=3)))
