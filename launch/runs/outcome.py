@@ -1,0 +1,77 @@
+"""Describes the results of a run: success rates, scores, learned formula."""
+
+import jax
+
+from launch.configs import members
+from launch.runs import statistics, tables
+from launch.runs.run import Run
+from rmc_nalu_sam import Model
+from rmc_nalu_sam.registry import attribute
+from rmc_nalu_sam.units import formula
+
+FORMULA_FILE = "formula.txt"
+
+
+def describe(run: Run) -> str:
+  """Returns lines for people: success rates, scores, diverged seeds.
+
+  Args:
+    run: of many seeds.
+  """
+  rows = {name: statistics.summarise(outcome)
+          for name, outcome in run.outcomes().items()}
+  lines = [tables.success_table(rows)] if rows else []
+  scores = run.scores()
+  if scores:
+    lines.append(
+        "error in per cent of the error before training, mean (median) of the "
+        "seeds: " + ", ".join(
+            "{} {} ({})".format(name, *map(tables.format_score, both))
+            for name, both in scores.items()))
+  lost, count = run.diverged(), len(run.seeds)
+  if lost:
+    lines.append(f"diverged: {len(lost)} of {count} seeds: "
+                 f"{', '.join(map(str, lost))}")
+  return "\n".join([*lines, f"over {count} seeds"])
+
+
+def describe_last(run: Run) -> str:
+  """Returns one line with the metrics of the last record."""
+  last = run.records()[-1]
+  summary = "  ".join(
+      f"{name} {tables.format_value(statistics.over_seeds(name, value))}"
+      for name, value in last.items() if name not in ("step", "split"))
+  split = {"eval": "evaluation", "train": "training"}[last["split"]]
+  return f"step {last['step']}, {split}: {summary}"
+
+
+def has_formula(run: Run, model: Model) -> bool:
+  """Returns whether the network has arithmetic units that make a formula."""
+  has_values = any(unit.VALUES for unit in model.units.values())
+  return has_values and (_core(run, "OF_UNITS") or run.config.unit != "linear")
+
+
+def learned_formula(run: Run, model: Model, params: jax.Array
+                    ) -> formula.Formula:
+  """Returns the formula that the units of a network have learned.
+
+  Args:
+    run: of the network.
+    model: the network.
+    params: of one seed.
+
+  Returns:
+    The formula of the whole network if its core is made of units. Otherwise the
+    formula of the read-out, from the outputs h1, h2, ... of the core.
+  """
+  names = None
+  if not _core(run, "OF_UNITS"):
+    name, unit = next(iter(model.units.items()))
+    names = [f"h{i + 1}" for i in range(unit.input_size(params[name]))]
+  return formula.extract(model.units, params, names,
+                         is_recurrent=_core(run, "FEEDS_BACK"))
+
+
+def _core(run: Run, name: str) -> bool:
+  """Returns a class attribute of the run's core."""
+  return attribute(members.REGISTRIES["core"].get(run.config.core), name, False)
