@@ -43,7 +43,7 @@ def of_runs(runs: Sequence[Run], metric: str, x: str = "updates") -> Curve:
     records = run.records(split)
     columns.append({
         record["step"] if x == "updates" else record["seconds"] / 60:
-        record[metric] for record in records})
+        record[metric] for record in records if metric in record})
   if x == "updates":
     points = sorted(set.intersection(*map(set, columns)))
   else:
@@ -59,8 +59,8 @@ def of_runs(runs: Sequence[Run], metric: str, x: str = "updates") -> Curve:
       for column in columns]))
 
 
-def draw(panels: Mapping[str, Mapping[str, Curve]], path: pathlib.Path,
-         title: str = "", x: str = "updates",
+def draw(panels: Sequence[tuple[str, Mapping[str, Curve]]],
+         path: pathlib.Path, title: str = "", x: str = "updates",
          guesses: Iterable[float] = ()) -> None:
   """Draws curves: a line for the median of all seeds, a band for their range.
 
@@ -69,7 +69,8 @@ def draw(panels: Mapping[str, Mapping[str, Curve]], path: pathlib.Path,
   powers of two.
 
   Args:
-    panels: name of a metric -> label -> curve; the legend is that of the last.
+    panels: of each panel the name of its metric, and label -> curve; at least
+      two. The legend is that of the last panel.
     path: the picture to write.
     title: above the picture.
     x: 'updates' or 'minutes'.
@@ -77,7 +78,7 @@ def draw(panels: Mapping[str, Mapping[str, Curve]], path: pathlib.Path,
   """
   fig = figure.Figure(figsize=(10, 4), layout="constrained")
   axes = fig.subplots(1, len(panels))
-  for axis, (name, curves) in zip(axes, panels.items(), strict=True):
+  for axis, (name, curves) in zip(axes, panels, strict=True):
     for number, (label, curve) in enumerate(curves.items()):
       if curve.points.size:
         stepped = name == "level" or x == "minutes"

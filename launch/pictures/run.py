@@ -61,7 +61,8 @@ def _draw_curves(run, title):
   metric = run.main_metric if run.config.curriculum == "none" else "level"
   label = config_lib.label(run.config)
   curves.draw(
-      {name: {label: curves.of_runs([run], name)} for name in ("loss", metric)},
+      [(name, {label: curves.of_runs([run], name)})
+       for name in ("loss", metric)],
       run.workdir / "learning_curve.png", title,
       guesses=guesses([run], metric))
 

@@ -21,6 +21,7 @@ from absl import logging
 
 from launch.configs.config import UsageError
 
+ITEMS = ("train", "source")  # Stored apart, so that one can be read alone.
 
 class Checkpoints:
   """Holds the newest states of a run, in `<workdir>/checkpoints/<step>`."""
@@ -43,7 +44,8 @@ class Checkpoints:
   def _open(self) -> ocp.CheckpointManager:
     return ocp.CheckpointManager(
         self._directory, options=self._options,
-        item_handlers=ocp.StandardCheckpointHandler())
+        item_handlers={name: ocp.StandardCheckpointHandler()
+                       for name in ITEMS})
 
   def latest_step(self) -> int | None:
     """Returns the step of the newest checkpoint; None if there is none."""
@@ -59,7 +61,9 @@ class Checkpoints:
     """
     if self._manager.latest_step() != step:
       with self._writing():
-        self._manager.save(step, args=ocp.args.StandardSave(_non_empty(state)))
+        self._manager.save(step, args=ocp.args.Composite(**{
+            name: ocp.args.StandardSave(part)
+            for name, part in _parts(state).items()}))
 
   def restore(self, like: Any, set_aside: bool = False) -> Any:
     """Returns the newest checkpoint that can be read.
@@ -68,7 +72,8 @@ class Checkpoints:
     before it.
 
     Args:
-      like: a RunState with arrays of the expected shapes and dtypes.
+      like: a RunState with arrays of the expected shapes and dtypes. With an
+        empty `source`, that of the checkpoint is not read.
       set_aside: moves unreadable checkpoints aside once an older one was read.
         Only the process that trains may do so.
 
@@ -112,10 +117,11 @@ class Checkpoints:
   def _read(self, step: int, like: Any) -> Any:
     _open_files(self._directory / str(step))
     self._check_network(step, like)
-    stored = self._manager.restore(
-        step, args=ocp.args.StandardRestore(_non_empty(like)))
+    stored = self._manager.restore(step, args=ocp.args.Composite(**{
+        name: ocp.args.StandardRestore(part)
+        for name, part in _parts(like).items()}))
     if self._are_finite:
-      _check_finite(stored)
+      _check_finite(dict(stored.items()))
     return stored
 
   @contextlib.contextmanager
@@ -129,8 +135,11 @@ class Checkpoints:
 
   def _check_network(self, step: int, like: Any) -> None:
     """Raises a UsageError if a sound checkpoint has other arrays."""
-    found = _arrays(self._manager.item_metadata(step).tree)
-    wanted = _arrays(_non_empty(like))
+    stored = self._manager.item_metadata(step)
+    parts = _parts(like)
+    found = _arrays({name: stored[name].tree for name in parts
+                     if stored[name] is not None})
+    wanted = _arrays(parts)
     path = self._directory / str(step)
     for name in sorted(found.keys() | wanted.keys()):
       if found.get(name) != wanted.get(name):
@@ -153,8 +162,8 @@ class Checkpoints:
     self._manager = self._open()
 
 
-def _non_empty(state: Any) -> dict[str, Any]:
-  """Returns the parts that hold arrays, by name.
+def _parts(state: Any) -> dict[str, Any]:
+  """Returns the parts of a RunState that hold arrays, by name.
 
   `train` is split into its fields, so that an empty field (no curriculum) is
   not stored.
@@ -168,10 +177,11 @@ def _fields(state: Any) -> dict[str, Any]:
           if jax.tree.leaves(value)}
 
 
-def _filled(like: Any, stored: Mapping[str, Any]) -> Any:
+def _filled(like: Any, stored: Any) -> Any:
   """Returns `like` with the stored parts in place of its own."""
-  return like._replace(train=like.train._replace(**stored["train"]),
-                       source=stored.get("source", like.source))
+  source = like.source if stored.source is None else stored.source
+  return like._replace(train=like.train._replace(**stored.train),
+                       source=source)
 
 
 def _arrays(tree: Any) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:

@@ -1,15 +1,56 @@
 """Describes the results of a run: success rates, scores, learned formula."""
 
-import jax
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
 
 from launch.configs import members
+from launch.configs.config import UsageError
 from launch.runs import statistics, tables
-from launch.runs.run import Run
+from launch.runs.run import TRAINED, Run
 from rmc_nalu_sam import Model
 from rmc_nalu_sam.registry import attribute
 from rmc_nalu_sam.units import formula
 
 FORMULA_FILE = "formula.txt"
+
+
+def thresholds(reference: Run, left_out: Collection[int] = ()
+               ) -> dict[str, float]:
+  """Returns the upper bound of a success's error on each variant.
+
+  Args:
+    reference: a run that solved the task; evaluated.
+    left_out: seeds of it that do not count.
+
+  Returns:
+    Name of the variant -> threshold.
+
+  Raises:
+    UsageError: an error is not finite; or a seed to leave out does not exist,
+      or fewer than two remain.
+  """
+  errors = reference.errors()
+  best = statistics.best_evaluations(errors[TRAINED])
+  valid = reference.seeds
+  for seed in left_out:
+    if seed not in valid:
+      raise UsageError(f"--leave_out: {reference.workdir} has the seeds "
+                       f"{valid[0]} to {valid[-1]}, not {seed}")
+  seeds = np.array([i for i, seed in enumerate(valid) if seed not in left_out])
+  if len(seeds) < 2:
+    raise UsageError("--leave_out: at least two seeds of "
+                     f"{reference.workdir} must remain")
+  found = {name: statistics.upper_bound(values[best[seeds], seeds])
+           for name, values in errors.items()}
+  for name, limit in found.items():
+    if not np.isfinite(limit):
+      raise UsageError(
+          f"{reference.workdir} has errors that are not finite ({name}), so it "
+          "is no reference; train it again, with other seeds or a lower "
+          "--learning_rate")
+  return found
 
 
 def describe(run: Run) -> str:
@@ -35,14 +76,20 @@ def describe(run: Run) -> str:
   return "\n".join([*lines, f"over {count} seeds"])
 
 
-def describe_last(run: Run) -> str:
-  """Returns one line with the metrics of the last record."""
+def describe_end(run: Run) -> str:
+  """Returns lines for people: the last record, results, formula, folder."""
   last = run.records()[-1]
   summary = "  ".join(
       f"{name} {tables.format_value(statistics.over_seeds(name, value))}"
       for name, value in last.items() if name not in ("step", "split"))
   split = {"eval": "evaluation", "train": "training"}[last["split"]]
-  return f"step {last['step']}, {split}: {summary}"
+  lines = [f"step {last['step']}, {split}: {summary}"]
+  if len(run.seeds) > 1:
+    lines.append(describe(run))
+  learned = run.workdir / FORMULA_FILE
+  if learned.exists():
+    lines.append(learned.read_text().strip())
+  return "\n".join([*lines, f"pictures and metrics in {run.workdir}"])
 
 
 def has_formula(run: Run, model: Model) -> bool:
@@ -51,7 +98,7 @@ def has_formula(run: Run, model: Model) -> bool:
   return has_values and (_core(run, "OF_UNITS") or run.config.unit != "linear")
 
 
-def learned_formula(run: Run, model: Model, params: jax.Array
+def learned_formula(run: Run, model: Model, params: Any
                     ) -> formula.Formula:
   """Returns the formula that the units of a network have learned.
 

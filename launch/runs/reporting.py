@@ -128,7 +128,7 @@ class Reporter:
              metrics: Mapping[str, np.ndarray]) -> None:
     self.seconds = time.monotonic() - self._start
     record = {"step": step, "split": split, "seconds": self.seconds} | {
-        name: _stored(values) for name, values in metrics.items()}
+        name: stored(values) for name, values in metrics.items()}
     self._file.write(json.dumps(record) + "\n")
     for name, values in metrics.items():
       self._tensorboard.write_event(event_pb2.Event(
@@ -144,7 +144,7 @@ class Reporter:
     self._bar.set_postfix(self._shown, refresh=False)
 
 
-def _stored(values: np.ndarray) -> Any:
+def stored(values: np.ndarray) -> Any:
   """Returns a metric as JSON has it: a list, or a number for one seed."""
   values = np.asarray(values)
   return values.item() if values.size == 1 else values.tolist()

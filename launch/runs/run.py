@@ -87,6 +87,20 @@ class Run:
     """The metric by which runs of this task are compared."""
     return self.task.score.main_metric
 
+  def load_data(self, split: str) -> Any:
+    """Loads the task's data, on the host; None if the task needs none.
+
+    Args:
+      split: 'train' or 'test'.
+
+    Raises:
+      UsageError: the data cannot be read.
+    """
+    try:
+      return self.task.load(split, self.config.data_dir or None)
+    except (OSError, ValueError) as error:
+      raise config_lib.UsageError(str(error)) from None
+
   def save_config(self) -> None:
     """Writes `config.json`, atomically."""
     config_lib.save(self.config, self.workdir)
