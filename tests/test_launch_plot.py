@@ -98,7 +98,8 @@ def test_seeds_of_the_same_settings_are_one_line(tmp_path, monkeypatch):
           ("fast", 0, {}, {"optimizer_args": {"learning_rate": .5}}))]
   lstm = make_run(tmp_path / "lstm")
   assert curves_of(monkeypatch, *runs, lstm) == {
-      "rmc core.num_slots=8 optimizer.learning_rate=0.001": ["default", "set", "many"],
+      "rmc core.num_slots=8 optimizer.learning_rate=0.001": [
+          "default", "set", "many"],
       "rmc core.num_slots=1 optimizer.learning_rate=0.001": ["one"],
       "rmc core.num_slots=8 optimizer.learning_rate=0.5": ["fast"],
       "lstm": ["lstm"]}
@@ -106,7 +107,7 @@ def test_seeds_of_the_same_settings_are_one_line(tmp_path, monkeypatch):
       "rmc": ["default", "set", "many"]}
 
 
-def test_arguments_that_do_not_affect_learning_are_not_compared(tmp_path, monkeypatch):
+def test_arguments_that_are_not_learnt_are_not_compared(tmp_path, monkeypatch):
   runs = [make_run(tmp_path / f"{seed}", core="sam", seed=seed, core_args=args)
           for seed, args in enumerate((
               {}, {"recompute": False}, {"measure_recall": True}))]

@@ -383,8 +383,8 @@ def test_divergence_before_a_checkpoint_and_without_clipping(
 
 
 def test_divergence_leaves_no_checkpoint_that_is_not_finite(tmp_path, capsys):
-  # The loss of an update is that of the parameters before it, so it may still be
-  # finite when the parameters no longer are.
+  # The loss of an update is that of the parameters before it. It may be finite
+  # when the parameters no longer are.
   status = run(
       train, *tiny_flags(optimizer="sgd", learning_rate="inf"), "--steps=20",
       "--log_every=1", "--checkpoint_every=1", f"--workdir={tmp_path}")

@@ -31,7 +31,7 @@ def test_rows_in_the_order_of_their_first_access(monkeypatch):
   read = np.array([[7, 4], [1, 9]]), np.array([[.001, .5], [.5, .5]])
   assert memory.first_accessed(written, read).tolist() == [9, 4, 2, 1]
   assert memory.first_accessed(read, written).tolist() == [4, 9, 1, 2]
-  monkeypatch.setattr(plots, "MAX_ROWS", 3)
+  monkeypatch.setattr(memory, "MAX_ROWS", 3)
   assert memory.first_accessed(written, read).tolist() == [9, 4, 2]
   nothing = written[0], 0 * written[1]
   assert memory.first_accessed(nothing, nothing).tolist() == [0]

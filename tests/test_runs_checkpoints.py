@@ -52,7 +52,8 @@ def names(workdir: pathlib.Path) -> set[str]:
 
 
 @pytest.mark.parametrize("set_aside", [False, True])
-def test_only_the_training_process_moves_a_damaged_one(workdir, set_aside, caplog):
+def test_only_the_training_process_moves_a_damaged_one(
+    workdir, set_aside, caplog):
   damage(workdir, 2)
   assert restore(workdir, state(0), set_aside=set_aside).train.step == 1
   assert "checkpoints/2 CANNOT BE READ" in caplog.text
@@ -117,22 +118,21 @@ def test_a_failed_save_is_reported(workdir, monkeypatch, method):
   manager.close()
 
 
-def test_source_state(tmp_path):
+def test_source_state(tmp_path, caplog):
   """It is saved beside the training state, and can be left out when reading."""
   source = {"memory": np.arange(6, dtype=np.float32).reshape(2, 3),
             "position": np.arange(2, dtype=np.int32)}
   manager = checkpoints.Checkpoints(tmp_path)
   manager.save(1, state(1, source))
-  manager.save(2, state(2))
+  manager.save(2, state(2))  # It lacks the source state, and counts as damaged.
   manager.close()
   empty = {name: 0 * value for name, value in source.items()}
-  with pytest.raises(config_lib.UsageError, match="source/memory is missing"):
-    restore(tmp_path, state(0, empty))
-  shutil.rmtree(tmp_path / "checkpoints" / "2")
   found = restore(tmp_path, state(0, empty))
+  assert "checkpoints/2 CANNOT BE READ" in caplog.text
   assert found.train.step == 1
   for name, value in source.items():
     np.testing.assert_array_equal(found.source[name], value)
+  shutil.rmtree(tmp_path / "checkpoints" / "2")
   assert restore(tmp_path, state(0)).source == ()
   with pytest.raises(config_lib.UsageError, match="source/position is int32"):
     restore(tmp_path, state(0, empty | {"position": np.zeros(3, np.int32)}))

@@ -20,7 +20,7 @@ def draw(access: Any, batch: Any, outputs: np.ndarray,
 
   Args:
     access: access state of a memory core, of batch size 1 with a leading T
-      axis. Of more than `MAX_ROWS` rows, the first `MAX_ROWS` to be accessed are
+      axis. Of a larger memory, the first `MAX_ROWS` rows to be accessed are
       drawn.
     batch: the episode, a `tasks.Batch` of batch size 1.
     outputs: `[T, 1, O]` logits.

@@ -11,7 +11,7 @@ import errno
 import os
 import pathlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -114,14 +114,15 @@ class Checkpoints:
       finally:
         self._manager.close()
 
-  def _read(self, step: int, like: Any) -> Any:
+  def _read(self, step: int, like: Any) -> dict[str, Any]:
     _open_files(self._directory / str(step))
     self._check_network(step, like)
-    stored = self._manager.restore(step, args=ocp.args.Composite(**{
+    parts = self._manager.restore(step, args=ocp.args.Composite(**{
         name: ocp.args.StandardRestore(part)
         for name, part in _parts(like).items()}))
+    stored = dict(parts.items())
     if self._are_finite:
-      _check_finite(dict(stored.items()))
+      _check_finite(stored)
     return stored
 
   @contextlib.contextmanager
@@ -137,8 +138,7 @@ class Checkpoints:
     """Raises a UsageError if a sound checkpoint has other arrays."""
     stored = self._manager.item_metadata(step)
     parts = _parts(like)
-    found = _arrays({name: stored[name].tree for name in parts
-                     if stored[name] is not None})
+    found = _arrays({name: stored[name].tree for name in parts})
     wanted = _arrays(parts)
     path = self._directory / str(step)
     for name in sorted(found.keys() | wanted.keys()):
@@ -177,11 +177,10 @@ def _fields(state: Any) -> dict[str, Any]:
           if jax.tree.leaves(value)}
 
 
-def _filled(like: Any, stored: Any) -> Any:
+def _filled(like: Any, stored: dict[str, Any]) -> Any:
   """Returns `like` with the stored parts in place of its own."""
-  source = like.source if stored.source is None else stored.source
-  return like._replace(train=like.train._replace(**stored.train),
-                       source=source)
+  return like._replace(train=like.train._replace(**stored["train"]),
+                       source=stored.get("source", like.source))
 
 
 def _arrays(tree: Any) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:

@@ -150,9 +150,10 @@ class Run:
     """
     name = column_name(metric, variant)
     found = [record for record in self.records(split) if name in record]
-    values = [record[name] for record in found]
-    return (np.array([record["step"] for record in found], int),
-            np.array(values).reshape(len(found), len(self.seeds)))
+    if not found:
+      return np.zeros(0, int), np.zeros((0, len(self.seeds)))
+    return (np.array([record["step"] for record in found]),
+            np.stack([record[name] for record in found]))
 
   def errors(self) -> dict[str, np.ndarray]:
     """Returns the main metric at all evaluations, on the task and its variants.

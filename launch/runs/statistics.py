@@ -152,13 +152,13 @@ def best_evaluations(validation: np.ndarray) -> np.ndarray:
 
 
 def upper_bound(errors: npt.ArrayLike) -> float:
-  """Returns the upper 99 % confidence bound of the mean of a reference's errors.
+  """Returns the upper 99 % confidence bound of the mean of errors.
 
   Uses Student's t, as the threshold of "Neural Arithmetic Units" (Madsen and
   Johansen, 2020, arXiv 2001.05016), section 4.3.
 
   Args:
-    errors: `[S]`, with S at least 2.
+    errors: `[S]`, of a reference; S is at least 2.
 
   Notes:
     The paper's code uses 8 degrees of freedom for 10 seeds; this uses S - 1.
