@@ -1,17 +1,16 @@
-"""Strict JAX settings, and where the data lies that not everybody has."""
+"""Sets JAX up strictly, and finds the data that not everybody has."""
 
-import functools
 import gc
 import os
 import pathlib
 
-# Before JAX is imported; subprocesses inherit it. Set it to test on a GPU.
+# Set before JAX is imported; subprocesses inherit it. Set it to test on a GPU.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
-# Most of a test's time goes into compiling small programs: do so in a hurry.
-# XLA's older way from a fusion to LLVM takes a third of the time of the newer,
-# where it is still there (in JAX 0.10 and 0.11). The compiled program that some
-# tests look at differs in one thing: an instruction on its own is no fusion.
+# Most of a test's time goes into compiling small programs, so XLA optimises
+# little. Its older fusion emitters take a third of the time of the newer ones;
+# JAX 0.10 and 0.11 still have them. Compiled programs, which some tests read,
+# then differ in one thing: an instruction on its own is no fusion.
 os.environ["XLA_FLAGS"] = " ".join([
     os.environ.get("XLA_FLAGS", ""),
     "--xla_backend_optimization_level=0",
@@ -24,16 +23,16 @@ import pytest
 
 NUM_DEVICES = 4
 
-# Nothing may touch a device before this; test_settings.py checks that it held.
+# Nothing may touch a device before this; test_settings.py checks it.
 jax.config.update("jax_num_cpu_devices", NUM_DEVICES)
 
 
 @pytest.fixture(autouse=True, scope="module")
 def clear_caches():
-  """Frees what a file's tests compiled.
+  """Frees the programs that a file's tests compiled.
 
-  A process may map some 65,000 pieces of memory, each program takes several,
-  and beyond that XLA crashes.
+  A process may map some 65,000 pieces of memory, and each program takes
+  several. XLA crashes beyond that.
   """
   yield
   jax.clear_caches()
@@ -42,42 +41,27 @@ def clear_caches():
 
 @pytest.fixture
 def x64():
-  """Float64 in this test."""
+  """Turns on float64 in this test."""
   with jax.enable_x64(True):
     yield
 
 
 @pytest.fixture
 def strict_promotion():
-  """No type turns into another without a cast. (Optax needs it to.)"""
+  """Refuses implicit casts in this test. (Optax needs them.)"""
   with jax.numpy_dtype_promotion("strict"):
     yield
 
 
 @pytest.fixture
-def use_devices(monkeypatch):
-  """Makes the first n devices all that there are."""
-  local, pmap = jax.local_devices(), jax.pmap
-
-  def use(number):
-    assert number <= len(local)
-    chosen = local[:number]
-    monkeypatch.setattr(jax, "local_devices", lambda: chosen)
-    monkeypatch.setattr(jax, "local_device_count", lambda: number)
-    monkeypatch.setattr(jax, "pmap", functools.partial(pmap, devices=chosen))
-
-  return use
-
-
-@pytest.fixture
 def data_root() -> pathlib.Path:
-  """The folder of the real data sets; the test is skipped without it."""
+  """Returns the folder of the real data sets; skips the test without it."""
   return _folder("RMC_NALU_SAM_DATA", "the real data sets")
 
 
 @pytest.fixture
 def golden_root() -> pathlib.Path:
-  """The folder of other implementations' numbers; skipped without it."""
+  """Returns the folder of other implementations' numbers, or skips the test."""
   return _folder("RMC_NALU_SAM_GOLDEN", "other implementations' numbers")
 
 

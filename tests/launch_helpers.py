@@ -1,4 +1,4 @@
-"""What the tests of the programs share: a tiny run, and programs in-process."""
+"""Helpers of the tests of `launch`: a tiny run, and programs in-process."""
 
 import contextlib
 import json
@@ -7,7 +7,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from unittest import mock
 
@@ -16,14 +16,16 @@ import numpy as np
 from absl import app, flags, logging
 from jax.experimental.compilation_cache import compilation_cache
 
-import tasks
-from launch import checkpoints, train, training
-from launch import config as config_lib
+from launch.configs import build, checks
+from launch.configs import config as config_lib
+from launch.learning.learner import RunState
+from launch.learning.trainer import Trainer
+from launch.runs import Run
 
 ROOT = pathlib.Path(__file__).parent.parent
 
 TINY_TASK = dict(num_bits=3, min_length=2, max_length=2)
-# A core that is not here has its default sizes in the tests.
+# Other cores have their default sizes in the tests.
 TINY_CORES: dict[str, dict[str, Any]] = {
     "controlled_nalu": dict(hidden_size=7, num_registers=3),
     "dam": dict(hidden_size=7, num_slots=11, word_size=5, num_heads=2),
@@ -54,7 +56,8 @@ _COMPILE_OPTIONS = {
 def fast_compilation() -> Iterator[None]:
   """Compiles the same program once a session.
 
-  Nearly all that these tests do is compile: every run makes a trainer anew.
+  Compilation takes nearly all the time of these tests, since every run makes a
+  new trainer.
   """
   before = {name: getattr(jax.config, name) for name in _COMPILE_OPTIONS}
   try:
@@ -69,24 +72,34 @@ def fast_compilation() -> Iterator[None]:
 
 
 def environment() -> dict[str, str]:
-  """For a program in a process of its own: compiled in the same way."""
+  """Returns variables with which a child process shares the compilations."""
   return {name.upper(): str(value) for name, value in _COMPILE_OPTIONS.items()}
 
 
 def tiny_config(core: str = "lstm", core_args: Any = None,
-                task_args: Any = None, **fields: Any):
-  """A configuration of seconds, compilation included."""
+                task_args: Any = None,
+                member_args: Mapping[str, Mapping[str, Any]] | None = None,
+                **fields: Any):
+  """Returns a configuration that trains in seconds, compilation included.
+
+  Args:
+    core: name.
+    core_args: its arguments; those of `TINY_CORES` by default.
+    task_args: arguments of the task; those of a tiny copy task by default.
+    member_args: maps other kinds, such as 'optimizer', to arguments.
+    **fields: other fields of the run.
+  """
   fields = dict(core=core, batch_size=8, eval_episodes=24) | fields
   config = config_lib.resolve(
       config_lib.NO_PRESET, fields,
-      {"task": task_args or TINY_TASK,
-       "core": core_args or TINY_CORES.get(core, {})})
-  config_lib.check(config, jax.local_device_count())
+      {"task": TINY_TASK if task_args is None else task_args,
+       "core": core_args or TINY_CORES.get(core, {}), **(member_args or {})})
+  checks.check(config, jax.local_device_count())
   return config
 
 
 def tiny_flags(core: str = "lstm", **fields: Any) -> list[str]:
-  """`tiny_config` as a command line, but for --workdir."""
+  """Returns `tiny_config` as a command line, without --workdir."""
   fields = dict(core=core, batch_size=8, eval_episodes=24) | fields
   members = ([("core", item) for item in TINY_CORES[core].items()]
              + [("task", item) for item in TINY_TASK.items()])
@@ -94,22 +107,24 @@ def tiny_flags(core: str = "lstm", **fields: Any) -> list[str]:
           + [f"--{kind}.{name}={value}" for kind, (name, value) in members])
 
 
-def make_trainer(config) -> Any:
-  return train.make_trainer(
-      config, tasks.make_task(config.task, **config.task_args))
+def make_trainer(config, num_devices: int | None = None) -> Trainer:
+  """Returns the trainer of a run on the first few devices, or on all."""
+  return build.make_trainer(config, build.make_task(config),
+                            devices=jax.local_devices()[:num_devices])
 
 
 def run(program: Any, *argv: Any) -> int:
-  """Runs a program's `run` on a command line, in this process.
+  """Runs a program's `run` in this process; returns its exit status.
 
-  Returns:
-    Its exit status.
+  Args:
+    program: the module.
+    *argv: command line, without the program's name.
   """
   before = set(flags.FLAGS)
   filters = list(logging.get_absl_logger().filters)
 
-  def parse_and_run(main):
-    main(flags.FLAGS(["program", *map(str, argv)]))
+  def parse_and_run(main, flags_parser=flags.FLAGS):
+    main(flags_parser(["program", *map(str, argv)]))
 
   try:
     with mock.patch.object(app, "run", parse_and_run):
@@ -125,7 +140,7 @@ def run(program: Any, *argv: Any) -> int:
 
 
 def start(command: list[Any]) -> subprocess.Popen:
-  """Starts Python in a process of its own; its output is text, and piped."""
+  """Starts Python in a child process; its output is text, and piped."""
   return subprocess.Popen(
       [sys.executable, *map(str, command)], cwd=ROOT, text=True,
       env=os.environ | environment(), stdout=subprocess.PIPE,
@@ -133,7 +148,7 @@ def start(command: list[Any]) -> subprocess.Popen:
 
 
 def records(workdir: pathlib.Path, split: str | None = None):
-  """`metrics.jsonl`, without what the clock says."""
+  """Returns the stored records without the times."""
   found = [json.loads(line) for line in
            (workdir / "metrics.jsonl").read_text().splitlines()]
   for record in found:
@@ -143,14 +158,16 @@ def records(workdir: pathlib.Path, split: str | None = None):
 
 
 def saved_steps(workdir: pathlib.Path) -> list[int]:
+  """Returns the steps of the checkpoints."""
   return sorted(int(path.name) for path in (workdir / "checkpoints").iterdir()
                 if path.name.isdigit())
 
 
-def saved_state(workdir: pathlib.Path) -> training.TrainState:
-  """The newest checkpoint; every one of its arrays is there and finite."""
-  like = make_trainer(config_lib.load(workdir)).initial_state()
-  manager = checkpoints.Checkpoints(workdir)
+def saved_state(workdir: pathlib.Path) -> RunState:
+  """Returns the newest checkpoint; checks that all of it is finite."""
+  run_ = Run(workdir)
+  like = make_trainer(run_.config).initial_state()
+  manager = run_.checkpoints()
   state = manager.restore(like)
   manager.close()
   assert state is not None
@@ -159,12 +176,13 @@ def saved_state(workdir: pathlib.Path) -> training.TrainState:
 
 
 def assert_same(a: Any, b: Any) -> None:
-  """Bit by bit."""
+  """Compares two trees bit by bit."""
   assert jax.tree.structure(a) == jax.tree.structure(b)
   assert jax.tree.leaves(a)
   jax.tree.map(np.testing.assert_array_equal, a, b)
 
 
 def differ(a: Any, b: Any) -> bool:
+  """Returns whether any number of two trees differs."""
   return any(np.asarray(x != y).any() for x, y in zip(
       jax.tree.leaves(a), jax.tree.leaves(b), strict=True))

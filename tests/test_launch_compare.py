@@ -1,4 +1,4 @@
-"""launch.compare, and the threshold that a reference sets."""
+"""Tests launch.compare, and the threshold that a reference sets."""
 
 import json
 import pathlib
@@ -8,21 +8,23 @@ import pytest
 from launch_helpers import run, tiny_config
 from scipy import stats
 
-import tasks
-from launch import compare, outcome, success
-from launch import config as config_lib
+from launch import compare
+from launch.configs import config as config_lib
+from launch.runs import Run, outcome, statistics
+from launch.runs.run import TRAINED
 
 TASK = dict(max_length=2, max_test_length=5)
-# Errors of 4 seeds as trained, at two evaluations; the second is the best of
-# the seeds but for the last.
+# Errors of 4 seeds on the training range, at two evaluations. The second is the
+# best one of all seeds but the last.
 REFERENCE = [[9, 9, 9, 1], [1, 2, 3, 2]]
 
 
 def make_run(workdir: pathlib.Path, errors, factor: float = 10.,
              num_seeds: int = 4, **task_args) -> pathlib.Path:
-  """A workdir as a run leaves it; at length 5 errors are `factor` times more.
+  """Makes a workdir as a run leaves it.
 
-  At length 1 they are all 0.
+  Errors at length 5 are `factor` times those on the training range; errors at
+  length 1 are 0.
   """
   workdir.mkdir(parents=True)
   config = tiny_config(task_args=TASK | task_args, num_seeds=num_seeds,
@@ -43,20 +45,19 @@ def reference(tmp_path):
 
 
 def test_upper_bound_of_a_mean():
-  """A mean is below it in 99 of 100 cases."""
+  """A mean is below the bound in 99 of 100 cases."""
   errors = np.random.default_rng(0).normal(5, 2, size=[20_000, 4])
-  bounds = np.array([success.upper_bound(each) for each in errors])
+  bounds = np.array([statistics.upper_bound(each) for each in errors])
   assert np.mean(bounds > 5) == pytest.approx(.99, abs=.003)
-  assert success.upper_bound([2., 2.]) == 2
+  assert statistics.upper_bound([2., 2.]) == 2
 
 
 def test_thresholds_are_of_the_best_evaluations(reference):
-  task = tasks.make_task("mnist_sequence_product", **TASK)
-  found = compare.thresholds(reference, task)
+  found = outcome.thresholds(Run(reference))
   chosen = np.array([1, 2, 3, 1])
   bound = chosen.mean() + stats.t(3).ppf(.99) * chosen.std(ddof=1) / 2
-  assert list(found) == [outcome.TRAINED, "length 1", "length 5"]
-  assert found[outcome.TRAINED] == pytest.approx(bound)
+  assert list(found) == [TRAINED, "length 1", "length 5"]
+  assert found[TRAINED] == pytest.approx(bound)
   assert found["length 5"] == pytest.approx(10 * bound)
   assert found["length 1"] == 0
 
@@ -67,7 +68,7 @@ def test_a_reference_that_diverged_is_refused(tmp_path, capsys):
   assert "not finite (as trained)" in capsys.readouterr().err
 
 
-def test_success_is_told_and_drawn(reference, tmp_path, capsys):
+def test_success_rates_are_printed_and_drawn(reference, tmp_path, capsys):
   first = make_run(tmp_path / "nau", [[5, 5, 5, 5], [3, 3, 3, 4]])
   second = make_run(tmp_path / "lstm", [[9, 9, 9, 9], [2, 9, 9, np.nan]], 30.)
   output = tmp_path / "success.png"
@@ -88,7 +89,7 @@ def test_success_is_told_and_drawn(reference, tmp_path, capsys):
 
 
 def test_seeds_can_be_left_out(reference, capsys):
-  """The third is seed 2, and the runs' first is 0."""
+  """The reference's seeds are 0 to 3."""
   assert config_lib.load(reference).seed == 0
   assert run(compare, f"--reference={reference}", "--leave_out=2,0",
              f"--output={reference / 'x.png'}", reference) == 0

@@ -1,4 +1,4 @@
-"""launch.evaluate: levels beyond training, more memory, errors."""
+"""Tests launch.evaluate: levels beyond training, more memory, errors."""
 
 import json
 import math
@@ -10,9 +10,11 @@ import pytest
 from launch_helpers import TINY_CORES, records, run, saved_steps, tiny_flags
 
 import tasks
-from launch import config as config_lib
-from launch import evaluate, pictures, train
-from tasks import number_words
+from launch import evaluate, train
+from launch.configs import config as config_lib
+from launch.pictures import run as pictures
+from launch.runs import evaluation
+from tasks.language import number_words
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -45,16 +47,16 @@ def workdir(trained, tmp_path) -> pathlib.Path:
 
 
 def test_default_levels():
-  assert evaluate.default_levels(tasks.make_task("copy")) == [20, 40, 80]
+  assert evaluation.default_levels(tasks.Copy()) == [20, 40, 80]
 
-  class Bounded(tasks.TASKS["copy"]):
+  class Bounded(tasks.Copy):
 
     def at_level(self, level):
       if level > 40:
         raise ValueError("too long")
       return super().at_level(level)
 
-  assert evaluate.default_levels(Bounded()) == [20, 40]
+  assert evaluation.default_levels(Bounded()) == [20, 40]
 
 
 def test_evaluation(workdir, capsys):
@@ -65,15 +67,18 @@ def test_evaluation(workdir, capsys):
   first, beyond = result.pop("levels")
   assert result == {
       "task": "copy", "core": "sam", "core_args": TINY_CORES["sam"], "step": 4,
-      "unit": "linear", "seed": 0, "num_seeds": 1, "level_name": "length"}
-  # The tiny task has this level alone, so these are the episodes on which it
-  # was evaluated in training.
+      "unit": "linear", "seed": 0, "num_seeds": 1, "level_name": "length",
+      "main_metric": "bits_wrong"}
+  # The tiny task has this level only, so training evaluated it on the same
+  # episodes.
   last = records(workdir, "eval")[-1]
   assert last.pop("step") == 4
   assert last.pop("split") == "eval"
   assert (first.pop("level"), first.pop("trained")) == (2, True)
   assert first.pop("episodes") == beyond["episodes"] == 24
-  assert first == pytest.approx(last, rel=1e-5)
+  # Half of 2 times 3 bits, and of 5 times 3.
+  assert (first["guess"], beyond["guess"]) == (3, 7.5)
+  assert first == pytest.approx(last | {"guess": 3}, rel=1e-5)
   assert (beyond["level"], beyond["trained"]) == (5, False)
   assert beyond["bits_wrong"] == pytest.approx(
       15 * (1 - beyond["bit_accuracy"]), rel=1e-4)
@@ -86,7 +91,8 @@ def test_evaluation(workdir, capsys):
   assert lines[2].split()[1:] == [
       "24", *(f"{value:.4g}" for value in first.values())]
   assert lines[4] == "* above the levels of training"
-  assert len(lines) == 5
+  assert lines[5] == "guess: bits_wrong of guessing"
+  assert len(lines) == 6
   assert len(set(map(len, lines[1:4]))) == 1  # The columns are straight.
 
 
@@ -106,7 +112,7 @@ def test_defaults_and_a_larger_memory(workdir):
 
 
 def test_episodes_as_in_training_have_a_row(no_pictures, tmp_path, capsys):
-  """Where they are of several levels, and no others are asked for."""
+  """They have one if they are of several levels, without --levels."""
   workdir = tmp_path / "run"
   assert run(train, *tiny_flags("lstm"), "--steps=2", "--task.max_length=3",
              f"--workdir={workdir}") == 0
@@ -124,14 +130,14 @@ def test_episodes_as_in_training_have_a_row(no_pictures, tmp_path, capsys):
 
 
 def test_table_without_levels_beyond_training():
-  table = evaluate.format_table({"level_name": "keys", "levels": [
+  table = evaluation.format_table({"level_name": "keys", "levels": [
       {"level": 3, "trained": True, "loss": 0.125}]})
   assert table.split() == ["keys", "loss", "3", "0.125"]
 
 
-def test_variants_are_told_from_levels():
-  """A variant need not be beyond training, such as the hardest episodes."""
-  table = evaluate.format_table({"level_name": "length", "levels": [
+def test_variants_are_marked():
+  """A variant may be within training, such as the hardest episodes."""
+  table = evaluation.format_table({"level_name": "length", "levels": [
       {"level": 3, "trained": True, "loss": 1.},
       {"level": "hardest", "trained": None, "loss": 2.}]})
   assert [line.split() for line in table.splitlines()[:3]] == [
@@ -141,7 +147,7 @@ def test_variants_are_told_from_levels():
 
 
 def test_episodes_that_are_counted(no_pictures, tmp_path, capsys):
-  """Each is seen once, whatever --episodes says."""
+  """Each is evaluated once, whatever --episodes is."""
   assert run(train, "--task=language_numbers", "--preset=none", "--core=lstm",
              "--core.hidden_size=7", "--batch_size=8", "--steps=2",
              f"--workdir={tmp_path}") == 0
@@ -149,14 +155,14 @@ def test_episodes_that_are_counted(no_pictures, tmp_path, capsys):
   assert run(evaluate, f"--workdir={tmp_path}", "--episodes=8") == 0
   rows = json.loads((tmp_path / "evaluation.json").read_text())["levels"]
   assert [(row["level"], row["trained"], row["episodes"]) for row in rows] == [
-      (1, True, 169), ("validation", None, 200), ("test", None, 631)]
+      ("as trained", True, 169), ("validation", None, 200), ("test", None, 631)]
   lines = capsys.readouterr().out.splitlines()
   assert [line.split()[:3] for line in lines[3:5]] == [
       ["validation", "+", "200"], ["test", "+", "631"]]
 
 
 @pytest.mark.parametrize("seeds", [1, 4])
-def test_show_puts_episodes_into_words(no_pictures, tmp_path, capsys, seeds):
+def test_show_transcribes_episodes(no_pictures, tmp_path, capsys, seeds):
   assert run(train, "--task=language_numbers", "--preset=none", "--core=lstm",
              "--core.hidden_size=7", "--batch_size=8", "--steps=2",
              f"--num_seeds={seeds}", f"--workdir={tmp_path}") == 0
@@ -165,7 +171,7 @@ def test_show_puts_episodes_into_words(no_pictures, tmp_path, capsys, seeds):
   lines = capsys.readouterr().out.splitlines()[-3:]
   assert json.loads((tmp_path / "evaluation.json").read_text())[
       "examples"] == lines
-  numbers = tasks.make_task("language_numbers", split="test").numbers
+  numbers = tasks.LanguageNumbers(split="test").numbers
   for line in lines:  # 'seven 6.98  hundred 699.9  (700)', of the test.
     *words, number = line.split("  ")
     assert int(number.strip("()")) in numbers
@@ -174,10 +180,10 @@ def test_show_puts_episodes_into_words(no_pictures, tmp_path, capsys, seeds):
     assert all(math.isfinite(float(word.split()[1])) for word in words)
 
 
-def test_show_of_what_is_no_text(workdir, capsys):
+def test_show_of_a_task_without_text(workdir, capsys):
   assert run(evaluate, f"--workdir={workdir}",
              "--show=1") == config_lib.EXIT_USAGE
-  assert ("not of copy; valid: language_numbers, learning_to_execute"
+  assert ("not copy; valid: language_numbers, learning_to_execute"
           in capsys.readouterr().err)
 
 
@@ -239,7 +245,7 @@ def test_parameters_of_another_shape_leave_the_checkpoints_alone(
   assert status == config_lib.EXIT_USAGE
   err = capsys.readouterr().err
   assert "hidden_size" in err.splitlines()[-1]
-  # It is the flag that is wrong, not they.
+  # The flag is wrong, not the checkpoints.
   assert saved_steps(workdir) == [2, 4]
   assert not list(workdir.glob("damaged-*"))
   assert run(evaluate, f"--workdir={workdir}", "--levels=2",
@@ -247,8 +253,8 @@ def test_parameters_of_another_shape_leave_the_checkpoints_alone(
 
 
 def test_a_damaged_checkpoint_is_left_where_it_is(workdir, caplog):
-  """It is not for a reader to move it: the run may still be going on."""
-  shutil.rmtree(workdir / "checkpoints" / "4" / "default")
+  """The run may still be going on, so a reader does not move it."""
+  shutil.rmtree(workdir / "checkpoints" / "4" / "train")
   assert run(evaluate, f"--workdir={workdir}", "--levels=2",
              "--episodes=8") == 0
   assert "checkpoints/4 CANNOT BE READ" in caplog.text

@@ -1,7 +1,7 @@
-"""launch.train from end to end: resume, damage, divergence, pictures.
+"""Tests launch.train from end to end: resume, damage, divergence, pictures.
 
-A reference run is never interrupted. What happens to the others, in the end
-they must have written the same numbers, to the last bit.
+A reference run is never interrupted. All other runs must end with the same
+numbers, to the last bit.
 """
 
 import pathlib
@@ -24,20 +24,24 @@ from launch_helpers import (
     tiny_flags,
 )
 
-from launch import checkpoints, pictures, reporting, train, training
-from launch import config as config_lib
+from launch import train
+from launch.configs import config as config_lib
+from launch.learning.trainer import Trainer
+from launch.pictures import run as pictures
+from launch.runs import Run, checkpoints, reporting, training
 
 STEPS = 18
 # The periods do not coincide; all chunks are of 2 updates, compiled once.
 FLAGS = [*tiny_flags(learning_rate=0.01), f"--steps={STEPS}", "--log_every=2",
          "--eval_every=6", "--checkpoint_every=4"]
-BLOCK_AT = 14  # Here the runs are hit; the last checkpoint before it is 12.
+BLOCK_AT = 14  # Signals come here; the last checkpoint before it is 12.
 
-# A run that waits at a step, so that the signal hits it there. A first SIGINT
-# lets it go on.
+# A run that waits at a step, so that a signal comes there. A first SIGINT lets
+# it go on.
 BLOCKING = f"""
 import signal, time
-from launch import reporting, train
+from launch import train
+from launch.runs import reporting
 report = reporting.Reporter.train
 def report_and_wait(self, step, metrics):
   report(self, step, metrics)
@@ -51,8 +55,8 @@ reporting.Reporter.train = report_and_wait
 train.run()
 """
 
-# A restore that fails leaves some of Orbax's own reads behind, which complain
-# later that they have no event loop.
+# A failed restore leaves pending reads of Orbax, which complain later that they
+# have no event loop.
 pytestmark = pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning")
 
@@ -65,7 +69,7 @@ def fast_compilation():
 
 @pytest.fixture(scope="module")
 def reference(fast_compilation, tmp_path_factory) -> pathlib.Path:
-  """The workdir of a run that nothing happened to."""
+  """Returns the workdir of an uninterrupted run."""
   workdir = tmp_path_factory.mktemp("reference")
   assert run(train, *FLAGS, f"--workdir={workdir}") == 0
   assert [record["step"] for record in records(workdir, "train")] == list(
@@ -77,7 +81,7 @@ def reference(fast_compilation, tmp_path_factory) -> pathlib.Path:
 
 @pytest.fixture
 def copy(reference, tmp_path) -> pathlib.Path:
-  """A copy of the reference run, to be damaged."""
+  """Returns a copy of the reference run, to be damaged."""
   workdir = tmp_path / "copy"
   shutil.copytree(reference, workdir)
   return workdir
@@ -90,13 +94,13 @@ def assert_equals_reference(workdir, reference):
 
 
 def hit(workdir: pathlib.Path, number: signal.Signals):
-  """Starts a run in a process of its own and hits it at `BLOCK_AT`."""
+  """Starts a run in a child process and sends it a signal at `BLOCK_AT`."""
   process = launch_helpers.start(
       ["-c", BLOCKING, *FLAGS, "--cpu_devices=4", f"--workdir={workdir}"])
   try:
     deadline = time.monotonic() + 300
-    while not (reporting.read_metrics(workdir)
-               and reporting.read_metrics(workdir)[-1]["step"] == BLOCK_AT
+    while not (reporting.read_records(workdir)
+               and reporting.read_records(workdir)[-1]["step"] == BLOCK_AT
                # They are written in the background.
                and saved_steps(workdir)[-1] == 12):
       assert process.poll() is None, process.communicate()
@@ -116,10 +120,11 @@ def test_interrupted_and_continued_equals_uninterrupted(
   assert status == train.EXIT_INTERRUPTED == 130
   assert "Traceback" not in err
   assert "interrupted and saved" in err
-  assert "4 devices" in err  # --cpu_devices was heard.
+  assert "start at step 0 of 18, preset none: lstm on copy" in err
+  assert "4 devices" in err  # By --cpu_devices.
   assert saved_steps(workdir)[-1] == BLOCK_AT
   assert (workdir / "learning_curve.png").exists()
-  # What it says to do is to be done literally.
+  # The command that it prints resumes the run.
   command = shlex.split(err.split("continue with: ")[1].splitlines()[0])
   assert command[:3] == ["python", "-m", "launch.train"]
   assert run(train, *command[3:]) == 0
@@ -131,7 +136,7 @@ def test_killed_and_continued_equals_uninterrupted(reference, tmp_path):
   workdir = tmp_path / "run"
   status, _, _ = hit(workdir, signal.SIGKILL)
   assert status == -signal.SIGKILL
-  # It had done more than it saved; those records are to be made again.
+  # It had done more updates than it saved; their records are made again.
   assert saved_steps(workdir)[-1] == 12
   assert records(workdir)[-1]["step"] == BLOCK_AT
   # A line that was being written when it was killed.
@@ -141,7 +146,7 @@ def test_killed_and_continued_equals_uninterrupted(reference, tmp_path):
   assert_equals_reference(workdir, reference)
 
 
-def test_a_unit_that_reads_out_is_drawn(fast_compilation, tmp_path, capsys):
+def test_the_unit_of_a_read_out_is_drawn(fast_compilation, tmp_path, capsys):
   assert run(train, "--task=copy", "--core=lstm", "--core.hidden_size=4",
              "--unit=nac", "--preset=none", "--batch_size=4", "--steps=1",
              "--eval_episodes=4", f"--workdir={tmp_path}") == 0
@@ -159,7 +164,7 @@ def test_killed_before_the_first_checkpoint_starts_again(reference, copy):
 
 @pytest.fixture
 def sigterm_fails():
-  """Where it is not caught it would end the tests."""
+  """Fails instead of ending the tests if SIGTERM is not caught."""
 
   def fail(number, _):
     pytest.fail(f"signal {number} was not caught")
@@ -213,7 +218,7 @@ def test_interrupted_before_the_first_update(
 
 
 def test_full_disk(reference, tmp_path, monkeypatch, capsys):
-  """One line says so, and what was saved before it can be continued."""
+  """One line reports it, and the run can be resumed from its checkpoint."""
   report = reporting.Reporter.train
 
   def fill_and_report(self, step, metrics):
@@ -241,14 +246,14 @@ def test_full_disk(reference, tmp_path, monkeypatch, capsys):
 
 @pytest.fixture
 def sigint_raises():
-  """As ever; but background jobs of a shell ignore it."""
+  """Restores Python's handler; background jobs of a shell ignore SIGINT."""
   original = signal.signal(signal.SIGINT, signal.default_int_handler)
   yield
   signal.signal(signal.SIGINT, original)
 
 
 def test_second_signal_is_not_caught(sigint_raises):
-  with train.catch_interrupts() as caught:
+  with training.catch_interrupts() as caught:
     assert not caught
     signal.raise_signal(signal.SIGINT)
     assert caught == [signal.SIGINT]
@@ -311,7 +316,7 @@ def test_damaged_checkpoint_falls_back_to_the_one_before(
   assert_equals_reference(copy, reference)
 
 
-def test_damage_is_told_on_stderr(reference, copy):
+def test_damage_is_reported_on_stderr(reference, copy):
   for step in (18, 16):
     truncate(copy / "checkpoints" / str(step))
   process = launch_helpers.start(
@@ -331,30 +336,30 @@ def test_all_checkpoints_damaged(copy, capsys):
   for step in saved_steps(copy):
     truncate(copy / "checkpoints" / str(step))
   before = records(copy)
-  for _ in range(2):  # Nor does it begin anew when it is started once more.
+  for _ in range(2):  # A second start does not begin anew either.
     assert run(train, f"--workdir={copy}") == config_lib.EXIT_USAGE
     err = capsys.readouterr().err.splitlines()
     assert [line for line in err if line.startswith("error: ")] == err[-1:]
     assert "none of the checkpoints [18, 16, 12]" in err[-1]
     assert "Traceback" not in "\n".join(err)
-    assert records(copy) == before  # Nothing is lost that was not yet.
+    assert records(copy) == before
     assert saved_steps(copy) == [12, 16, 18]
 
 
 def test_not_finite_loss_stops_the_run(tmp_path, monkeypatch, capsys):
-  chunk = training.Trainer.train
+  chunk = Trainer.train
 
   def poisoned(self, state, data, num_updates):
-    first = int(np.asarray(state.step.addressable_shards[0].data)[0])
+    first = int(np.asarray(state.train.step.addressable_shards[0].data)[0])
     state, metrics = chunk(self, state, data, num_updates)
     if first >= 10:
-      metrics["loss"] = float("nan")
-      state = state._replace(params=jax.tree.map(
-          lambda x: x * np.nan, state.params))
+      metrics["loss"] = np.array([np.nan])
+      state = state._replace(train=state.train._replace(params=jax.tree.map(
+          lambda x: x * np.nan, state.train.params)))
     return state, metrics
 
   with monkeypatch.context() as patch:
-    patch.setattr(training.Trainer, "train", poisoned)
+    patch.setattr(Trainer, "train", poisoned)
     status = run(train, *FLAGS, f"--workdir={tmp_path}")
   assert status == train.EXIT_DIVERGED == 3
   err = capsys.readouterr().err.strip().splitlines()[-1]
@@ -362,14 +367,14 @@ def test_not_finite_loss_stops_the_run(tmp_path, monkeypatch, capsys):
   for words in ("loss nan", "steps 10 and 12", "step 8", "--learning_rate"):
     assert words in err
   assert saved_steps(tmp_path) == [4, 8]
-  assert saved_state(tmp_path).step == 8
+  assert saved_state(tmp_path).train.step == 8
   assert records(tmp_path)[-1]["step"] == 10
 
 
 def test_divergence_before_a_checkpoint_and_without_clipping(
     tmp_path, monkeypatch, capsys):
-  monkeypatch.setattr(training.Trainer, "train", lambda self, state, *_: (
-      state, dict(loss=float("nan"), grad_norm=0.)))
+  monkeypatch.setattr(Trainer, "train", lambda self, state, *_: (
+      state, dict(loss=np.array([np.nan]), grad_norm=np.zeros(1))))
   assert run(train, *FLAGS, "--max_grad_norm=0",
              f"--workdir={tmp_path}") == train.EXIT_DIVERGED
   err = capsys.readouterr().err.strip().splitlines()[-1]
@@ -378,8 +383,8 @@ def test_divergence_before_a_checkpoint_and_without_clipping(
 
 
 def test_divergence_leaves_no_checkpoint_that_is_not_finite(tmp_path, capsys):
-  # The loss of an update is that of the parameters before it, so it is finite
-  # once more when the parameters no longer are.
+  # The loss of an update is that of the parameters before it. It may be finite
+  # when the parameters no longer are.
   status = run(
       train, *tiny_flags(optimizer="sgd", learning_rate="inf"), "--steps=20",
       "--log_every=1", "--checkpoint_every=1", f"--workdir={tmp_path}")
@@ -387,12 +392,12 @@ def test_divergence_leaves_no_checkpoint_that_is_not_finite(tmp_path, capsys):
   assert "diverged: " in capsys.readouterr().err
   steps = saved_steps(tmp_path)
   if steps:
-    assert saved_state(tmp_path).step == steps[-1]
+    assert saved_state(tmp_path).train.step == steps[-1]
   assert not list(tmp_path.glob("damaged-*"))
 
 
 def assert_picture(path: pathlib.Path) -> None:
-  """It is there, and not blank."""
+  """Checks that a picture exists and is not blank."""
   image = matplotlib.image.imread(path)
   assert min(image.shape[:2]) > 100
   assert image.std() > 0.01
@@ -403,19 +408,22 @@ def test_pictures_of_an_lstm(reference):
   assert not (reference / "memory.png").exists()
 
 
-def test_pictures_of_a_sam(tmp_path):
-  assert run(train, *tiny_flags("sam"), "--steps=2",
+@pytest.mark.parametrize("core, name", [("sam", "memory"),
+                                        ("rmc", "attention")])
+def test_pictures_of_states(tmp_path, core, name):
+  assert run(train, *tiny_flags(core), "--steps=2",
              f"--workdir={tmp_path}") == 0
   assert_picture(tmp_path / "learning_curve.png")
-  assert_picture(tmp_path / "memory.png")
+  assert_picture(tmp_path / f"{name}.png")
+  assert len(list(tmp_path.glob("*.png"))) == 2
 
 
 def test_one_process_a_workdir(tmp_path, capsys):
-  """Two would mix what they write."""
+  """Two processes would mix their records."""
   flags = [*tiny_flags(), "--log_every=2", f"--workdir={tmp_path}"]
   assert run(train, *flags, "--steps=2") == 0
   before = records(tmp_path)
-  with train.only_process(tmp_path):
+  with Run.writing(tmp_path, config_lib.load(tmp_path)):
     assert run(train, *flags, "--steps=4") == config_lib.EXIT_USAGE
     line = capsys.readouterr().err.splitlines()[-1]
     assert line.startswith(
@@ -425,7 +433,7 @@ def test_one_process_a_workdir(tmp_path, capsys):
   assert records(tmp_path)[-1]["step"] == 4
 
 
-def test_no_picture_of_a_memory_that_is_too_large(tmp_path, monkeypatch):
+def test_no_picture_of_states_that_are_too_large(tmp_path, monkeypatch):
   monkeypatch.setattr(pictures, "MAX_TRACE_BYTES", 1000)
   assert run(train, *tiny_flags("sam"), "--steps=2",
              f"--workdir={tmp_path}") == 0
@@ -433,8 +441,9 @@ def test_no_picture_of_a_memory_that_is_too_large(tmp_path, monkeypatch):
   assert not (tmp_path / "memory.png").exists()
 
 
-def test_pictures_of_an_rmc(tmp_path):
-  assert run(train, *tiny_flags("rmc"), "--steps=2",
-             f"--workdir={tmp_path}") == 0
-  assert_picture(tmp_path / "attention.png")
-  assert not (tmp_path / "memory.png").exists()
+@pytest.mark.parametrize("flag, words", [
+    ("--list", "sam_copy"), ("--describe=core:sam", "--core.num_slots")])
+def test_help_flags(tmp_path, capsys, flag, words):
+  assert run(train, flag, f"--workdir={tmp_path / 'none'}") == 0
+  assert words in capsys.readouterr().out
+  assert not (tmp_path / "none").exists()

@@ -1,11 +1,11 @@
-"""Pictures of attention."""
+"""Tests pictures of attention."""
 
 import matplotlib.image
 import numpy as np
 import pytest
 
 import tasks
-from launch import attention_plots
+from launch.pictures import attention
 
 HEADS, SLOTS, ROWS = 2, 3, 4
 
@@ -17,7 +17,7 @@ def draw(path, weights, mask=1.):
       np.linspace(-1, 1, 5 * num_steps).reshape(*shape, 5),
       np.ones((*shape, 2)), np.full(shape, mask))
   outputs = np.linspace(-1, 1, 2 * num_steps).reshape(*shape, 2)
-  attention_plots.attention(weights, batch, outputs, path, "a title")
+  attention.draw(weights, batch, outputs, path, "a title")
   image = matplotlib.image.imread(path)
   assert image.std() > .01
   return image
@@ -31,7 +31,7 @@ def weights_of(num_steps, num_blocks=1, row=0):
 
 def test_squares():
   weights = np.arange(2 * SLOTS * ROWS, dtype=float).reshape(2, SLOTS, ROWS)
-  image = attention_plots.squares(weights)
+  image = attention.squares(weights)
   assert image.shape == (SLOTS, 2 * (ROWS + 1))
   np.testing.assert_array_equal(image[:, :ROWS], weights[0])
   np.testing.assert_array_equal(image[:, ROWS + 1:-1], weights[1])
@@ -54,7 +54,7 @@ def test_a_panel_for_each_block_and_head(tmp_path):
 
 
 def test_of_a_long_episode_the_last_steps_are_drawn(tmp_path):
-  steps = attention_plots.MAX_STEPS + 5
+  steps = attention.MAX_STEPS + 5
   weights = weights_of(steps)
   picture = draw(tmp_path / "a.png", weights)
   weights[:5] = weights_of(5, row=2)
@@ -64,7 +64,7 @@ def test_of_a_long_episode_the_last_steps_are_drawn(tmp_path):
 
 
 def test_what_comes_after_the_last_answer_is_not_drawn(tmp_path):
-  limit = attention_plots.MAX_STEPS
+  limit = attention.MAX_STEPS
   last = limit + 5  # The last step at which an answer is asked for.
   weights = weights_of(last + 8)
   mask = (np.arange(len(weights)) == last).astype(float)[:, None]

@@ -1,4 +1,4 @@
-"""Pictures of attention: of slots to slots and to the input, across time."""
+"""Draws the attention of slots to slots and to the input, over time."""
 
 import pathlib
 from typing import Any
@@ -6,24 +6,26 @@ from typing import Any
 import numpy as np
 from matplotlib import figure, ticker
 
-# Of a longer episode only the last steps until all is answered are drawn.
+from launch.pictures import layout
+
+# Of a longer episode, only the last steps up to the last answer are drawn.
 MAX_STEPS = 32
 
 
-def attention(weights: np.ndarray, batch: Any, outputs: np.ndarray,
-              path: pathlib.Path, title: str = "") -> None:
-  """Draws one episode: inputs, answers, and who attended to whom in each step.
+def draw(weights: np.ndarray, batch: Any, outputs: np.ndarray,
+         path: pathlib.Path, title: str = "") -> None:
+  """Draws inputs, targets, answers, and the attention weights of each step.
 
-  There is a panel for each head, and in it a square for each step: a row for
-  each slot that asks, a column for each slot that is asked, and then, beyond a
-  line, one for each row that the input makes.
+  There is a panel for each head, with a square for each step. A row of a square
+  is the slot of a query. Its columns are the slots of the keys; after a white
+  line follow the rows made from the input.
 
   Args:
     weights: `[T, 1, L, H, N, N + I]`, the attention of an `RMCState` of batch
       size 1 with a leading T axis.
     batch: the episode, a `tasks.Batch` of batch size 1.
     outputs: `[T, 1, O]` logits.
-    path: the PNG to write.
+    path: the picture to write.
     title: above the picture.
   """
   answered = np.flatnonzero(np.asarray(batch.mask)[:, 0])
@@ -65,11 +67,11 @@ def attention(weights: np.ndarray, batch: Any, outputs: np.ndarray,
   axes[-1].xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
   axes[-1].set_xlabel("step; within it: slots, then the input")
   fig.suptitle(title)
-  fig.savefig(path, dpi=120)
+  fig.savefig(path, dpi=layout.DPI)
 
 
 def squares(weights: np.ndarray) -> np.ndarray:
-  """The matrices of all steps side by side, a gap (NaN) after each.
+  """Returns the matrices of all steps side by side, a NaN gap after each.
 
   Args:
     weights: `[T, N, R]`.

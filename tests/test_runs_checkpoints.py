@@ -1,4 +1,4 @@
-"""Which checkpoints are read, which are moved, and which are refused."""
+"""Tests which checkpoints are read, moved aside and refused."""
 
 import os
 import pathlib
@@ -8,9 +8,9 @@ import shutil
 import numpy as np
 import pytest
 
-from launch import checkpoints
-from launch import config as config_lib
-from launch.learner import TrainState
+from launch.configs import config as config_lib
+from launch.learning.learner import RunState, TrainState
+from launch.runs import checkpoints
 
 # A restore that fails leaves some of Orbax's own reads behind, which complain
 # later that they have no event loop.
@@ -18,9 +18,10 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning")
 
 
-def state(step: int, **params: np.ndarray) -> TrainState:
-  return TrainState(np.asarray(step, np.int32),
-                    params or {"w": np.ones(3, np.float32)}, ())
+def state(step: int, source=(), **params: np.ndarray) -> RunState:
+  return RunState(TrainState(
+      np.asarray(step, np.int32), params or {"w": np.ones(3, np.float32)}, ()),
+                  source)
 
 
 @pytest.fixture
@@ -34,10 +35,10 @@ def workdir(tmp_path) -> pathlib.Path:
 
 
 def damage(workdir: pathlib.Path, step: int) -> None:
-  shutil.rmtree(workdir / "checkpoints" / str(step) / "default")
+  shutil.rmtree(workdir / "checkpoints" / str(step) / "train")
 
 
-def restore(workdir: pathlib.Path, like: TrainState, **kwargs):
+def restore(workdir: pathlib.Path, like: RunState, **kwargs):
   manager = checkpoints.Checkpoints(workdir)
   try:
     return manager.restore(like, **kwargs)
@@ -51,9 +52,10 @@ def names(workdir: pathlib.Path) -> set[str]:
 
 
 @pytest.mark.parametrize("set_aside", [False, True])
-def test_only_those_who_may_move_a_damaged_one(workdir, set_aside, caplog):
+def test_only_the_training_process_moves_a_damaged_one(
+    workdir, set_aside, caplog):
   damage(workdir, 2)
-  assert restore(workdir, state(0), set_aside=set_aside).step == 1
+  assert restore(workdir, state(0), set_aside=set_aside).train.step == 1
   assert "checkpoints/2 CANNOT BE READ" in caplog.text
   assert ("damaged-checkpoint-2" in names(workdir)) == set_aside
   assert ("2" in names(workdir)) != set_aside
@@ -63,7 +65,7 @@ def test_none_is_moved_if_none_can_be_read(workdir):
   for step in (1, 2):
     damage(workdir, step)
   before = names(workdir)
-  for _ in range(2):  # The second start finds what the first one found.
+  for _ in range(2):  # The first start changes nothing.
     with pytest.raises(config_lib.UsageError, match=r"none of .* \[2, 1\]"):
       restore(workdir, state(0), set_aside=True)
     assert names(workdir) == before
@@ -87,7 +89,7 @@ def test_another_network_is_no_damage(workdir, params, words):
 def test_too_many_open_files_are_no_damage(workdir):
   manager = checkpoints.Checkpoints(workdir)
   limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-  # Whatever is opened next would get this number, or a higher one.
+  # The next file to be opened would get this number, or a higher one.
   free = os.open(os.devnull, os.O_RDONLY)
   os.close(free)
   resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
@@ -96,13 +98,13 @@ def test_too_many_open_files_are_no_damage(workdir):
       manager.restore(state(0), set_aside=True)
   finally:
     resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-  assert manager.restore(state(0)).step == 2
+  assert manager.restore(state(0)).train.step == 2
   manager.close()
 
 
 @pytest.mark.parametrize("method", ["save", "wait_until_finished"])
-def test_what_cannot_be_saved_is_told(workdir, monkeypatch, method):
-  """Orbax writes in threads; what they raise is of no one type."""
+def test_a_failed_save_is_reported(workdir, monkeypatch, method):
+  """Orbax writes in threads, which raise errors of many types."""
   def fail(*_, **__):
     raise RuntimeError("No space left on device\nand a long story")
 
@@ -114,3 +116,23 @@ def test_what_cannot_be_saved_is_told(workdir, monkeypatch, method):
       manager.save(3, state(3))
       manager.close()
   manager.close()
+
+
+def test_source_state(tmp_path, caplog):
+  """It is saved beside the training state, and can be left out when reading."""
+  source = {"memory": np.arange(6, dtype=np.float32).reshape(2, 3),
+            "position": np.arange(2, dtype=np.int32)}
+  manager = checkpoints.Checkpoints(tmp_path)
+  manager.save(1, state(1, source))
+  manager.save(2, state(2))  # It lacks the source state, and counts as damaged.
+  manager.close()
+  empty = {name: 0 * value for name, value in source.items()}
+  found = restore(tmp_path, state(0, empty))
+  assert "checkpoints/2 CANNOT BE READ" in caplog.text
+  assert found.train.step == 1
+  for name, value in source.items():
+    np.testing.assert_array_equal(found.source[name], value)
+  shutil.rmtree(tmp_path / "checkpoints" / "2")
+  assert restore(tmp_path, state(0)).source == ()
+  with pytest.raises(config_lib.UsageError, match="source/position is int32"):
+    restore(tmp_path, state(0, empty | {"position": np.zeros(3, np.int32)}))

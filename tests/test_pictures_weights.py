@@ -1,4 +1,4 @@
-"""Pictures of the weights of arithmetic units."""
+"""Tests pictures of the weights of arithmetic units."""
 
 import haiku as hk
 import jax
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib import figure
 
-from launch import weight_plots
+from launch.pictures import weights
 from rmc_nalu_sam import UNITS, find_units
 
 
@@ -19,9 +19,9 @@ def pixels(path, colour):
 
 
 def draw(tmp_path, w, **kwargs):
-  units = find_units(lambda x: UNITS["nau"](w.shape[1])(x), w[:, 0])
+  units = find_units(lambda x: UNITS.get("nau")(w.shape[1])(x), w[:, 0])
   path = tmp_path / "weights.png"
-  weight_plots.unit_weights(units, {"nau": {"w": w}}, path, **kwargs)
+  weights.draw(units, {"nau": {"w": w}}, path, **kwargs)
   return path
 
 
@@ -42,13 +42,13 @@ def test_of_several_units_with_vectors_and_a_formula(tmp_path, monkeypatch):
           self, text, **kwargs))
 
   def f(x):
-    return UNITS["npu"](1)(UNITS["nau"](2)(x))
+    return UNITS.get("npu")(1)(UNITS.get("nau")(2)(x))
 
   params = {"nau": {"w": jnp.eye(3, 2)},
             "npu": {"w_real": jnp.array([[2.], [.5]]),
                     "w_imag": jnp.zeros([2, 1]), "gate": jnp.ones(2)}}
   path = tmp_path / "weights.png"
-  weight_plots.unit_weights(find_units(f, jnp.zeros(3)), params, path,
+  weights.draw(find_units(f, jnp.zeros(3)), params, path,
                             title="mine")
   assert titles == ["mine\ny = x1^2 * sqrt(x2) (weights within 0)"]
   assert matplotlib.image.imread(path).std() > .01
@@ -63,11 +63,11 @@ def drawn(monkeypatch, tmp_path):
 
   def draw_unit(name, inputs, outputs):
     def f(x):
-      return UNITS[name](outputs)(x)
+      return UNITS.get(name)(outputs)(x)
 
     x = jnp.zeros(inputs)
     params = hk.transform(f).init(jax.random.key(0), x)
-    weight_plots.unit_weights(find_units(f, x), params, tmp_path / "x.png")
+    weights.draw(find_units(f, x), params, tmp_path / "x.png")
     fig = figures.pop()
     fig.draw_without_rendering()
     return {axis.get_title().split(": ")[1]: axis for axis in fig.axes
@@ -121,4 +121,4 @@ def test_a_long_formula_is_cut(tmp_path):
 
 def test_nothing_to_draw(tmp_path):
   with pytest.raises(ValueError, match="no units"):
-    weight_plots.unit_weights({}, {}, tmp_path / "weights.png")
+    weights.draw({}, {}, tmp_path / "weights.png")

@@ -1,4 +1,4 @@
-"""Pictures of the weights of arithmetic units."""
+"""Draws the weights of arithmetic units."""
 
 import pathlib
 from collections.abc import Mapping
@@ -8,31 +8,32 @@ import jax
 import numpy as np
 from matplotlib import figure
 
+from launch.pictures import layout
 from rmc_nalu_sam import Unit
 from rmc_nalu_sam.units import Formula, extract
 
-# Numbers are written into a matrix of no more rows and columns than this.
+# A larger matrix has no numbers written into its cells.
 MAX_NUMBERS = 8
 # A longer formula would not fit above the picture.
 MAX_FORMULA = 200
 
 
-def unit_weights(units: Mapping[str, Unit],
-                 params: Mapping[str, Mapping[str, Any]],
-                 path: pathlib.Path, title: str = "",
-                 formula: Formula | None = None) -> None:
-  """Draws the effective weights of units, and the formula they make.
+def draw(units: Mapping[str, Unit], params: Mapping[str, Mapping[str, Any]],
+         path: pathlib.Path, title: str = "",
+         formula: Formula | None = None) -> None:
+  """Draws the effective weights of units, and their formula.
 
-  A row for each unit, and in it a heat map for each of its weights, one row an
-  output and one column an input, counted from 1 as in the formula; from -1 to
-  1. A vector is a row or a column, by what its entries are of.
+  There is a row for each unit, with a heat map for each of its weights: a row
+  for each output, a column for each input, counted from 1 as in the formula;
+  colours from -1 to 1. A vector over inputs is a row, one over outputs a
+  column.
 
   Args:
     units: name of the module -> unit, in the order of calls; at least one.
     params: of the network.
-    path: the PNG to write.
+    path: the picture to write.
     title: above the formula.
-    formula: what `extract` finds if None.
+    formula: above the picture; the result of `extract` if None.
 
   Raises:
     ValueError: there are no units.
@@ -51,20 +52,20 @@ def unit_weights(units: Mapping[str, Unit],
     for axis in axis_row[len(weights):]:
       axis.set_axis_off()
     for axis, key in zip(axis_row, weights, strict=False):
-      shown = _draw(axis, unit, weights, key)
+      shown = _draw_weight(axis, unit, weights, key)
       axis.set_title(f"{name}: {key}", fontsize="small")
   fig.colorbar(shown, ax=axes)
   text = str(formula or extract(units, params))
   if len(text) > MAX_FORMULA:
     text = f"{text[:MAX_FORMULA]} ..."
-  # Text between dollars, or with a power, would be set as mathematics.
+  # Otherwise dollars and powers would be typeset as mathematics.
   fig.suptitle("\n".join(filter(None, (title, text))), wrap=True,
                parse_math=False)
-  fig.savefig(path, dpi=120)
+  fig.savefig(path, dpi=layout.DPI)
 
 
-def _draw(axis, unit, weights, key):
-  """The heat map of one weight, `[O, I]`, `[1, I]` or `[O, 1]`."""
+def _draw_weight(axis, unit, weights, key):
+  """Draws one weight as a heat map `[O, I]`, `[1, I]` or `[O, 1]`."""
   matrix = np.asarray(weights[key], np.float64).T
   of_inputs = of_outputs = True
   if matrix.ndim == 1:
@@ -75,7 +76,7 @@ def _draw(axis, unit, weights, key):
   shown = axis.imshow(matrix, aspect="auto", interpolation="nearest",
                       cmap="coolwarm", vmin=-1, vmax=1,
                       extent=(.5, width + .5, height + .5, .5))
-  # A single row or column has a tick, too.
+  # So that a single row or column has a tick, too.
   axis.locator_params(integer=True, min_n_ticks=1)
   if of_inputs:
     axis.set_xlabel("input")
@@ -93,7 +94,7 @@ def _draw(axis, unit, weights, key):
 
 
 def _is_of_inputs(unit, key, length):
-  """Whether a vector grows with the inputs: a layer may have I = O."""
+  """Returns whether a vector grows with the inputs: a layer may have I = O."""
   params = {name: jax.ShapeDtypeStruct(parameter.shape, np.float32)
             for name, parameter in unit.parameters(length + 1).items()}
   return jax.eval_shape(unit.weights, params)[key].shape != (length,)

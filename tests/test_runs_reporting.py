@@ -1,19 +1,20 @@
-"""metrics.jsonl and TensorBoard's files."""
+"""Tests metrics.jsonl and TensorBoard's files."""
 
 import json
 import struct
 
+import numpy as np
 import pytest
 from tensorboardX import record_writer
 from tensorboardX.proto import event_pb2
 
-from launch import reporting
+from launch.runs import reporting
 
-METRICS = {"loss": 0.5, "bits_wrong": 3.0}
+METRICS = {"loss": np.array([0.5]), "bits_wrong": np.array([3.0])}
 
 
 def read_events(workdir):
-  """(tag, step) -> value, of all event files; a record is length, crc, data."""
+  """Returns (tag, step) -> value; a record in a file is length, crc, data."""
   found, purged = {}, []
   files = sorted((workdir / "tensorboard").glob("events.out.tfevents.*"))
   assert files
@@ -33,18 +34,18 @@ def read_events(workdir):
 def report(workdir, steps, first_step=0):
   reporter = reporting.Reporter(workdir, first_step, 100, "bits_wrong")
   for step in steps:
-    reporter.train(step, METRICS | {"loss": step / 8})
+    reporter.train(step, METRICS | {"loss": np.array([step / 8])})
     reporter.evaluation(step, METRICS)
   reporter.close()
 
 
 def test_no_file_no_records(tmp_path):
-  assert reporting.read_metrics(tmp_path) == []
+  assert reporting.read_records(tmp_path) == []
 
 
 def test_what_is_written_is_read(tmp_path):
   report(tmp_path, [2, 4])
-  records = reporting.read_metrics(tmp_path)
+  records = reporting.read_records(tmp_path)
   assert [(r["step"], r["split"]) for r in records] == [
       (2, "train"), (2, "eval"), (4, "train"), (4, "eval")]
   assert [r["loss"] for r in records] == [0.25, 0.5, 0.5, 0.5]
@@ -57,22 +58,22 @@ def test_what_is_written_is_read(tmp_path):
 @pytest.mark.parametrize("torn", ['{"step": 6, "spl', '{', '{"step": 6}x'])
 def test_torn_last_line_is_left_out(tmp_path, torn):
   report(tmp_path, [2, 4])
-  whole = reporting.read_metrics(tmp_path)
+  whole = reporting.read_records(tmp_path)
   with (tmp_path / "metrics.jsonl").open("a") as file:
     file.write(torn)
-  assert reporting.read_metrics(tmp_path) == whole
-  # Nor does it spoil what is written after it.
+  assert reporting.read_records(tmp_path) == whole
+  # Later records are not affected.
   report(tmp_path, [6], first_step=4)
-  after = reporting.read_metrics(tmp_path)
+  after = reporting.read_records(tmp_path)
   assert after[:4] == whole
   assert [r["step"] for r in after] == [2, 2, 4, 4, 6, 6]
 
 
 def test_a_lost_future_is_cut(tmp_path):
   report(tmp_path, [2, 4, 6])
-  kept = reporting.read_metrics(tmp_path)[:4]
+  kept = reporting.read_records(tmp_path)[:4]
   report(tmp_path, [8], first_step=4)
-  records = reporting.read_metrics(tmp_path)
+  records = reporting.read_records(tmp_path)
   assert records[:4] == kept
   assert [r["step"] for r in records] == [2, 2, 4, 4, 8, 8]
   assert not list(tmp_path.glob("*.tmp"))
@@ -80,25 +81,25 @@ def test_a_lost_future_is_cut(tmp_path):
 
 def test_seconds_are_those_of_all_starts(tmp_path):
   report(tmp_path, [2, 4, 6])
-  seconds = [record["seconds"] for record in reporting.read_metrics(tmp_path)]
+  seconds = [record["seconds"] for record in reporting.read_records(tmp_path)]
   assert 0 < seconds[0] < seconds[-1] < 60
   assert seconds == sorted(seconds)
-  records = reporting.read_metrics(tmp_path)
+  records = reporting.read_records(tmp_path)
   records[3]["seconds"] = 1000
   (tmp_path / "metrics.jsonl").write_text(
       "".join(json.dumps(record) + "\n" for record in records))
-  # What came after step 4 is lost, and its time with it.
+  # Records after step 4 are lost, with their time.
   report(tmp_path, [6], first_step=4)
-  seconds = [record["seconds"] for record in reporting.read_metrics(tmp_path)]
+  seconds = [record["seconds"] for record in reporting.read_records(tmp_path)]
   assert seconds[3] == 1000 < seconds[4] < seconds[5] < 1060
 
 
-def test_whole_numbers_are_told_in_full(tmp_path, capsys):
+def test_whole_numbers_are_shown_in_full(tmp_path, capsys):
   reporter = reporting.Reporter(tmp_path, 0, 100, "bits_wrong")
   assert reporter.seconds == 0
-  reporter.train(2, METRICS | {"level": 16384})
-  reporter.evaluation(2, METRICS | {"level": 16384})
-  assert reporter.seconds == reporting.read_metrics(tmp_path)[-1]["seconds"] > 0
+  reporter.train(2, METRICS | {"level": np.array([16384])})
+  reporter.evaluation(2, METRICS | {"level": np.array([16384])})
+  assert reporter.seconds == reporting.read_records(tmp_path)[-1]["seconds"] > 0
   reporter.close()
   assert "level=16384 loss=0.5 " in capsys.readouterr().err
 
@@ -118,15 +119,15 @@ def test_tensorboard_can_read_it(tmp_path):
   assert events["train/loss", 4] == 0.5
   assert events["eval/bits_wrong", 4] == 3
   assert events["train/steps_per_second", 4] > 0
-  # A run that is continued tells it from which step on to forget.
+  # A resumed run says which later events are void.
   report(tmp_path, [6], first_step=2)
   events, purged = read_events(tmp_path)
   assert events["eval/loss", 6] == 0.5
   assert purged == [3]
 
 
-def test_full_disk_is_told_and_all_is_closed(tmp_path, monkeypatch):
-  """In the thread of the run, which would wait for another for ever."""
+def test_full_disk_is_reported_and_all_is_closed(tmp_path, monkeypatch):
+  """Reports it in the run's own thread, which would wait for another one."""
   full = open("/dev/full", "wb")  # noqa: SIM115
   monkeypatch.setattr(record_writer, "open_file", lambda path: full)
   reporter = reporting.Reporter(tmp_path, 0, 100, "bits_wrong")
@@ -139,9 +140,24 @@ def test_full_disk_is_told_and_all_is_closed(tmp_path, monkeypatch):
     full.close()
 
 
-def test_progress_is_told_without_a_terminal(tmp_path, capsys):
+def test_progress_is_shown_without_a_terminal(tmp_path, capsys):
   report(tmp_path, [2])
   err = capsys.readouterr().err
   assert err.startswith("step 2/100 ")
   for words in ("loss=0.25", "bits_wrong=3", "eval_bits_wrong=3"):
     assert words in err
+
+
+def test_many_seeds_are_lists(tmp_path, capsys):
+  reporter = reporting.Reporter(tmp_path, 0, 100, "bits_wrong")
+  reporter.train(2, {"loss": np.array([1., np.nan, 3.])})
+  reporter.evaluation(2, {"loss": np.array([1., 2., 6.]),
+                          "solved": np.array([0., 0., 1.])})
+  reporter.close()
+  first, second = reporting.read_records(tmp_path)
+  np.testing.assert_array_equal(first["loss"], [1, np.nan, 3])
+  assert second["loss"] == [1, 2, 6]
+  assert isinstance(first["steps_per_second"], float)
+  events, _ = read_events(tmp_path)
+  assert events["eval/loss", 2] == 2
+  assert "loss=3 eval_solved=0.3333" in capsys.readouterr().err

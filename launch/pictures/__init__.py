@@ -1,0 +1,1 @@
+"""Draws PNG files from arrays; one kind of picture a module."""

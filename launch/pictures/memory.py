@@ -1,0 +1,105 @@
+"""Draws what a memory core wrote and read in one episode."""
+
+import pathlib
+from typing import Any
+
+import numpy as np
+from matplotlib import figure
+
+from launch.pictures import layout
+
+# Of a larger memory, only the first rows to be accessed are drawn.
+MAX_ROWS = 512
+# Smaller weights do not count as an access (delta in the SAM paper).
+ACCESSED = 0.005
+
+
+def draw(access: Any, batch: Any, outputs: np.ndarray,
+         path: pathlib.Path, title: str = "") -> None:
+  """Draws inputs, targets, answers, and the rows written and read.
+
+  Args:
+    access: access state of a memory core, of batch size 1 with a leading T
+      axis. Of a larger memory, the first `MAX_ROWS` rows to be accessed are
+      drawn.
+    batch: the episode, a `tasks.Batch` of batch size 1.
+    outputs: `[T, 1, O]` logits.
+    path: the picture to write.
+    title: above the picture.
+  """
+  num_slots = access.memory.shape[2]
+  written, read = _accesses(access, "write"), _accesses(access, "read")
+  if num_slots <= MAX_ROWS:
+    rows, which = np.arange(num_slots), "row"
+  else:
+    rows = first_accessed(written, read)
+    which = f"row\n({len(rows)} of {num_slots},\nby first access)"
+  mask = np.asarray(batch.mask[:, 0])
+  answers = np.where(mask[:, None] > 0, np.asarray(outputs[:, 0]), np.nan)
+  panels = [
+      ("input", np.asarray(batch.inputs[:, 0]).T, "Greys"),
+      ("target", np.asarray(batch.targets[:, 0]).T, "Greys"),
+      ("answer (logit)", answers.T, "coolwarm"),
+      (f"written to {which}", weights_of(rows, *written).T, "Blues"),
+      (f"read from {which}", weights_of(rows, *read).T, "Reds"),
+  ]
+  heights = [1, 1, 1, 2, 2]
+  fig = figure.Figure(figsize=(10, 12), layout="constrained")
+  axes = fig.subplots(len(panels), 1, sharex=True, height_ratios=heights)
+  for axis, (name, image, colours) in zip(axes, panels, strict=True):
+    limit = np.nanmax(np.abs(image)) if np.isfinite(image).any() else 1
+    low = -limit if colours == "coolwarm" else 0
+    shown = axis.imshow(image, aspect="auto", interpolation="nearest",
+                        cmap=colours, vmin=low, vmax=max(limit, 1e-6))
+    axis.set_ylabel(name)
+    fig.colorbar(shown, ax=axis)
+  axes[-1].set_xlabel("step")
+  fig.suptitle(title)
+  fig.savefig(path, dpi=layout.DPI)
+
+
+def _accesses(access, kind):
+  """Returns the rows that the heads accessed, and their weights: `[T, J]`."""
+  weights = np.asarray(getattr(access, f"{kind}_weights"))
+  indices = getattr(access, f"{kind}_indices", None)
+  if indices is None:  # All rows.
+    indices = np.broadcast_to(np.arange(weights.shape[-1]), weights.shape)
+  shape = len(weights), -1
+  return np.asarray(indices).reshape(shape), weights.reshape(shape)
+
+
+def first_accessed(*accesses: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+  """Returns the rows with a weight above `ACCESSED`, by first access.
+
+  Args:
+    *accesses: (rows, weights), each `[T, J]`; within a step they count in this
+      order.
+
+  Returns:
+    The first `MAX_ROWS` rows, `[R]`; row 0 if there are none.
+  """
+  indices, weights = (np.concatenate(x, axis=1)
+                      for x in zip(*accesses, strict=True))
+  rows, first = np.unique(indices[weights > ACCESSED], return_index=True)
+  return rows[np.argsort(first)][:MAX_ROWS] if rows.size else np.array([0])
+
+
+def weights_of(rows: np.ndarray, indices: np.ndarray,
+               weights: np.ndarray) -> np.ndarray:
+  """Returns the weights of some rows in each step, summed over heads.
+
+  Args:
+    rows: `[R]`, all different.
+    indices: `[T, J]`, the rows accessed.
+    weights: `[T, J]`.
+
+  Returns:
+    `[T, R]`.
+  """
+  order = np.argsort(rows)
+  place = np.searchsorted(rows, indices, sorter=order)
+  place = order[np.minimum(place, len(rows) - 1)]
+  steps, columns = np.nonzero(rows[place] == indices)
+  image = np.zeros((len(indices), len(rows)))
+  np.add.at(image, (steps, place[steps, columns]), weights[steps, columns])
+  return image

@@ -1,0 +1,107 @@
+"""Draws all pictures of a run, and writes the formula that it learned."""
+
+from typing import Any
+
+import jax
+from absl import logging
+
+import tasks
+from launch.configs import config as config_lib
+from launch.configs import members
+from launch.learning import evaluators
+from launch.learning.trainer import Trainer
+from launch.pictures import attention, curves, memory, success, weights
+from launch.runs import Run, outcome
+from rmc_nalu_sam.registry import attribute
+
+# A larger trace of an episode is not kept for a picture of the states.
+MAX_TRACE_BYTES = 2**30
+
+
+def draw(run: Run, trainer: Trainer, params: Any, data: Any,
+         level: int | None = None) -> None:
+  """Draws curves, success rates, weights and states into the run's folder.
+
+  Args:
+    run: opened for writing.
+    trainer: of the run.
+    params: on the host, as `Trainer.get_params` returns them.
+    data: of the test split, on the host.
+    level: the level that the curriculum has reached; None without one.
+  """
+  name = f"{config_lib.label(run.config)} on {run.config.task}"
+  title = f"{name}, {describe_seeds(run)}"
+  _draw_curves(run, title)
+  _draw_units(run, trainer, params, name)
+  if len(run.seeds) > 1:
+    _draw_success(run, title)
+  else:
+    # A level above the task's own would leave too little to see.
+    task = run.task.at_level(min(level, run.task.max_level)) if level else (
+        run.task)
+    _draw_states(run, trainer, params, data, task, title)
+
+
+def describe_seeds(run: Run) -> str:
+  """Returns 'seed 3' or 'seed 3 to 7'."""
+  first, last = run.seeds[0], run.seeds[-1]
+  return f"seed {first}" if first == last else f"seed {first} to {last}"
+
+
+def guesses(runs: list[Run], metric: str) -> set[float]:
+  """Returns the scores of guessing that apply to curves of a metric.
+
+  With a curriculum the score depends on the level, so there is none.
+  """
+  return {run.task.trivial_score for run in runs
+          if metric == run.main_metric and run.config.curriculum == "none"}
+
+
+def _draw_curves(run, title):
+  metric = run.main_metric if run.config.curriculum == "none" else "level"
+  label = config_lib.label(run.config)
+  curves.draw(
+      [(name, {label: curves.of_runs([run], name)})
+       for name in ("loss", metric)],
+      run.workdir / "learning_curve.png", title,
+      guesses=guesses([run], metric))
+
+
+def _draw_units(run, trainer, params, name):
+  if not outcome.has_formula(run, trainer.model):
+    return
+  seed, of_seed = run.best_params(params)
+  formula = outcome.learned_formula(run, trainer.model, of_seed)
+  (run.workdir / outcome.FORMULA_FILE).write_text(f"seed {seed}: {formula}\n")
+  weights.draw(trainer.model.units, of_seed, run.workdir / "weights.png",
+               f"{name}, seed {seed}", formula)
+
+
+def _draw_success(run, title):
+  """Draws `success.png`, if the task has a criterion of success."""
+  counts = {name: (int(each.solved.sum()), each.solved.size)
+            for name, each in run.outcomes().items()}
+  if counts:
+    success.draw({config_lib.label(run.config): counts},
+                 run.workdir / "success.png", title)
+
+
+def _draw_states(run, trainer, params, data, task: tasks.Episodes, title):
+  """Draws one episode, if the core names a picture for its states."""
+  core = members.REGISTRIES["core"].get(run.config.core)
+  picture = attribute(core, "PICTURE", None)
+  if picture is None:
+    return
+  state = jax.eval_shape(lambda: trainer.model.initial_state(params, 1))
+  size = task.num_steps * sum(x.size * x.dtype.itemsize
+                              for x in jax.tree.leaves(state))
+  if size > MAX_TRACE_BYTES:
+    logging.info("no picture of the %s: %d of its states are too large to keep",
+                 picture, task.num_steps)
+    return
+  batch, outputs, states = evaluators.trace(trainer, params, data, task)
+  path = run.workdir / f"{picture}.png"
+  if picture == "attention":
+    attention.draw(states.attention, batch, outputs, path, title)
+  else:
+    memory.draw(states.access, batch, outputs, path, title)

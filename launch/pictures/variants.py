@@ -1,0 +1,75 @@
+"""Draws how far runs extrapolate: a metric against the variants of a task."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib import axes as axes_lib
+from matplotlib import figure
+
+from launch.pictures import layout
+from launch.runs import statistics
+
+# A larger median is drawn on a scale that is logarithmic from 1 on.
+MAX_LINEAR = 100.
+
+
+def draw(groups: Mapping[str, np.ndarray], names: Sequence[str], metric: str,
+         path: pathlib.Path, title: str = "") -> None:
+  """Draws the median of the seeds, in a band between the quartiles.
+
+  Variants whose names are numbers stand at their place on the axis, and the
+  task itself is left out. Other variants stand side by side.
+
+  Args:
+    groups: label -> values `[S, V]`. Values that are not finite are left out.
+    names: of the V variants, in order.
+    metric: its name.
+    path: the picture to write.
+    title: above the picture.
+  """
+  fig = figure.Figure(figsize=(8, 5), layout="constrained")
+  axis = fig.subplots()
+  places, shown = _places(axis, names)
+  largest = 0.
+  for number, (label, values) in enumerate(groups.items()):
+    label = layout.of_seeds(label, len(values))
+    values = values[:, shown]
+    known = np.isfinite(values).any(0)
+    if not known.any():
+      axis.plot([], [], color=f"C{number}", label=f"{label}: not finite")
+      continue
+    low, median, high = statistics.quartiles(values[:, known])
+    # The colours repeat after ten lines.
+    axis.plot(places[known], median, label=label, color=f"C{number}",
+              linestyle="-" if number < 10 else "--")
+    axis.fill_between(places[known], low, high, alpha=0.2, color=f"C{number}")
+    largest = max(largest, median.max(initial=0))
+  axis.set_ylabel(metric.replace("_", " "))
+  if largest > MAX_LINEAR:
+    axis.set_yscale("symlog", linthresh=1)
+  axis.set_ylim(bottom=0)
+  axis.grid(alpha=0.3)
+  layout.name_lines(fig, axis)
+  fig.suptitle(title)
+  fig.savefig(path, dpi=layout.DPI)
+
+
+def _places(axis: axes_lib.Axes, names: Sequence[str]
+            ) -> tuple[np.ndarray, np.ndarray]:
+  """Returns the variants' places on the axis, and which are shown `[V]`."""
+  numbers = [_number(name) for name in names]
+  shown = np.array([number is not None for number in numbers])
+  if shown.sum() > 1:
+    axis.set_xlabel("variant")
+    return np.array([x for x in numbers if x is not None]), shown
+  places = np.arange(len(names))
+  axis.set_xticks(places, [name.replace("_", "\n") for name in names])
+  return places, np.ones_like(shown)
+
+
+def _number(name: str) -> float | None:
+  try:
+    return float(name)
+  except ValueError:
+    return None

@@ -1,0 +1,5 @@
+"""One run: its folder, its records, its checkpoints, and its training loop."""
+
+from launch.runs.run import Run
+
+__all__ = ["Run"]

@@ -1,0 +1,207 @@
+"""Evaluates the newest checkpoint of a run, also beyond its training levels."""
+
+import json
+import math
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+from absl import logging
+
+import tasks
+from launch.configs import build, checks
+from launch.configs.config import UsageError
+from launch.learning.learner import RunState
+from launch.learning.trainer import Trainer
+from launch.runs import reporting, statistics, tables
+from launch.runs.run import TRAINED, Run
+
+EVALUATION_FILE = "evaluation.json"
+
+
+def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
+             core_args: Mapping[str, Any], data_dir: str | None = None,
+             show: int = 0) -> dict[str, Any]:
+  """Evaluates the newest checkpoint of a run.
+
+  Args:
+    workdir: of the run.
+    levels: levels to evaluate at. If empty: `default_levels`, and the task's
+      `extrapolations`.
+    episodes: number of episodes at each level.
+    core_args: arguments of the core that differ from training.
+    data_dir: folder of real data, if not the one used in training.
+    show: number of episodes of the last variant to transcribe.
+
+  Returns:
+    The content of `evaluation.json`. `trained` of a row is whether its level is
+    not above those of training; None for a variant, where this is unknown.
+    `guess` is the main metric of guessing.
+
+  Raises:
+    UsageError: there is no run, no checkpoint, no such level, or the task has
+      no words to show.
+  """
+  stored = Run(workdir)
+  run = Run(workdir, _config(stored.config, core_args, data_dir))
+  task = run.task
+  if show and not isinstance(task, tasks.Transcribable):
+    valid = sorted(name for name, cls in tasks.TASKS.items()
+                   if issubclass(cls, tasks.Transcribable))
+    raise UsageError(f"--show needs a task of text, not {run.config.task}; "
+                     f"valid: {', '.join(valid)}")
+  data = run.load_data("test")
+  trainer = build.make_trainer(run.config, task)
+  if core_args:
+    _check_shapes(stored, trainer, core_args)
+  state = _restore(run, trainer)
+  if state.train.curriculum:
+    task = task.at_level(int(state.train.curriculum.level))
+  variants = _variants(task, levels)
+  params, on_devices = trainer.put(state).train.params, trainer.put_data(data)
+  rows = [_row(name, variant, trainer, params, on_devices, episodes, task)
+          for name, variant in variants.items()]
+  result = {"task": run.config.task, "core": run.config.core,
+            "core_args": run.config.core_args.to_dict(),
+            "unit": run.config.unit, "step": int(np.min(state.train.step)),
+            "seed": run.config.seed, "num_seeds": run.config.num_seeds,
+            "level_name": getattr(task, "level_name", "task"),
+            "main_metric": run.main_metric, "levels": rows}
+  if show:
+    _, of_seed = run.best_params(state.train.params)
+    result["examples"] = _transcribe(
+        trainer, of_seed, [*variants.values()][-1], show)
+  return result
+
+
+def write(workdir: pathlib.Path, result: Mapping[str, Any]) -> None:
+  """Writes `evaluation.json` into the folder of the run."""
+  (workdir / EVALUATION_FILE).write_text(json.dumps(result, indent=2) + "\n")
+
+
+def default_levels(task: tasks.Levelled) -> list[int]:
+  """Returns the task's highest level, twice and four times it, if valid."""
+  levels = []
+  for factor in (1, 2, 4):
+    try:
+      task.at_level(factor * task.max_level)
+    except ValueError:
+      break
+    levels.append(factor * task.max_level)
+  return levels
+
+
+def format_table(result: Mapping[str, Any]) -> str:
+  """Returns the evaluation as a table for people.
+
+  Many seeds are shown by `statistics.over_seeds`.
+
+  Args:
+    result: of `evaluate`.
+  """
+  rows = result["levels"]
+  names = [name for name in rows[0] if name not in ("level", "trained")
+           and all(name in row for row in rows)]
+  marks = {True: "", False: " *", None: " +"}
+  lines = [[result["level_name"], *names]]
+  for row in rows:
+    values = (statistics.over_seeds(name, np.array(row[name]))
+              for name in names)
+    lines.append([f"{row['level']}{marks[row['trained']]}",
+                  *map(tables.format_value, values)])
+  notes = {True: [], False: ["* above the levels of training"],
+           None: ["+ a variant of the task"]}
+  found = {row["trained"] for row in rows}
+  table = [tables.align(lines)]
+  for mark in (False, None):
+    table += notes[mark] if mark in found else []
+  if "guess" in names:
+    table.append(f"guess: {result['main_metric']} of guessing")
+  return "\n".join(table)
+
+
+def _config(stored, core_args, data_dir) -> ml_collections.ConfigDict:
+  """Returns the configuration to evaluate with, checked."""
+  config = ml_collections.ConfigDict(stored.to_dict())
+  with config.unlocked():
+    config.core_args.update(core_args)
+  config.reuse_memory = False  # Each evaluation starts in a new memory.
+  if data_dir is not None:
+    config.data_dir = data_dir
+  checks.check(config, jax.local_device_count())
+  return config
+
+
+def _check_shapes(stored: Run, trainer: Trainer,
+                  core_args: Mapping[str, Any]) -> None:
+  """Refuses arguments that change the shapes of parameters."""
+  before = build.make_trainer(stored.config, stored.task).initial_state()
+  now = trainer.initial_state()
+  if (jax.tree.map(jnp.shape, before.train) !=
+      jax.tree.map(jnp.shape, now.train)):
+    raise UsageError(f"the parameters in {stored.workdir} do not fit "
+                     + ", ".join(f"core.{k}={v}" for k, v in core_args.items()))
+
+
+def _restore(run: Run, trainer: Trainer) -> RunState:
+  checkpoints = run.checkpoints()
+  try:
+    state = checkpoints.restore(trainer.initial_state())
+  finally:
+    checkpoints.close()
+  if state is None:
+    raise UsageError(f"{run.workdir} holds no checkpoint yet")
+  return state
+
+
+def _variants(task: tasks.Task, levels: Sequence[int]
+              ) -> dict[int | str, tasks.Task]:
+  """Returns what to evaluate, by level or name."""
+  if not isinstance(task, tasks.Levelled):
+    if levels:
+      raise UsageError("--levels: this task has one level only")
+    return {TRAINED: task, **task.extrapolations}
+  variants: dict[int | str, Any] = {}
+  if not levels and task != task.at_level(task.max_level):
+    variants[TRAINED] = task
+  try:
+    for level in levels or default_levels(task):
+      variants[level] = task.at_level(level)
+  except ValueError as error:
+    raise UsageError(str(error)) from None
+  return variants if levels else variants | dict(task.extrapolations)
+
+
+def _row(name, variant, trainer: Trainer, params, data, episodes, task):
+  """Evaluates one variant."""
+  size = trainer.learner.batch_size
+  is_counted = isinstance(variant, tasks.Countable)
+  # All examples once each, or whole batches.
+  count = variant.num_examples if is_counted else (
+      math.ceil(episodes / size) * size)
+  logging.info("evaluating %d episodes at %s", count, name)
+  metrics = trainer.evaluate(params, data, variant, episodes)
+  trained = name == TRAINED or (
+      None if isinstance(name, str) else name <= task.max_level)
+  return {"level": name, "trained": trained, "episodes": count,
+          **{key: reporting.stored(value) for key, value in metrics.items()},
+          "guess": float(variant.trivial_score)}
+
+
+def _transcribe(trainer: Trainer, params, task, count):
+  """Returns episodes in words, with the answers of one network."""
+  model = trainer.model
+
+  @jax.jit
+  def answer(params, key):
+    batch = task.sample(key, count)
+    unrolled = model.unroll(params, None, batch.inputs,
+                            model.initial_state(params, count))
+    return batch, unrolled.outputs
+
+  return task.transcribe(*jax.tree.map(
+      np.asarray, answer(params, jax.random.key(trainer.seeds[0]))))

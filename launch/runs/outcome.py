@@ -1,0 +1,124 @@
+"""Describes the results of a run: success rates, scores, learned formula."""
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+
+from launch.configs import members
+from launch.configs.config import UsageError
+from launch.runs import statistics, tables
+from launch.runs.run import TRAINED, Run
+from rmc_nalu_sam import Model
+from rmc_nalu_sam.registry import attribute
+from rmc_nalu_sam.units import formula
+
+FORMULA_FILE = "formula.txt"
+
+
+def thresholds(reference: Run, left_out: Collection[int] = ()
+               ) -> dict[str, float]:
+  """Returns the upper bound of a success's error on each variant.
+
+  Args:
+    reference: a run that solved the task; evaluated.
+    left_out: seeds of it that do not count.
+
+  Returns:
+    Name of the variant -> threshold.
+
+  Raises:
+    UsageError: an error is not finite; or a seed to leave out does not exist,
+      or fewer than two remain.
+  """
+  errors = reference.errors()
+  best = statistics.best_evaluations(errors[TRAINED])
+  valid = reference.seeds
+  for seed in left_out:
+    if seed not in valid:
+      raise UsageError(f"--leave_out: {reference.workdir} has the seeds "
+                       f"{valid[0]} to {valid[-1]}, not {seed}")
+  seeds = np.array([i for i, seed in enumerate(valid) if seed not in left_out])
+  if len(seeds) < 2:
+    raise UsageError("--leave_out: at least two seeds of "
+                     f"{reference.workdir} must remain")
+  found = {name: statistics.upper_bound(values[best[seeds], seeds])
+           for name, values in errors.items()}
+  for name, limit in found.items():
+    if not np.isfinite(limit):
+      raise UsageError(
+          f"{reference.workdir} has errors that are not finite ({name}), so it "
+          "is no reference; train it again, with other seeds or a lower "
+          "--learning_rate")
+  return found
+
+
+def describe(run: Run) -> str:
+  """Returns lines for people: success rates, scores, diverged seeds.
+
+  Args:
+    run: of many seeds.
+  """
+  rows = {name: statistics.summarise(outcome)
+          for name, outcome in run.outcomes().items()}
+  lines = [tables.success_table(rows)] if rows else []
+  scores = run.scores()
+  if scores:
+    lines.append(
+        "error in per cent of the error before training, mean (median) of the "
+        "seeds: " + ", ".join(
+            "{} {} ({})".format(name, *map(tables.format_score, both))
+            for name, both in scores.items()))
+  lost, count = run.diverged(), len(run.seeds)
+  if lost:
+    lines.append(f"diverged: {len(lost)} of {count} seeds: "
+                 f"{', '.join(map(str, lost))}")
+  return "\n".join([*lines, f"over {count} seeds"])
+
+
+def describe_end(run: Run) -> str:
+  """Returns lines for people: the last record, results, formula, folder."""
+  last = run.records()[-1]
+  summary = "  ".join(
+      f"{name} {tables.format_value(statistics.over_seeds(name, value))}"
+      for name, value in last.items() if name not in ("step", "split"))
+  split = {"eval": "evaluation", "train": "training"}[last["split"]]
+  lines = [f"step {last['step']}, {split}: {summary}"]
+  if len(run.seeds) > 1:
+    lines.append(describe(run))
+  learned = run.workdir / FORMULA_FILE
+  if learned.exists():
+    lines.append(learned.read_text().strip())
+  return "\n".join([*lines, f"pictures and metrics in {run.workdir}"])
+
+
+def has_formula(run: Run, model: Model) -> bool:
+  """Returns whether the network has arithmetic units that make a formula."""
+  has_values = any(unit.VALUES for unit in model.units.values())
+  return has_values and (_core(run, "OF_UNITS") or run.config.unit != "linear")
+
+
+def learned_formula(run: Run, model: Model, params: Any
+                    ) -> formula.Formula:
+  """Returns the formula that the units of a network have learned.
+
+  Args:
+    run: of the network.
+    model: the network.
+    params: of one seed.
+
+  Returns:
+    The formula of the whole network if its core is made of units. Otherwise the
+    formula of the read-out, from the outputs h1, h2, ... of the core.
+  """
+  names = None
+  if not _core(run, "OF_UNITS"):
+    name, unit = next(iter(model.units.items()))
+    names = [f"h{i + 1}" for i in range(unit.input_size(params[name]))]
+  return formula.extract(model.units, params, names,
+                         is_recurrent=_core(run, "FEEDS_BACK"))
+
+
+def _core(run: Run, name: str) -> bool:
+  """Returns a class attribute of the run's core."""
+  return attribute(members.REGISTRIES["core"].get(run.config.core), name, False)

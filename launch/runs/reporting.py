@@ -1,0 +1,176 @@
+"""Reports the progress of a run: metrics.jsonl, TensorBoard, a progress bar."""
+
+import contextlib
+import json
+import logging as stdlib_logging
+import pathlib
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import tqdm
+from absl import logging
+from tensorboardX import event_file_writer, summary
+from tensorboardX.proto import event_pb2
+
+from launch.runs import statistics, tables
+
+METRICS_FILE = "metrics.jsonl"
+
+
+def quiet_libraries() -> None:
+  """Drops log lines of libraries below a warning."""
+  here = str(pathlib.Path(__file__).parent.parent)
+  logging.get_absl_handler().addFilter(
+      lambda record: record.levelno >= stdlib_logging.WARNING
+      or record.pathname.startswith(here))
+
+
+def read_records(workdir: pathlib.Path) -> list[dict[str, Any]]:
+  """Reads the records of `metrics.jsonl`, oldest first, as they are stored.
+
+  A torn last line is left out. A record has `step`, `split` ('train' or
+  'eval'), `seconds` (run time up to these updates, pauses not counted) and the
+  metrics; those of 'train' are means over the updates since the last record. A
+  metric is a number, or, in a run of many seeds, a list of one number a seed.
+
+  Args:
+    workdir: of the run.
+  """
+  path = workdir / METRICS_FILE
+  records = []
+  for line in path.read_text().splitlines() if path.exists() else ():
+    try:
+      records.append(json.loads(line))
+    except ValueError:
+      break
+  return records
+
+
+class Reporter:
+  """Writes the metrics of a run to files, and shows its progress.
+
+  Attributes:
+    seconds: run time up to the last record.
+  """
+
+  def __init__(self, workdir: pathlib.Path, first_step: int, last_step: int,
+               main_metric: str):
+    """Opens the files, and cuts the records after `first_step`.
+
+    Args:
+      workdir: of the run.
+      first_step: updates already done, and saved. With 0 all records are cut,
+        the evaluation before the first update included.
+      last_step: updates in the whole run.
+      main_metric: the metric to show beside the loss.
+    """
+    kept = [record for record in read_records(workdir)
+            if record["step"] <= first_step] if first_step else []
+    _rewrite(workdir, kept)
+    self._file = (workdir / METRICS_FILE).open("a", buffering=1)
+    self.seconds = kept[-1].get("seconds", 0.) if kept else 0.
+    self._start = time.monotonic() - self.seconds
+    self._tensorboard = _open_tensorboard(workdir, first_step)
+    self._bar = tqdm.tqdm(
+        total=last_step, initial=first_step, unit="step", file=sys.stderr,
+        dynamic_ncols=True, disable=None, smoothing=0.1)
+    self._main_metric = main_metric
+    self._shown: dict[str, str] = {}
+    self._last = (first_step, time.monotonic())
+
+  def train(self, step: int, metrics: Mapping[str, np.ndarray]) -> None:
+    """Reports the means over the updates since the last call.
+
+    TensorBoard and the bar show `statistics.over_seeds`.
+
+    Args:
+      step: updates done.
+      metrics: name -> `[S]`.
+    """
+    now = time.monotonic()
+    last_step, last_time = self._last
+    self._last = (step, now)
+    rate = (step - last_step) / (now - last_time)
+    self._write(step, "train",
+                {**metrics, "steps_per_second": np.array([rate])})
+    self._show(metrics, ("level", "loss", self._main_metric))
+    self._bar.update(step - self._bar.n)
+
+  def evaluation(self, step: int, metrics: Mapping[str, np.ndarray]) -> None:
+    """Reports an evaluation.
+
+    Args:
+      step: updates done.
+      metrics: name -> `[S]`.
+    """
+    self._write(step, "eval", metrics)
+    self._tensorboard.flush()  # So that it can be looked at during the run.
+    solved = [name for name in metrics if name.split("/")[-1] == "solved"]
+    # The task and its first variant; the bar has no room for all variants.
+    self._show(metrics, (self._main_metric, *solved[:2]), "eval_")
+    # The time of the evaluation is not counted as training.
+    self._last = (step, time.monotonic())
+    if self._bar.disable:
+      shown = " ".join(f"{k}={v}" for k, v in self._shown.items())
+      print(f"step {step}/{self._bar.total} {shown}", file=sys.stderr,
+            flush=True)
+
+  def close(self) -> None:
+    """Closes all files and the bar, even if one of them fails to close."""
+    with contextlib.ExitStack() as stack:
+      for each in (self._bar, self._tensorboard, self._file):
+        stack.callback(each.close)
+
+  def _write(self, step: int, split: str,
+             metrics: Mapping[str, np.ndarray]) -> None:
+    self.seconds = time.monotonic() - self._start
+    record = {"step": step, "split": split, "seconds": self.seconds} | {
+        name: stored(values) for name, values in metrics.items()}
+    self._file.write(json.dumps(record) + "\n")
+    for name, values in metrics.items():
+      self._tensorboard.write_event(event_pb2.Event(
+          wall_time=time.time(), step=step, summary=summary.scalar(
+              f"{split}/{name}", statistics.over_seeds(name, values))))
+
+  def _show(self, metrics: Mapping[str, np.ndarray], names: Iterable[str],
+            prefix: str = "") -> None:
+    for name in names:
+      if name in metrics:
+        self._shown[prefix + name] = tables.format_value(
+            statistics.over_seeds(name, metrics[name]))
+    self._bar.set_postfix(self._shown, refresh=False)
+
+
+def stored(values: np.ndarray) -> Any:
+  """Returns a metric as JSON has it: a list, or a number for one seed."""
+  values = np.asarray(values)
+  return values.item() if values.size == 1 else values.tolist()
+
+
+def _rewrite(workdir: pathlib.Path, records: Iterable[Any]) -> None:
+  """Replaces `metrics.jsonl`; an interrupted call leaves the old file."""
+  temporary = workdir / (METRICS_FILE + ".tmp")
+  temporary.write_text("".join(json.dumps(r) + "\n" for r in records))
+  temporary.replace(workdir / METRICS_FILE)
+
+
+def _open_tensorboard(workdir: pathlib.Path, first_step: int
+                      ) -> event_file_writer.EventsWriter:
+  """Opens a new event file, and marks the events after `first_step` as void.
+
+  Notes:
+    `SummaryWriter` is not used: a full disk kills its thread, and the run then
+    waits for that thread for ever.
+  """
+  (workdir / "tensorboard").mkdir(exist_ok=True)
+  writer = event_file_writer.EventsWriter(
+      str(workdir / "tensorboard" / "events"))
+  if first_step:
+    writer.write_event(event_pb2.Event(
+        wall_time=time.time(), step=first_step + 1,
+        session_log=event_pb2.SessionLog(
+            status=event_pb2.SessionLog.START)))
+  return writer

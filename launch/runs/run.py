@@ -1,0 +1,277 @@
+"""Represents the folder of a run: config, records, columns, checkpoints.
+
+Letters: E evaluations (or other records), S seeds.
+"""
+
+import contextlib
+import functools
+import os
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any, Self
+
+import filelock
+import jax
+import ml_collections
+import numpy as np
+
+import tasks
+from launch.configs import build
+from launch.configs import config as config_lib
+from launch.runs import checkpoints as checkpoints_lib
+from launch.runs import reporting, statistics
+
+# Stands for the task as it was trained, among the names of its variants.
+TRAINED = "as trained"
+# Facts of a record that are no metrics.
+FACTS = ("step", "split", "seconds", "steps_per_second")
+
+
+class Run:
+  """Represents a run on disk; reads its files.
+
+  Attributes:
+    workdir: its folder.
+    config: its configuration.
+    seeds: its seeds, in the order of the axis S of metrics.
+  """
+
+  def __init__(self, workdir: pathlib.Path,
+               config: ml_collections.ConfigDict | None = None):
+    """Opens a run for reading; writes nothing.
+
+    Args:
+      workdir: its folder.
+      config: its configuration; by default read from the folder.
+
+    Raises:
+      UsageError: the folder holds no run.
+    """
+    self.workdir = workdir
+    self.config = config_lib.load(workdir) if config is None else config
+    self.seeds = range(self.config.seed,
+                       self.config.seed + self.config.num_seeds)
+
+  @classmethod
+  @contextlib.contextmanager
+  def writing(cls, workdir: pathlib.Path,
+              config: ml_collections.ConfigDict) -> Iterator[Self]:
+    """Opens a run for the one process that trains it; makes the folder.
+
+    Two processes would mix their metrics and delete each other's checkpoints.
+    The lock ends with the process, even after a crash.
+
+    Args:
+      workdir: its folder.
+      config: its configuration, not yet stored; see `save_config`.
+
+    Raises:
+      UsageError: the folder cannot be written, or another process trains in it.
+    """
+    _check_writable(workdir)
+    try:
+      with filelock.FileLock(workdir / ".lock", blocking=False):
+        yield cls(workdir, config)
+    except filelock.Timeout:
+      raise config_lib.UsageError(
+          f"another process trains in --workdir={workdir}: wait for its end, "
+          "or choose another --workdir") from None
+
+  @functools.cached_property
+  def task(self) -> tasks.Task:
+    """The task that the run trains on."""
+    return build.make_task(self.config)
+
+  @property
+  def main_metric(self) -> str:
+    """The metric by which runs of this task are compared."""
+    return self.task.score.main_metric
+
+  def load_data(self, split: str) -> Any:
+    """Loads the task's data, on the host; None if the task needs none.
+
+    Args:
+      split: 'train' or 'test'.
+
+    Raises:
+      UsageError: the data cannot be read.
+    """
+    try:
+      return self.task.load(split, self.config.data_dir or None)
+    except (OSError, ValueError) as error:
+      raise config_lib.UsageError(str(error)) from None
+
+  def save_config(self) -> None:
+    """Writes `config.json`, atomically."""
+    config_lib.save(self.config, self.workdir)
+
+  def checkpoints(self) -> checkpoints_lib.Checkpoints:
+    """Opens the checkpoints; the caller closes them."""
+    return checkpoints_lib.Checkpoints(
+        self.workdir, are_finite=self.config.num_seeds == 1)
+
+  def records(self, split: str | None = None) -> list[dict[str, Any]]:
+    """Returns the records, oldest first.
+
+    Args:
+      split: 'train' or 'eval'; None for both.
+
+    Returns:
+      Records with the facts `FACTS` as they are, and each metric as an array
+      `[S]`.
+    """
+    return [_in_memory(record)
+            for record in reporting.read_records(self.workdir)
+            if split in (None, record["split"])]
+
+  def last(self, split: str = "eval") -> dict[str, Any]:
+    """Returns the last record of a split.
+
+    Raises:
+      UsageError: there is none.
+    """
+    records = self.records(split)
+    if not records:
+      raise config_lib.UsageError(f"{self.workdir} was not evaluated yet")
+    return records[-1]
+
+  def column(self, metric: str, variant: str | None = None,
+             split: str = "eval") -> tuple[np.ndarray, np.ndarray]:
+    """Returns one metric over time.
+
+    Args:
+      metric: its name.
+      variant: name of a variant in `task.extrapolations`; None or `TRAINED` for
+        the task itself.
+      split: 'train' or 'eval'.
+
+    Returns:
+      Steps `[E]` and values `[E, S]`, of the records that have the metric.
+    """
+    name = column_name(metric, variant)
+    found = [record for record in self.records(split) if name in record]
+    if not found:
+      return np.zeros(0, int), np.zeros((0, len(self.seeds)))
+    return (np.array([record["step"] for record in found]),
+            np.stack([record[name] for record in found]))
+
+  def errors(self) -> dict[str, np.ndarray]:
+    """Returns the main metric at all evaluations, on the task and its variants.
+
+    Returns:
+      Name of the variant (`TRAINED` first) -> `[E, S]`; {} without evaluations.
+
+    Raises:
+      UsageError: a variant was not evaluated.
+    """
+    evaluations = self.records("eval")
+    if not evaluations:
+      return {}
+    names = {variant: column_name(self.main_metric, variant)
+             for variant in (TRAINED, *self.task.extrapolations)}
+    for name in names.values():
+      if any(name not in record for record in evaluations):
+        raise config_lib.UsageError(f"{self.workdir} has evaluations without "
+                                    f"{name}: train it with this version")
+    return {variant: np.array([record[name] for record in evaluations])
+            for variant, name in names.items()}
+
+  def outcomes(self, thresholds: Mapping[str, float] | None = None
+               ) -> dict[str, statistics.Outcomes]:
+    """Judges each seed on the task and each of its variants.
+
+    Args:
+      thresholds: name of the variant -> upper bound of the error of a success.
+        By default `solved_below` of each variant that has one.
+
+    Returns:
+      Name of the variant -> outcomes; {} without evaluations.
+    """
+    if thresholds is None:
+      variants = {TRAINED: self.task, **self.task.extrapolations}
+      thresholds = {name: variant.solved_below
+                    for name, variant in variants.items()
+                    if variant.solved_below is not None}
+    errors = self.errors() if thresholds else {}
+    if not errors:
+      return {}
+    evaluations = self.records("eval")
+    steps = np.array([record["step"] for record in evaluations])
+    unknown = np.full(len(self.seeds), np.nan)
+    sparsity = np.array([record.get("sparsity_error", unknown)
+                         for record in evaluations])
+    return {name: statistics.judge(steps, errors[TRAINED], errors[name],
+                                   threshold, sparsity)
+            for name, threshold in thresholds.items()}
+
+  def scores(self) -> dict[str, tuple[float, float]]:
+    """Returns the NALU paper's score on the task and each of its variants.
+
+    Returns:
+      Name of the variant -> the score of the seeds' mean error, see
+      `statistics.scaled_score`, and of their median error. {} unless there is
+      an evaluation before the first update and one after it.
+    """
+    errors = self.errors()
+    evaluations = self.records("eval")
+    if len(evaluations) < 2 or evaluations[0]["step"] != 0:
+      return {}
+    return {name: (
+        statistics.scaled_score(values[-1], values[0]),
+        statistics.scaled_score(
+            statistics.over_seeds(self.main_metric, values[-1]), values[0]))
+            for name, values in errors.items()}
+
+  def diverged(self) -> list[int]:
+    """Returns the seeds whose last recorded training loss is not finite."""
+    records = self.records("train")
+    return [seed for i, seed in enumerate(self.seeds)
+            if records and not np.isfinite(records[-1]["loss"][i])]
+
+  def best_seed(self) -> int:
+    """Returns the index of the best seed, from 0 on.
+
+    The best seed has the lowest main metric in the last evaluation, on the last
+    variant on which any seed has a finite one. The index is 0 without
+    evaluations.
+    """
+    evaluations = self.records("eval")
+    for variant in (TRAINED, *self.task.extrapolations)[::-1]:
+      name = column_name(self.main_metric, variant)
+      errors = evaluations[-1].get(name) if evaluations else None
+      if errors is not None and np.isfinite(errors).any():
+        return int(np.argmin(np.nan_to_num(errors, nan=np.inf)))
+    return 0
+
+  def best_params(self, params: Any) -> tuple[int, Any]:
+    """Returns the best seed and its parameters.
+
+    Args:
+      params: as `Trainer.get_params` returns them: with a leading axis S if the
+        run has many seeds.
+    """
+    if len(self.seeds) == 1:
+      return self.seeds[0], params
+    index = self.best_seed()
+    return self.seeds[index], jax.tree.map(lambda x: x[index], params)
+
+
+def column_name(metric: str, variant: str | None = None) -> str:
+  """Returns the name of a metric on a variant of the task, as in records."""
+  return metric if variant in (None, TRAINED) else f"{variant}/{metric}"
+
+
+def _in_memory(record: Mapping[str, Any]) -> dict[str, Any]:
+  return {name: value if name in FACTS else np.atleast_1d(value)
+          for name, value in record.items()}
+
+
+def _check_writable(workdir: pathlib.Path) -> None:
+  try:
+    workdir.mkdir(parents=True, exist_ok=True)
+    probe = workdir / f".writable-{os.getpid()}"
+    probe.touch()
+    probe.unlink()
+  except OSError as error:
+    raise config_lib.UsageError(
+        f"cannot write to --workdir={workdir}: {error.strerror}") from None

@@ -1,0 +1,172 @@
+"""The training loop: from one event (a record, an evaluation) to the next."""
+
+import contextlib
+import math
+import signal
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from absl import logging
+
+from launch.configs import config as config_lib
+from launch.learning import evaluators
+from launch.learning.trainer import Trainer
+from launch.runs import reporting
+from launch.runs.checkpoints import Checkpoints
+from launch.runs.run import Run
+
+
+class DivergedError(RuntimeError):
+  """Represents a loss that is no longer finite."""
+
+
+class Result(NamedTuple):
+  """Represents the end of training.
+
+  Attributes:
+    finished: False if a signal ended it early.
+    step: updates done; the state after them is saved, unless it is 0.
+    params: on the host, as `Trainer.get_params` returns them.
+    level: the level that the curriculum has reached; None without one.
+  """
+
+  finished: bool
+  step: int
+  params: Any
+  level: int | None
+
+
+def train(run: Run, trainer: Trainer, train_data: Any, test_data: Any
+          ) -> Result:
+  """Trains until the steps or minutes are over, from the last checkpoint on.
+
+  Args:
+    run: opened for writing.
+    trainer: trains it.
+    train_data: of the training split, on the devices.
+    test_data: of the test split, on the devices.
+
+  Raises:
+    DivergedError: the loss is not finite; with many seeds, the loss of every
+      seed.
+    OSError: a file cannot be written.
+    UsageError: no checkpoint can be read, though there are some.
+  """
+  config, task = run.config, run.task
+  many = config.num_seeds > 1
+  checkpoints = run.checkpoints()
+  state, is_new = _first_state(config, trainer, checkpoints)
+  step = int(np.min(state.train.step))  # All seeds have the same step.
+  state = trainer.put(state)
+  reporter = reporting.Reporter(run.workdir, step, config.steps,
+                                run.main_metric)
+  limit = 60 * config.max_minutes or math.inf
+  done = step >= config.steps or reporter.seconds >= limit
+  with contextlib.ExitStack() as stack:
+    interrupts = stack.enter_context(catch_interrupts())
+    stack.callback(checkpoints.close)
+    stack.callback(reporter.close)
+    if many and is_new:  # Scores are relative to this evaluation.
+      reporter.evaluation(0, evaluators.evaluate_all(
+          trainer, state.train.params, test_data, task, config.eval_episodes))
+    while not done and not interrupts:
+      chunk = _updates_until_next_event(step, config)
+      state, metrics = trainer.train(state, train_data, chunk)
+      step += chunk
+      _check_loss(metrics, step - chunk, step, config, checkpoints)
+      level = trainer.level(state)
+      reached = {} if level is None else {"level": np.array([level])}
+      reporter.train(step, {**metrics, **reached})
+      done = step >= config.steps or reporter.seconds >= limit
+      if done or step % config.eval_every == 0:
+        metrics = evaluators.evaluate_all(
+            trainer, state.train.params, test_data,
+            task.at_level(level) if level else task, config.eval_episodes)
+        reporter.evaluation(step, {**metrics, **reached})
+      if done or interrupts or step % config.checkpoint_every == 0:
+        _save(step, trainer.get(state), config, checkpoints)
+  return Result(done, step, trainer.get_params(state.train.params),
+                trainer.level(state))
+
+
+@contextlib.contextmanager
+def catch_interrupts() -> Iterator[list[int]]:
+  """Yields a list that is not empty once SIGINT or SIGTERM came.
+
+  A second signal is not caught.
+  """
+  caught: list[int] = []
+  previous: dict[signal.Signals, Any] = {}
+
+  def handler(number, _):
+    caught.append(number)
+    for name, old in previous.items():
+      signal.signal(name, old)
+
+  for name in (signal.SIGINT, signal.SIGTERM):
+    previous[name] = signal.signal(name, handler)
+  try:
+    yield caught
+  finally:
+    for name, old in previous.items():
+      signal.signal(name, old)
+
+
+def _first_state(config, trainer, checkpoints):
+  """Returns the state to start from, on the host, and whether it is new."""
+  fresh = trainer.initial_state()
+  restored = checkpoints.restore(fresh, set_aside=True)
+  state = fresh if restored is None else restored
+  logging.info(
+      "%s at step %d of %d, preset %s: %s on %s, %d parameters, %d devices "
+      "(%s)", "start" if restored is None else "CONTINUE",
+      np.min(state.train.step), config.steps, config.preset or "none",
+      config_lib.label(config), config.task,
+      sum(map(np.size, jax.tree.leaves(state.train.params))),
+      len(trainer.layout.devices), trainer.layout.devices[0].device_kind)
+  return state, restored is None
+
+
+def _updates_until_next_event(step: int, config) -> int:
+  periods = (config.log_every, config.eval_every, config.checkpoint_every)
+  return min(config.steps - step,
+             *(period - step % period for period in periods))
+
+
+def _check_loss(metrics, first, last, config, checkpoints: Checkpoints):
+  """Raises a DivergedError unless one seed at least can go on."""
+  loss, norm = metrics["loss"], metrics["grad_norm"]
+  if not np.isfinite(np.add(loss, norm)).any():
+    raise _diverged(
+        f"loss {_shown(loss)} and gradient norm {_shown(norm)} between steps "
+        f"{first} and {last}", config, checkpoints)
+
+
+def _shown(values: np.ndarray) -> Any:
+  return values.item() if np.size(values) == 1 else values
+
+
+def _save(step, state, config, checkpoints: Checkpoints):
+  """Saves a state; of one seed, only if it is finite.
+
+  The loss of an update is the loss of the parameters before it, so it may still
+  be finite when the parameters no longer are.
+  """
+  if config.num_seeds == 1 and not all(
+      np.isfinite(x).all() for x in jax.tree.leaves(state)):
+    raise _diverged(f"parameters that are not finite at step {step}",
+                    config, checkpoints)
+  checkpoints.save(step, state)
+
+
+def _diverged(what, config, checkpoints: Checkpoints) -> DivergedError:
+  step = checkpoints.latest_step()
+  last = ("there is no checkpoint yet" if step is None
+          else f"the last good checkpoint is that of step {step}")
+  clip = ("or --max_grad_norm" if config.max_grad_norm
+          else "or a --max_grad_norm (it is 0, off)")
+  return DivergedError(
+      f"{what}; {last}. Try a lower --learning_rate {clip}, or another --seed, "
+      "in another --workdir")
