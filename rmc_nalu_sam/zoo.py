@@ -11,20 +11,25 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from rmc_nalu_sam.controlled_nalu import ControlledNALU
-from rmc_nalu_sam.dam import DAM
-from rmc_nalu_sam.dnc import DNC
+from rmc_nalu_sam.cores import (
+    DAM,
+    DNC,
+    NTM,
+    RMC,
+    RNN,
+    SAM,
+    SDNC,
+    UGRNN,
+    ControlledNALU,
+    Stack,
+    UnitRNN,
+    lstm,
+)
 from rmc_nalu_sam.encoders import ENCODERS
-from rmc_nalu_sam.ntm import NTM
-from rmc_nalu_sam.recurrent import RNN, UGRNN, lstm
-from rmc_nalu_sam.rmc import RMC
-from rmc_nalu_sam.sam import SAM
-from rmc_nalu_sam.sdnc import SDNC
-from rmc_nalu_sam.stack import Stack
-from rmc_nalu_sam.unit_rnn import UnitRNN
+from rmc_nalu_sam.registry import Registry
 from rmc_nalu_sam.units import UNITS, Unit, find_units
 
-CORES: Mapping[str, Callable[..., hk.RNNCore]] = {
+CORES = Registry("core", {
     "controlled_nalu": ControlledNALU,
     "dam": DAM,
     "dnc": DNC,
@@ -39,7 +44,7 @@ CORES: Mapping[str, Callable[..., hk.RNNCore]] = {
     "stack": Stack,
     "ugrnn": UGRNN,
     "unit_rnn": UnitRNN,
-}
+})
 
 # What the model gives its members, and its user does not.
 _GIVEN = ("name", "output_size", "unit", "unit_args")
@@ -135,7 +140,9 @@ def _arguments(kind, members, name, given):
   if name not in members:
     raise ValueError(
         f"unknown {kind} {name!r}; valid {kind}s: {', '.join(sorted(members))}")
-  parameters = inspect.signature(members[name]).parameters
+  parameters = inspect.signature(
+      members.get(name) if isinstance(members, Registry) else members[name]
+      ).parameters
   return {argument: parameter for argument, parameter in parameters.items()
           if argument not in given}
 
@@ -266,7 +273,7 @@ def _unit_inputs() -> Iterator[dict[str, jax.Array]]:
 
 def _core_and_read_out(core, output_size, unit, unit_args, core_kwargs):
   """The core, and what follows it."""
-  parameters = inspect.signature(CORES[core]).parameters
+  parameters = inspect.signature(CORES.get(core)).parameters
   is_of_units = "unit" in parameters
   if is_of_units:
     core_kwargs = core_kwargs | {"unit": unit, "unit_args": unit_args}
@@ -280,5 +287,5 @@ def _core_and_read_out(core, output_size, unit, unit_args, core_kwargs):
     maps_to_output &= (is_of_units
                        and core_kwargs.get("hidden_size") == output_size)
   read_out = (lambda outputs: outputs) if maps_to_output else (
-      UNITS[unit](output_size, **unit_args))
-  return CORES[core](**core_kwargs), read_out
+      UNITS.get(unit)(output_size, **unit_args))
+  return CORES.get(core)(**core_kwargs), read_out

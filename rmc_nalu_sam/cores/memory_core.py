@@ -44,7 +44,7 @@ class MemoryCore(hk.RNNCore):
   _interface: hk.Linear
   _make_interface: Callable[[jax.Array], Any]  # Of `_interface`'s output.
   _step: Callable[[Any, Any], Any]  # (interface, access) -> access; no batch.
-  _initial_access: Callable[[], Any]  # Of one memory, before the first step.
+  _initial_access: Callable[..., Any]  # Of one memory, before the first step.
   _clip: Callable[[jax.Array], jax.Array]  # Of what controller and core return.
 
   def __init__(self, name: str | None = None):

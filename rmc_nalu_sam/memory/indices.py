@@ -32,12 +32,17 @@ def make_index(index: str | Index, num_slots: int, word_size: int,
     ValueError: there is no such index, it has no such argument or refuses its
       value, or `index_args` are given with an index that is made already.
   """
+  made = _make(index, num_slots, word_size, dict(index_args or {}))
+  return MeasuredIndex(made) if measure_recall else made
+
+
+def _make(index: str | Index, num_slots: int, word_size: int,
+          arguments: dict[str, Any]) -> Index:
   if isinstance(index, str):
-    arguments = dict(index_args or {})
     INDICES.check(index, arguments)
-    index = INDICES.get(index)(num_slots, word_size, **arguments)
-  elif index_args:
+    return INDICES.get(index)(num_slots, word_size, **arguments)
+  if arguments:
     raise ValueError(
-        f"index_args={dict(index_args)} need the name of an index, got the "
-        f"index {index!r}; pass the arguments to its constructor")
-  return MeasuredIndex(index) if measure_recall else index
+        f"index_args={arguments} need the name of an index, got the index "
+        f"{index!r}; pass the arguments to its constructor")
+  return index

@@ -90,7 +90,7 @@ def initial_access(num_slots: int, word_size: int, num_heads: int, top_k: int,
 
 def forget(access: SAMAccess, index: search.Index,
            gradient_steps: int) -> SAMAccess:
-  """Returns an empty memory in the arrays of a used one, at a cost of O(1) in N.
+  """Returns an empty memory in the arrays of a used one, at O(1) in N.
 
   It is as good as a new one, except that slots which were never accessed are
   taken in another order.

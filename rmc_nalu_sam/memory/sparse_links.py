@@ -3,8 +3,8 @@
 DNC's link matrix is `L [N, N]`, with L(i, j) the degree to which slot i was
 written right after slot j. Here only its K_L largest entries are kept, in each
 line (`N` in the paper) and, for the other direction, in each column (`P`):
-supplement D of "Scaling Memory-Augmented Neural Networks with Sparse Reads and Writes" (Rae et
-al., 2016, arXiv 1610.09027), equations 19 to 22.
+supplement D of "Scaling Memory-Augmented Neural Networks with Sparse Reads and
+Writes" (Rae et al., 2016, arXiv 1610.09027), equations 19 to 22.
 
 No gradient passes through the links. All functions are for one memory and one
 head. Letters: N slots, L links per slot, J slots written, K slots read.

@@ -1,8 +1,8 @@
 """Arithmetic units: layers that learn to compute, and extrapolate."""
 
 import functools
-from collections.abc import Callable, Mapping
 
+from rmc_nalu_sam.registry import Registry
 from rmc_nalu_sam.units.base import Unit, find_units
 from rmc_nalu_sam.units.formula import Formula, extract
 from rmc_nalu_sam.units.gated import GatedNAUNMU
@@ -16,7 +16,7 @@ from rmc_nalu_sam.units.nau import NAU, NMU
 from rmc_nalu_sam.units.nmru import NMRU
 from rmc_nalu_sam.units.npu import NPU, NaiveNPU, RealNPU
 
-UNITS: Mapping[str, Callable[..., Unit]] = {
+UNITS = Registry("unit", {
     "g_nalu": GoldenNALU,
     "gated_nau_nmu": GatedNAUNMU,
     "inalu": INALU,
@@ -42,7 +42,7 @@ UNITS: Mapping[str, Callable[..., Unit]] = {
     "sigmoid": functools.partial(
         Linear, activation="sigmoid", w_init="glorot"),
     "tanh": functools.partial(Linear, activation="tanh", w_init="glorot"),
-}
+}, given=("name", "output_size"))
 
 __all__ = ("INALU", "MCFC", "MLP", "NAC", "NALU", "NAU", "NMRU", "NMU", "NPU",
            "UNITS", "Formula", "GatedNAUNMU", "GoldenNALU", "Linear", "MulMCFC",
