@@ -24,18 +24,23 @@ A core is a Haiku module that you can use in a network of your own:
 (11, 2, 3)
 """
 
-from rmc_nalu_sam.controlled_nalu import ControlledNALU, ControlledNALUState
-from rmc_nalu_sam.dam import DAM
-from rmc_nalu_sam.dnc import DNC
-from rmc_nalu_sam.memory_core import MemoryState
-from rmc_nalu_sam.ntm import NTM
-from rmc_nalu_sam.recurrent import RNN, UGRNN
+from rmc_nalu_sam.cores import (
+    DAM,
+    DNC,
+    NTM,
+    RMC,
+    RNN,
+    SAM,
+    SDNC,
+    UGRNN,
+    ControlledNALU,
+    ControlledNALUState,
+    MemoryState,
+    Stack,
+    UnitRNN,
+    UnitRNNState,
+)
 from rmc_nalu_sam.registry import Argument, Registry
-from rmc_nalu_sam.rmc import RMC
-from rmc_nalu_sam.sam import SAM
-from rmc_nalu_sam.sdnc import SDNC
-from rmc_nalu_sam.stack import Stack
-from rmc_nalu_sam.unit_rnn import UnitRNN, UnitRNNState
 from rmc_nalu_sam.units import (
     INALU,
     MCFC,

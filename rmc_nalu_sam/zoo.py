@@ -8,21 +8,25 @@ import haiku as hk
 import jmp
 
 from rmc_nalu_sam import model as model_lib
-from rmc_nalu_sam.controlled_nalu import ControlledNALU
-from rmc_nalu_sam.dam import DAM
-from rmc_nalu_sam.dnc import DNC
+from rmc_nalu_sam.cores import (
+    DAM,
+    DNC,
+    NTM,
+    RMC,
+    RNN,
+    SAM,
+    SDNC,
+    UGRNN,
+    ControlledNALU,
+    Stack,
+    UnitRNN,
+    lstm,
+)
 from rmc_nalu_sam.encoders import ENCODERS
 from rmc_nalu_sam.heads import HEADS
-from rmc_nalu_sam.memory import indices
+from rmc_nalu_sam.memory.indices import INDICES
 from rmc_nalu_sam.model import Model, Unrolled
-from rmc_nalu_sam.ntm import NTM
-from rmc_nalu_sam.recurrent import RNN, UGRNN, lstm
 from rmc_nalu_sam.registry import Registry, all_arguments, attribute
-from rmc_nalu_sam.rmc import RMC
-from rmc_nalu_sam.sam import SAM
-from rmc_nalu_sam.sdnc import SDNC
-from rmc_nalu_sam.stack import Stack
-from rmc_nalu_sam.unit_rnn import UnitRNN
 from rmc_nalu_sam.units import UNITS, Linear, Unit
 
 __all__ = ("CORES", "ENCODERS", "HEADS", "INDICES", "UNITS", "Model",
@@ -44,10 +48,6 @@ CORES = Registry("core", {
     "ugrnn": UGRNN,
     "unit_rnn": UnitRNN,
 }, given=("name", "output_size", "unit", "unit_args"))
-
-# After the merge: from rmc_nalu_sam.memory.indices import INDICES.
-INDICES = Registry("index", indices.INDICES,
-                   given=("name", "num_slots", "word_size"))
 
 
 def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,

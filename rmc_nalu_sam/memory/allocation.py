@@ -1,4 +1,4 @@
-"""Which rows are in use, and which are free to be written to.
+"""DNC's usage of slots, and the allocation of free slots.
 
 "Hybrid computing using a neural network with dynamic external memory", Graves
 et al., 2016, Nature 538, Methods: "Dynamic memory allocation".
@@ -9,17 +9,17 @@ import jax.numpy as jnp
 
 from rmc_nalu_sam.memory.precision import at_least_float32
 
-# So that the product of the usages does not vanish at once (the value of the
-# DNC's public implementation).
-EPSILON = 1e-6
+# The smallest usage, so that a product of usages does not vanish at once (the
+# value of DNC's public implementation).
+MIN_USAGE = 1e-6
 
 
 def retention(free_gates: jax.Array, read_weights: jax.Array) -> jax.Array:
-  """How much of each row is not freed by the heads that read it.
+  """Returns how much of each slot the heads that read it do not free.
 
   Args:
     free_gates: `[R]`, in [0, 1].
-    read_weights: `[R, N]`, of the step before.
+    read_weights: `[R, N]`, of the previous step.
 
   Returns:
     psi `[N]` in [0, 1], at least float32.
@@ -30,14 +30,14 @@ def retention(free_gates: jax.Array, read_weights: jax.Array) -> jax.Array:
 
 def update_usage(usage: jax.Array, write_weights: jax.Array,
                  retained: jax.Array) -> jax.Array:
-  """Writing uses rows, reading frees them.
+  """Returns the usage after a step: writes raise it, freed reads lower it.
 
   No gradient flows to the write weights, as in the public implementation.
 
   Args:
-    usage: `[N]` in [0, 1], of the step before.
-    write_weights: `[H, N]`, of the step before.
-    retained: `[N]`, psi of `retention`.
+    usage: `[N]` in [0, 1], of the previous step.
+    write_weights: `[H, N]`, of the previous step.
+    retained: `[N]`, psi, from `retention`.
 
   Returns:
     `[N]`, at least float32.
@@ -49,19 +49,19 @@ def update_usage(usage: jax.Array, write_weights: jax.Array,
 
 
 def allocation(usage: jax.Array) -> jax.Array:
-  """Weights of the free rows: the freest row takes what it has room for.
+  """Returns allocation weights of the free slots, freest slot first.
 
-  Each further one, by rising usage, has room for the part of the rest that is
-  its own nonusage. Rows of the same usage are taken in the order of their
-  index.
+  In the order of rising usage, each slot takes a fraction of what the slots
+  before it left over: 1 minus its usage. Slots of the same usage are taken in
+  the order of their rows.
 
   Args:
     usage: `[N]` in [0, 1].
 
   Returns:
-    `[N]`, at least float32, in [0, 1] and with a sum of at most 1.
+    `[N]`, at least float32, in [0, 1]; sums to at most 1.
   """
-  usage = EPSILON + (1 - EPSILON) * at_least_float32(usage)
+  usage = MIN_USAGE + (1 - MIN_USAGE) * at_least_float32(usage)
   order = jnp.argsort(usage)
   # The derivative of a gather with unique indices needs no atomic addition.
   ascending = usage.at[order].get(unique_indices=True)
@@ -72,13 +72,13 @@ def allocation(usage: jax.Array) -> jax.Array:
 
 
 def allocation_weights(usage: jax.Array, gates: jax.Array) -> jax.Array:
-  """Allocation for several write heads, one after the other.
+  """Returns the allocation of several write heads, one after the other.
 
-  Each head sees the usage as if those before it had already written.
+  Each head gets the usage as if the heads before it had already written.
 
   Args:
     usage: `[N]` in [0, 1].
-    gates: `[H]` in [0, 1], how much of its allocation a head writes to.
+    gates: `[H]` in [0, 1], the fraction of its allocation that a head uses.
 
   Returns:
     `[H, N]`, at least float32, not scaled by the gates.

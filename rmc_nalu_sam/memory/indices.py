@@ -1,25 +1,48 @@
-"""The indices by name."""
+"""The indices by name, and how a core gets its index."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from rmc_nalu_sam.memory.lsh import LSHIndex
-from rmc_nalu_sam.memory.search import ExactIndex, Index
+from rmc_nalu_sam.memory.recall import MeasuredIndex
+from rmc_nalu_sam.memory.search import ApproximateIndex, ExactIndex, Index
+from rmc_nalu_sam.registry import Registry
 
-# (num_slots, word_size) -> index.
-INDICES: Mapping[str, Callable[[int, int], Index]] = {
-    "exact": lambda num_slots, _: ExactIndex(num_slots),
-    "approx": lambda num_slots, _: ExactIndex(num_slots, approximate=True),
+INDICES = Registry("index", {
+    "approx": ApproximateIndex,
+    "exact": ExactIndex,
     "lsh": LSHIndex,
-}
+}, given=("num_slots", "word_size"))
 
 
-def make_index(index: str, num_slots: int, word_size: int) -> Index:
-  """An index from its name.
+def make_index(index: str | Index, num_slots: int, word_size: int,
+               index_args: Mapping[str, Any] | None = None,
+               measure_recall: bool = False) -> Index:
+  """Returns an index for a memory of this size.
+
+  Args:
+    index: a name in `INDICES`, "package.module:attribute" for an index class of
+      your own, or an index.
+    num_slots: N.
+    word_size: W.
+    index_args: the index's own arguments; only with a name.
+    measure_recall: whether to wrap the index in a `MeasuredIndex`.
 
   Raises:
-    ValueError: there is no such index.
+    ValueError: there is no such index, it has no such argument or refuses its
+      value, or `index_args` are given with an index that is made already.
   """
-  if index not in INDICES:
+  made = _make(index, num_slots, word_size, dict(index_args or {}))
+  return MeasuredIndex(made) if measure_recall else made
+
+
+def _make(index: str | Index, num_slots: int, word_size: int,
+          arguments: dict[str, Any]) -> Index:
+  if isinstance(index, str):
+    INDICES.check(index, arguments)
+    return INDICES.get(index)(num_slots, word_size, **arguments)
+  if arguments:
     raise ValueError(
-        f"unknown index {index!r}; valid indices: {', '.join(INDICES)}")
-  return INDICES[index](num_slots, word_size)
+        f"index_args={arguments} need the name of an index, got the index "
+        f"{index!r}; pass the arguments to its constructor")
+  return index

@@ -1,10 +1,10 @@
-"""Temporal links: in which order rows were written.
+"""DNC's temporal links: the order in which slots were written.
 
 "Hybrid computing using a neural network with dynamic external memory", Graves
 et al., 2016, Nature 538, Methods: "Temporal memory linkage". Sharpness:
 "Improving Differentiable Neural Computers Through Memory Masking,
 De-allocation, and Link Distribution Sharpness Control", Csordas, Schmidhuber,
-2019, arXiv 1904.10278. Every write head has links of its own.
+2019, arXiv 1904.10278. Each write head has its own links.
 """
 
 import functools
@@ -14,21 +14,24 @@ import jax.numpy as jnp
 
 from rmc_nalu_sam.memory.precision import at_least_float32, wide_dtype
 
-EPSILON = 1e-6
+# Added to weights before their logarithm.
+MIN_WEIGHT = 1e-6
 
 
 def update_link(link: jax.Array, precedence: jax.Array,
                 write_weights: jax.Array) -> jax.Array:
-  """Links the rows just written to those written before.
+  """Links the slots just written to those written before.
 
   Args:
-    link: `[H, N, N]`; `link[h, i, j]` says that row i was written after row j.
-    precedence: `[H, N]`, of the step before: which rows were written last.
+    link: `[H, N, N]`; `link[h, i, j]` is the degree to which slot i was written
+      after slot j.
+    precedence: `[H, N]`, of the previous step: the degree to which each slot
+      was written last.
     write_weights: `[H, N]`.
 
   Returns:
-    `[H, N, N]` of the type of `link`, with a zero diagonal; its rows and
-    columns sum to at most 1.
+    `[H, N, N]` of the type of `link`, with a zero diagonal; each line and each
+    column sums to at most 1.
   """
   precedence, write_weights = map(
       at_least_float32, (precedence, write_weights))
@@ -41,14 +44,14 @@ def update_link(link: jax.Array, precedence: jax.Array,
 
 def update_precedence(precedence: jax.Array,
                       write_weights: jax.Array) -> jax.Array:
-  """Which rows were written last, as far as anything was written.
+  """Returns the degree to which each slot was written last.
 
   Args:
-    precedence: `[H, N]`, of the step before.
+    precedence: `[H, N]`, of the previous step.
     write_weights: `[H, N]`.
 
   Returns:
-    `[H, N]`, at least float32; each row sums to at most 1.
+    `[H, N]`, at least float32; sums to at most 1 for each head.
   """
   precedence, write_weights = map(
       at_least_float32, (precedence, write_weights))
@@ -57,15 +60,16 @@ def update_precedence(precedence: jax.Array,
 
 def directional_reads(link: jax.Array, read_weights: jax.Array
                       ) -> tuple[jax.Array, jax.Array]:
-  """Where the links lead from the rows read, for every pair of heads.
+  """Moves read weights along the links, for every pair of heads.
 
   Args:
     link: `[H, N, N]`.
-    read_weights: `[R, N]`, of the step before.
+    read_weights: `[R, N]`, of the previous step.
 
   Returns:
-    Weights of the rows written before those read, and of those written after,
-    each `[R, H, N]` and at least float32.
+    The backward weights, of slots written just before those read, and the
+    forward weights, of slots written just after. Each is `[R, H, N]` and at
+    least float32.
   """
   follow = functools.partial(
       jnp.einsum, preferred_element_type=wide_dtype(link))
@@ -74,19 +78,19 @@ def directional_reads(link: jax.Array, read_weights: jax.Array
           follow("hij,rj->rhi", link, read_weights))
 
 
-# Reverse mode keeps what goes in, one link a step, and computes the rest again;
-# otherwise it would keep three arrays of its size.
+# Reverse mode keeps the arguments, one link per step, and recomputes the rest.
+# Otherwise it would keep three arrays of the link's size.
 @functools.partial(jax.checkpoint, prevent_cse=False)
 def link_and_follow(
     link: jax.Array, precedence: jax.Array, write_weights: jax.Array,
     read_weights: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-  """`update_link`, and `directional_reads` by the new link.
+  """Runs `update_link`, and `directional_reads` with the new link.
 
   Args:
     link: `[H, N, N]`.
-    precedence: `[H, N]`, of the step before.
+    precedence: `[H, N]`, of the previous step.
     write_weights: `[H, N]`.
-    read_weights: `[R, N]`, of the step before.
+    read_weights: `[R, N]`, of the previous step.
 
   Returns:
     The new link `[H, N, N]`, and the backward and the forward weights, each
@@ -97,10 +101,10 @@ def link_and_follow(
 
 
 def sharpen(weights: jax.Array, strengths: jax.Array) -> jax.Array:
-  """Raises weights to a power, and makes them sum to 1.
+  """Raises weights to a power, and normalises them.
 
-  Csordas and Schmidhuber's S(d, s), which scales by the maximum so as not to
-  underflow, written as a softmax.
+  This is Csordas and Schmidhuber's S(d, s) as a softmax. They divide by the
+  maximum to avoid underflow.
 
   Args:
     weights: `[..., N]`, not negative.
@@ -110,4 +114,4 @@ def sharpen(weights: jax.Array, strengths: jax.Array) -> jax.Array:
     `[..., N]`, at least float32.
   """
   weights, strengths = map(at_least_float32, (weights, strengths))
-  return jax.nn.softmax(strengths[..., None] * jnp.log(weights + EPSILON))
+  return jax.nn.softmax(strengths[..., None] * jnp.log(weights + MIN_WEIGHT))

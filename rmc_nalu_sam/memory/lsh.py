@@ -1,10 +1,10 @@
-"""Nearest rows by locality-sensitive hashing, at the same cost for any N.
+"""An index by locality-sensitive hashing, at the same cost for any N.
 
-A row's code in a table are the signs of its products with random directions;
-rows of one code share a bucket, which holds those entered last. A search looks
-only at the rows in the buckets of the query's codes, and compares the query
-with these rows as they are now, so that an entry of a row that has changed
-since does no harm.
+The code of a word in a table is made of the signs of its products with random
+directions. Rows whose words have the same code share a bucket, which keeps the
+rows entered last. A search looks only into the buckets of the query's codes. It
+compares the query with the current words of these rows, so an old entry of a
+word that has changed since does no harm.
 
 "Similarity estimation techniques from rounding algorithms", Charikar, 2002, as
 used in Rae et al., 2016, arXiv 1610.09027, section 3.5. The paper gives none of
@@ -19,16 +19,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from rmc_nalu_sam.checks import check_positive
-from rmc_nalu_sam.memory import search
+from rmc_nalu_sam.memory import content, search
 
 
 class LSHState(NamedTuple):
-  """Tables and recent rows; all integers.
+  """State of `LSHIndex`: tables and recent rows; all integers.
 
   Attributes:
     buckets: `[total buckets, bucket_size]` int32, rows; -1 where there is none.
     cursors: `[total buckets]` int32, how many rows were ever entered.
-    recent: `[num_recent]` int32, the rows last taken into use; -1 likewise.
+    recent: `[num_recent]` int32, the rows last taken into use; -1 where there
+      is none.
   """
 
   buckets: jax.Array
@@ -38,16 +39,17 @@ class LSHState(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class LSHIndex:
-  """An index whose updates and searches cost the same for any N.
+  """Finds similar words by hashing; updates and searches cost O(1) in N.
 
-  The tables differ in the number of their bits: those with few hold the rows
-  written last, whatever they are, and find a row even where the query is far
-  from it; those with many have room for all N rows, and find what is near.
+  The tables differ in the number of their bits. Tables with few bits keep the
+  rows written last, and find a word even if the query is far from it. Tables
+  with many bits have room for all N rows, and find words near the query.
 
-  Of the defaults, only the bits depend on N. With them and W = 32, of 1,000
-  random rows (250 for N = 256) a query finds the one it is nearest to, as exact
-  search always does, in at least so many cases, as
-  `pytest tests/test_lsh.py -k near_rows` checks:
+  Of the defaults, only the bits depend on N. The table below is for these
+  defaults, W = 32 and 1,000 random words (250 for N = 256). It gives a lower
+  bound on the fraction of queries that find the word nearest to them, at a
+  given cosine between the two. Exact search finds all. The test
+  `pytest tests/test_lsh.py -k near_words` checks the bounds.
 
   =========  ===========  ===========
   N          cosine 0.9   cosine 0.8
@@ -58,16 +60,22 @@ class LSHIndex:
   1,048,576  0.76         0.52
   =========  ===========  ===========
 
+  See `search.Index` for the methods.
+
   Attributes:
     num_slots: N.
     word_size: W.
-    num_tables: more find more, and cost more.
-    min_bits: of the first table.
-    max_bits: of the last table; None for as many as give each of the N rows a
-      place in it.
-    bucket_size: rows in a bucket.
-    num_recent: how many of the rows last taken into use are always looked at.
-    seed: of the random directions.
+    num_tables: number of hash tables; more tables find more, and cost more.
+    min_bits: bits of a code in the first table.
+    max_bits: bits of a code in the last table. None takes as many as give each
+      of the N rows a place in it.
+    bucket_size: rows per bucket.
+    num_recent: how many of the rows last taken into use every search looks at.
+    seed: seed of the random directions.
+
+  Raises:
+    ValueError: a size is not positive, `min_bits` exceeds 24, or `max_bits` is
+      not from `min_bits` to 24.
   """
 
   num_slots: int
@@ -90,35 +98,34 @@ class LSHIndex:
 
   @property
   def bits(self) -> np.ndarray:
-    """Of each table, `[num_tables]`."""
+    """The bits of a code in each table, `[num_tables]`."""
     room = (-(-self.num_slots // self.bucket_size) - 1).bit_length()
     last = self.max_bits or max(self.min_bits, room)
     return np.linspace(self.min_bits, last, self.num_tables).round().astype(int)
 
   def initial_state(self) -> LSHState:
-    """Empty tables; see `search.Index`."""
     total = int((1 << self.bits).sum())
     return LSHState(jnp.full([total, self.bucket_size], -1, jnp.int32),
                     jnp.zeros([total], jnp.int32),
                     jnp.full([self.num_recent], -1, jnp.int32))
 
-  def update(self, state: LSHState, indices: jax.Array, rows: jax.Array,
+  def update(self, state: LSHState, rows: jax.Array, words: jax.Array,
              fresh: jax.Array) -> LSHState:
-    """Enters rows where they are not yet; see `search.Index`."""
-    buckets = self._buckets(rows)
-    is_first = ~jnp.tril(indices[:, None] == indices[None, :], -1).any(1)
-    is_there = (state.buckets[buckets] == indices[:, None, None]).any(-1)
+    buckets = self._buckets(words)
+    is_first = ~jnp.tril(rows[:, None] == rows[None, :], -1).any(1)
+    is_there = (state.buckets[buckets] == rows[:, None, None]).any(-1)
     enters = is_first[:, None] & ~is_there
-    # Rows that enter the same bucket in one step take places in turn.
+    # Rows that enter the same bucket in one step take turns.
     same = (buckets[:, None] == buckets[None, :]) & enters[None, :]
-    turn = jnp.where(np.tri(len(indices), k=-1, dtype=bool)[:, :, None],
+    turn = jnp.where(np.tri(len(rows), k=-1, dtype=bool)[:, :, None],
                      same, False).sum(1, dtype=jnp.int32)
     entry = state.cursors[buckets] + turn
-    # What does not enter is sent beyond the end, and dropped there; so is what
-    # would be overwritten in this very step, in an order that nobody knows.
+    # A row that does not enter is sent beyond the end, where it is dropped. So
+    # is a row that would be overwritten in this very step, since the order of
+    # such writes is not defined.
     buckets = jnp.where(enters, buckets, state.cursors.shape[0])
     stays = turn >= same.sum(1, dtype=jnp.int32) - self.bucket_size
-    entered = jnp.broadcast_to(indices[:, None], buckets.shape)
+    entered = jnp.broadcast_to(rows[:, None], buckets.shape)
     return LSHState(
         state.buckets.at[jnp.where(stays, buckets, state.cursors.shape[0]),
                          entry % self.bucket_size].set(entered, mode="drop"),
@@ -128,23 +135,21 @@ class LSHIndex:
 
   def find(self, state: LSHState, memory: jax.Array,
            is_written: search.IsWritten, queries: jax.Array, k: int,
-           recent: jax.Array) -> jax.Array:
-    """Rows for each query; see `search.Index`."""
+           recent: jax.Array) -> tuple[jax.Array, LSHState]:
     num_heads = queries.shape[0]
     near = state.buckets[self._buckets(queries)].reshape(num_heads, -1)
-    # The first k rows, so that there are k different ones in any case.
+    # With the first k rows, there are k different ones in any case.
     shared = jnp.concatenate(
         [state.recent, recent, jnp.arange(k, dtype=jnp.int32)])
 
     def score(candidates, product):
-      rows = memory[jnp.maximum(candidates, 0)].astype(jnp.float32)
-      squared_norms = jnp.square(rows).sum(-1)
-      similarity = jnp.einsum(product, queries.astype(jnp.float32), rows)
-      similarity *= jax.lax.rsqrt(squared_norms + search.EPSILON)
-      written = squared_norms > 0
-      if is_written is not None:
-        written &= is_written(jnp.maximum(candidates, 0))
-      # Empty rows last, and never what is no row.
+      rows = jnp.maximum(candidates, 0)
+      words = memory[rows].astype(jnp.float32)
+      squared_norms = jnp.square(words).sum(-1)
+      similarity = jnp.einsum(product, queries.astype(jnp.float32), words)
+      similarity *= jax.lax.rsqrt(squared_norms + content.EPSILON)
+      written = (squared_norms > 0) & is_written(rows)
+      # Empty slots come last; a candidate of -1 is never found.
       similarity = jnp.where(written, similarity, jnp.finfo(jnp.float32).min)
       return jnp.where(candidates >= 0, similarity, -jnp.inf)
 
@@ -157,18 +162,21 @@ class LSHIndex:
       best = scores.max(1, keepdims=True)
       row = jnp.where(scores == best, candidates, self.num_slots).min(1)
       found.append(row)
-      # It may be in several tables.
+      # The row may be in several tables.
       scores = jnp.where(candidates == row[:, None], -jnp.inf, scores)
-    return jnp.stack(found, axis=1)
+    return jnp.stack(found, axis=1), state
+
+  def forget(self, state: LSHState) -> LSHState:
+    return state
 
   def _buckets(self, vectors: jax.Array) -> jax.Array:
-    """The bucket of each vector `[..., W]` in each table, `[..., tables]`."""
+    """Returns the buckets of vectors `[..., W]`, `[..., num_tables]`."""
     bits = self.bits
     directions = np.random.default_rng(self.seed).normal(
         size=(self.word_size, bits.sum())).astype(np.float32)
     signs = vectors.astype(jnp.float32) @ directions > 0
     offsets = np.cumsum(1 << bits) - (1 << bits)
-    # [bits of all tables, tables]: what a bit counts for.
+    # [bits of all tables, tables]: the value of a bit in its table's code.
     table = np.repeat(np.arange(len(bits)), bits)
     place = np.arange(bits.sum()) - np.repeat(np.cumsum(bits) - bits, bits)
     counts = np.zeros([bits.sum(), len(bits)], np.float32)

@@ -1,4 +1,4 @@
-"""What NTM does with its memory in one step: equations 2 to 9.
+"""One step of NTM's memory: equations 2 to 9.
 
 "Neural Turing Machines", Graves, Wayne, Danihelka, 2014, arXiv 1410.5401.
 
@@ -11,17 +11,17 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rmc_nalu_sam.memory import dense
+from rmc_nalu_sam.memory.content import content_weights
 
 
 class NTMAccess(NamedTuple):
-  """The memory of one batch element, and what was last done with it.
+  """The memory of one batch element, and its last reads and writes.
 
   Attributes:
-    memory: `[N, W]`.
-    read_weights: `[H, N]`, by how much each row was last read.
-    read_words: `[H, W]`, what was read.
-    write_weights: `[H, N]`, by how much each row was last written to.
+    memory: `[N, W]`, the words.
+    read_weights: `[H, N]`, the weights of the last read of each slot.
+    read_words: `[H, W]`, the weighted sums of the words read.
+    write_weights: `[H, N]`, the weights of the last write to each slot.
   """
 
   memory: jax.Array
@@ -31,14 +31,14 @@ class NTMAccess(NamedTuple):
 
 
 class Addressing(NamedTuple):
-  """How the controller moves H heads in one step.
+  """Describes how H heads move in one step.
 
   Attributes:
-    keys: `[H, W]`, what to look for.
-    strengths: `[H]` beta, at least 0: sharpness of the content addressing.
-    gates: `[H]` g, in (0, 1): to where the content is (1) or from where the
-      head was (0).
-    shifts: `[H, S]`, of sum 1: weights of the shifts from -(S // 2) to S // 2.
+    keys: `[H, W]`, compared with the words.
+    strengths: `[H]` beta, at least 0; sharpness of the content addressing.
+    gates: `[H]` g, in (0, 1); starts from the similar words (1) or from where
+      the head was (0).
+    shifts: `[H, S]`, sums to 1; weights of the shifts from -(S // 2) to S // 2.
     sharpness: `[H]` gamma, at least 1.
   """
 
@@ -50,13 +50,13 @@ class Addressing(NamedTuple):
 
 
 class NTMInterface(NamedTuple):
-  """What the controller says to the memory in one step.
+  """What the controller sends to the memory in one step.
 
   Attributes:
-    write: where the write heads go.
+    write: moves the write heads.
     erases: `[H, W]`, in (0, 1).
     additions: `[H, W]`, the words to write.
-    read: where the read heads go.
+    read: moves the read heads.
   """
 
   write: Addressing
@@ -67,7 +67,7 @@ class NTMInterface(NamedTuple):
 
 def initial_access(num_slots: int, word_size: int, num_heads: int,
                    memory_init: float) -> NTMAccess:
-  """A constant memory, nothing read, all heads on row 0."""
+  """Returns a constant memory, with nothing read and all heads on row 0."""
   weights = jnp.zeros([num_heads, num_slots]).at[:, 0].set(1)
   return NTMAccess(
       memory=jnp.full([num_slots, word_size], memory_init, weights.dtype),
@@ -77,12 +77,13 @@ def initial_access(num_slots: int, word_size: int, num_heads: int,
 
 
 def circular_shift(weights: jax.Array, shifts: jax.Array) -> jax.Array:
-  """Moves weights around the memory (equation 8).
+  """Rotates weights around the memory (equation 8).
 
   Args:
     weights: `[H, N]`.
-    shifts: `[H, S]`, S odd, of the shifts from -(S // 2) to S // 2; a shift of
-      1 moves what is on row i to row i + 1, and of the last row to the first.
+    shifts: `[H, S]`, S odd, of the shifts from -(S // 2) to S // 2. A shift of
+      1 moves the weight of row i to row i + 1, and of the last row to the
+      first.
 
   Returns:
     `[H, N]`.
@@ -96,44 +97,44 @@ def circular_shift(weights: jax.Array, shifts: jax.Array) -> jax.Array:
 
 
 def sharpen(weights: jax.Array, sharpness: jax.Array) -> jax.Array:
-  """Weights to the power of gamma, normalised (equation 9).
+  """Raises weights to the power of gamma, and normalises (equation 9).
 
   Args:
     weights: `[H, N]`, at least 0.
     sharpness: `[H]` gamma, at least 1.
 
   Returns:
-    `[H, N]`, each row summing to 1.
+    `[H, N]`; each row sums to 1.
   """
-  # By logarithms: many small weights to a power would all be 0.
+  # By logarithms: powers of many small weights would all be 0.
   logs = jnp.log(jnp.maximum(weights, jnp.finfo(weights.dtype).tiny))
   return jax.nn.softmax(sharpness[:, None] * logs)
 
 
-def address(said: Addressing, memory: jax.Array,
+def address(move: Addressing, memory: jax.Array,
             prev_weights: jax.Array) -> jax.Array:
   """Moves heads by content and by location (equations 5 to 9).
 
   Args:
-    said: from the controller.
+    move: from the controller.
     memory: `[N, W]`.
-    prev_weights: `[H, N]`, where the heads were.
+    prev_weights: `[H, N]`, the weights of the heads before.
 
   Returns:
-    `[H, N]`, where they are.
+    `[H, N]`, the weights of the heads after.
   """
-  content = dense.content_weights(said.keys, memory, said.strengths)
+  content = content_weights(move.keys, memory, move.strengths)
   gates, shifts, sharpness, prev = (
       x.astype(content.dtype)
-      for x in (said.gates[:, None], said.shifts, said.sharpness, prev_weights))
+      for x in (move.gates[:, None], move.shifts, move.sharpness, prev_weights))
   gated = gates * content + (1 - gates) * prev
   weights = sharpen(circular_shift(gated, shifts), sharpness)
   return weights.astype(prev_weights.dtype)
 
 
-def write_rows(memory: jax.Array, weights: jax.Array, erases: jax.Array,
-               additions: jax.Array) -> jax.Array:
-  """Erases, then adds, with all heads at once (equations 3 and 4).
+def erase_and_add(memory: jax.Array, weights: jax.Array, erases: jax.Array,
+                  additions: jax.Array) -> jax.Array:
+  """Erases with all heads, then adds with all heads (equations 3 and 4).
 
   Args:
     memory: `[N, W]`.
@@ -144,8 +145,8 @@ def write_rows(memory: jax.Array, weights: jax.Array, erases: jax.Array,
   Returns:
     The new memory `[N, W]`.
   """
-  # Not by loops over heads but by matrix products, whose derivatives are matrix
-  # products too: XLA is slow on the CPU at other sums over the rows.
+  # By matrix products instead of loops over heads. Their derivatives are matrix
+  # products, too; XLA is slow on the CPU at other sums over the slots.
   kept = math.prod(
       1 - jnp.einsum("kn,kw->nw", _subset_products(weights[h:h + 4], -1),
                      _subset_products(erases[h:h + 4], 1))
@@ -153,27 +154,27 @@ def write_rows(memory: jax.Array, weights: jax.Array, erases: jax.Array,
   return memory * kept + jnp.einsum("hn,hw->nw", weights, additions)
 
 
-def _subset_products(rows: jax.Array, sign: int) -> jax.Array:
-  """The product of every subset of the rows but the empty one.
+def _subset_products(factors: jax.Array, sign: int) -> jax.Array:
+  """Returns the product of each non-empty subset of the heads' factors.
 
   Multiplied out, `1 - (1 - w1 e1) (1 - w2 e2)` is
-  `w1 e1 + w2 e2 - w1 w2 e1 e2`, and so on: a term for each subset of the heads.
+  `w1 e1 + w2 e2 - w1 w2 e1 e2`, and so on: one term per subset of the heads.
 
   Args:
-    rows: `[H, X]`; H is small.
-    sign: 1, or -1 for the signs of the terms.
+    factors: `[H, X]`; H is small.
+    sign: 1, or -1 to include the signs of the terms.
 
   Returns:
     `[2^H - 1, X]`.
   """
   products: list[jax.Array] = []
-  for row in rows:
-    products += [row, *(sign * row * product for product in products)]
+  for factor in factors:
+    products += [factor, *(sign * factor * product for product in products)]
   return jnp.stack(products)
 
 
 def access_step(interface: NTMInterface, prev: NTMAccess) -> NTMAccess:
-  """One step of one memory: write, then read.
+  """Runs one step of one memory: write, then read.
 
   Args:
     interface: from the controller.
@@ -184,7 +185,7 @@ def access_step(interface: NTMInterface, prev: NTMAccess) -> NTMAccess:
   """
   dtype = prev.memory.dtype
   write_weights = address(interface.write, prev.memory, prev.write_weights)
-  memory = write_rows(
+  memory = erase_and_add(
       prev.memory, write_weights.astype(dtype), interface.erases.astype(dtype),
       interface.additions.astype(dtype))
   read_weights = address(interface.read, memory, prev.read_weights)

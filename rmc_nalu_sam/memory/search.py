@@ -1,4 +1,8 @@
-"""Nearest rows by exact search: a linear scan, then top-k in two stages."""
+"""The protocol of an index, and exact search.
+
+An index finds the words of a memory that are most similar to a query. Exact
+search is a linear scan, followed by a top-k in two stages.
+"""
 
 import dataclasses
 from collections.abc import Callable
@@ -8,60 +12,70 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-# Whether rows were written; all of them if it is None.
-IsWritten = Callable[[jax.Array | slice], jax.Array] | None
+from rmc_nalu_sam.memory.content import EPSILON
+
+# Maps rows, or a slice of all rows, to whether their slots were written: bool,
+# broadcastable to the rows. See `Store.is_written`.
+IsWritten = Callable[[jax.Array | slice], jax.Array]
 
 
 class Index(Protocol):
-  """Finds rows of a memory; without gradient, on one memory, no batch."""
+  """Finds words in a memory; without gradient, on one memory, no batch."""
 
   def initial_state(self) -> Any:
-    """What the index knows of a memory of zeros: a tree of arrays."""
+    """Returns the state for a memory of zeros: a tree of arrays."""
 
-  def update(self, state: Any, indices: jax.Array, rows: jax.Array,
+  def update(self, state: Any, rows: jax.Array, words: jax.Array,
              fresh: jax.Array) -> Any:
-    """Takes notice of rows that were written.
+    """Records words that were written.
 
     Args:
       state: of the index.
-      indices: `[J]` int32; may repeat.
-      rows: `[J, W]`, as they are now.
-      fresh: `[H]` int32, those of the rows that were erased first.
+      rows: `[J]` int32; may repeat.
+      words: `[J, W]`, the words of these slots after the write.
+      fresh: `[H]` int32, the rows whose slots were erased first.
 
     Returns:
       The new state.
     """
 
   def find(self, state: Any, memory: jax.Array, is_written: IsWritten,
-           queries: jax.Array, k: int, recent: jax.Array) -> jax.Array:
-    """The k rows most similar to each query.
+           queries: jax.Array, k: int,
+           recent: jax.Array) -> tuple[jax.Array, Any]:
+    """Finds the k words most similar to each query.
 
     Args:
       state: of the index.
       memory: `[N, W]`.
-      is_written: says of rows whether they are not empty.
+      is_written: whether slots were written; others count as empty.
       queries: `[H, W]`.
       k: how many, at most N.
       recent: `[J]` int32, rows just written; may repeat.
 
     Returns:
-      `[H, k]` int32, all different for one query.
+      The rows, `[H, k]` int32, all different for one query, and the new state.
+    """
+
+  def forget(self, state: Any) -> Any:
+    """Returns the state after all slots became empty, of any batch shape.
+
+    The state may keep old entries, as `find` gets `is_written`.
     """
 
 
 def top_k_indices(scores: jax.Array, k: int, block_size: int = 64,
                   smallest: bool = False) -> jax.Array:
-  """Indices of the k largest scores, as `jax.lax.top_k`, faster for large N.
+  """Returns the indices of the k largest scores; for large N, faster than XLA.
 
   The k largest lie in the k blocks with the largest maxima, so `top_k` runs
   over N / block_size maxima and then over k * block_size candidates. The result
-  is exactly that of one `jax.lax.top_k`, ties (lowest index first) included,
-  since the chosen blocks are kept in the order of their position.
+  equals that of one `jax.lax.top_k`, ties (lowest index first) included,
+  because the chosen blocks keep their order.
 
   Args:
     scores: `[..., N]`, without NaN; integers below 2^24 in size.
     k: how many, at most N.
-    block_size: scores a block.
+    block_size: scores per block.
     smallest: whether to find the k smallest instead.
 
   Returns:
@@ -90,7 +104,7 @@ def top_k_indices(scores: jax.Array, k: int, block_size: int = 64,
 
 
 def _block_best(scores, block_size, smallest):
-  """The maximum, or minimum, of each block; the last one may be short."""
+  """Returns the maximum, or minimum, of each block; the last may be short."""
   best = jnp.min if smallest else jnp.max
   if scores.shape[-1] % block_size == 0:
     return best(scores.reshape(*scores.shape[:-1], -1, block_size), axis=-1)
@@ -103,7 +117,7 @@ def _block_best(scores, block_size, smallest):
 
 
 def _last(dtype, smallest):
-  """A score that comes after all others."""
+  """Returns a score that comes after all others."""
   if jnp.issubdtype(dtype, jnp.integer):
     limits = jnp.iinfo(dtype)
     return np.array(limits.max if smallest else limits.min, dtype)
@@ -112,83 +126,75 @@ def _last(dtype, smallest):
 
 def _top_k(scores, k, smallest):
   if jnp.issubdtype(scores.dtype, jnp.integer):
-    # XLA has a fast top-k on the CPU for floating point alone.
+    # XLA's fast top-k on the CPU takes floating point only.
     scores = scores.astype(jnp.float32)
   return jax.lax.top_k(-scores if smallest else scores, k)[1]
 
 
 @dataclasses.dataclass(frozen=True)
 class ExactIndex:
-  """The k rows of largest cosine similarity to each query, O(N W).
+  """Finds the words of largest cosine similarity by a linear scan, O(N W).
 
-  Rows of zeros come last. With their similarity of 0 they would come before
-  every row of negative similarity, and a head whose query happens to start out
-  that way would read nothing but empty rows, and never learn otherwise.
+  Empty slots come last. With their similarity of 0, they would come before
+  every word of negative similarity. A head whose query starts out that way
+  would then read nothing but empty slots, and never learn otherwise.
 
-  Its state are the squared norms of the rows, `[N]`.
+  The state holds the squared norms of the words, `[N]`. See `Index` for the
+  methods.
 
   Attributes:
     num_slots: N.
-    approximate: whether to search with `jax.lax.approx_max_k`: faster on a TPU
-      (with a recall of 0.95), exact and slower elsewhere.
+    word_size: W.
   """
 
   num_slots: int
-  approximate: bool = False
+  word_size: int
 
   def initial_state(self) -> jax.Array:
-    """Of a memory of zeros."""
     return jnp.zeros([self.num_slots])
 
-  def update(self, state: jax.Array, indices: jax.Array, rows: jax.Array,
+  def update(self, state: jax.Array, rows: jax.Array, words: jax.Array,
              fresh: jax.Array) -> jax.Array:
-    """Takes notice of rows that were written; see `Index`."""
     del fresh
-    squared_norms = jnp.square(rows.astype(jnp.float32)).sum(-1)
-    return state.at[indices].set(squared_norms.astype(state.dtype))
+    squared_norms = jnp.square(words.astype(jnp.float32)).sum(-1)
+    return state.at[rows].set(squared_norms.astype(state.dtype))
 
   def find(self, state: jax.Array, memory: jax.Array, is_written: IsWritten,
-           queries: jax.Array, k: int, recent: jax.Array) -> jax.Array:
-    """Rows for each query; see `Index`."""
+           queries: jax.Array, k: int,
+           recent: jax.Array) -> tuple[jax.Array, jax.Array]:
     del recent
     # The query's norm would not change the order.
     products = jnp.einsum("hw,nw->hn", queries, memory,
                           preferred_element_type=jnp.float32)
     squared_norms = state.astype(jnp.float32)
     similarity = products * jax.lax.rsqrt(squared_norms + EPSILON)
-    written = squared_norms > 0
-    if is_written is not None:
-      written &= is_written(slice(None))
+    written = (squared_norms > 0) & is_written(slice(None))
     scores = jnp.where(written, similarity, -jnp.inf)
-    if self.approximate:
-      return jax.lax.approx_max_k(scores, k)[1]
+    return self.best(scores, k), state
+
+  def best(self, scores: jax.Array, k: int) -> jax.Array:
+    """Returns the rows of the k largest scores: `[H, N]` to `[H, k]`."""
     return top_k_indices(scores, k)
 
+  def forget(self, state: jax.Array) -> jax.Array:
+    return state
 
-def compare_with_exact(found: jax.Array, memory: jax.Array,
-                       is_written: IsWritten, queries: jax.Array) -> jax.Array:
-  """How many of the rows that exact search finds were found; empty ones aside.
 
-  Args:
-    found: `[H, K]` int32, rows, all different for one query.
-    memory: `[N, W]`.
-    is_written: see `Index.find`.
-    queries: `[H, W]`.
+@dataclasses.dataclass(frozen=True)
+class ApproximateIndex(ExactIndex):
+  """Finds similar words by a linear scan that is faster on a TPU.
 
-  Returns:
-    `[2]` int32: how many were found, and how many there were.
+  Uses `jax.lax.approx_max_k`. On other devices it is exact, and slower than
+  `ExactIndex`.
+
+  Attributes:
+    num_slots: N.
+    word_size: W.
+    recall_target: expected fraction of the k best words found on a TPU.
   """
-  exact = ExactIndex(memory.shape[0])
-  squared_norms = jnp.square(memory.astype(jnp.float32)).sum(-1)
-  wanted = exact.find(squared_norms, memory, is_written, queries,
-                      found.shape[1], found)
-  exists = squared_norms[wanted] > 0
-  if is_written is not None:
-    exists &= is_written(wanted)
-  hit = (wanted[:, :, None] == found[:, None, :]).any(-1)
-  return jnp.stack([(hit & exists).sum(), exists.sum()]).astype(jnp.int32)
 
+  recall_target: float = 0.95
 
-# Added to squared norms, so that a row of zeros has similarity 0 to anything
-# and a finite gradient (the value of the DNC's public implementation).
-EPSILON = 1e-6
+  def best(self, scores: jax.Array, k: int) -> jax.Array:
+    return jax.lax.approx_max_k(
+        scores, k, recall_target=self.recall_target)[1]

@@ -1,13 +1,13 @@
-"""Sparse temporal links: in which order rows were written, in O(1) a step.
+"""SDNC's sparse temporal links: the order of writes, in O(1) per step.
 
-The DNC's link matrix `L [N, N]`, with L(i, j) the degree to which row i was
-written right after row j, kept as its K_L largest entries in each row (`N` in
-the paper) and, for the other direction, in each column (`P`): supplement D of
-"Scaling Memory-Augmented Neural Networks with Sparse Reads and Writes" (Rae et
-al., 2016, arXiv 1610.09027), equations 19 to 22.
+DNC's link matrix is `L [N, N]`, with L(i, j) the degree to which slot i was
+written right after slot j. Here only its K_L largest entries are kept, in each
+line (`N` in the paper) and, for the other direction, in each column (`P`):
+supplement D of "Scaling Memory-Augmented Neural Networks with Sparse Reads and
+Writes" (Rae et al., 2016, arXiv 1610.09027), equations 19 to 22.
 
-No gradient passes through the links. All is for one memory and one head.
-Letters: N slots, L links a row, J rows written, K rows read.
+No gradient passes through the links. All functions are for one memory and one
+head. Letters: N slots, L links per slot, J slots written, K slots read.
 """
 
 from typing import NamedTuple
@@ -16,11 +16,11 @@ import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
-from rmc_nalu_sam.memory.history import KEPT
+from rmc_nalu_sam.memory.store import KEPT
 
 
 class SparseWeights(NamedTuple):
-  """A few weights over the rows, the largest first; the others are 0.
+  """A few weights over the slots, largest first; all others are 0.
 
   Attributes:
     rows: `[..., L]` int32, all different; -1 where there is none.
@@ -32,12 +32,12 @@ class SparseWeights(NamedTuple):
 
 
 class SparseLinks(NamedTuple):
-  """Links between rows that were written one after the other.
+  """Links between slots that were written one after the other.
 
   Attributes:
-    before: `[N, L]` weights, of each row the rows written before it (L_t).
-    after: `[N, L]` weights, of each row the rows written after it (L_t^T).
-    precedence: `[L]` weights, the rows written last (p_t).
+    before: `[N, L]` weights; for each slot, the slots written before it (L_t).
+    after: `[N, L]` weights; for each slot, the slots written after it (L_t^T).
+    precedence: `[L]` weights; the slots written last (p_t).
   """
 
   before: SparseWeights
@@ -46,7 +46,7 @@ class SparseLinks(NamedTuple):
 
 
 def initial_links(num_slots: int, num_links: int) -> SparseLinks:
-  """No row was ever written."""
+  """Returns the links of a memory that was never written."""
   def none(*shape):
     return SparseWeights(jnp.full(shape, -1, jnp.int32), jnp.zeros(shape))
 
@@ -55,7 +55,7 @@ def initial_links(num_slots: int, num_links: int) -> SparseLinks:
 
 
 def merge(candidates: SparseWeights, count: int) -> SparseWeights:
-  """Adds up the weights of equal rows, and keeps the largest.
+  """Adds up the weights of equal rows, and keeps the largest sums.
 
   Args:
     candidates: `[C]` weights; rows may repeat.
@@ -69,7 +69,7 @@ def merge(candidates: SparseWeights, count: int) -> SparseWeights:
   totals = jnp.where(same, weights[None, :], 0).sum(1)
   is_one = ~jnp.tril(same, -1).any(1) & (rows >= 0)
   totals = jnp.where(is_one, totals, 0)
-  # XLA has a fast top-k on the CPU for float32 alone.
+  # XLA's fast top-k on the CPU takes float32 only.
   ranked = jax.lax.stop_gradient(totals).astype(jnp.float32)
   kept = jax.lax.top_k(ranked, count)[1]
   totals = totals[kept]
@@ -77,10 +77,10 @@ def merge(candidates: SparseWeights, count: int) -> SparseWeights:
 
 
 def cut(links: SparseLinks, rows: jax.Array) -> SparseLinks:
-  """Drops the links of some rows.
+  """Drops the links of some slots.
 
   Args:
-    links: before it.
+    links: before the cut.
     rows: `[J]` int32; may repeat; N where there is none.
   """
   def drop(links):
@@ -91,12 +91,12 @@ def cut(links: SparseLinks, rows: jax.Array) -> SparseLinks:
 
 def update(links: SparseLinks, written: jax.Array,
            weights: jax.Array) -> SparseLinks:
-  """The links after a write.
+  """Updates the links after a write.
 
   Args:
-    links: before it.
+    links: before the write.
     written: `[J]` int32, rows; may repeat.
-    weights: `[J]`, by how much, of sum at most 1.
+    weights: `[J]`, the weights of the writes; sum to at most 1.
 
   Returns:
     The new links.
@@ -104,11 +104,11 @@ def update(links: SparseLinks, written: jax.Array,
   weights = jax.lax.stop_gradient(weights)
   num_slots, num_links = links.before.rows.shape
   writes = merge(SparseWeights(written, weights), written.shape[0])
-  # Beyond the end, where scatters drop it, what is not written.
+  # A row that is not written is sent beyond the end, where scatters drop it.
   rows = jnp.where(writes.weights > 0, writes.rows, num_slots)
   precedence = links.precedence
 
-  # Equation 19, for the rows written; the diagonal stays 0.
+  # Equation 19, for the slots written; the diagonal stays 0.
   old = jax.tree.map(lambda x: x[writes.rows], links.before)
 
   def link_back(row, weight, old):
@@ -121,7 +121,7 @@ def update(links: SparseLinks, written: jax.Array,
   before = jax.tree.map(
       lambda x, new: x.at[rows].set(new, mode="drop"), links.before, back)
 
-  # Equation 20, the decay: of each entry i in the rows that i follows.
+  # Equation 20, the decay: of entry i in the lines of the slots i follows.
   after = links.after
   followed = jnp.where(old.weights > 0, old.rows, num_slots)
   is_entry = after.rows[jnp.minimum(followed, num_slots - 1)] == (
@@ -130,7 +130,7 @@ def update(links: SparseLinks, written: jax.Array,
   decay = jnp.broadcast_to((1 - writes.weights)[:, None], place.shape)
   decayed = after.weights.at[followed, place].multiply(decay, mode="drop")
   after = SparseWeights(after.rows, decayed)
-  # And what is added to the rows written last.
+  # Equation 20, the addition to the slots written last.
   old = jax.tree.map(lambda x: x[precedence.rows], after)
 
   def link_forth(row, weight, old):
@@ -152,11 +152,11 @@ def update(links: SparseLinks, written: jax.Array,
 
 
 def follow(links: SparseWeights, read: SparseWeights) -> SparseWeights:
-  """Where the links of the rows read lead (equations 21 and 22).
+  """Moves read weights along the links (equations 21 and 22).
 
   Args:
     links: `[N, L]` weights: `after` to go on, `before` to go back.
-    read: `[K]` weights, of the last read; differentiable.
+    read: `[K]` weights of the last read; differentiable.
 
   Returns:
     `[K]` weights, the largest.

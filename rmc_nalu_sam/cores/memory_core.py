@@ -1,6 +1,5 @@
 """What all cores with a controller and a memory share."""
 
-import abc
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,7 +13,7 @@ class MemoryState(NamedTuple):
 
   Attributes:
     controller: state of the controller.
-    access: the memory and its bookkeeping; see the core's own.
+    access: the memory and its bookkeeping; each core has a type of its own.
   """
 
   controller: Any
@@ -22,70 +21,67 @@ class MemoryState(NamedTuple):
 
 
 class MemoryCore(hk.RNNCore):
-  """A controller that says what to do with a memory.
+  """Connects a controller to a memory.
 
-  The controller sees the input and the words last read; a linear layer makes of
-  its output what the memory is told, and another one of its output and the
-  words read the core's output.
+  The controller takes the input and the words last read. A linear layer maps
+  its output to the interface, which drives the memory. Another linear layer
+  maps the controller's output and the words just read to the core's output.
 
-  A mixed-precision policy casts what a method gives out that is not
-  transparent. So `_tell` and `_clip` are, in every core: a step computes with
-  what they give out.
+  The constructor of a core calls this one with the name only, and then sets the
+  attributes below. The functions among them are no methods, because Haiku's
+  mixed-precision policies cast the results of methods, and a step computes with
+  the results of these.
+
+  Attributes:
+    output_size: size of the output.
   """
 
   MAPS_TO_OUTPUT = True
   PICTURE = "memory"
 
-  # To be set by the constructor of a core.
   output_size: int
   _controller: hk.RNNCore
+  _interface: hk.Linear
+  _make_interface: Callable[[jax.Array], Any]  # Of `_interface`'s output.
   _step: Callable[[Any, Any], Any]  # (interface, access) -> access; no batch.
+  _initial_access: Callable[..., Any]  # Of one memory, before the first step.
+  _clip: Callable[[jax.Array], jax.Array]  # Of what controller and core return.
 
-  @abc.abstractmethod
-  @hk.transparent
-  def _tell(self, hidden: jax.Array) -> Any:
-    """What the controller's output `[..., F]` says to the memory."""
-
-  def _interface(self, size: int) -> hk.Linear:
-    """The layer for `_tell`; its parameters are named after this method."""
-    return hk.Linear(size, name="interface")
-
-  @abc.abstractmethod
-  def _initial_access(self) -> Any:
-    """Of one memory, before the first step."""
-
-  @hk.transparent
-  def _clip(self, x: jax.Array) -> jax.Array:
-    """Bounds what the controller and the core give out."""
-    return x
+  def __init__(self, name: str | None = None):
+    super().__init__(name=name)
+    self._clip = lambda x: x
 
   def __call__(self, inputs: jax.Array,
                prev_state: MemoryState) -> tuple[jax.Array, MemoryState]:
-    """One step.
+    """Runs one step.
 
     Args:
       inputs: `[B, F]`, or `[F]` without a batch.
-      prev_state: the state before it.
+      prev_state: the state before the step.
 
     Returns:
       The output `[B, output_size]` and the next state.
+
+    Raises:
+      ValueError: the inputs have another rank.
     """
     if inputs.ndim not in (1, 2):
       raise ValueError(f"{type(self).__name__} takes inputs [B, F] or [F], "
                        f"got {inputs.shape}")
-    seen = jnp.concatenate(
+    joined = jnp.concatenate(
         [inputs, merge_heads(prev_state.access.read_words)], axis=-1)
     hidden, controller = jax.tree.map(
-        self._clip, self._controller(seen, prev_state.controller))
+        self._clip, self._controller(joined, prev_state.controller))
     step = self._step if inputs.ndim == 1 else jax.vmap(self._step)
-    access = step(self._tell(hidden), prev_state.access)
+    access = step(
+        self._make_interface(self._interface(hidden)), prev_state.access)
     features = jnp.concatenate(
         [hidden, merge_heads(access.read_words)], axis=-1)
     output = hk.Linear(self.output_size, name="output")(features)
     return self._clip(output), MemoryState(controller, access)
 
   def initial_state(self, batch_size: int | None) -> MemoryState:
-    """Nothing written, nothing read; leading axis B unless it is None."""
+    """Returns the state before the first step; no B axis if it is None."""
     access = self._initial_access()
     if batch_size is not None:
       access = jax.tree.map(
@@ -94,5 +90,5 @@ class MemoryCore(hk.RNNCore):
 
 
 def merge_heads(words: jax.Array) -> jax.Array:
-  """`[..., H, W]` as `[..., H * W]`."""
+  """Reshapes `[..., H, W]` to `[..., H * W]`."""
   return words.reshape(*words.shape[:-2], -1)

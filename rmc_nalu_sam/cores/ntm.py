@@ -6,6 +6,7 @@ equations 2 to 9.
 Letters: B batch, N slots, W word size, H heads.
 """
 
+import functools
 import itertools
 import math
 
@@ -14,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from rmc_nalu_sam.checks import check_positive
+from rmc_nalu_sam.cores.memory_core import MemoryCore
 from rmc_nalu_sam.memory.ntm_access import (
     Addressing,
     NTMInterface,
@@ -21,15 +23,14 @@ from rmc_nalu_sam.memory.ntm_access import (
     initial_access,
 )
 from rmc_nalu_sam.memory.precision import at_least_float32
-from rmc_nalu_sam.memory_core import MemoryCore
 
 
 class NTM(MemoryCore):
-  r"""A recurrent network with a memory that it reads and writes everywhere.
+  r"""Moves heads by content and by location: the Neural Turing Machine.
 
-  A controller sees the input and the words last read, and tells each head where
-  to go: to the rows whose content is similar to a key, or to where it was, and
-  from there a row up or down. Every head has weights over all rows,
+  A controller takes the input and the words last read, and moves each head: to
+  the slots whose words are similar to a key, or to where the head was, and from
+  there a slot up or down. Every head has weights over all slots,
 
   .. math::
 
@@ -47,8 +48,8 @@ class NTM(MemoryCore):
 
   The output is a linear function of the controller's output and the words read.
 
-  It costs O(H N W) a step, and a gradient keeps the memory of every step,
-  and some times as much without `recompute`.
+  A step costs O(H N W). A backward pass keeps the memory of every step, and
+  several times as much without `recompute`.
 
   See Graves et al. 2014 (https://arxiv.org/abs/1410.5401), equations 2 to 9.
 
@@ -57,13 +58,13 @@ class NTM(MemoryCore):
 
     - a head is a read head and a write head, as the "access heads" of Rae et
       al. 2016 (https://arxiv.org/abs/1610.09027);
-    - the write heads look for their keys in the memory before the write, the
-      read heads in the one after it;
+    - the write heads compare their keys with the memory before the write, the
+      read heads with the memory after it;
     - key strengths are `softplus(.)`, gates and erase vectors sigmoids, shifts
       a softmax, and sharpness is `1 + softplus(.)`; keys and additions are
       linear;
-    - the memory starts at a small constant, and all heads on row 0, having read
-      nothing; the paper resets them to bias values.
+    - the memory starts at a small constant, with all heads on row 0 and nothing
+      read; the paper resets them to bias values.
   """
 
   def __init__(
@@ -78,18 +79,18 @@ class NTM(MemoryCore):
       recompute: bool = True,
       name: str | None = None,
   ):
-    """Constructs an NTM.
+    """Constructs a core.
 
     Args:
       hidden_size: units of the LSTM controller.
-      num_slots: N, rows of the memory.
-      word_size: W, numbers in a row.
+      num_slots: N, slots of the memory.
+      word_size: W, numbers per word.
       num_heads: H, read heads, and as many write heads.
-      shift_range: how many rows a head can move in a step, up or down.
-      memory_init: all numbers of the memory at first.
+      shift_range: slots that a head can move per step, up or down.
+      memory_init: initial value of all numbers of the memory.
       output_size: size of the output; `hidden_size` if None.
-      recompute: whether the backward pass computes the insides of a step again,
-        instead of keeping them: less memory over time.
+      recompute: whether the backward pass recomputes the inside of a step
+        instead of keeping it, which takes less memory over time.
       name: name of the module.
 
     Raises:
@@ -103,33 +104,36 @@ class NTM(MemoryCore):
       raise ValueError(f"shift_range must be at least 0, got {shift_range}")
     if not math.isfinite(memory_init):
       raise ValueError(f"memory_init must be finite, got {memory_init}")
-    self.hidden_size = hidden_size
-    self.num_heads = num_heads
-    self.word_size = word_size
-    self.num_shifts = 2 * shift_range + 1
     self.output_size = hidden_size if output_size is None else output_size
-    self.num_slots = num_slots
-    self._memory_init = memory_init
+    num_shifts = 2 * shift_range + 1
+    self._controller = hk.LSTM(hidden_size, name="controller")
+    self._interface = hk.Linear(
+        num_heads * sum(_sizes(word_size, num_shifts)), name="interface")
+    self._make_interface = functools.partial(
+        _make_interface, num_heads=num_heads,
+        sizes=_sizes(word_size, num_shifts))
     # A scan needs no guard against common subexpressions.
     self._step = jax.checkpoint(
         access_step, prevent_cse=False) if recompute else access_step
-    self._controller = hk.LSTM(hidden_size, name="controller")
+    self._initial_access = functools.partial(
+        initial_access, num_slots, word_size, num_heads, memory_init)
 
-  def _initial_access(self):
-    return initial_access(self.num_slots, self.word_size, self.num_heads,
-                          self._memory_init)
 
-  @hk.transparent
-  def _tell(self, hidden: jax.Array) -> NTMInterface:
-    moves = [self.word_size, 1, 1, self.num_shifts, 1]
-    sizes = [*moves, self.word_size, self.word_size, *moves]  # Of one head.
-    ends = list(itertools.accumulate(sizes))
-    flat = self._interface(self.num_heads * ends[-1])(hidden)
-    heads = flat.reshape(*hidden.shape[:-1], self.num_heads, ends[-1])
-    parts = jnp.split(heads, ends[:-1], axis=-1)
-    return NTMInterface(
-        write=_addressing(*parts[:5]), erases=jax.nn.sigmoid(parts[5]),
-        additions=parts[6], read=_addressing(*parts[7:]))
+def _sizes(word_size: int, num_shifts: int) -> list[int]:
+  """Returns the sizes of the parts of one head's interface."""
+  moves = [word_size, 1, 1, num_shifts, 1]
+  return [*moves, word_size, word_size, *moves]
+
+
+def _make_interface(flat: jax.Array, num_heads: int,
+                    sizes: list[int]) -> NTMInterface:
+  """Splits `[..., H * sum(sizes)]` into an interface, and bounds its parts."""
+  ends = list(itertools.accumulate(sizes))
+  heads = flat.reshape(*flat.shape[:-1], num_heads, ends[-1])
+  parts = jnp.split(heads, ends[:-1], axis=-1)
+  return NTMInterface(
+      write=_addressing(*parts[:5]), erases=jax.nn.sigmoid(parts[5]),
+      additions=parts[6], read=_addressing(*parts[7:]))
 
 
 def _addressing(keys, strengths, gates, shifts, sharpness) -> Addressing:

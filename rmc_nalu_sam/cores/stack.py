@@ -1,45 +1,47 @@
 """Stack: arithmetic units on top of each other, without a state."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import haiku as hk
 import jax
 
 from rmc_nalu_sam.checks import check_positive
-from rmc_nalu_sam.units import UNITS, Linear
+from rmc_nalu_sam.units import UNITS, Linear, Unit
 
 
 class Stack(hk.RNNCore):
-  """A static network of arithmetic units, as a core that remembers nothing.
+  """Applies arithmetic units one after the other; it remembers nothing.
 
   The networks of "Neural Arithmetic Units" (Madsen and Johansen, 2020, arXiv
   2001.05016, section 4.1) have two layers: one that adds, another that
-  multiplies. Every step of a sequence is answered by itself.
+  multiplies. The core computes each step of a sequence independently.
 
-  A unit with an activation ('relu' and so on) is for the hidden layers; the
-  last one is then linear, as in their code.
+  A unit with an activation ('relu' and so on) makes the hidden layers only. The
+  last layer is then linear, as in their code.
   """
 
   MAPS_TO_OUTPUT = True
   OF_UNITS = True
 
-  def __init__(self, output_size: int, unit: str = "linear",
+  def __init__(self, output_size: int,
+               unit: str | Callable[..., Unit] = "linear",
                unit_args: Mapping[str, Any] | None = None,
                num_layers: int = 2, hidden_size: int = 2,
                hidden_unit: str = "", name: str | None = None):
-    """Checks the arguments.
+    """Constructs a core.
 
     Args:
-      output_size: of the last layer.
-      unit: a name in `UNITS`.
-      unit_args: its arguments.
-      num_layers: all of them, the last one included.
-      hidden_size: outputs of each layer but the last.
-      hidden_unit: the name in `UNITS` of the layers but the last, with the
-        default arguments; like the last if empty.
-      name: of the module.
+      output_size: size of the last layer.
+      unit: a name in `UNITS`, "package.module:attribute", or a unit's
+        constructor.
+      unit_args: arguments of the unit.
+      num_layers: number of layers, including the last.
+      hidden_size: outputs of each layer except the last.
+      hidden_unit: a name in `UNITS` or a path, for all layers except the last,
+        with the default arguments. If empty, these layers are like the last.
+      name: name of the module.
 
     Raises:
       ValueError: a number is below 1, or there is no such unit.
@@ -47,14 +49,14 @@ class Stack(hk.RNNCore):
     super().__init__(name=name)
     check_positive(num_layers=num_layers, hidden_size=hidden_size)
     self._make_unit = functools.partial(UNITS.get(unit), **(unit_args or {}))
-    self._make_hidden = (UNITS.get(hidden_unit) if hidden_unit
-                         else self._make_unit)
+    self._make_hidden = (
+        UNITS.get(hidden_unit) if hidden_unit else self._make_unit)
     self._hidden_sizes = [hidden_size] * (num_layers - 1)
     self._output_size = output_size
 
   def __call__(self, inputs: jax.Array,
                prev_state: tuple[()]) -> tuple[jax.Array, tuple[()]]:
-    """The outputs `[..., output_size]` of `inputs [..., F]`, and no state."""
+    """Maps inputs `[..., F]` to outputs `[..., output_size]`."""
     for size in self._hidden_sizes:
       inputs = self._make_hidden(size)(inputs)
     last = self._make_unit(self._output_size)
@@ -63,6 +65,6 @@ class Stack(hk.RNNCore):
     return last(inputs), prev_state
 
   def initial_state(self, batch_size: int | None) -> tuple[()]:
-    """There is none."""
+    """Returns the empty state."""
     del batch_size
     return ()

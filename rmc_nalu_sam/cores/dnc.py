@@ -10,7 +10,7 @@ Letters: B batch, N slots, W word size, R read heads, H write heads.
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import haiku as hk
 import jax
@@ -18,21 +18,21 @@ import jax.numpy as jnp
 import numpy as np
 
 from rmc_nalu_sam.checks import check_positive
+from rmc_nalu_sam.cores.memory_core import MemoryCore
+from rmc_nalu_sam.cores.recurrent import lstm
 from rmc_nalu_sam.memory.dnc_access import (
     DNCInterface,
     access_step,
     initial_access,
 )
 from rmc_nalu_sam.memory.precision import at_least_float32
-from rmc_nalu_sam.memory_core import MemoryCore
-from rmc_nalu_sam.recurrent import lstm
 
 
 def _oneplus(x: jax.Array) -> jax.Array:
   return 1 + jax.nn.softplus(x)
 
 
-# Of the fields of `DNCInterface`; the others are linear.
+# The activations of the fields of `DNCInterface`; other fields are linear.
 _ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "read_strengths": jax.nn.softplus,
     "write_strengths": jax.nn.softplus,
@@ -48,11 +48,11 @@ _ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 
 
 class DNC(MemoryCore):
-  r"""A recurrent network with a memory that it allocates, frees and links.
+  r"""Allocates, frees and links slots: the Differentiable Neural Computer.
 
-  A controller sees the input and the words last read. Each write head mixes a
-  lookup by content with the rows that are free, :math:`a_t`; the rows that a
-  read head frees, :math:`f_t`, are free again:
+  A controller takes the input and the words last read. Each write head mixes a
+  lookup by content with the allocation of free slots, :math:`a_t`. A read head
+  frees the slots it last read, by its free gate :math:`f_t`:
 
   .. math::
 
@@ -61,7 +61,7 @@ class DNC(MemoryCore):
     w^w_t &= g^w_t (g^a_t a_t + (1 - g^a_t) c^w_t) \\
     M_t &= M_{t-1} \odot (1 - w^w_t e_t^T) + w^w_t v_t^T
 
-  Each read head mixes a lookup by content with the rows written just after and
+  Each read head mixes a lookup by content with the slots written just after and
   just before those it last read, along the links :math:`L_t`:
 
   .. math::
@@ -80,24 +80,25 @@ class DNC(MemoryCore):
 
   Notes:
     Where the public implementation (github.com/google-deepmind/dnc) differs
-    from the paper, this is the implementation, and equals it in float64:
+    from the paper, this core follows the implementation, and equals it in
+    float64:
 
-    - there may be several write heads. They allocate one after the other, each
-      has links of its own, and read heads have one backward and one forward
-      mode for each, in this order, before that of content;
+    - there may be several write heads. They allocate one after the other. Each
+      has its own links. For each of them, read heads have one backward and one
+      forward mode, in this order, before the mode of content;
     - no gradient flows from usage to the weights of the last write;
     - key strengths are a softplus, not 1 + softplus;
     - usage is raised to at least 1e-6 before allocation; 1e-6 is added to
       squared norms and to their product;
-    - the controller is an LSTM, of one layer unless `num_layers` says
-      otherwise; its output and state, and the output of the core, are clipped.
+    - the controller is an LSTM of `num_layers` layers; its output and state,
+      and the output of the core, are clipped.
 
     Where the options' paper leaves something open, here
 
     - the strengths of the lookup stay a softplus, and the epsilons those above;
     - masks are :math:`m_{min} + (1 - m_{min}) \sigma(.)`;
     - with several write heads, each pair of heads has two link strengths;
-    - rows are emptied after the write head's lookup and before the write.
+    - slots are emptied after the write head's lookup and before the write.
   """
 
   def __init__(
@@ -116,26 +117,27 @@ class DNC(MemoryCore):
       num_layers: int = 1,
       name: str | None = None,
   ):
-    """Constructs a DNC.
+    """Constructs a core.
 
     Args:
-      hidden_size: units of a layer of the LSTM controller.
-      num_slots: N, rows of the memory; the links take N * N a write head.
-      word_size: W, numbers in a row.
+      hidden_size: units per layer of the LSTM controller.
+      num_slots: N, slots of the memory; the links take N * N numbers per write
+        head.
+      word_size: W, numbers per word.
       num_read_heads: R.
       num_write_heads: H.
       output_size: size of the output; `hidden_size` if None.
       clip: largest absolute value of the controller's output and state and of
         the output; 0 for no limit.
-      masked: whether each head says which part of a word to compare.
-      mask_min: the smallest value of a mask, if `masked`. Their authors found
-        0.1 essential on associative recall.
-      deallocate: whether rows that are freed are also emptied, so that a lookup
-        does not find them any more.
+      masked: whether each head has a mask for the part of a word to compare.
+      mask_min: the smallest value of a mask, if `masked`. Csordas and
+        Schmidhuber found 0.1 essential on associative recall.
+      deallocate: whether slots that are freed are also emptied, so that a
+        lookup does not find them any more.
       sharpen_links: whether read heads sharpen the backward and forward
         weights, which blur as the links are followed.
-      num_layers: of the controller. Each sees what the controller sees and the
-        layer below, and the outputs of all are joined.
+      num_layers: layers of the controller. Each takes the controller's input
+        and the output of the layer below; the outputs of all are joined.
       name: name of the module.
 
     Raises:
@@ -152,55 +154,46 @@ class DNC(MemoryCore):
       raise ValueError(f"clip must be at least 0, got {clip}")
     if not 0 <= mask_min < 1:
       raise ValueError(f"mask_min must be in [0, 1), got {mask_min}")
-    self.hidden_size = hidden_size
-    self.num_slots = num_slots
-    self.word_size = word_size
-    self.num_read_heads = num_read_heads
-    self.num_write_heads = num_write_heads
-    self._clip_value = clip
-    self._masked = masked
-    self._mask_min = mask_min
-    self._sharpen_links = sharpen_links
-    self._step = functools.partial(access_step, deallocate=deallocate)
+    shapes = _shapes(num_read_heads, num_write_heads, word_size, masked,
+                     sharpen_links)
     self._controller = lstm(hidden_size, num_layers, name="controller")
+    self._interface = hk.Linear(
+        sum(map(math.prod, shapes.values())), name="interface")
+    self._make_interface = functools.partial(
+        _make_interface, shapes=shapes, mask_min=mask_min)
+    if clip:
+      self._clip = functools.partial(jnp.clip, min=-clip, max=clip)
+    self._step = functools.partial(access_step, deallocate=deallocate)
+    self._initial_access = functools.partial(
+        initial_access, num_slots, word_size, num_read_heads, num_write_heads)
 
-  def _initial_access(self):
-    return initial_access(self.num_slots, self.word_size,
-                          self.num_read_heads, self.num_write_heads)
 
-  @hk.transparent
-  def _clip(self, x: jax.Array) -> jax.Array:
-    if not self._clip_value:
-      return x
-    return jnp.clip(x, -self._clip_value, self._clip_value)
+def _shapes(reads: int, writes: int, word_size: int, masked: bool,
+            sharpen_links: bool) -> dict[str, tuple[int, ...]]:
+  """Returns the shapes of the interface's fields, in their order."""
+  shapes: dict[str, tuple[int, ...]] = dict(
+      read_keys=(reads, word_size), read_strengths=(reads,),
+      write_keys=(writes, word_size), write_strengths=(writes,),
+      erase_vectors=(writes, word_size), write_vectors=(writes, word_size),
+      free_gates=(reads,), allocation_gates=(writes,), write_gates=(writes,),
+      read_modes=(reads, 2 * writes + 1))
+  if masked:
+    shapes |= dict(read_masks=(reads, word_size),
+                   write_masks=(writes, word_size))
+  if sharpen_links:
+    shapes |= dict(link_strengths=(reads, 2 * writes))
+  return shapes
 
-  def _shapes(self) -> dict[str, tuple[int, ...]]:
-    """Of the fields of the interface that there are, in their order."""
-    reads, writes = self.num_read_heads, self.num_write_heads
-    shapes: dict[str, tuple[int, ...]] = dict(
-        read_keys=(reads, self.word_size), read_strengths=(reads,),
-        write_keys=(writes, self.word_size), write_strengths=(writes,),
-        erase_vectors=(writes, self.word_size),
-        write_vectors=(writes, self.word_size), free_gates=(reads,),
-        allocation_gates=(writes,), write_gates=(writes,),
-        read_modes=(reads, 2 * writes + 1))
-    if self._masked:
-      shapes |= dict(read_masks=(reads, self.word_size),
-                     write_masks=(writes, self.word_size))
-    if self._sharpen_links:
-      shapes |= dict(link_strengths=(reads, 2 * writes))
-    return shapes
 
-  @hk.transparent
-  def _tell(self, hidden: jax.Array) -> DNCInterface:
-    shapes = self._shapes()
-    sizes = [math.prod(shape) for shape in shapes.values()]
-    flat = at_least_float32(self._interface(sum(sizes))(hidden))
-    parts = jnp.split(flat, np.cumsum(sizes)[:-1], axis=-1)
-    said = {}
-    for (name, shape), part in zip(shapes.items(), parts, strict=True):
-      part = part.reshape(*hidden.shape[:-1], *shape)
-      said[name] = _ACTIVATIONS[name](part) if name in _ACTIVATIONS else part
-      if name in ("read_masks", "write_masks"):
-        said[name] = self._mask_min + (1 - self._mask_min) * said[name]
-    return DNCInterface(**said)
+def _make_interface(flat: jax.Array, shapes: Mapping[str, tuple[int, ...]],
+                    mask_min: float) -> DNCInterface:
+  """Splits `[..., interface size]` into an interface, and bounds its parts."""
+  ends = np.cumsum([math.prod(shape) for shape in shapes.values()])
+  parts = jnp.split(at_least_float32(flat), ends[:-1], axis=-1)
+  fields = {}
+  for (name, shape), part in zip(shapes.items(), parts, strict=True):
+    part = part.reshape(*flat.shape[:-1], *shape)
+    fields[name] = _ACTIVATIONS[name](part) if name in _ACTIVATIONS else part
+    if name in ("read_masks", "write_masks"):
+      fields[name] = mask_min + (1 - mask_min) * fields[name]
+  return DNCInterface(**fields)

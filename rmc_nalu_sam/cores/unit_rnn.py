@@ -1,4 +1,4 @@
-"""A recurrent cell of one arithmetic unit.
+"""A recurrent core made of one arithmetic unit.
 
 "Neural Arithmetic Logic Units", Trask, Hill, Reed, Rae, Dyer, Blunsom, 2018,
 arXiv 1808.00508, sections 4.1 and 4.2.
@@ -6,7 +6,7 @@ arXiv 1808.00508, sections 4.1 and 4.2.
 Letters: B batch, F inputs, H hidden.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import haiku as hk
@@ -14,43 +14,46 @@ import jax
 import jax.numpy as jnp
 
 from rmc_nalu_sam.checks import check_positive
-from rmc_nalu_sam.units import UNITS
+from rmc_nalu_sam.units import UNITS, Unit
 
 
 class UnitRNNState(NamedTuple):
   """State of a `UnitRNN`.
 
   Attributes:
-    hidden: `[B, H]`, or `[H]` without a batch: what it last gave out.
+    hidden: the last output, `[B, H]`, or `[H]` without a batch.
   """
 
   hidden: jax.Array
 
 
 class UnitRNN(hk.RNNCore):
-  """`h_t = unit([x_t, h_{t-1}])`: a cell that adds up, or multiplies.
+  """Feeds a unit its own last output: `h_t = unit([x_t, h_{t-1}])`.
 
   See Trask et al. 2018 (https://arxiv.org/abs/1808.00508), which does not write
   the equation down, and the recurrent cells of Madsen and Johansen's code.
 
   Notes:
-    It starts with what changes nothing: 0 for a unit that adds, 1 for one that
-    multiplies. A unit that does both has 0.
+    The state starts at the neutral value of the unit: 0 for a unit that adds,
+    1 for a unit that multiplies, and 0 for a unit that does both.
   """
 
   OF_UNITS = True
   FEEDS_BACK = True
 
-  def __init__(self, hidden_size: int = 100, unit: str = "nac",
+  def __init__(self, hidden_size: int = 100,
+               unit: str | Callable[..., Unit] = "nac",
                unit_args: Mapping[str, Any] | None = None,
                initial_value: float | None = None, name: str | None = None):
-    """Constructs a cell.
+    """Constructs a core.
 
     Args:
       hidden_size: H.
-      unit: a name in `UNITS`.
+      unit: a name in `UNITS`, "package.module:attribute", or a unit's
+        constructor.
       unit_args: arguments of the unit.
-      initial_value: of the hidden state; the unit's neutral value if None.
+      initial_value: initial value of the state; the unit's neutral value if
+        None.
       name: name of the module.
 
     Raises:
@@ -59,21 +62,24 @@ class UnitRNN(hk.RNNCore):
     """
     super().__init__(name=name)
     check_positive(hidden_size=hidden_size)
-    self.hidden_size = hidden_size
+    self._hidden_size = hidden_size
     self._unit = UNITS.get(unit)(hidden_size, **(unit_args or {}))
     self._initial_value = (
         self._unit.NEUTRAL if initial_value is None else initial_value)
 
   def __call__(self, inputs: jax.Array, prev_state: UnitRNNState,
                ) -> tuple[jax.Array, UnitRNNState]:
-    """One step.
+    """Runs one step.
 
     Args:
       inputs: `[B, F]`, or `[F]` without a batch.
-      prev_state: the state before it.
+      prev_state: the state before the step.
 
     Returns:
-      The output `[B, H]` and the next state, which holds it.
+      The output `[B, H]` and the next state, which holds the same values.
+
+    Raises:
+      ValueError: the inputs have another rank.
     """
     if inputs.ndim not in (1, 2):
       raise ValueError(f"{type(self).__name__} takes inputs [B, F] or [F], "
@@ -82,8 +88,8 @@ class UnitRNN(hk.RNNCore):
     return hidden, UnitRNNState(hidden)
 
   def initial_state(self, batch_size: int | None) -> UnitRNNState:
-    """Nothing added, nothing multiplied; leading axis B unless it is None."""
+    """Returns the initial value in all places; no B axis if it is None."""
     shape = () if batch_size is None else (batch_size,)
     return UnitRNNState(
-        jnp.full([*shape, self.hidden_size], self._initial_value,
+        jnp.full([*shape, self._hidden_size], self._initial_value,
                  jnp.result_type(float)))

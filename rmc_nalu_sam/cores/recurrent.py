@@ -1,4 +1,4 @@
-"""Plain recurrent cores: RNN and UGRNN, and layers of Haiku's LSTM."""
+"""Plain recurrent cores: RNN, UGRNN, and layers of Haiku's LSTM."""
 
 from collections.abc import Callable, Mapping
 
@@ -13,16 +13,16 @@ ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
 
 
 class _Recurrent(hk.RNNCore):
-  """A core whose output is its state `[B, hidden_size]`."""
+  """Base of the cores whose output is their state `[B, hidden_size]`."""
 
   def __init__(self, hidden_size: int = 100, activation: str = "tanh",
                name: str | None = None):
-    """Checks the arguments.
+    """Constructs a core.
 
     Args:
-      hidden_size: of the state.
+      hidden_size: size of the state and of the output.
       activation: 'relu' or 'tanh'.
-      name: of the module.
+      name: name of the module.
 
     Raises:
       ValueError: the size is below 1, or there is no such activation.
@@ -30,30 +30,31 @@ class _Recurrent(hk.RNNCore):
     super().__init__(name=name)
     check_positive(hidden_size=hidden_size)
     if activation not in ACTIVATIONS:
-      raise ValueError(f"unknown activation {activation!r}; valid: "
+      raise ValueError(f"unknown activation {activation!r}; valid activations: "
                        f"{', '.join(ACTIVATIONS)}")
     self._hidden_size = hidden_size
     self._activation = ACTIVATIONS[activation]
 
   def initial_state(self, batch_size: int | None) -> jax.Array:
-    """Zeros, `[B, hidden_size]`."""
+    """Returns zeros `[B, hidden_size]`; no B axis if it is None."""
     batch = () if batch_size is None else (batch_size,)
     return jnp.zeros([*batch, self._hidden_size])
 
 
 class RNN(_Recurrent):
-  """h_t = f(W [x_t, h_{t-1}] + b), the simple recurrent network of Elman."""
+  """Computes h_t = f(W [x_t, h_{t-1}] + b): Elman's simple recurrent network.
+  """
 
   def __call__(self, inputs: jax.Array,
                prev_state: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """One step: output and next state, the same `[B, hidden_size]`."""
+    """Runs one step; output and next state are the same `[B, hidden_size]`."""
     joined = jnp.concatenate([inputs, prev_state], axis=-1)
     state = self._activation(hk.Linear(self._hidden_size)(joined))
     return state, state
 
 
 class UGRNN(_Recurrent):
-  """A recurrent network with one gate between the old state and a new one.
+  """Mixes the old state and a new one by one gate.
 
     c_t = f(W_c [x_t, h_{t-1}] + b_c)
     g_t = sigmoid(W_g [x_t, h_{t-1}] + b_g + 1)
@@ -63,13 +64,13 @@ class UGRNN(_Recurrent):
   Sohl-Dickstein, Sussillo, 2017, arXiv 1611.09913), section 1.1.
 
   Notes:
-    The paper adds nothing to the gate; the 1 that opens it at first is that of
-    TensorFlow's `UGRNNCell`.
+    The paper adds nothing to the gate. The 1, which opens the gate at first, is
+    that of TensorFlow's `UGRNNCell`.
   """
 
   def __call__(self, inputs: jax.Array,
                prev_state: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """One step: output and next state, the same `[B, hidden_size]`."""
+    """Runs one step; output and next state are the same `[B, hidden_size]`."""
     joined = jnp.concatenate([inputs, prev_state], axis=-1)
     candidate, gate = jnp.split(hk.Linear(2 * self._hidden_size)(joined), 2, -1)
     gate = jax.nn.sigmoid(gate + 1)
@@ -79,16 +80,17 @@ class UGRNN(_Recurrent):
 
 def lstm(hidden_size: int = 100, num_layers: int = 1,
          name: str = "lstm") -> hk.RNNCore:
-  """Haiku's LSTM, or several on one another.
+  """Returns Haiku's LSTM, or a stack of several.
 
-  Each of several sees the input and the output of the one below, and the output
-  is that of all of them joined: "skip connections" as in "Generating Sequences
-  With Recurrent Neural Networks" (Graves, 2013, arXiv 1308.0850), section 2.
+  In a stack, each layer takes the input and the output of the layer below. The
+  core's output joins the outputs of all layers. These are the "skip
+  connections" of "Generating Sequences With Recurrent Neural Networks" (Graves,
+  2013, arXiv 1308.0850), section 2.
 
   Args:
-    hidden_size: units of a layer.
-    num_layers: L.
-    name: of the layers.
+    hidden_size: units per layer.
+    num_layers: L, number of layers.
+    name: name of the layers.
 
   Returns:
     A core whose output is `[B, L * hidden_size]`.

@@ -1,11 +1,11 @@
 """All steps of `RMC` at once, at less cost than one by one.
 
-Letters are those of `relational`, and T time.
+Letters are those of `layers`, and T time.
 
-Tried on a CPU and left, as they gained nothing that could be told from noise:
-the gradients of the weights as one product over all steps after the backward
-scan, in a custom VJP; weights transposed once, before it; two or four steps in
-a turn of the scan; Eigen's products in the place of YNNPACK's.
+These were tried on a CPU and left out, as their gain could not be told from
+noise: the gradients of the weights as one product over all steps after the
+backward scan, in a custom VJP; weights transposed once, before the scan; two or
+four steps per iteration of the scan; Eigen's products instead of YNNPACK's.
 """
 
 import functools
@@ -14,12 +14,18 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rmc_nalu_sam.memory import relational
-from rmc_nalu_sam.memory.relational import Affine, Parameters, Seen
+from rmc_nalu_sam.relational import attention, gating
+from rmc_nalu_sam.relational.layers import (
+    Affine,
+    Parameters,
+    Seen,
+    affine,
+    layer_norm,
+)
 
 
 class Options(NamedTuple):
-  """What is fixed: arguments of `relational.relate` and `relational.gate`."""
+  """Constants of a core: arguments of `attention.relate` and `gating.gate`."""
 
   num_heads: int
   key_size: int
@@ -29,43 +35,43 @@ class Options(NamedTuple):
 
 def unroll(params: Parameters, inputs: jax.Array, memory: jax.Array,
            options: Options) -> tuple[jax.Array, jax.Array]:
-  """The memory after each step, and the attention of the last step.
+  """Returns the memory after each step, and the attention of the last step.
 
-  - What depends on the inputs alone is computed for all steps at once, and
-    without the wide rows in between where that is less work.
-  - A step keeps what its linear layers gave, and computes the rest again when
-    gradients are wanted: to write all of it, and read it back, takes longer.
+  - It computes what depends on the inputs alone for all steps at once. Where it
+    is less work, it skips the wide rows in between.
+  - A step keeps the outputs of its linear layers, and recomputes the rest in
+    the backward pass. To write all of it, and to read it back, takes longer.
 
   Args:
     params: of the core.
     inputs: `[T, ..., I, F]`.
     memory: `[..., N, D]`, before the first step.
-    options: what is fixed.
+    options: constants of the core.
 
   Returns:
-    `[T, ..., N, D]` and `[..., L, H, N, N + I]`, without a gradient.
+    `[T, ..., N, D]` and `[..., L, H, N, N + I]`; the latter has no gradient.
   """
   seen = see(params, inputs)
   memories = _scan(options, params, seen, memory)
   before = memories[-2] if len(memories) > 1 else memory
-  _, attention = relational.relate(
+  _, weights = attention.relate(
       *jax.lax.stop_gradient((params, jax.tree.map(lambda x: x[-1], seen),
                               before)),
       num_heads=options.num_heads, key_size=options.key_size)
-  return memories, attention
+  return memories, weights
 
 
 def see(params: Parameters, inputs: jax.Array) -> Seen:
-  """`relational.see` of many inputs: `[T, ..., I, F]` to `Seen` of all.
+  """Computes `attention.see` of the inputs `[T, ..., I, F]` of all steps.
 
   Two linear layers one after the other are one linear layer. Inputs are mostly
-  narrow and rows wide: the product of the weights saves most of the work.
+  narrow and rows wide, so multiplying the weights first saves most of the work.
   """
   (num_inputs, size), width = inputs.shape[-2:], params.inputs.w.shape[1]
   if inputs.size * (width - size) <= size * size * width:
-    return relational.see(params, inputs)
+    return attention.see(params, inputs)
   block = params.blocks[0]
-  qkv = relational.layer_norm(block.qkv_norm, relational.affine(
+  qkv = layer_norm(block.qkv_norm, affine(
       _compose(params.inputs, block.qkv), inputs))
   gates = None
   if params.input_gates is not None:
@@ -74,13 +80,13 @@ def see(params: Parameters, inputs: jax.Array) -> Seen:
             for part in jnp.split(w, num_inputs)]
     whole = Affine(jnp.concatenate([row.w for row in rows]),
                    sum((row.b for row in rows), b))
-    gates = relational.input_gates(
+    gates = gating.input_gates(
         whole, inputs.reshape(*inputs.shape[:-2], 1, -1))
-  return Seen(relational.affine(params.inputs, inputs), qkv, gates)
+  return Seen(affine(params.inputs, inputs), qkv, gates)
 
 
 def _compose(first: Affine, second: Affine) -> Affine:
-  return Affine(first.w @ second.w, relational.affine(second, first.b))
+  return Affine(first.w @ second.w, affine(second, first.b))
 
 
 def _scan(options: Options, params: Parameters, seen: Seen,
@@ -89,10 +95,10 @@ def _scan(options: Options, params: Parameters, seen: Seen,
       jax.checkpoint, prevent_cse=False,
       policy=jax.checkpoint_policies.dots_with_no_batch_dims_saveable)
   def step(memory, seen):
-    candidate, _ = relational.relate(
+    candidate, _ = attention.relate(
         params, seen, memory, num_heads=options.num_heads,
         key_size=options.key_size)
-    memory = relational.gate(
+    memory = gating.gate(
         params, seen, memory, candidate, input_bias=options.input_bias,
         forget_bias=options.forget_bias)
     return memory, memory

@@ -1,0 +1,88 @@
+"""One step of DAM's memory: equations 1, 2 and 5, and the discounted usage.
+
+"Scaling Memory-Augmented Neural Networks with Sparse Reads and Writes", Rae,
+Hunt, Harley, Danihelka, Senior, Wayne, Graves, Lillicrap, 2016, arXiv
+1610.09027, section 3.
+
+Letters: N slots, W word size, H heads.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rmc_nalu_sam.memory.content import content_weights
+from rmc_nalu_sam.memory.sam_interface import SAMInterface
+from rmc_nalu_sam.memory.search import top_k_indices
+
+
+class DAMAccess(NamedTuple):
+  """The memory of one batch element, and its last reads and writes.
+
+  Attributes:
+    memory: `[N, W]`, the words.
+    usage: `[N]`, the discounted sum of the weights of a slot's accesses.
+    read_weights: `[H, N]`, the weights of the last read of each slot.
+    read_words: `[H, W]`, the weighted sums of the words read.
+    write_weights: `[H, N]`, the weights of the last write to each slot.
+  """
+
+  memory: jax.Array
+  usage: jax.Array
+  read_weights: jax.Array
+  read_words: jax.Array
+  write_weights: jax.Array
+
+
+def initial_access(num_slots: int, word_size: int,
+                   num_heads: int) -> DAMAccess:
+  """Returns an empty memory: all words zero, no slot ever accessed."""
+  return DAMAccess(
+      memory=jnp.zeros([num_slots, word_size]),
+      usage=jnp.zeros([num_slots]),
+      read_weights=jnp.zeros([num_heads, num_slots]),
+      read_words=jnp.zeros([num_heads, word_size]),
+      write_weights=jnp.zeros([num_heads, num_slots]))
+
+
+def access_step(interface: SAMInterface, prev: DAMAccess, *,
+                discount: float) -> DAMAccess:
+  """Runs one step of one memory: write, then read.
+
+  Args:
+    interface: from the controller.
+    prev: the access state before the step.
+    discount: lambda, the factor of the usage in each step.
+
+  Returns:
+    The access state after the step.
+  """
+  dtype = prev.memory.dtype
+  memory, write_weights = _write(interface, prev)
+  # Read (equations 1 and 2) from the memory just written.
+  read_weights = content_weights(
+      interface.queries, memory, interface.strengths).astype(dtype)
+  read_words = jnp.einsum("hn,nw->hw", read_weights, memory)
+  accessed = jax.lax.stop_gradient(write_weights + read_weights).sum(0)
+  return DAMAccess(
+      memory=memory, usage=discount * prev.usage + accessed,
+      read_weights=read_weights, read_words=read_words,
+      write_weights=write_weights)
+
+
+def _write(interface: SAMInterface,
+           prev: DAMAccess) -> tuple[jax.Array, jax.Array]:
+  """Equation 5: w^W = alpha (gamma w^R + (1 - gamma) I^U), A = w^W a^T."""
+  dtype = prev.memory.dtype
+  num_heads, num_slots = prev.read_weights.shape
+  unused = top_k_indices(
+      jax.lax.stop_gradient(prev.usage), num_heads, smallest=True)
+  indicators = unused[:, None] == jnp.arange(num_slots, dtype=unused.dtype)
+  alpha = interface.write_gates[:, None].astype(dtype)
+  gamma = interface.interpolation_gates[:, None].astype(dtype)
+  weights = alpha * (
+      gamma * prev.read_weights + (1 - gamma) * indicators.astype(dtype))
+  kept = jnp.where(indicators.any(0)[:, None], 0, prev.memory)
+  added = jnp.einsum("hn,hw->nw", weights, interface.additions.astype(dtype))
+  return kept + added, weights
