@@ -60,6 +60,8 @@ class Model:
     recall: `(state) -> [..., 2]` int32: how many rows of the exact search the
       core's index found, and how many there were. None if the core does not
       measure it.
+    searches_approximately: whether the core has an index that may miss rows of
+      the exact search. `with_core_args(measure_recall=True)` then measures it.
     with_core_args: `(**core_args) -> Model`: the same model with these
       arguments of the core in place of its own.
   """
@@ -72,6 +74,7 @@ class Model:
   forget: Callable[..., Any] | None = None
   steps_left: Callable[[Any], int] | None = None
   recall: Callable[[Any], jax.Array] | None = None
+  searches_approximately: bool = False
 
   def penalty(self, params: hk.Params) -> jax.Array:
     """Returns the sum of the units' sparsity regularisers, unweighted, `[]`."""
@@ -190,9 +193,9 @@ class _Network(hk.Module):
     return self._core.initial_state(batch_size)
 
   @hk.transparent
-  def of_core(self, method: str, state: Any) -> Any:
-    """Returns what a method of the core computes of a state."""
-    return getattr(self._core, method)(state)
+  def of_core(self, method: str, *args: Any) -> Any:
+    """Returns the result of a method of the core."""
+    return getattr(self._core, method)(*args)
 
   @hk.transparent
   def _answer(self, outputs: jax.Array) -> Any:
@@ -253,7 +256,8 @@ def make_functions(parts: Parts, policy: jmp.Policy | None,
       initial_state=lambda params, batch_size: initial_state(
           params, None, batch_size),
       steps_left=lambda state: of_core({}, None, "steps_left", state),
-      recall=lambda state: of_core({}, None, "recall", state))
+      recall=lambda state: of_core({}, None, "recall", state),
+      searches_exactly=lambda: of_core({}, None, "searches_exactly"))
 
 
 @contextlib.contextmanager

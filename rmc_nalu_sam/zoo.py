@@ -81,7 +81,7 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
   - `CAN_FORGET`: it takes `gradient_steps`; if that is not None, it has the
     methods `forget(state)` and `steps_left(state)`;
   - `MEASURES_RECALL`: it takes `measure_recall`; if that is True, it has the
-    method `recall(state)`.
+    method `recall(state)`. It always has the method `searches_exactly()`.
 
   A core may also have a method `unroll(inputs [T, B, F], state) -> (outputs,
   state)`, which is faster than its steps one by one.
@@ -127,6 +127,9 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
     functions |= dict(forget=None, steps_left=None)
   if not has("MEASURES_RECALL", "measure_recall"):
     functions["recall"] = None
+  searches_exactly = functions.pop("searches_exactly")
+  functions["searches_approximately"] = attribute(
+      CORES.get(core), "MEASURES_RECALL", False) and not searches_exactly()
 
   def with_core_args(**changed):
     return make_model(

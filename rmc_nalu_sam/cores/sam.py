@@ -206,6 +206,10 @@ class SAM(MemoryCore):
     """
     return sam_access.steps_left(state.access)
 
+  def searches_exactly(self) -> bool:
+    """Returns whether the index finds the same words as exact search."""
+    return self._index.is_exact
+
   def recall(self, state: MemoryState) -> jax.Array:
     """Returns the counts of recall since the start.
 

@@ -12,7 +12,7 @@ the sizes.
 """
 
 import dataclasses
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -86,6 +86,8 @@ class LSHIndex:
   bucket_size: int = 16
   num_recent: int = 32
   seed: int = 0
+
+  is_exact: ClassVar[bool] = False
 
   def __post_init__(self):
     check_positive(num_tables=self.num_tables, min_bits=self.min_bits,

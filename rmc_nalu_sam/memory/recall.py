@@ -1,7 +1,7 @@
 """An index that measures how much of exact search another index finds."""
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -34,6 +34,8 @@ class MeasuredIndex:
   """
 
   index: Index
+
+  is_exact: ClassVar[bool] = False
 
   def initial_state(self) -> MeasuredState:
     return MeasuredState(self.index.initial_state(), jnp.zeros([2], jnp.int32))

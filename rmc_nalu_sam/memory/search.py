@@ -6,7 +6,7 @@ search is a linear scan, followed by a top-k in two stages.
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,13 @@ IsWritten = Callable[[jax.Array | slice], jax.Array]
 
 
 class Index(Protocol):
-  """Finds words in a memory; without gradient, on one memory, no batch."""
+  """Finds words in a memory; without gradient, on one memory, no batch.
+
+  Attributes:
+    is_exact: whether the index always finds the k most similar words.
+  """
+
+  is_exact: ClassVar[bool]
 
   def initial_state(self) -> Any:
     """Returns the state for a memory of zeros: a tree of arrays."""
@@ -150,6 +156,8 @@ class ExactIndex:
   num_slots: int
   word_size: int
 
+  is_exact: ClassVar[bool] = True
+
   def initial_state(self) -> jax.Array:
     return jnp.zeros([self.num_slots])
 
@@ -194,6 +202,8 @@ class ApproximateIndex(ExactIndex):
   """
 
   recall_target: float = 0.95
+
+  is_exact: ClassVar[bool] = False
 
   def best(self, scores: jax.Array, k: int) -> jax.Array:
     return jax.lax.approx_max_k(
