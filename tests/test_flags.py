@@ -428,7 +428,7 @@ def test_program(own, tmp_path):
   (used, _), (text, _), (_, error) = [p.communicate() for p in processes]
   assert "core: {'leak': 0.75}" in used
   text = " ".join(text.split())
-  for _, member, name, argument in WITH_FLAGS[::7]:
+  for _, member, name, _ in WITH_FLAGS[::7]:
     assert f".{name}:" in text
     assert member in text
   assert "--core.leak: Share of the state that a step replaces." in text

@@ -70,8 +70,7 @@ def all_fields(fields):
   """Yields a preset's fields, and those of its cores and units."""
   yield {name: value for name, value in fields.items() if name not in SETTINGS}
   for setting in SETTINGS:
-    for changes in fields.get(setting, {}).values():
-      yield changes
+    yield from fields.get(setting, {}).values()
 
 
 @pytest.mark.parametrize("name", NAMES)
