@@ -9,6 +9,9 @@ before absl parses the command line. So a program hands `parse` to absl:
 
   app.run(main, flags_parser=flags_lib.parse)
 
+The module is found where Python finds it: in the current folder under
+`python -m`, in an installed package, or along PYTHONPATH.
+
 `parse` first takes the names of members from the command line (flag files
 included), from the `config.json` of `--workdir`, and from `--preset`. It
 imports those that are paths, defines flags for their arguments, and then lets
