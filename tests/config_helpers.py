@@ -1,6 +1,8 @@
 """What the tests of configurations share: command lines without a program."""
 
 import contextlib
+import os
+import pathlib
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -46,3 +48,9 @@ def reconcile(stored, *argv: Any):
     return config_lib.reconcile(
         stored, flags.FLAGS.preset, flags_lib.config_overrides(),
         flags_lib.member_overrides())
+
+
+def environment() -> dict[str, str]:
+  """Returns the environment of a process that imports what this one does."""
+  return os.environ | {"PYTHONPATH": os.pathsep.join(
+      [str(pathlib.Path(__file__).parent.parent), *filter(None, sys.path)])}

@@ -380,9 +380,12 @@ def test_trainer_of_one_seed_and_of_many():
 def test_model_takes_other_arguments_of_the_core():
   config = resolve("--core.num_slots=11", "--core.hidden_size=7")
   task = build.make_task(config)
-  sizes = [jax.tree.leaves(jax.eval_shape(
-      lambda m=build.make_model(config, task, **args): m.initial_state({}, 2)))
-      for args in ({}, dict(num_slots=13))]
-  assert any(11 in x.shape for x in sizes[0])
-  assert any(13 in x.shape for x in sizes[1])
-  assert not any(11 in x.shape for x in sizes[1])
+
+  def sizes(**core_args):
+    model = build.make_model(config, task, **core_args)
+    state = jax.eval_shape(lambda: model.initial_state({}, 2))
+    return {size for x in jax.tree.leaves(state) for size in x.shape}
+
+  assert 11 in sizes()
+  assert 13 in sizes(num_slots=13)
+  assert 11 not in sizes(num_slots=13)

@@ -9,6 +9,9 @@ before absl parses the command line. So a program hands `parse` to absl:
 
   app.run(main, flags_parser=flags_lib.parse)
 
+The module is found where Python finds it: in the current folder under
+`python -m`, in an installed package, or along PYTHONPATH.
+
 `parse` first takes the names of members from the command line (flag files
 included), from the `config.json` of `--workdir`, and from `--preset`. It
 imports those that are paths, defines flags for their arguments, and then lets
@@ -45,8 +48,8 @@ _OWN = "or a path: package.module:Class"
 _HELP: Mapping[str, str] = {
     "task": f"Task to learn: {_names('task')}; {_OWN}.",
     "core": f"Core of the network: {_names('core')}; {_OWN}.",
-    "unit": "Layer used as the read-out, and as the building block of the cores "
-            f"'stack' and 'unit_rnn': {_names('unit')}; {_OWN}.",
+    "unit": "Layer used as the read-out, and as the building block of the "
+            f"cores 'stack' and 'unit_rnn': {_names('unit')}; {_OWN}.",
     "encoder": f"Layers in front of the core: {_names('encoder')}; {_OWN}. "
                "Default: what suits the task.",
     "head": f"Maps the core's outputs to answers: {_names('head')}; {_OWN}.",
@@ -69,7 +72,8 @@ _HELP: Mapping[str, str] = {
             "evaluation data.",
     "num_seeds": "Trains this many seeds at once, from --seed on, each as in a "
                  "run of its own; metrics are then lists.",
-    "rng": f"Generator of random numbers: {', '.join(sorted(keys.GENERATORS))}.",
+    "rng": "Generator of random numbers: "
+           f"{', '.join(sorted(keys.GENERATORS))}.",
     "reuse_memory": "Starts each update in the memory of the last one, "
                     "forgotten but not cleared, so that no update costs "
                     "anything that grows with the number of slots.",

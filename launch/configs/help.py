@@ -4,6 +4,7 @@
 `--describe=NAME` prints `describe`.
 """
 
+import difflib
 import inspect
 import re
 import sys
@@ -219,17 +220,11 @@ def _find(name: str) -> tuple[str, str]:
   if ":" in name:
     raise ValueError(f"--describe={name}: name its kind, such as "
                      f"--describe=core:{name}; kinds: {', '.join(registries)}")
-  # One registry of all names finds the nearest.
-  every = {member: object for registry in registries.values()
-           for member in registry}
-  try:
-    Registry("name", every).get(name)
-  except ValueError as error:
-    hint = re.search(r"did you mean '[^']*'\?", str(error))
-    raise ValueError(f"--describe={name}: unknown name;"
-                     f"{' ' + hint[0] if hint else ''} --list prints all valid "
-                     "names") from None
-  raise AssertionError(name)
+  every = [member for registry in registries.values() for member in registry]
+  nearest = difflib.get_close_matches(name, every, n=1)
+  hint = f" did you mean {nearest[0]!r}?" if nearest else ""
+  raise ValueError(
+      f"--describe={name}: unknown name;{hint} --list prints all valid names")
 
 
 def _all_registries() -> dict[str, Registry]:

@@ -5,7 +5,7 @@ from launch.experiments.merging import Preset, merge
 
 
 def mnist_counting() -> Preset:
-  """Counts each digit in series of 1 to 10 images.
+  """Counts how often each digit occurs in series of 1 to 10 images.
 
   Paper: Trask et al. 2018, arXiv 1808.00508, Table 2.
   Data: MNIST (four files).
@@ -46,14 +46,15 @@ def mnist_counting() -> Preset:
 
 
 def mnist_counting_paper() -> Preset:
-  """Counts each digit in series of exactly 10 images, the paper's length.
+  """Counts how often each digit occurs in series of exactly 10 images.
 
   Paper: Trask et al. 2018, arXiv 1808.00508, Table 2.
   Data: MNIST (four files).
 
   Notes:
-    `mnist_counting` lists what the paper leaves open. At a learning rate of
-    1e-3 the cell learnt nothing within 10,000 updates.
+    10 is the length of the paper. `mnist_counting` lists what the paper leaves
+    open. At a learning rate of 1e-3 the cell learnt nothing within 10,000
+    updates.
   """
   return merge(mnist_counting(), dict(
       task_args={"mnist_counting": dict(min_length=10)}))
@@ -91,7 +92,7 @@ def mnist_addition_paper() -> Preset:
 
 
 def mnist_parity() -> Preset:
-  """Tells whether up to five digits in one image have an even sum, small.
+  """Counts the even digits of up to five in one image, for two CPU cores.
 
   Paper: Trask et al. 2018, arXiv 1808.00508, section 4.6, Table 4.
   Data: MNIST (four files).
@@ -120,7 +121,7 @@ def mnist_parity() -> Preset:
 
 
 def mnist_parity_paper() -> Preset:
-  """Tells whether up to five digits in one image have an even sum.
+  """Counts the even digits of up to five in one image, with a wide network.
 
   Paper: Trask et al. 2018, arXiv 1808.00508, section 4.6, Table 4.
   Data: MNIST (four files).

@@ -16,7 +16,7 @@ from launch.experiments.merging import Preset, merge
 
 
 def mnist_sequence_sum() -> Preset:
-  """Sums ten digits, all running sums being targets, for two CPU cores.
+  """Learns all running sums of ten digits, for two CPU cores.
 
   Paper: Madsen and Johansen 2020, arXiv 2001.05016, section 4.3.
   Data: MNIST (four files).
@@ -36,7 +36,7 @@ def mnist_sequence_sum() -> Preset:
 
 
 def mnist_sequence_product() -> Preset:
-  """Multiplies two digits from 1 to 9, for two CPU cores.
+  """Learns running products of two digits from 1 to 9, for two CPU cores.
 
   Paper: Madsen and Johansen 2020, arXiv 2001.05016, section 4.3.
   Data: MNIST (four files).
@@ -56,7 +56,7 @@ def mnist_sequence_product() -> Preset:
 
 
 def mnist_sequence_sum_paper() -> Preset:
-  """Sums ten digits with the paper's batches, updates and penalty.
+  """Learns running sums with the paper's batches, updates and penalty.
 
   Paper: Madsen and Johansen 2020, arXiv 2001.05016, section 4.3.
   Data: MNIST (four files).
@@ -74,7 +74,7 @@ def mnist_sequence_sum_paper() -> Preset:
 
 
 def mnist_sequence_product_paper() -> Preset:
-  """Multiplies two digits with the paper's updates and penalty.
+  """Learns running products with the paper's updates and penalty.
 
   Paper: Madsen and Johansen 2020, arXiv 2001.05016, section 4.3.
   Data: MNIST (four files).
