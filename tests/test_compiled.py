@@ -13,7 +13,7 @@ import pytest
 from mixed_precision import bfloat16_policy, every_output, products
 
 from rmc_nalu_sam import DNC, RMC, SAM, SDNC
-from rmc_nalu_sam.memory import lsh, rows, search
+from rmc_nalu_sam.memory import cotangent_store, search
 
 H, K, W, HIDDEN, F, T = 2, 3, 5, 7, 13, 11
 # Larger than anything else, and no multiple of the blocks of the search.
@@ -27,13 +27,13 @@ class WithoutSearch(search.ExactIndex):
 
   def find(self, state, memory, is_written, queries, k, recent):
     first = jnp.abs(queries[:, :1] * 100).astype(jnp.int32) % (N // 2)
-    return first + jnp.arange(k, dtype=jnp.int32)
+    return first + jnp.arange(k, dtype=jnp.int32), state
 
 
 def compile_gradients(batch, num_slots=N, num_steps=T):
   def unroll(inputs):
     core = SAM(hidden_size=HIDDEN, num_slots=num_slots, word_size=W,
-               num_heads=H, top_k=K, index=WithoutSearch(num_slots))
+               num_heads=H, top_k=K, index=WithoutSearch(num_slots, W))
     outputs, _ = hk.dynamic_unroll(core, inputs, core.initial_state(batch))
     return jnp.square(outputs).sum()
 
@@ -73,7 +73,7 @@ erase_by_set.defvjp(lambda *args: (erase_by_set(*args), args[1:3]),
 @pytest.mark.parametrize("naive", [erase_by_autodiff, erase_by_set])
 def test_the_check_sees_what_a_naive_erase_writes(monkeypatch, naive):
   """(JAX's own derivative of a gather is in place since it accumulates.)"""
-  monkeypatch.setattr(rows, "erase_and_add_rows", naive)
+  monkeypatch.setattr(cotangent_store, "erase_and_add_words", naive)
   new = hlo.writes_in_loops(compile_gradients(1).as_text(), N * W)[1]
   assert any(f"[1,{N},{W}]" in text for text in new)
 
@@ -150,7 +150,7 @@ def test_a_training_call_writes_no_array_of_n(core_class, batch, num_heads):
 @pytest.mark.parametrize("batch", [1, 3])
 def test_a_training_call_needs_no_memory_for_n(batch):
   analyses = [compile_training(
-      batch, num_slots=n, index=lsh.LSHIndex(n, W, max_bits=8))
+      batch, num_slots=n, index_args=dict(max_bits=8))
               .memory_analysis() for n in (BIG, 4 * BIG)]
   # Buffers are rounded up to some bytes.
   small, large = (a.temp_size_in_bytes for a in analyses)

@@ -7,13 +7,12 @@ import chex
 import haiku as hk
 import jax
 import jax.numpy as jnp
-import launch_helpers
 import numpy as np
 import pytest
 import reference_dnc
 from mixed_precision import bfloat16_policy, every_output
 
-from rmc_nalu_sam import dnc
+from rmc_nalu_sam.cores import dnc
 from rmc_nalu_sam.memory import allocation, dnc_access, linkage
 
 # H write heads, R read heads.
@@ -24,12 +23,6 @@ OPTIONS = [dict(zip(("masked", "deallocate", "sharpen_links"), values,
                     strict=True))
            for values in itertools.product((False, True), repeat=3)]
 ALL_OPTIONS = OPTIONS[-1] | dict(mask_min=.1)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def fast_compilation():
-  with launch_helpers.fast_compilation():
-    yield
 
 
 def network(**kwargs):
@@ -160,7 +153,7 @@ def golden_params(golden, kind):
   return {
       "dnc/~/controller/linear": {
           "w": variable("lstm.w_gates"), "b": variable("lstm.b_gates")},
-      "dnc/~_interface/interface": {"w": join("w"), "b": join("b")},
+      "dnc/~/interface": {"w": join("w"), "b": join("b")},
       "dnc/output": {
           "w": variable("output_linear.w"), "b": variable("output_linear.b")},
   }
