@@ -71,7 +71,7 @@ erase_by_set.defvjp(lambda *args: (erase_by_set(*args), args[1:3]),
 
 
 @pytest.mark.parametrize("naive", [erase_by_autodiff, erase_by_set])
-def test_the_check_sees_what_a_naive_erase_writes(monkeypatch, naive):
+def test_the_check_detects_what_a_naive_erase_writes(monkeypatch, naive):
   """(JAX's own derivative of a gather is in place since it accumulates.)"""
   monkeypatch.setattr(cotangent_store, "erase_and_add_words", naive)
   new = hlo.writes_in_loops(compile_gradients(1).as_text(), N * W)[1]
@@ -158,7 +158,7 @@ def test_a_training_call_needs_no_memory_for_n(batch):
   small, large = (a.output_size_in_bytes - a.alias_size_in_bytes
                   for a in analyses)
   assert abs(large - small) < 10_000
-  # The memory, its versions, and the ring; or it would not have seen N.
+  # The memory, its versions, and the ring; or the check would not depend on N.
   grown = analyses[1].alias_size_in_bytes - analyses[0].alias_size_in_bytes
   assert grown >= batch * 3 * BIG * 4 * (W + 3)
 
@@ -171,7 +171,7 @@ def test_a_training_call_needs_no_memory_for_n(batch):
     (dict(gradient_steps=None, is_forgotten=False), False),
     (dict(is_donated=False), False),
 ], ids=["exact", "recall", "cotangent of the memory", "copied state"])
-def test_the_check_sees_what_costs_more(batch, arguments, is_in_loops):
+def test_the_check_detects_what_costs_more(batch, arguments, is_in_loops):
   text = compile_training(batch, **arguments).as_text()
   new_in_loops = hlo.writes_in_loops(text, BIG_SIZE)[1]
   new = hlo.writes(text, BIG_SIZE)[1]

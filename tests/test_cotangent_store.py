@@ -117,7 +117,8 @@ def test_derivatives_under_vmap():
 
   chex.assert_trees_all_close(
       jax.grad(loss, (2, 3))(
-          cotangent_store.gather_words, cotangent_store.erase_and_add_words, memory, added),
+          cotangent_store.gather_words,
+          cotangent_store.erase_and_add_words, memory, added),
       jax.grad(loss, (2, 3))(
           naive_gather, naive_erase_and_add, memory, added), rtol=1e-5)
 
@@ -144,7 +145,8 @@ def test_bfloat16_stays_bfloat16():
     return words.sum() + (2 * memory).sum()
 
   gradients = jax.grad(loss, (2, 3))(
-      cotangent_store.gather_words, cotangent_store.erase_and_add_words, memory, added)
+      cotangent_store.gather_words, cotangent_store.erase_and_add_words, memory,
+      added)
   chex.assert_type(gradients, jnp.bfloat16)
   # Small whole numbers: exact in bfloat16.
   chex.assert_trees_all_equal(gradients, jax.grad(loss, (2, 3))(
@@ -167,4 +169,5 @@ def test_memory_without_words_is_refused():
   with pytest.raises(AssertionError):
     cotangent_store.gather_words(jnp.ones(N), READ)
   with pytest.raises(AssertionError):
-    cotangent_store.erase_and_add_words(jnp.ones([N, W]), ERASED, READ, jnp.ones([6, W]))
+    cotangent_store.erase_and_add_words(
+        jnp.ones([N, W]), ERASED, READ, jnp.ones([6, W]))

@@ -283,7 +283,7 @@ def test_gradients_from_the_empty_memory(options):
 
 
 def told(**changes):
-  """No option; says nothing but what is given, as full arrays."""
+  """An interface without options; neutral except for `changes`."""
   said = interface(options=False)
   silent = dict(free_gates=0., allocation_gates=1., write_gates=0.,
                 erase_vectors=0.)
@@ -366,7 +366,7 @@ def test_follows_the_links_of_a_head(mode, step):
 
 
 @pytest.mark.parametrize("deallocate", [False, True])
-def test_freed_rows_are_used_again_and_emptied_if_asked(deallocate):
+def test_freed_slots_are_used_again_and_emptied_on_request(deallocate):
   access, _, rows = written_memory()
   row = rows[1, 1]
   fresh = np.isin(np.arange(N), rows, invert=True)

@@ -1,5 +1,4 @@
-"""The hashed index: against slow Python, and how much of what is near it finds.
-"""
+"""The hashed index equals slow Python, and finds most near words."""
 
 import collections
 import functools
@@ -243,7 +242,7 @@ def test_stale_entries_do_no_harm():
   state = enter(SMALL, rows, memory[rows], 0 * rows)
   query = memory[12:13]
   assert find(SMALL, state, memory, query, 1) == [[12]]
-  # It says something else now, and the index has heard of it.
+  # The word changed, and the index was updated.
   moved = memory.at[12].set(-memory[12])
   state = SMALL.update(state, int32([12]), moved[12:13], int32([0]))
   assert (np.asarray(state.buckets) == 12).sum() == 2 * SMALL.num_tables

@@ -472,7 +472,7 @@ class NotingIndex:
 
 
 @pytest.mark.parametrize("gradient_steps", [None, 2])
-def test_the_index_sees_the_memory_after_the_write(gradient_steps):
+def test_the_index_gets_the_memory_after_the_write(gradient_steps):
   index, said, used = NotingIndex(), interface(), used_access()
   before = sam_access.initial_access(N, W, H, K, index, gradient_steps)
   before = before._replace(usage=used.usage, read_rows=used.read_rows,
@@ -518,7 +518,7 @@ def test_recall_counts_what_exact_search_would_find():
 # The module.
 
 
-def test_output_sees_the_words_just_read():
+def test_output_depends_on_the_words_just_read():
   init, unroll, initial_state = network()
   params = make_params(init, initial_state)
   outputs, states = unroll(params, draw(1, 2, B, F), initial_state(B))
@@ -530,7 +530,7 @@ def test_output_sees_the_words_just_read():
       outputs, features @ layer["w"] + layer["b"], rtol=1e-4, atol=1e-4)
 
 
-def test_controller_sees_the_words_last_read():
+def test_controller_takes_the_words_last_read():
   init, unroll, initial_state = network()
   params, state = make_params(init, initial_state), initial_state(B)
   unroll = jax.jit(unroll)
@@ -612,7 +612,7 @@ def test_recall_is_that_of_the_state():
   recalled = net.apply(params, None, draw(1, T, B, F), True)
   assert recalled.shape == (B, 2)
   assert np.all(recalled > 0)
-  with pytest.raises(ValueError, match="recall needs .*measure_recall=True"):
+  with pytest.raises(ValueError, match=r"recall needs .*measure_recall=True"):
     net.apply(params, None, draw(1, T, B, F), False)
 
 
