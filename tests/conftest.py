@@ -13,16 +13,15 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 # where it is still there (in JAX 0.10 and 0.11). The compiled program that some
 # tests look at differs in one thing: an instruction on its own is no fusion. So
 # test_compiled.py also runs itself with the flags of a user, who sets none.
-USER_FLAGS = os.environ.setdefault(
+os.environ.setdefault(
     "RMC_NALU_SAM_USER_XLA_FLAGS", os.environ.get("XLA_FLAGS", ""))
-os.environ["XLA_FLAGS"] = USER_FLAGS
-if not os.environ.get("RMC_NALU_SAM_COMPILE_AS_USER"):
-  os.environ["XLA_FLAGS"] = " ".join([
-      USER_FLAGS,
-      "--xla_backend_optimization_level=0",
-      "--xla_llvm_disable_expensive_passes=true",
-      "--xla_cpu_parallel_codegen_split_count=1",
-      "--xla_backend_extra_options=xla_cpu_disable_new_fusion_emitters"])
+os.environ["XLA_FLAGS"] = " ".join([
+    os.environ["RMC_NALU_SAM_USER_XLA_FLAGS"],
+    *([] if os.environ.get("RMC_NALU_SAM_COMPILE_AS_USER") else [
+        "--xla_backend_optimization_level=0",
+        "--xla_llvm_disable_expensive_passes=true",
+        "--xla_cpu_parallel_codegen_split_count=1",
+        "--xla_backend_extra_options=xla_cpu_disable_new_fusion_emitters"])])
 
 import jax
 import pytest

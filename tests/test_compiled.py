@@ -3,6 +3,10 @@ DNC keeps its largest array once a step, and RMC multiplies no more than it has
 to."""
 
 import functools
+import os
+import pathlib
+import subprocess
+import sys
 
 import haiku as hk
 import hlo
@@ -299,3 +303,22 @@ def test_rmc_multiplies_in_a_step_what_depends_on_the_memory(unrolled):
   assert len(forward) - len(of_weights(forward)) == 2
   if unrolled:
     assert len(backward) - len(of_weights(backward)) == 6
+
+
+# The compiler of a user.
+
+
+@pytest.mark.skipif("RMC_NALU_SAM_COMPILE_AS_USER" in os.environ,
+                    reason="this is the process that it starts")
+def test_all_of_it_holds_with_the_compiler_flags_of_a_user():
+  """The proofs above, in a process without the flags of conftest.py."""
+  done = subprocess.run(
+      [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
+       "-k", "not policy and not float32 and not user", __file__],
+      env=os.environ | {"RMC_NALU_SAM_COMPILE_AS_USER": "1"},
+      cwd=pathlib.Path(__file__).parent.parent, capture_output=True, text=True,
+      check=False)
+  assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
+  passed = int(done.stdout.rsplit(" passed", 1)[0].rsplit(maxsplit=1)[-1])
+  assert passed >= 20
+  assert " skipped" not in done.stdout
