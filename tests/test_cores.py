@@ -6,6 +6,7 @@ import chex
 import haiku as hk
 import jax
 import jax.numpy as jnp
+import jmp
 import numpy as np
 import pytest
 from core_cases import (
@@ -294,6 +295,18 @@ def test_bfloat16_policy(name, output):
   layers = [p for p in products(jaxpr) if p[1].shape in matrices]
   assert layers
   assert all(v.dtype == jnp.bfloat16 for p in layers for v in p)
+
+
+@every_core
+def test_a_policy_of_float32_changes_nothing(name):
+  """Haiku also sorts the keys of a dictionary that a method returns."""
+  made = []
+  transform(lambda: made.append(type(make(name)))).init(None)
+  with hk.mixed_precision.push_policy(
+      made[0], jmp.get_policy("params=float32,compute=float32,output=float32")):
+    # Not the cached function, which knows no policy.
+    outputs = jax.jit(unroll(name).apply)(make_params(name), draw(T, B, F))
+  close(outputs, plain_unroll(name))
 
 
 def test_no_parameter_is_named_after_a_private_method():
