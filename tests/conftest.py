@@ -10,13 +10,17 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 # Most of a test's time goes into compiling small programs, so XLA optimises
 # little. Its older fusion emitters take a third of the time of the newer ones;
 # JAX 0.10 and 0.11 still have them. Compiled programs, which some tests read,
-# then differ in one thing: an instruction on its own is no fusion.
+# then differ in one thing: an instruction on its own is no fusion. So
+# test_compiled.py also runs itself with a user's flags.
+os.environ.setdefault(
+    "RMC_NALU_SAM_USER_XLA_FLAGS", os.environ.get("XLA_FLAGS", ""))
 os.environ["XLA_FLAGS"] = " ".join([
-    os.environ.get("XLA_FLAGS", ""),
-    "--xla_backend_optimization_level=0",
-    "--xla_llvm_disable_expensive_passes=true",
-    "--xla_cpu_parallel_codegen_split_count=1",
-    "--xla_backend_extra_options=xla_cpu_disable_new_fusion_emitters"])
+    os.environ["RMC_NALU_SAM_USER_XLA_FLAGS"],
+    *([] if os.environ.get("RMC_NALU_SAM_COMPILE_AS_USER") else [
+        "--xla_backend_optimization_level=0",
+        "--xla_llvm_disable_expensive_passes=true",
+        "--xla_cpu_parallel_codegen_split_count=1",
+        "--xla_backend_extra_options=xla_cpu_disable_new_fusion_emitters"])])
 
 import jax
 import pytest

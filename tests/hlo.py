@@ -1,6 +1,6 @@
-"""What a compiled program writes, in all or at every step of its loops.
+"""Finds what a compiled program writes, in all or at every step of its loops.
 
-An instruction inside a fusion allocates nothing; the fusion's outputs do,
+An instruction inside a fusion allocates nothing. The outputs of a fusion do,
 unless its root updates one of its own operands in place.
 """
 

@@ -1,7 +1,8 @@
 """Haiku's usual mixed-precision policies, and the types a program multiplies.
 
-What a policy gives out may be of another type than what it computes with; then
-no method may give out what is still computed with.
+The output type of a policy may differ from its compute type. Haiku casts the
+result of every method to the output type, so a step must not go on computing
+with the result of a method.
 """
 
 import haiku as hk
@@ -12,13 +13,13 @@ every_output = pytest.mark.parametrize("output", ["bfloat16", "float32"])
 
 
 def bfloat16_policy(module, output):
-  """To compute in bfloat16, in a context; for modules of this very class."""
+  """Returns a context in which modules of this very class use bfloat16."""
   return hk.mixed_precision.push_policy(module, jmp.get_policy(
       f"params=float32,compute=bfloat16,output={output}"))
 
 
 def products(jaxpr):
-  """The operands and the result of each matrix product."""
+  """Returns the operands and the result of each matrix product."""
   return [[v.aval for v in (*e.invars, *e.outvars)]
           for j in _subjaxprs(jaxpr) for e in j.eqns
           if e.primitive.name == "dot_general"]

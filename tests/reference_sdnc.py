@@ -93,7 +93,7 @@ def step(params, inputs, prev: State, num_links, delta=.005, **biases):
   """One step on `inputs [F]`: the output, and the state after it."""
   num_heads, top_k = prev.sam.read_order.shape
   (name,) = [name for name in params if name.endswith("interface")]
-  modes = 3 * num_heads  # The last things that the controller says.
+  modes = 3 * num_heads  # The last part of the interface.
   _, state = reference_sam.step(
       params | {name: {k: v[..., :-modes] for k, v in params[name].items()}},
       inputs, prev.sam, **biases)

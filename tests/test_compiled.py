@@ -3,6 +3,10 @@ DNC keeps its largest array once a step, and RMC multiplies no more than it has
 to."""
 
 import functools
+import os
+import pathlib
+import subprocess
+import sys
 
 import haiku as hk
 import hlo
@@ -13,7 +17,7 @@ import pytest
 from mixed_precision import bfloat16_policy, every_output, products
 
 from rmc_nalu_sam import DNC, RMC, SAM, SDNC
-from rmc_nalu_sam.memory import lsh, rows, search
+from rmc_nalu_sam.memory import cotangent_store, search
 
 H, K, W, HIDDEN, F, T = 2, 3, 5, 7, 13, 11
 # Larger than anything else, and no multiple of the blocks of the search.
@@ -27,13 +31,13 @@ class WithoutSearch(search.ExactIndex):
 
   def find(self, state, memory, is_written, queries, k, recent):
     first = jnp.abs(queries[:, :1] * 100).astype(jnp.int32) % (N // 2)
-    return first + jnp.arange(k, dtype=jnp.int32)
+    return first + jnp.arange(k, dtype=jnp.int32), state
 
 
 def compile_gradients(batch, num_slots=N, num_steps=T):
   def unroll(inputs):
     core = SAM(hidden_size=HIDDEN, num_slots=num_slots, word_size=W,
-               num_heads=H, top_k=K, index=WithoutSearch(num_slots))
+               num_heads=H, top_k=K, index=WithoutSearch(num_slots, W))
     outputs, _ = hk.dynamic_unroll(core, inputs, core.initial_state(batch))
     return jnp.square(outputs).sum()
 
@@ -71,9 +75,9 @@ erase_by_set.defvjp(lambda *args: (erase_by_set(*args), args[1:3]),
 
 
 @pytest.mark.parametrize("naive", [erase_by_autodiff, erase_by_set])
-def test_the_check_sees_what_a_naive_erase_writes(monkeypatch, naive):
+def test_the_check_detects_what_a_naive_erase_writes(monkeypatch, naive):
   """(JAX's own derivative of a gather is in place since it accumulates.)"""
-  monkeypatch.setattr(rows, "erase_and_add_rows", naive)
+  monkeypatch.setattr(cotangent_store, "erase_and_add_words", naive)
   new = hlo.writes_in_loops(compile_gradients(1).as_text(), N * W)[1]
   assert any(f"[1,{N},{W}]" in text for text in new)
 
@@ -150,7 +154,7 @@ def test_a_training_call_writes_no_array_of_n(core_class, batch, num_heads):
 @pytest.mark.parametrize("batch", [1, 3])
 def test_a_training_call_needs_no_memory_for_n(batch):
   analyses = [compile_training(
-      batch, num_slots=n, index=lsh.LSHIndex(n, W, max_bits=8))
+      batch, num_slots=n, index_args=dict(max_bits=8))
               .memory_analysis() for n in (BIG, 4 * BIG)]
   # Buffers are rounded up to some bytes.
   small, large = (a.temp_size_in_bytes for a in analyses)
@@ -158,7 +162,7 @@ def test_a_training_call_needs_no_memory_for_n(batch):
   small, large = (a.output_size_in_bytes - a.alias_size_in_bytes
                   for a in analyses)
   assert abs(large - small) < 10_000
-  # The memory, its versions, and the ring; or it would not have seen N.
+  # The memory, its versions, and the ring; or the check would not depend on N.
   grown = analyses[1].alias_size_in_bytes - analyses[0].alias_size_in_bytes
   assert grown >= batch * 3 * BIG * 4 * (W + 3)
 
@@ -171,7 +175,7 @@ def test_a_training_call_needs_no_memory_for_n(batch):
     (dict(gradient_steps=None, is_forgotten=False), False),
     (dict(is_donated=False), False),
 ], ids=["exact", "recall", "cotangent of the memory", "copied state"])
-def test_the_check_sees_what_costs_more(batch, arguments, is_in_loops):
+def test_the_check_detects_what_costs_more(batch, arguments, is_in_loops):
   text = compile_training(batch, **arguments).as_text()
   new_in_loops = hlo.writes_in_loops(text, BIG_SIZE)[1]
   new = hlo.writes(text, BIG_SIZE)[1]
@@ -299,3 +303,22 @@ def test_rmc_multiplies_in_a_step_what_depends_on_the_memory(unrolled):
   assert len(forward) - len(of_weights(forward)) == 2
   if unrolled:
     assert len(backward) - len(of_weights(backward)) == 6
+
+
+# The compiler of a user.
+
+
+@pytest.mark.skipif("RMC_NALU_SAM_COMPILE_AS_USER" in os.environ,
+                    reason="this is the process that it starts")
+def test_all_of_it_holds_with_the_compiler_flags_of_a_user():
+  """The proofs above, in a process without the flags of conftest.py."""
+  done = subprocess.run(
+      [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
+       "-k", "not policy and not float32 and not user", __file__],
+      env=os.environ | {"RMC_NALU_SAM_COMPILE_AS_USER": "1"},
+      cwd=pathlib.Path(__file__).parent.parent, capture_output=True, text=True,
+      check=False)
+  assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
+  passed = int(done.stdout.rsplit(" passed", 1)[0].rsplit(maxsplit=1)[-1])
+  assert passed >= 20
+  assert " skipped" not in done.stdout

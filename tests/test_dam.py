@@ -22,8 +22,9 @@ from core_helpers import (
     network,
 )
 
-from rmc_nalu_sam import DAM, dam
-from rmc_nalu_sam.memory import sam_access
+from rmc_nalu_sam import DAM
+from rmc_nalu_sam.memory import dam_access
+from rmc_nalu_sam.memory.sam_interface import SAMInterface
 
 N = 7
 
@@ -107,7 +108,7 @@ def test_one_slot():
 
 
 def interface(alpha=.5, gamma=.5, strength=1.):
-  return sam_access.SAMInterface(
+  return SAMInterface(
       queries=draw(0, H, W), strengths=jnp.full([H], strength),
       additions=draw(1, H, W), write_gates=jnp.full([H], alpha),
       interpolation_gates=jnp.full([H], gamma))
@@ -115,14 +116,14 @@ def interface(alpha=.5, gamma=.5, strength=1.):
 
 def used_access():
   """Rows 5 and 1 are the least used."""
-  return dam.initial_access(N, W, H)._replace(
+  return dam_access.initial_access(N, W, H)._replace(
       memory=draw(2, N, W), usage=jnp.array([.9, .2, .5, .4, .8, .1, .3]),
       read_weights=jax.nn.softmax(draw(3, H, N)))
 
 
 def test_full_interpolation_writes_where_was_read():
   before = used_access()
-  after = dam.access_step(interface(1., 1.), before, discount=.9)
+  after = dam_access.access_step(interface(1., 1.), before, discount=.9)
   np.testing.assert_allclose(after.write_weights, before.read_weights)
   kept = np.array(before.memory)
   kept[[5, 1]] = 0
@@ -132,7 +133,7 @@ def test_full_interpolation_writes_where_was_read():
 
 def test_no_interpolation_writes_to_the_least_used_rows_each_head_to_its_own():
   before = used_access()
-  after = dam.access_step(interface(1., 0.), before, discount=.9)
+  after = dam_access.access_step(interface(1., 0.), before, discount=.9)
   np.testing.assert_array_equal(after.write_weights, np.eye(N)[[5, 1]])
   np.testing.assert_allclose(
       after.memory[np.array([5, 1])], draw(1, H, W), rtol=1e-6)
@@ -141,14 +142,14 @@ def test_no_interpolation_writes_to_the_least_used_rows_each_head_to_its_own():
 
 
 def test_least_used_rows_are_erased_even_when_nothing_is_written():
-  after = dam.access_step(interface(0.), used_access(), discount=.9)
+  after = dam_access.access_step(interface(0.), used_access(), discount=.9)
   assert np.flatnonzero(~np.any(after.memory, axis=1)).tolist() == [1, 5]
 
 
 @pytest.mark.parametrize("discount", [0., .9, 1.])
 def test_usage_is_a_discounted_sum(discount):
   before = used_access()
-  after = dam.access_step(interface(), before, discount=discount)
+  after = dam_access.access_step(interface(), before, discount=discount)
   weights = after.write_weights.sum(0) + after.read_weights.sum(0)
   np.testing.assert_allclose(
       after.usage, discount * before.usage + weights, rtol=1e-6)
@@ -156,8 +157,8 @@ def test_usage_is_a_discounted_sum(discount):
 
 def test_empty_rows_take_their_share_of_a_read():
   """Similarity 0, so the uniform weight, when nothing is similar."""
-  empty = dam.initial_access(N, W, H)
-  after = dam.access_step(interface(0., strength=9.), empty, discount=.9)
+  empty = dam_access.initial_access(N, W, H)
+  after = dam_access.access_step(interface(0., strength=9.), empty, discount=.9)
   np.testing.assert_allclose(after.read_weights, 1 / N, rtol=1e-6)
 
 

@@ -7,13 +7,12 @@ import chex
 import haiku as hk
 import jax
 import jax.numpy as jnp
-import launch_helpers
 import numpy as np
 import pytest
 import reference_dnc
 from mixed_precision import bfloat16_policy, every_output
 
-from rmc_nalu_sam import dnc
+from rmc_nalu_sam.cores import dnc
 from rmc_nalu_sam.memory import allocation, dnc_access, linkage
 
 # H write heads, R read heads.
@@ -24,12 +23,6 @@ OPTIONS = [dict(zip(("masked", "deallocate", "sharpen_links"), values,
                     strict=True))
            for values in itertools.product((False, True), repeat=3)]
 ALL_OPTIONS = OPTIONS[-1] | dict(mask_min=.1)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def fast_compilation():
-  with launch_helpers.fast_compilation():
-    yield
 
 
 def network(**kwargs):
@@ -160,7 +153,7 @@ def golden_params(golden, kind):
   return {
       "dnc/~/controller/linear": {
           "w": variable("lstm.w_gates"), "b": variable("lstm.b_gates")},
-      "dnc/~_interface/interface": {"w": join("w"), "b": join("b")},
+      "dnc/~/interface": {"w": join("w"), "b": join("b")},
       "dnc/output": {
           "w": variable("output_linear.w"), "b": variable("output_linear.b")},
   }
@@ -290,7 +283,7 @@ def test_gradients_from_the_empty_memory(options):
 
 
 def told(**changes):
-  """No option; says nothing but what is given, as full arrays."""
+  """An interface without options; neutral except for `changes`."""
   said = interface(options=False)
   silent = dict(free_gates=0., allocation_gates=1., write_gates=0.,
                 erase_vectors=0.)
@@ -373,7 +366,7 @@ def test_follows_the_links_of_a_head(mode, step):
 
 
 @pytest.mark.parametrize("deallocate", [False, True])
-def test_freed_rows_are_used_again_and_emptied_if_asked(deallocate):
+def test_freed_slots_are_used_again_and_emptied_on_request(deallocate):
   access, _, rows = written_memory()
   row = rows[1, 1]
   fresh = np.isin(np.arange(N), rows, invert=True)

@@ -1,5 +1,4 @@
-"""The hashed index: against slow Python, and how much of what is near it finds.
-"""
+"""The hashed index equals slow Python, and finds most near words."""
 
 import collections
 import functools
@@ -29,7 +28,7 @@ def int32(values):
 
 
 class SlowIndex:
-  """Buckets as lists; which ones, it is told."""
+  """Has buckets as lists; their numbers are arguments."""
 
   def __init__(self, index, total):
     self.index = index
@@ -61,7 +60,7 @@ class SlowIndex:
 def step(index, state, memory, indices, rows, fresh, queries, k, written):
   memory = memory.at[indices].set(rows)
   state = index.update(state, indices, rows, fresh)
-  found = index.find(
+  found, _ = index.find(
       state, memory, lambda i: written[i], queries, k, indices)
   return state, memory, found, index._buckets(rows), index._buckets(queries)
 
@@ -103,7 +102,7 @@ def test_equals_slow_python(seed):
     recent = np.full(SMALL.num_recent, -1)
     recent[:len(slow.recent)] = slow.recent
     np.testing.assert_array_equal(state.recent, recent)
-    exact = search.ExactIndex(N).find(
+    exact, _ = search.ExactIndex(N, W).find(
         jnp.square(memory).sum(-1), memory, lambda i, w=written: w[i], queries,
         K, None)
     for h in range(H):
@@ -188,10 +187,17 @@ def enter(index, indices, rows, fresh=None):
           indices, jnp.asarray(rows)[:, None], fresh)
 
 
-def find(index, state, memory, queries, k, recent=(0,), is_written=None):
+def all_written(rows):
+  """As of a store that cannot forget."""
+  del rows
+  return jnp.array(True)
+
+
+def find(index, state, memory, queries, k, recent=(0,), is_written=all_written):
   return np.asarray(jax.jit(
       lambda *args: index.find(args[0], args[1], is_written, args[2], k,
-                               args[3]))(state, memory, queries, int32(recent)))
+                               args[3])[0])(
+                                   state, memory, queries, int32(recent)))
 
 
 @pytest.mark.parametrize("k", [1, 4, N])
@@ -236,7 +242,7 @@ def test_stale_entries_do_no_harm():
   state = enter(SMALL, rows, memory[rows], 0 * rows)
   query = memory[12:13]
   assert find(SMALL, state, memory, query, 1) == [[12]]
-  # It says something else now, and the index has heard of it.
+  # The word changed, and the index was updated.
   moved = memory.at[12].set(-memory[12])
   state = SMALL.update(state, int32([12]), moved[12:13], int32([0]))
   assert (np.asarray(state.buckets) == 12).sum() == 2 * SMALL.num_tables
@@ -262,8 +268,8 @@ def test_finds_what_exact_search_finds_where_buckets_hold_all():
                        bucket_size=N)
   memory, queries = draw(0, N, W), draw(1, 97, W)
   state = enter(index, np.arange(N), memory, np.zeros(N))
-  exact = search.ExactIndex(N).find(
-      jnp.square(memory).sum(-1), memory, None, queries, K, None)
+  exact, _ = search.ExactIndex(N, W).find(
+      jnp.square(memory).sum(-1), memory, all_written, queries, K, None)
   np.testing.assert_array_equal(find(index, state, memory, queries, K), exact)
 
 
@@ -273,7 +279,7 @@ LEAST_RECALL = {
 
 
 @pytest.mark.parametrize("num_slots", LEAST_RECALL)
-def test_near_rows_are_found(num_slots):
+def test_near_words_are_found(num_slots):
   """Of 1,000 random rows, or as many as there are."""
   word_size, num_rows = 32, min(num_slots // 10 * 10, 1000)
   index = lsh.LSHIndex(num_slots, word_size)
@@ -303,7 +309,8 @@ def test_under_vmap():
 
   def one(memory, indices, rows, queries):
     state = SMALL.update(SMALL.initial_state(), indices, rows, indices[:1])
-    return state, SMALL.find(state, memory, None, queries, K, indices)
+    return state, SMALL.find(
+        state, memory, all_written, queries, K, indices)[0]
 
   together = jax.jit(jax.vmap(one))(memory, indices, rows, queries)
   assert all(leaf.dtype == jnp.int32 for leaf in jax.tree.leaves(together))

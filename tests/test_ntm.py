@@ -186,7 +186,7 @@ def test_all_heads_erase_then_all_add(x64, num_heads):
         w[:, None] * a for w, a in zip(weights, additions, strict=True))
 
   results = []
-  for write in (naive, ntm_access.write_rows):
+  for write in (naive, ntm_access.erase_and_add):
     value, pull = jax.vjp(write, memory, weights, erases, additions)
     results.append((value, *pull(draw(4, N, W))))
   for expected, got in zip(*results, strict=True):

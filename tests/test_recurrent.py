@@ -8,7 +8,7 @@ import pytest
 from reference_layers import lstm as lstm_step
 
 from rmc_nalu_sam import RNN, UGRNN
-from rmc_nalu_sam.recurrent import lstm
+from rmc_nalu_sam.cores import lstm
 
 T, B, F, H = 5, 3, 11, 7
 
@@ -97,7 +97,8 @@ def test_sizes_of_lstms(kwargs, words):
 @pytest.mark.parametrize("core_class", [RNN, UGRNN])
 @pytest.mark.parametrize("kwargs, words", [
     (dict(hidden_size=0), "hidden_size must be at least 1, got 0"),
-    (dict(activation="selu"), "unknown activation 'selu'; valid: relu, tanh")])
+    (dict(activation="selu"),
+     "unknown activation 'selu'; valid activations: relu, tanh")])
 def test_errors(core_class, kwargs, words):
   with pytest.raises(ValueError, match=words):
     hk.transform(lambda: core_class(**kwargs) and None).init(None)

@@ -14,7 +14,7 @@ from core_helpers import draw
 from mixed_precision import bfloat16_policy, every_output, products
 
 from rmc_nalu_sam import RMC
-from rmc_nalu_sam.memory import relational
+from rmc_nalu_sam.relational import attention, layers
 
 # All different.
 T, B, N, H, V, K, F = 4, 3, 5, 2, 7, 11, 13
@@ -360,9 +360,9 @@ def test_large_numbers_are_finite():
 
 
 def test_layer_norm_of_equal_numbers_is_the_offset():
-  norm = relational.Norm(draw(0, F), draw(1, F))
+  norm = layers.Norm(draw(0, F), draw(1, F))
   np.testing.assert_array_equal(
-      relational.layer_norm(norm, jnp.full([B, F], 3.)),
+      layers.layer_norm(norm, jnp.full([B, F], 3.)),
       jnp.broadcast_to(norm.offset, (B, F)))
 
 
@@ -372,7 +372,7 @@ def test_attention_to_the_row_that_matches():
   order = np.array([3, 0, 4, 1, 2])
   values = np.asarray(draw(0, N, V))
   qkv = jnp.concatenate([keys[order], keys, values], -1).astype(float)
-  found, weights = relational.attend(qkv, N - 1, 1, N)
+  found, weights = attention.attend(qkv, N - 1, 1, N)
   np.testing.assert_allclose(found, values[order[:-1]], rtol=1e-6)
   np.testing.assert_allclose(weights, np.eye(N)[order[:-1]][None], atol=1e-6)
 

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import reference_sam
 
-from rmc_nalu_sam import sam
-from rmc_nalu_sam.memory import lsh, sam_access, search, usage
+from rmc_nalu_sam.cores import sam
+from rmc_nalu_sam.memory import content, recall, sam_access, search, usage
+from rmc_nalu_sam.memory.cotangent_store import CotangentStore
+from rmc_nalu_sam.memory.sam_interface import SAMInterface
 
 # All different; N so small that every row is erased several times in T steps,
 # and that rows just read are erased.
@@ -19,7 +21,7 @@ H, K, B, N, W, T, F, HIDDEN, OUT = 2, 3, 5, 7, 11, 13, 17, 19, 23
 STEPS = 4  # Where gradients are taken.
 SIZES = dict(hidden_size=HIDDEN, num_slots=N, word_size=W, num_heads=H, top_k=K)
 DELTA = 0.005
-EXACT = search.ExactIndex(N)
+EXACT = search.ExactIndex(N, W)
 # Similarities are computed in float32 whatever the inputs are.
 TOLERANCE = 1e-5
 NUMERICAL = 3e-3
@@ -68,16 +70,16 @@ def random_state(state, seed):
   rng = np.random.default_rng(seed)
   state = jax.tree.map(
       lambda x: jnp.asarray(rng.normal(size=x.shape), x.dtype), state)
-  read_indices = rng.permuted(np.tile(np.arange(N), (B, H, 1)), axis=-1)
+  read_rows = rng.permuted(np.tile(np.arange(N), (B, H, 1)), axis=-1)
   weights = rng.dirichlet(np.ones(K), [B, H])
   order = rng.permuted(np.tile(np.arange(N), (B, 1)), axis=-1)
   access = state.access
   return state._replace(access=access._replace(
       index=jnp.square(access.memory).sum(-1),
       usage=jax.vmap(make_ring)(jnp.asarray(order, jnp.int32)),
-      read_indices=jnp.asarray(read_indices[:, :, :K], jnp.int32),
+      read_rows=jnp.asarray(read_rows[:, :, :K], jnp.int32),
       read_weights=jnp.asarray(weights),
-      write_indices=jnp.zeros([B, H, K + 1], jnp.int32)))
+      write_rows=jnp.zeros([B, H, K + 1], jnp.int32)))
 
 
 def to_dense(indices, weights):
@@ -93,12 +95,13 @@ def to_dense(indices, weights):
     dict(delta=.2, write_bias=2., interpolation_bias=1., strength_bias=.5),
     # Where an index looks at all rows, it finds what exact search finds; how
     # far gradients reach changes no value.
-    dict(index=lsh.LSHIndex(N, W, num_recent=T * H), gradient_steps=2),
+    dict(index="lsh", index_args=dict(num_recent=T * H), gradient_steps=2),
 ], ids=["defaults", "others", "lsh"])
 def test_equals_the_numpy_reference(x64, arguments):
   init, unroll, initial_state = network(measure_recall=True, **arguments)
+  made_with = arguments
   arguments = {name: value for name, value in arguments.items()
-               if name not in ("index", "gradient_steps")}
+               if name not in ("index", "index_args", "gradient_steps")}
   params = make_params(init, initial_state)
   inputs = draw(1, T, B, F)
   outputs, states = jax.device_get(
@@ -121,16 +124,16 @@ def test_equals_the_numpy_reference(x64, arguments):
       close(controller.hidden, ref.hidden)
       close(controller.cell, ref.cell)
       close(access.memory, ref.memory)
-      if isinstance(access.index, np.ndarray):
-        close(access.index, np.square(ref.memory).sum(-1))
+      if "index" not in made_with:
+        close(access.index.index, np.square(ref.memory).sum(-1))
       close(access.read_words, ref.read_words)
-      close(to_dense(access.read_indices, access.read_weights),
+      close(to_dense(access.read_rows, access.read_weights),
             ref.read_weights)
-      close(to_dense(access.write_indices, access.write_weights),
+      close(to_dense(access.write_rows, access.write_weights),
             ref.write_weights)
-      np.testing.assert_array_equal(access.read_indices, ref.read_order)
+      np.testing.assert_array_equal(access.read_rows, ref.read_order)
       np.testing.assert_array_equal(
-          access.write_indices,
+          access.write_rows,
           np.concatenate([previous.read_order, ref.unused[:, None]], axis=1))
       np.testing.assert_array_equal(
           order_of(access.usage),
@@ -139,7 +142,7 @@ def test_equals_the_numpy_reference(x64, arguments):
           t and set(ref.unused) & set(previous.read_order.ravel()))
   assert erased_after_read > 3  # Rows wrap around.
   assert np.ptp(np.asarray(states.access.read_weights)) > .3
-  found, wanted = np.moveaxis(states.access.recall, -1, 0)
+  found, wanted = np.moveaxis(states.access.index.counts, -1, 0)
   np.testing.assert_array_equal(found, wanted)
   assert np.all(wanted[-1] > .9 * T * H * K)  # Some were empty.
 
@@ -157,7 +160,7 @@ def test_initial_state_is_empty():
 
 
 def norm(x):
-  return jnp.sqrt(jnp.square(x).sum(-1) + search.EPSILON)
+  return jnp.sqrt(jnp.square(x).sum(-1) + content.EPSILON)
 
 
 def dense_access_step(interface, prev, *, delta, index):
@@ -166,7 +169,7 @@ def dense_access_step(interface, prev, *, delta, index):
   order = order_of(prev.usage)
   oldest = order[:H]
   previously_read = jnp.einsum(
-      "hkn,hk->hn", one_hot[prev.read_indices], prev.read_weights)
+      "hkn,hk->hn", one_hot[prev.read_rows], prev.read_weights)
   alpha = interface.write_gates[:, None]
   gamma = interface.interpolation_gates[:, None]
   write_weights = alpha * (
@@ -176,26 +179,26 @@ def dense_access_step(interface, prev, *, delta, index):
   memory += write_weights.T @ interface.additions
   squared_norms = jnp.square(jax.lax.stop_gradient(memory)).sum(-1)
 
-  indices = index.find(
-      squared_norms, memory, None, interface.queries, K, oldest)
-  words = memory[indices]
+  rows, _ = index.find(
+      squared_norms, memory, prev.store.is_written, interface.queries, K,
+      oldest)
+  words = memory[rows]
   similarity = jnp.einsum("hw,hkw->hk", interface.queries, words)
   similarity /= norm(interface.queries)[:, None] * norm(words)
   read_weights = jax.nn.softmax(similarity * interface.strengths[:, None])
   read_words = jnp.einsum("hk,hkw->hw", read_weights, words)
 
-  accessed = (jnp.einsum("hkn,hk->n", one_hot[indices], read_weights)
+  accessed = (jnp.einsum("hkn,hk->n", one_hot[rows], read_weights)
               + write_weights.sum(0)) > delta
   age = jnp.where(accessed, N + jnp.arange(N), jnp.argsort(order))
   return sam_access.SAMAccess(
-      memory=memory, history=None, index=squared_norms,
-      usage=make_ring(jnp.argsort(age)), read_indices=indices,
+      store=CotangentStore(memory), index=squared_norms,
+      usage=make_ring(jnp.argsort(age)), read_rows=rows,
       read_weights=read_weights, read_words=read_words,
-      write_indices=jnp.concatenate(
-          [prev.read_indices, oldest[:, None]], axis=1),
+      write_rows=jnp.concatenate(
+          [prev.read_rows, oldest[:, None]], axis=1),
       write_weights=jnp.concatenate(
-          [alpha * gamma * prev.read_weights, alpha * (1 - gamma)], axis=1),
-      recall=None)
+          [alpha * gamma * prev.read_weights, alpha * (1 - gamma)], axis=1))
 
 
 def float_leaves(state):
@@ -251,7 +254,7 @@ def test_gradients_equal_those_of_the_dense_formulation(x64, monkeypatch):
     variables, state = variables_and_state(seed)
     (loss, states), gradients = value_and_gradients()(variables, state)
     with monkeypatch.context() as patch:  # While it is traced.
-      patch.setattr(sam, "access_step", dense_access_step)
+      patch.setattr(sam_access, "access_step", dense_access_step)
       (dense_loss, dense_states), dense_gradients = dense(variables, state)
     chex.assert_trees_all_equal(integers(states), integers(dense_states))
     np.testing.assert_allclose(loss, dense_loss, rtol=TOLERANCE)
@@ -267,7 +270,7 @@ def test_gradients_equal_those_of_the_dense_formulation(x64, monkeypatch):
 def test_random_states_erase_rows_that_were_read(x64):
   """The cases above hold the overlaps that could go wrong."""
   _, state = jax.device_get(variables_and_state(0))
-  read = state.access.read_indices
+  read = state.access.read_rows
   oldest = np.asarray(jax.vmap(order_of)(state.access.usage))[:, :H]
   assert any(set(o) & set(r.ravel())
              for o, r in zip(oldest, read, strict=True))
@@ -327,7 +330,8 @@ def test_gradients_at_ties_of_the_top_k():
   state = random_state(initial_state(B), 0)
   access = state.access
   access = access._replace(
-      memory=jnp.broadcast_to(access.memory[:, :1], access.memory.shape),
+      store=CotangentStore(
+          jnp.broadcast_to(access.memory[:, :1], access.memory.shape)),
       index=jnp.broadcast_to(access.index[:, :1], access.index.shape))
   gradients = first_gradients(
       make_params(init, initial_state), state._replace(access=access))
@@ -338,7 +342,7 @@ def test_gradients_at_ties_of_the_top_k():
 
 
 def interface(seed=0, alpha=.5, gamma=.5):
-  return sam_access.SAMInterface(
+  return SAMInterface(
       queries=draw(seed, H, W), strengths=jnp.array([1., 3.]),
       additions=draw(seed + 1, H, W), write_gates=jnp.full([H], alpha),
       interpolation_gates=jnp.full([H], gamma))
@@ -349,9 +353,9 @@ def used_access(seed=0):
   access = sam_access.initial_access(N, W, H, K, EXACT)
   memory = draw(seed + 7, N, W)
   return access._replace(
-      memory=memory, index=jnp.square(memory).sum(-1),
+      store=CotangentStore(memory), index=jnp.square(memory).sum(-1),
       usage=make_ring(jnp.array([1, 5, 0, 6, 2, 3, 4])),
-      read_indices=jnp.array([[2, 3, 4], [4, 5, 6]], jnp.int32),
+      read_rows=jnp.array([[2, 3, 4], [4, 5, 6]], jnp.int32),
       read_weights=jnp.array([[.5, .3, .2], [.7, .2, .1]]))
 
 
@@ -367,7 +371,7 @@ def test_full_interpolation_writes_to_the_rows_last_read():
   expected[[1, 5]] = 0  # The two oldest.
   for h in range(H):
     for index, weight in zip(
-        before.read_indices[h], before.read_weights[h], strict=True):
+        before.read_rows[h], before.read_weights[h], strict=True):
       expected[index] += weight * said.additions[h]
   np.testing.assert_allclose(after.memory, expected, atol=1e-6)
   np.testing.assert_array_equal(after.memory[0], before.memory[0])
@@ -377,7 +381,7 @@ def test_full_interpolation_writes_to_the_rows_last_read():
 def test_no_interpolation_writes_to_the_oldest_rows():
   said, before = interface(alpha=1., gamma=0.), used_access()
   after = access_step(said, before)
-  np.testing.assert_array_equal(after.write_indices[:, -1], [1, 5])
+  np.testing.assert_array_equal(after.write_rows[:, -1], [1, 5])
   np.testing.assert_allclose(after.memory[1], said.additions[0], rtol=1e-6)
   np.testing.assert_allclose(after.memory[5], said.additions[1], rtol=1e-6)
   kept = np.array([0, 2, 3, 4, 6])
@@ -399,7 +403,7 @@ def test_reads_what_was_just_written():
   said = interface(alpha=1., gamma=0.)
   said = said._replace(queries=said.additions)
   after = access_step(said, used_access())
-  np.testing.assert_array_equal(after.read_indices[:, 0], [1, 5])
+  np.testing.assert_array_equal(after.read_rows[:, 0], [1, 5])
   assert np.all(after.read_weights[:, 0] == after.read_weights.max(-1))
 
 
@@ -408,7 +412,7 @@ def test_words_read_are_the_weighted_rows():
   np.testing.assert_allclose(after.read_weights.sum(-1), 1, rtol=1e-6)
   np.testing.assert_allclose(
       after.read_words,
-      to_dense(after.read_indices, after.read_weights) @ after.memory,
+      to_dense(after.read_rows, after.read_weights) @ after.memory,
       rtol=1e-4, atol=1e-5)
 
 
@@ -419,10 +423,10 @@ def test_usage_counts_what_is_above_delta():
   for delta in (-1., .3, 10.):
     after = access_step(interface(), before, delta=delta)
     weights = sum(to_dense(i, w).sum(0) for i, w in (
-        (after.read_indices, after.read_weights),
-        (after.write_indices, after.write_weights)))
+        (after.read_rows, after.read_weights),
+        (after.write_rows, after.write_weights)))
     accessed = np.concatenate(
-        [after.read_indices.ravel(), after.write_indices.ravel()])
+        [after.read_rows.ravel(), after.write_rows.ravel()])
     touched = [i for i in sorted(set(accessed.tolist())) if weights[i] > delta]
     kept = [i for i in order_of(before.usage).tolist() if i not in touched]
     assert order_of(after.usage).tolist() == kept + touched
@@ -435,18 +439,19 @@ def test_gradients_flow_only_to_rows_read():
   said, before = interface(), used_access()
 
   def read(memory):
-    return access_step(said, before._replace(memory=memory)).read_words.sum()
+    return access_step(said, before._replace(
+        store=CotangentStore(memory))).read_words.sum()
 
   gradient = jax.grad(read)(before.memory)
   after = access_step(said, before)
   rows = np.flatnonzero(np.any(gradient != 0, axis=-1))
-  expected = set(after.read_indices.ravel().tolist()) - {1, 5}  # Erased.
+  expected = set(after.read_rows.ravel().tolist()) - {1, 5}  # Erased.
   assert set(rows.tolist()) == expected
   assert expected
 
 
 class NotingIndex:
-  """Finds the first rows, and notes what it was given."""
+  """Finds the first rows, and records its arguments."""
 
   def __init__(self):
     self.updates, self.searches = [], []
@@ -454,27 +459,30 @@ class NotingIndex:
   def initial_state(self):
     return jnp.zeros([], jnp.int32)
 
-  def update(self, state, indices, rows, fresh):
-    self.updates.append((state, indices, rows, fresh))
+  def update(self, state, rows, words, fresh):
+    self.updates.append((state, rows, words, fresh))
     return state + 1
 
   def find(self, state, memory, is_written, queries, k, recent):
     self.searches.append((state, memory, is_written, queries, k, recent))
-    return jnp.tile(jnp.arange(k, dtype=jnp.int32), (H, 1))
+    return jnp.tile(jnp.arange(k, dtype=jnp.int32), (H, 1)), state
+
+  def forget(self, state):
+    return state
 
 
 @pytest.mark.parametrize("gradient_steps", [None, 2])
-def test_the_index_sees_the_memory_after_the_write(gradient_steps):
+def test_the_index_gets_the_memory_after_the_write(gradient_steps):
   index, said, used = NotingIndex(), interface(), used_access()
   before = sam_access.initial_access(N, W, H, K, index, gradient_steps)
-  before = before._replace(usage=used.usage, read_indices=used.read_indices,
+  before = before._replace(usage=used.usage, read_rows=used.read_rows,
                            read_weights=used.read_weights)
   after = sam_access.access_step(said, before, delta=DELTA, index=index)
-  written = np.ravel(after.write_indices)
-  ((old_state, indices, rows, fresh),) = index.updates
+  written = np.ravel(after.write_rows)
+  ((old_state, rows, words, fresh),) = index.updates
   assert old_state == 0
-  np.testing.assert_array_equal(indices, written)
-  np.testing.assert_array_equal(rows, after.memory[written])
+  np.testing.assert_array_equal(rows, written)
+  np.testing.assert_array_equal(words, after.memory[written])
   np.testing.assert_array_equal(fresh, [1, 5])
   ((state, memory, is_written, queries, k, recent),) = index.searches
   assert state == after.index == 1
@@ -482,9 +490,9 @@ def test_the_index_sees_the_memory_after_the_write(gradient_steps):
   np.testing.assert_array_equal(queries, said.queries)
   assert k == K
   np.testing.assert_array_equal(recent, written)
-  np.testing.assert_array_equal(after.read_indices, [[0, 1, 2], [0, 1, 2]])
+  np.testing.assert_array_equal(after.read_rows, [[0, 1, 2], [0, 1, 2]])
   if gradient_steps is None:
-    assert is_written is None
+    assert is_written(slice(None))
   else:
     assert np.flatnonzero(is_written(slice(None))).tolist() == sorted(
         set(written.tolist()))
@@ -492,20 +500,25 @@ def test_the_index_sees_the_memory_after_the_write(gradient_steps):
 
 
 def test_recall_counts_what_exact_search_would_find():
-  before = used_access()._replace(recall=jnp.array([3, 5], jnp.int32))
-  said, index = interface(), NotingIndex()
-  after = sam_access.access_step(said, before, delta=DELTA, index=index)
-  exact = access_step(said, before)
-  hits = sum(len({0, 1, 2} & set(row)) for row in exact.read_indices.tolist())
+  before, said = used_access(), interface()
+  results = []
+  for index in (NotingIndex(), EXACT):
+    index = recall.MeasuredIndex(index)
+    state = recall.MeasuredState(
+        jnp.square(before.memory).sum(-1), jnp.array([3, 5], jnp.int32))
+    results.append(sam_access.access_step(
+        said, before._replace(index=state), delta=DELTA, index=index))
+  after, exact = results
+  hits = sum(len({0, 1, 2} & set(row)) for row in exact.read_rows.tolist())
   assert 0 < hits < H * K
-  assert after.recall.tolist() == [3 + hits, 5 + H * K]
-  assert exact.recall.tolist() == [3 + H * K, 5 + H * K]
+  assert after.index.counts.tolist() == [3 + hits, 5 + H * K]
+  assert exact.index.counts.tolist() == [3 + H * K, 5 + H * K]
 
 
 # The module.
 
 
-def test_output_sees_the_words_just_read():
+def test_output_depends_on_the_words_just_read():
   init, unroll, initial_state = network()
   params = make_params(init, initial_state)
   outputs, states = unroll(params, draw(1, 2, B, F), initial_state(B))
@@ -517,7 +530,7 @@ def test_output_sees_the_words_just_read():
       outputs, features @ layer["w"] + layer["b"], rtol=1e-4, atol=1e-4)
 
 
-def test_controller_sees_the_words_last_read():
+def test_controller_takes_the_words_last_read():
   init, unroll, initial_state = network()
   params, state = make_params(init, initial_state), initial_state(B)
   unroll = jax.jit(unroll)
@@ -583,8 +596,24 @@ def test_forget_needs_gradient_steps():
     core = sam.SAM(**SIZES)
     core.forget(core.initial_state(B))
 
-  with pytest.raises(ValueError, match="gradient_steps"):
+  with pytest.raises(ValueError, match="forget needs a SAM with gradient_s"):
     hk.transform(net).init(None)
+
+
+def test_recall_is_that_of_the_state():
+  def net(inputs, measure_recall):
+    core = sam.SAM(**SIZES, measure_recall=measure_recall)
+    _, state = hk.dynamic_unroll(core, inputs, core.initial_state(B))
+    return core.recall(state)
+
+  net = hk.transform(net)
+  params = jax.jit(net.init, static_argnums=2)(
+      jax.random.key(0), draw(1, T, B, F), True)
+  recalled = net.apply(params, None, draw(1, T, B, F), True)
+  assert recalled.shape == (B, 2)
+  assert np.all(recalled > 0)
+  with pytest.raises(ValueError, match=r"recall needs .*measure_recall=True"):
+    net.apply(params, None, draw(1, T, B, F), False)
 
 
 @pytest.mark.parametrize("shape", [(), (T, B, F)])
@@ -603,5 +632,5 @@ def test_all_rows_can_be_read_and_erased():
       jax.random.key(0), draw(0, 1, B, F), initial_state(B))
   outputs, states = jax.jit(unroll)(params, draw(1, 3, B, F), initial_state(B))
   assert np.isfinite(outputs).all()
-  erased = states.access.write_indices[1, 0, :, -1]
+  erased = states.access.write_rows[1, 0, :, -1]
   assert sorted(erased.tolist()) == [*range(N)]

@@ -12,7 +12,7 @@ import pytest
 import reference_sdnc
 
 from rmc_nalu_sam import SDNC
-from rmc_nalu_sam.memory import lsh, sparse_links
+from rmc_nalu_sam.memory import sparse_links
 
 pytestmark = pytest.mark.usefixtures("strict_promotion")
 
@@ -68,13 +68,13 @@ def of_dicts(rows):
     dict(num_links=2, delta=.2, write_bias=2., interpolation_bias=1.,
          strength_bias=.5),
     # The index looks at all rows.
-    dict(num_links=2, index=lsh.LSHIndex(N, W, num_recent=T * H),
+    dict(num_links=2, index="lsh", index_args=dict(num_recent=T * H),
          gradient_steps=2),
 ], ids=["all links", "others", "lsh"])
 def test_equals_the_numpy_reference(x64, arguments):
   init, unroll, start, _ = network(**arguments)
   arguments = {name: value for name, value in arguments.items()
-               if name not in ("index", "gradient_steps")}
+               if name not in ("index", "index_args", "gradient_steps")}
   params, inputs = make_params(init, start), draw(1, T, B, F)
   outputs, states = jax.device_get(jax.jit(unroll)(params, inputs, start))
   params, inputs = jax.device_get((params, inputs))
@@ -89,9 +89,9 @@ def test_equals_the_numpy_reference(x64, arguments):
       close(outputs[t, b], output)
       close(access.memory * (np.square(ref.sam.memory) > 0), ref.sam.memory)
       close(access.read_words, ref.sam.read_words)
-      close(to_dense(access.read_indices, access.read_weights),
+      close(to_dense(access.read_rows, access.read_weights),
             ref.sam.read_weights)
-      close(to_dense(access.write_indices, access.write_weights),
+      close(to_dense(access.write_rows, access.write_weights),
             ref.sam.write_weights)
       for name in ("before", "after"):
         links = getattr(access.links, name)
@@ -144,7 +144,7 @@ def test_numerical_gradients(x64, monkeypatch):
 def test_gradients_by_versions_and_hashing_change_nothing(x64):
   results = []
   for arguments in ({}, dict(
-      gradient_steps=T, index=lsh.LSHIndex(N, W, num_recent=T * H))):
+      gradient_steps=T, index="lsh", index_args=dict(num_recent=T * H))):
     init, unroll, start, _ = network(num_links=2, **arguments)
     gradients, (outputs, _) = jax.jit(jax.grad(
         loss_of(unroll, start), (0, 1), has_aux=True))(
@@ -174,7 +174,7 @@ def test_sdnc_that_has_forgotten_is_as_good_as_new(x64):
         access.links.precedence.weights, reference.links.precedence.weights,
         atol=1e-5)
   # Rows that were read had links before, which a mere reset does not cut.
-  read = np.asarray(again[1].access.read_indices)
+  read = np.asarray(again[1].access.read_rows)
   links = np.asarray(used.access.links.after.weights)
   assert any(links[b, h, read[:, b, h]].any()
              for b in range(B) for h in range(H))

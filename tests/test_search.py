@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rmc_nalu_sam.memory import indices, lsh, search
+from rmc_nalu_sam.memory import content, indices, lsh, recall, search
 
 pytestmark = pytest.mark.usefixtures("strict_promotion")
 
@@ -92,37 +92,50 @@ def test_bad_k_is_refused(k):
     search.top_k_indices(jnp.zeros([2, 11]), k)
 
 
-def exact_search(memory, queries, k, is_written=None, **kwargs):
-  """With a state as of a memory all of whose rows were written."""
-  index = search.ExactIndex(len(memory), **kwargs)
+def all_written(rows):
+  """As of a store that cannot forget."""
+  del rows
+  return jnp.array(True)
+
+
+INDEX_CLASSES = [search.ExactIndex, search.ApproximateIndex]
+
+
+def exact_search(memory, queries, k, is_written=all_written,
+                 index_class=search.ExactIndex):
+  """With the state of a memory all of whose slots were written."""
+  index = index_class(*memory.shape)
   written = jnp.arange(len(memory), dtype=jnp.int32)
   state = index.update(index.initial_state(), written, memory, written[:1])
-  return index.find(state, memory, is_written, queries, k, written[:2])
+  found, after = index.find(state, memory, is_written, queries, k, written[:2])
+  assert after is state
+  return found
 
 
-def scaled_rows(num_slots):
+def scaled_words(num_slots):
   memory = jax.random.normal(jax.random.key(0), [num_slots, 7])
   return memory * jnp.exp(jax.random.normal(jax.random.key(1), [num_slots, 1]))
 
 
-@pytest.mark.parametrize("approximate", [False, True])
-def test_exact_search_finds_the_largest_cosines(approximate):
-  memory = scaled_rows(401)
+@pytest.mark.parametrize("index_class", INDEX_CLASSES)
+def test_exact_search_finds_the_largest_cosines(index_class):
+  memory = scaled_words(401)
   queries = jax.random.normal(jax.random.key(2), [2, 7])
-  found = exact_search(memory, queries, 3, approximate=approximate)
+  found = exact_search(memory, queries, 3, index_class=index_class)
   m, q = np.float64(memory), np.float64(queries)
-  cosines = q @ m.T / np.sqrt((m * m).sum(-1) + search.EPSILON)
+  cosines = q @ m.T / np.sqrt((m * m).sum(-1) + content.EPSILON)
   best = np.argsort(-cosines, axis=-1)[:, :3]
   np.testing.assert_array_equal(found, best)  # On the CPU both are exact.
   # By product alone it would be others.
   assert np.any(best != np.argsort(-(q @ m.T), axis=-1)[:, :3])
 
 
-@pytest.mark.parametrize("approximate", [False, True])
-def test_only_the_approximate_search_approximates(approximate):
-  search_all = functools.partial(exact_search, k=3, approximate=approximate)
-  jaxpr = jax.make_jaxpr(search_all)(scaled_rows(401), jnp.ones([2, 7]))
-  assert ("approx_top_k" in str(jaxpr)) == approximate
+@pytest.mark.parametrize("index_class", INDEX_CLASSES)
+def test_only_the_approximate_search_approximates(index_class):
+  search_all = functools.partial(exact_search, k=3, index_class=index_class)
+  jaxpr = jax.make_jaxpr(search_all)(scaled_words(401), jnp.ones([2, 7]))
+  assert ("approx_top_k" in str(jaxpr)) == (
+      index_class is search.ApproximateIndex)
 
 
 def test_exact_search_takes_empty_rows_last():
@@ -142,14 +155,14 @@ def test_exact_search_takes_rows_that_were_not_written_for_empty_ones():
 def test_exact_search_of_bfloat16_accumulates_in_float32():
   # 257 does not exist in bfloat16: rounded, the products would be equal.
   memory = jnp.ones([2, 257], jnp.bfloat16).at[0, 0].set(0)
-  index = search.ExactIndex(2)
-  found = index.find(jnp.ones(2), memory, None, memory[1:], 2, None)
+  index = search.ExactIndex(2, 257)
+  found, _ = index.find(jnp.ones(2), memory, all_written, memory[1:], 2, None)
   np.testing.assert_array_equal(found, [[1, 0]])
 
 
 def test_state_of_the_exact_index_are_the_squared_norms():
-  index = search.ExactIndex(11)
-  memory = scaled_rows(11)
+  index = search.ExactIndex(11, 7)
+  memory = scaled_words(11)
   written = jnp.array([4, 7, 4], jnp.int32)
   start = index.initial_state()
   np.testing.assert_array_equal(start, np.zeros(11))
@@ -168,22 +181,22 @@ def test_state_of_the_exact_index_are_the_squared_norms():
 
 
 def test_compare_with_exact_counts_what_was_found():
-  memory = scaled_rows(401)
+  memory = scaled_words(401)
   queries = jax.random.normal(jax.random.key(2), [2, 7])
   found = np.array(exact_search(memory, queries, 3))
 
-  def recall(rows):
-    counts = search.compare_with_exact(
-        jnp.asarray(rows), memory, None, queries)
+  def counts_of(rows):
+    counts = recall.compare_with_exact(
+        jnp.asarray(rows), memory, all_written, queries)
     assert counts.dtype == jnp.int32
     return counts.tolist()
 
-  assert recall(found) == [6, 6]
-  assert recall(found[:, ::-1]) == [6, 6]  # In any order.
+  assert counts_of(found) == [6, 6]
+  assert counts_of(found[:, ::-1]) == [6, 6]  # In any order.
   others = [row for row in range(401) if row not in found]
   found[0, 1], found[1, 0], found[1, 2] = others[:3]
-  assert recall(found) == [3, 6]
-  assert recall(np.reshape(others[:6], [2, 3])) == [0, 6]
+  assert counts_of(found) == [3, 6]
+  assert counts_of(np.reshape(others[:6], [2, 3])) == [0, 6]
 
 
 def test_compare_with_exact_does_not_count_empty_rows():
@@ -191,33 +204,66 @@ def test_compare_with_exact_does_not_count_empty_rows():
   memory = jnp.concatenate([0 * query, -query, query, query, 0 * query])
   written = jnp.array([True, True, False, True, True])
 
-  def recall(found, is_written):
-    return search.compare_with_exact(
+  def counts_of(found, is_written):
+    return recall.compare_with_exact(
         jnp.array([found]), memory, is_written, query).tolist()
 
-  assert recall([2, 3, 1, 0], None) == [3, 3]
-  assert recall([2, 0, 1, 4], None) == [2, 3]
-  assert recall([3, 1, 0, 2], lambda rows: written[rows]) == [2, 2]
-  assert recall([2, 1, 0, 4], lambda rows: written[rows]) == [1, 2]
+  assert counts_of([2, 3, 1, 0], all_written) == [3, 3]
+  assert counts_of([2, 0, 1, 4], all_written) == [2, 3]
+  assert counts_of([3, 1, 0, 2], lambda rows: written[rows]) == [2, 2]
+  assert counts_of([2, 1, 0, 4], lambda rows: written[rows]) == [1, 2]
+
+
+def test_a_measured_index_counts_and_forgets():
+  memory, queries = scaled_words(401), jnp.ones([2, 7])
+  inner = lsh.LSHIndex(401, 7)
+  index = recall.MeasuredIndex(inner)
+  state = index.initial_state()
+  rows = jnp.arange(200, dtype=jnp.int32)
+  state = index.update(state, rows, memory[rows], rows[:1])
+  found, state = index.find(state, memory, all_written, queries, 3, rows[:2])
+  expected, _ = inner.find(
+      state.index, memory, all_written, queries, 3, rows[:2])
+  np.testing.assert_array_equal(found, expected)
+  counts = recall.compare_with_exact(found, memory, all_written, queries)
+  assert counts[1] == 6
+  np.testing.assert_array_equal(state.counts, counts)
+  _, state = index.find(state, memory, all_written, queries, 3, rows[:2])
+  np.testing.assert_array_equal(state.counts, 2 * counts)
+  forgotten = index.forget(state)
+  assert forgotten.index is state.index
+  np.testing.assert_array_equal(forgotten.counts, [0, 0])
 
 
 # By name.
 
 
-BY_NAME = {
-    "exact": search.ExactIndex(11),
-    "approx": search.ExactIndex(11, approximate=True),
-    "lsh": lsh.LSHIndex(11, 7),
-}
-
-
-def test_every_index_by_name_is_tested():
-  assert set(BY_NAME) == set(indices.INDICES)
-
-
-@pytest.mark.parametrize("name", BY_NAME)
+@pytest.mark.parametrize("name", indices.INDICES)
 def test_index_by_name(name):
-  assert indices.make_index(name, 11, 7) == BY_NAME[name]
+  index = indices.make_index(name, 11, 7)
+  assert type(index) is indices.INDICES.get(name)
+  assert (index.num_slots, index.word_size) == (11, 7)
+  assert not {"num_slots", "word_size"} & set(indices.INDICES.arguments(name))
+  measured = indices.make_index(name, 11, 7, measure_recall=True)
+  assert measured == recall.MeasuredIndex(index)
+
+
+def test_arguments_of_an_index():
+  assert indices.make_index(
+      "lsh", 11, 7, dict(num_tables=3)) == lsh.LSHIndex(11, 7, num_tables=3)
+  assert set(indices.INDICES.arguments("lsh")) == {
+      "num_tables", "min_bits", "max_bits", "bucket_size", "num_recent", "seed"}
+  with pytest.raises(ValueError, match="'lsh' has no argument 'num_table'"):
+    indices.make_index("lsh", 11, 7, dict(num_table=3))
+  made = lsh.LSHIndex(11, 7)
+  assert indices.make_index(made, 11, 7) is made
+  with pytest.raises(ValueError, match="need the name of an index"):
+    indices.make_index(made, 11, 7, dict(num_tables=3))
+
+
+def test_an_index_by_its_path():
+  path = "rmc_nalu_sam.memory.lsh:LSHIndex"
+  assert indices.make_index(path, 11, 7) == lsh.LSHIndex(11, 7)
 
 
 def test_unknown_index():

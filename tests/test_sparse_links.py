@@ -77,7 +77,7 @@ def test_merge(rows, weights, count, expected):
 
 
 def test_gradients_of_merge(x64):
-  """Weights of a row share its sum's gradient; what is not kept has none."""
+  """Weights of a row share the gradient of its sum; dropped ones have none."""
   rows, weights = [3, 5, 3, 7, -1], np.array([.2, .3, .2, .1, .9])
 
   def kept(weights):

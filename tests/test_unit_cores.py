@@ -9,7 +9,7 @@ import reference_units
 from reference_layers import layer, lstm
 
 from rmc_nalu_sam import UNITS, ControlledNALU, UnitRNN
-from rmc_nalu_sam.controlled_nalu import compress
+from rmc_nalu_sam.cores.controlled_nalu import compress
 
 T, B, F, HIDDEN, R = 5, 3, 2, 7, 4
 

@@ -1,4 +1,4 @@
-"""Gradients by row versions equal those through the memory itself."""
+"""Gradients by versions equal those through the memory itself."""
 
 import functools
 
@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from rmc_nalu_sam import SAM
-from rmc_nalu_sam.memory import history, lsh
+from rmc_nalu_sam.memory.cotangent_store import CotangentStore
+from rmc_nalu_sam.memory.tape_store import TapeStore
 
 pytestmark = pytest.mark.usefixtures("strict_promotion")
 
@@ -57,9 +58,8 @@ def unroll(read_and_write, state, additions, rows):
 
 def by_versions(state, additions, rows):
   erased, written, read = rows
-  memory, log, _ = history.write(*state, erased, written, additions)
-  seen, log = history.read(memory, log, read)
-  return seen, (memory, log)
+  store, _ = state.write(erased, written, additions)
+  return store.read(read)
 
 
 def by_dense_arrays(gradient_steps, state, additions, rows):
@@ -78,8 +78,7 @@ def by_dense_arrays(gradient_steps, state, additions, rows):
 
 
 def empty(gradient_steps):
-  return (jnp.zeros([N, W]),
-          history.initial_history(N, W, J, gradient_steps))
+  return TapeStore.empty(N, W, J, gradient_steps)
 
 
 def dense_empty():
@@ -187,18 +186,17 @@ def test_forgotten_is_as_good_as_new(x64, gradient_steps):
         by_versions, empty(3), additions, accesses(STEPS, seed=7))[1]
 
   old_additions = draw(7, STEPS, J, W)
-  memory, log = use(old_additions)
-  assert history.is_written(log, slice(None)).all()
-  log = history.forget(log, gradient_steps, J)
-  assert not history.is_written(log, slice(None)).any()
-  nothing, _ = history.read(memory, log, jnp.arange(N, dtype=jnp.int32))
-  assert np.all(memory != 0)
+  store = use(old_additions)
+  assert store.is_written(slice(None)).all()
+  store = store.forget(gradient_steps, J)
+  assert not store.is_written(slice(None)).any()
+  nothing, _ = store.read(jnp.arange(N, dtype=jnp.int32))
+  assert np.all(store.memory != 0)
   np.testing.assert_array_equal(nothing, 0)
 
   def loss(additions, old_additions):
-    memory, log = use(old_additions)
-    log = history.forget(log, gradient_steps, J)
-    seen, _ = unroll(by_versions, (memory, log), additions, rows)
+    store = use(old_additions).forget(gradient_steps, J)
+    seen, _ = unroll(by_versions, store, additions, rows)
     return loss_of(seen), seen
 
   value, (gradient, old_gradient) = jax.jit(jax.value_and_grad(
@@ -208,17 +206,17 @@ def test_forgotten_is_as_good_as_new(x64, gradient_steps):
 
 
 def test_versions_of_rows_never_written_and_of_the_last_step():
-  _, (_, log) = unroll(
+  _, store = unroll(
       by_versions, empty(2), jnp.zeros([1, J, W]),
       jax.tree.map(lambda x: x[:1] % 3, accesses(1)))
-  assert log.num_versions == J
+  assert store.num_versions == J
   written = set(np.asarray(accesses(1)[1] % 3).ravel().tolist())
   assert 0 < len(written) < N
-  assert {row for row in range(N) if log.version[row] >= 0} == written
+  assert {row for row in range(N) if store.versions[row] >= 0} == written
   assert np.flatnonzero(
-      history.is_written(log, slice(None))).tolist() == sorted(written)
-  assert log.tape.shape == (2 * J, W)
-  np.testing.assert_array_equal(log.tape, 0)
+      store.is_written(slice(None))).tolist() == sorted(written)
+  assert store.tape.shape == (2 * J, W)
+  np.testing.assert_array_equal(store.tape, 0)
 
 
 def test_under_vmap(x64):
@@ -237,8 +235,8 @@ def test_bfloat16_stays_bfloat16():
       jnp.bfloat16) if x.dtype == jnp.float32 else x)
 
   def loss(additions):
-    seen, (memory, log) = unroll(by_versions, half(empty(2)), additions, rows)
-    assert seen.dtype == memory.dtype == log.tape.dtype == jnp.bfloat16
+    seen, store = unroll(by_versions, half(empty(2)), additions, rows)
+    assert seen.dtype == store.memory.dtype == store.tape.dtype == jnp.bfloat16
     return seen.sum()
 
   gradient = jax.grad(loss)(half(draw(0, STEPS, J, W)))
@@ -315,27 +313,28 @@ def test_sam_has_the_gradients_of_the_dense_memory(x64, gradient_steps):
   close(gradients, dense_gradients)
   assert all(np.any(np.abs(g) > .01) for g in jax.tree.leaves(gradients))
   # Rows are erased, read by several heads at once, and written by them.
-  written = np.asarray(states.access.write_indices)
+  written = np.asarray(states.access.write_rows)
   assert len(set(written[:, 0, :, -1].ravel())) < written[:, 0, :, -1].size
-  read = np.asarray(states.access.read_indices).reshape(T * B, -1)
+  read = np.asarray(states.access.read_rows).reshape(T * B, -1)
   assert any(len(set(rows)) < len(rows) for rows in read.tolist())
 
 
-def dense_read(gradient_steps, memory, log, indices):
-  """`history.read` through the memory itself, by the age of versions."""
-  age = (log.num_versions - 1) // 8 - log.version // 8
-  memory = jnp.where((age < gradient_steps)[:, None], memory,
-                     jax.lax.stop_gradient(memory))
-  return memory[indices], log
+def dense_read(gradient_steps, store, rows):
+  """`TapeStore.read` through the memory itself, by the age of versions."""
+  age = (store.num_versions - 1) // 8 - store.versions // 8
+  memory = jnp.where((age < gradient_steps)[:, None], store.memory,
+                     jax.lax.stop_gradient(store.memory))
+  return memory[rows], store
 
 
-def dense_write(gradient_steps, write, memory, log, erased, indices, additions):
-  """`history.write`, likewise."""
-  _, after, was_written = write(memory, log, erased, indices, additions)
-  log = log._replace(num_versions=after.num_versions)
-  reached, _ = dense_read(gradient_steps, memory, log, slice(None))
-  memory = reached.at[erased].set(0).at[indices].add(additions)
-  return memory, after, was_written
+def dense_write(gradient_steps, write, store, erased, rows, words):
+  """`TapeStore.write` through the memory itself, likewise."""
+  after, emptied = write(store, erased, rows, words)
+  reached, _ = dense_read(
+      gradient_steps, store._replace(num_versions=after.num_versions),
+      slice(None))
+  memory = reached.at[erased].set(0).at[rows].add(words)
+  return after._replace(memory=memory), emptied
 
 
 @pytest.mark.parametrize("gradient_steps", [1, 2])
@@ -344,11 +343,11 @@ def test_sam_has_no_gradients_of_older_versions(
   init, unroll, state, _ = network(gradient_steps=gradient_steps)
   args = make_params(init, state), draw(1, T, B, F), random_controller(state)
   gradients, (outputs, _) = sam_gradients(unroll)(*args)
-  monkeypatch.setattr(
-      history, "write",
-      functools.partial(dense_write, gradient_steps, history.write))
-  monkeypatch.setattr(
-      history, "read", functools.partial(dense_read, gradient_steps))
+  write = TapeStore.write
+  monkeypatch.setattr(TapeStore, "write", lambda *args: dense_write(
+      gradient_steps, write, *args))
+  monkeypatch.setattr(TapeStore, "read", lambda *args: dense_read(
+      gradient_steps, *args))
   dense, (dense_outputs, _) = sam_gradients(unroll)(*args)
   close(outputs, dense_outputs)
   close(gradients, dense)
@@ -360,11 +359,7 @@ def test_sam_has_no_gradients_of_older_versions(
   assert min(jax.tree.leaves(difference)) > .1
 
 
-INDICES = {
-    "exact": lambda num_slots: "exact",
-    "lsh": lambda num_slots: lsh.LSHIndex(
-        num_slots, SIZES["word_size"], num_recent=2 * T),
-}
+INDICES = {"exact": {}, "lsh": dict(num_recent=2 * T)}  # Their arguments.
 
 
 @pytest.mark.parametrize("index", INDICES)
@@ -373,7 +368,8 @@ def test_sam_that_has_forgotten_is_as_good_as_new(x64, index):
   num_slots = 101
   init, unroll, state, forget = network(
       num_slots=num_slots, gradient_steps=4, delta=0.,
-      index=INDICES[index](num_slots), measure_recall=True)
+      index=index,
+      index_args=INDICES[index], measure_recall=True)
   params, inputs = make_params(init, state), draw(1, T, B, F)
   gradients = sam_gradients(unroll)
   fresh = gradients(params, inputs, state)
@@ -386,12 +382,12 @@ def test_sam_that_has_forgotten_is_as_good_as_new(x64, index):
   def of_interest(gradients, outputs_and_states):
     outputs, states = outputs_and_states
     access = states.access
-    return gradients, outputs, access.read_weights, access.recall
+    return gradients, outputs, access.read_weights, access.index.counts
 
   again = gradients(params, inputs, forgotten)
   close(of_interest(*again), of_interest(*fresh), 1e-5)
   states = again[1][1]
-  taken = np.asarray(states.access.write_indices)[:, 0, :, -1]
+  taken = np.asarray(states.access.write_rows)[:, 0, :, -1]
   assert len(set(taken.ravel())) == taken.size
   assert set(taken.ravel()) != {*range(taken.size)}  # Those of a new one.
 
@@ -400,7 +396,8 @@ def test_sam_that_has_forgotten_is_as_good_as_new(x64, index):
 def test_what_was_forgotten_is_never_seen(x64, index):
   """Not where rows are used again and again, either."""
   init, unroll, state, forget = network(
-      gradient_steps=2, index=INDICES[index](7), measure_recall=True)
+      gradient_steps=2, index=index, index_args=INDICES[index],
+      measure_recall=True)
   params, inputs = make_params(init, state), draw(1, T, B, F)
   unroll = jax.jit(unroll)
   _, used = unroll(params, draw(2, T, B, F), state)
@@ -409,15 +406,38 @@ def test_what_was_forgotten_is_never_seen(x64, index):
   for scale in (1, 1e6):
     memory = scale * draw(3, *forgotten.access.memory.shape)
     outputs, states = unroll(params, inputs, forgotten._replace(
-        access=forgotten.access._replace(memory=memory)))
-    values = outputs, states.access.read_words, states.access.recall
+        access=forgotten.access._replace(
+            store=forgotten.access.store._replace(memory=memory))))
+    values = outputs, states.access.read_words, states.access.index.counts
     expected = expected or values
     close(values, expected)
   assert np.ptp(np.asarray(outputs)) > 1
-  assert len(set(np.ravel(states.access.write_indices[:, 0, :, -1]))) == 7
+  assert len(set(np.ravel(states.access.write_rows[:, 0, :, -1]))) == 7
 
 
 def test_the_tape_is_as_long_as_the_steps():
   state = network(gradient_steps=5)[2]
-  assert state.access.history.tape.shape == (B, 5 * 8, 5)
-  assert state.access.history.version.shape == (B, 7)
+  assert state.access.store.tape.shape == (B, 5 * 8, 5)
+  assert state.access.store.versions.shape == (B, 7)
+
+
+def test_steps_left_falls_with_each_step_and_not_by_forgetting():
+  init, unroll, state, forget = network(gradient_steps=2)
+  core = hk.transform(lambda state: SAM(
+      **SIZES, gradient_steps=2).steps_left(state))
+  def left(state):
+    return core.apply({}, None, state)
+
+  first = left(state)
+  assert isinstance(first, int)
+  assert first == (2**31 - 1) // 8
+  _, used = unroll(make_params(init, state), draw(1, T, B, F), state)
+  used = jax.tree.map(lambda x: x[-1], used)
+  assert left(used) == left(forget(used)) == first - T
+
+
+def test_only_a_tape_can_forget():
+  store = CotangentStore.empty(N, W)
+  for method, args in (("forget", (2, J)), ("steps_left", (J,))):
+    with pytest.raises(ValueError, match=f"{method} needs .*gradient_steps"):
+      getattr(store, method)(*args)

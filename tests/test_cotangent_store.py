@@ -1,4 +1,4 @@
-"""Row access equals the naive formulas, values and derivatives."""
+"""The cotangent store equals the naive formulas, values and derivatives."""
 
 import functools
 
@@ -9,7 +9,7 @@ import jax.test_util
 import numpy as np
 import pytest
 
-from rmc_nalu_sam.memory import rows
+from rmc_nalu_sam.memory import cotangent_store
 
 pytestmark = pytest.mark.usefixtures("strict_promotion")
 
@@ -50,21 +50,21 @@ def test_the_cases_have_repeated_and_erased_rows():
 
 def test_gather_reads_the_rows_and_returns_the_memory():
   memory = normal(0, N, W)
-  words, same = rows.gather_rows(memory, READ)
+  words, same = cotangent_store.gather_words(memory, READ)
   np.testing.assert_array_equal(words, np.asarray(memory)[READ])
   np.testing.assert_array_equal(same, memory)
 
 
 def test_erase_and_add_equals_numpy():
   memory, added = normal(0, N, W), normal(1, len(ADDED), W)
-  new = rows.erase_and_add_rows(memory, ERASED, ADDED, added)
+  new = cotangent_store.erase_and_add_words(memory, ERASED, ADDED, added)
   np.testing.assert_allclose(
       new, dense_erase_and_add(memory, ERASED, ADDED, added), rtol=1e-6)
 
 
 def test_erased_rows_are_exactly_zero():
   memory = 1e30 * normal(0, N, W)
-  new = rows.erase_and_add_rows(
+  new = cotangent_store.erase_and_add_words(
       memory, ERASED, np.array([5]), jnp.ones([1, W]))
   np.testing.assert_array_equal(new[ERASED], 0)
   assert np.all(np.asarray(memory)[ERASED] != 0)
@@ -80,7 +80,7 @@ def test_derivative_of_gather(indices, transform):
     return jax.vjp(lambda m: gather(m, indices), memory)[1](cotangents)[0]
 
   chex.assert_trees_all_close(
-      transform(functools.partial(pull_back, rows.gather_rows))(),
+      transform(functools.partial(pull_back, cotangent_store.gather_words))(),
       pull_back(naive_gather), rtol=1e-6)
 
 
@@ -93,7 +93,7 @@ def test_derivative_of_erase_and_add(transform):
     return vjp(cotangent)
 
   d_memory, d_added = transform(
-      functools.partial(pull_back, rows.erase_and_add_rows))()
+      functools.partial(pull_back, cotangent_store.erase_and_add_words))()
   chex.assert_trees_all_close(
       (d_memory, d_added), pull_back(naive_erase_and_add), rtol=1e-6)
   # Exactly: whatever is left of it would grow over the steps of a sequence.
@@ -117,7 +117,8 @@ def test_derivatives_under_vmap():
 
   chex.assert_trees_all_close(
       jax.grad(loss, (2, 3))(
-          rows.gather_rows, rows.erase_and_add_rows, memory, added),
+          cotangent_store.gather_words,
+          cotangent_store.erase_and_add_words, memory, added),
       jax.grad(loss, (2, 3))(
           naive_gather, naive_erase_and_add, memory, added), rtol=1e-5)
 
@@ -130,7 +131,7 @@ def test_reading_the_old_memory_is_right_too():
     return jnp.sin(words).sum() + jnp.cos(memory).sum() + (new**3).sum()
 
   chex.assert_trees_all_close(
-      jax.grad(loss, 1)(rows.gather_rows, memory),
+      jax.grad(loss, 1)(cotangent_store.gather_words, memory),
       jax.grad(loss, 1)(naive_gather, memory), rtol=1e-5)
 
 
@@ -144,7 +145,8 @@ def test_bfloat16_stays_bfloat16():
     return words.sum() + (2 * memory).sum()
 
   gradients = jax.grad(loss, (2, 3))(
-      rows.gather_rows, rows.erase_and_add_rows, memory, added)
+      cotangent_store.gather_words, cotangent_store.erase_and_add_words, memory,
+      added)
   chex.assert_type(gradients, jnp.bfloat16)
   # Small whole numbers: exact in bfloat16.
   chex.assert_trees_all_equal(gradients, jax.grad(loss, (2, 3))(
@@ -156,8 +158,8 @@ def test_numerical_gradients(x64):
 
   @jax.jit
   def f(memory, added):
-    memory = rows.erase_and_add_rows(memory, ERASED, ADDED, added)
-    words, memory = rows.gather_rows(memory, READ)
+    memory = cotangent_store.erase_and_add_words(memory, ERASED, ADDED, added)
+    words, memory = cotangent_store.gather_words(memory, READ)
     return jnp.sin(words), memory**2
 
   jax.test_util.check_grads(f, (memory, added), order=1, modes=["rev"])
@@ -165,6 +167,7 @@ def test_numerical_gradients(x64):
 
 def test_memory_without_words_is_refused():
   with pytest.raises(AssertionError):
-    rows.gather_rows(jnp.ones(N), READ)
+    cotangent_store.gather_words(jnp.ones(N), READ)
   with pytest.raises(AssertionError):
-    rows.erase_and_add_rows(jnp.ones([N, W]), ERASED, READ, jnp.ones([6, W]))
+    cotangent_store.erase_and_add_words(
+        jnp.ones([N, W]), ERASED, READ, jnp.ones([6, W]))

@@ -1,0 +1,128 @@
+"""The cores that test_cores.py covers: every member of the registry.
+
+A core that is not in `ARGUMENTS` has small sizes by the rule of `arguments_of`,
+and no golden, so a new core is tested without an edit here. To give it goldens,
+run
+
+    PYTHONPATH=. python tests/core_cases.py
+
+which adds the missing goldens of built-in cores to `tests/goldens/`, and
+changes none that are there. To replace one, delete it first.
+"""
+
+import functools
+import json
+import pathlib
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rmc_nalu_sam import CORES
+from rmc_nalu_sam.registry import attribute
+
+T, B, F = 5, 3, 13
+GOLDENS = pathlib.Path(__file__).parent / "goldens"
+
+# The values of arguments of these names, for any core.
+SMALL = dict(
+    hidden_size=7, head_size=7, num_slots=17, word_size=11, num_heads=2,
+    num_read_heads=3, num_write_heads=2, top_k=3, num_links=2, num_registers=3,
+    num_layers=2, num_blocks=2, key_size=3)
+
+# What differs from `SMALL`, by core.
+ARGUMENTS = {
+    "dnc": dict(num_layers=1, masked=True, deallocate=True, sharpen_links=True),
+    "lstm": dict(num_layers=1),
+    "rmc": dict(num_slots=5),
+    "stack": dict(unit="nmu", num_layers=3, hidden_unit="nau"),
+    "ugrnn": dict(activation="relu"),
+    "unit_rnn": dict(unit="nac"),
+}
+
+# Further cases: a core, and arguments on top of those above.
+VARIANTS = {
+    "sam at a constant cost": ("sam", dict(
+        index="lsh", gradient_steps=3, measure_recall=True)),
+}
+
+
+def arguments_of(core) -> dict:
+  """Small arguments of a core, by their names."""
+  arguments = {name: SMALL[name] for name in CORES.arguments(core)
+               if name in SMALL}
+  if attribute(CORES.get(core), "MAPS_TO_OUTPUT", False):
+    arguments["output_size"] = 19
+  return arguments | ARGUMENTS.get(core, {})
+
+
+CASES = {name: (name, arguments_of(name)) for name in CORES} | {
+    name: (core, arguments_of(core) | more)
+    for name, (core, more) in VARIANTS.items()}
+
+
+def make(case: str) -> hk.RNNCore:
+  core, arguments = CASES[case]
+  return CORES.get(core)(**arguments)
+
+
+def transform(f):
+  return hk.without_apply_rng(hk.transform(f))
+
+
+def draw(*shape, seed=0):
+  return jnp.asarray(np.random.default_rng(seed).normal(size=shape), float)
+
+
+def unroll(case: str, batch=B, **kwargs):
+  """A pure function of params and inputs that starts from the first state."""
+  def f(inputs):
+    core = make(case)
+    return hk.dynamic_unroll(core, inputs, core.initial_state(batch), **kwargs)
+  return transform(f)
+
+
+@functools.cache
+def parameter_shapes(case: str) -> dict:
+  params = jax.eval_shape(
+      unroll(case).init, jax.random.key(0), draw(T, B, F))
+  assert all(p.dtype == jnp.float32 for p in jax.tree.leaves(params))
+  return {module: {name: list(p.shape) for name, p in layer.items()}
+          for module, layer in params.items()}
+
+
+def golden_outputs(case: str) -> np.ndarray:
+  """Outputs for numbers that need no generator: the same in every version."""
+  def fill(shape):
+    size = int(np.prod(shape))
+    return jnp.sin(jnp.arange(size, dtype=jnp.float32)).reshape(shape) / 3
+
+  inputs = jnp.cos(jnp.arange(T * B * F, dtype=jnp.float32))
+  params = {module: {name: fill(shape) for name, shape in layer.items()}
+            for module, layer in parameter_shapes(case).items()}
+  outputs, _ = jax.jit(unroll(case).apply)(params, inputs.reshape(T, B, F))
+  return np.asarray(outputs)
+
+
+def read_goldens() -> tuple[dict, dict]:
+  """Parameter shapes and outputs by case."""
+  shapes = json.loads((GOLDENS / "core_shapes.json").read_text())
+  with np.load(GOLDENS / "core_outputs.npz") as outputs:
+    return shapes, dict(outputs)
+
+
+def write_goldens() -> None:
+  """Adds the goldens that are missing."""
+  shapes, outputs = read_goldens()
+  for case in CASES:
+    shapes.setdefault(case, parameter_shapes(case))
+    if case not in outputs:
+      outputs[case] = golden_outputs(case)
+  (GOLDENS / "core_shapes.json").write_text(
+      json.dumps(shapes, indent=1, sort_keys=True) + "\n")
+  np.savez_compressed(GOLDENS / "core_outputs.npz", **outputs)
+
+
+if __name__ == "__main__":
+  write_goldens()
