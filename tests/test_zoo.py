@@ -53,7 +53,7 @@ def test_every_core_answers(core, unit):
 
 def test_core_with_an_output_of_its_own_gets_no_second_read_out():
   layers, _ = layers_of("sam", **small_args("sam"))
-  last = {name.split("/")[-1]: layer["w"].shape
+  last = {name.split("/")[-1]: layer["w"]
           for name, layer in layers.items()}
   assert set(last) == {"linear", "interface", "output"}
   assert last["output"][1] == OUT
@@ -173,8 +173,8 @@ class Scale(hk.RNNCore):
 
 
 def test_an_undeclared_core_is_refused_with_advice():
-  with pytest.raises(ValueError, match="needs the argument 'output_size', .* "
-                     "attribute MAPS_TO_OUTPUT"):
+  with pytest.raises(ValueError, match=r"needs the argument 'output_size', .* "
+                     r"attribute MAPS_TO_OUTPUT"):
     make_model(Scale, OUT)
 
 
@@ -290,8 +290,8 @@ def test_a_head_of_one_s_own():
 @pytest.mark.parametrize("kwargs, words", [
     (dict(unit="nmo"),
      "unknown unit 'nmo'; did you mean 'nmu'. valid units: .*nmu"),
-    (dict(encoder="cmm"),
-     "unknown encoder 'cmm'; did you mean 'cnn'. valid encoders: cnn, embed"),
+    (dict(encoder="cmn"),
+     "unknown encoder 'cmn'; did you mean 'cnn'. valid encoders: cnn, embed"),
     (dict(head="nine"), "unknown head 'nine'; did you mean 'none'. valid head"),
     (dict(unit="nmu", unit_args=dict(epsilon=1)),
      "unit 'nmu' has no argument 'epsilon'; valid arguments: penalty"),
