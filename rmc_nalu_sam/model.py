@@ -159,10 +159,9 @@ class _Network(hk.Module):
     self._core = parts.core()
     self._head = None if parts.maps_to_output else parts.head()
 
-  def first(self, inputs: jax.Array) -> Any:
-    """Computes the first step of `inputs [T, B, F]`, to make parameters."""
-    output, state = self._core(
-        self._encode(inputs[0]), self._core.initial_state(inputs.shape[1]))
+  def step(self, inputs: jax.Array, state: Any) -> Any:
+    """Computes one step of `inputs [B, F]`, to make parameters."""
+    output, state = self._core(self._encode(inputs), state)
     return self._answer(output), state
 
   def unroll(self, inputs: jax.Array, state: Any, steps: jax.Array | None,
@@ -232,10 +231,16 @@ def make_functions(parts: Parts, policy: jmp.Policy | None,
       return wrapped
 
     module = with_policy(_Network)(parts)
-    return with_policy(module.first), tuple(map(with_policy, (
-        module.unroll, module.initial_state, module.of_core)))
+    step, *functions = map(with_policy, (
+        module.step, module.unroll, module.initial_state, module.of_core))
+    unroll, initial_state, of_core = functions
 
-  first, (unroll, initial_state, of_core) = hk.multi_transform(network)
+    def init(inputs):
+      return step(inputs[0], initial_state(inputs.shape[1]))
+
+    return init, (unroll, initial_state, of_core)
+
+  init, (unroll, initial_state, of_core) = hk.multi_transform(network)
 
   def model_unroll(params, rng, inputs, state, *, steps=None,
                    return_all_states=False, return_unit_inputs=False):
@@ -252,7 +257,7 @@ def make_functions(parts: Parts, policy: jmp.Policy | None,
   units = find_units(lambda inputs: network()[0](inputs),
                      jnp.zeros([1, 1, input_size]))
   return dict(
-      init=first, unroll=model_unroll, forget=forget, units=units,
+      init=init, unroll=model_unroll, forget=forget, units=units,
       initial_state=lambda params, batch_size: initial_state(
           params, None, batch_size),
       steps_left=lambda state: of_core({}, None, "steps_left", state),

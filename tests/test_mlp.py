@@ -56,7 +56,8 @@ def test_as_a_read_out():
       "w_4": (13, OUT), "b_4": (OUT,)}
   assert model.penalty(params) == 0
   assert unit.num_layers == 4
-  outputs, _ = model.unroll(params, inputs, model.initial_state(params, B))
+  start = model.initial_state(params, B)
+  outputs = model.unroll(params, None, inputs, start).outputs
   assert outputs.shape == (2, B, OUT)
 
 

@@ -1,133 +1,108 @@
-"""A model from the name of a core."""
+"""How a model is made from the names of its parts."""
+
+import doctest
+import functools
+import sys
 
 import haiku as hk
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from small_models import OUT, B, F, T, draw, small_args, small_model
 
-from rmc_nalu_sam import CORES, make_model, zoo
+import rmc_nalu_sam
+from rmc_nalu_sam import CORES, HEADS, UNITS, make_model, zoo
 
 pytestmark = pytest.mark.usefixtures("strict_promotion")
 
-T, B, F, OUT = 5, 3, 13, 2
-SMALL = {
-    "controlled_nalu": dict(hidden_size=7, num_registers=3),
-    "dam": dict(hidden_size=7, num_slots=17, word_size=11),
-    "dnc": dict(hidden_size=7, num_slots=17, word_size=11, num_read_heads=3),
-    "gru": dict(hidden_size=7),
-    "lstm": dict(hidden_size=7),
-    "ntm": dict(hidden_size=7, num_slots=17, word_size=11),
-    "rnn": dict(hidden_size=7),
-    # Its queries, keys and values are 28 numbers.
-    "rmc": dict(num_slots=17, head_size=5, num_heads=4, key_size=1),
-    "sam": dict(hidden_size=7, num_slots=17, word_size=11, top_k=3),
-    "sdnc": dict(hidden_size=7, num_slots=17, word_size=11, top_k=3),
-    "stack": dict(hidden_size=7),
-    "ugrnn": dict(hidden_size=7),
-    "unit_rnn": dict(hidden_size=7),
-}
-every_core = pytest.mark.parametrize("core", SMALL)
+every_core = pytest.mark.parametrize("core", CORES)
 
 
-def small_model(core):
-  model = make_model(core, OUT, **SMALL[core])
-  inputs = jnp.asarray(np.random.default_rng(0).normal(size=[T, B, F]), float)
-  return model, jax.jit(model.init)(jax.random.key(0), inputs), inputs
+def layers_of(core, **kwargs):
+  """Name -> shapes of the parameters, and the units among them."""
+  model = make_model(core, OUT, **kwargs)
+  params = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros([T, B, F]))
+  assert set(model.units) <= set(params)
+  strip = lambda name: name.removeprefix("model/~/")  # noqa: E731
+  return ({strip(name): {key: value.shape for key, value in layer.items()}
+           for name, layer in params.items()},
+          {strip(name): unit for name, unit in model.units.items()})
 
 
-def test_every_core_is_tested():
-  assert set(SMALL) == set(CORES)
+@pytest.mark.parametrize("module", [rmc_nalu_sam, zoo],
+                         ids=lambda module: module.__name__)
+def test_examples_of_docstrings_run(module):
+  result = doctest.testmod(module)
+  assert result.attempted > 4 and not result.failed
+
+
+# Cores.
 
 
 @every_core
-def test_unroll(core):
-  model, params, inputs = small_model(core)
-  start = model.initial_state(params, B)
-  outputs, state = jax.jit(model.unroll)(params, inputs, start)
+@pytest.mark.parametrize("unit", ["linear", "nau"])
+def test_every_core_answers(core, unit):
+  model, params, inputs = small_model(core, unit=unit)
+  outputs = jax.eval_shape(
+      model.unroll, params, None, inputs, model.initial_state(params, B)
+  ).outputs
   assert outputs.shape == (T, B, OUT)
-  shapes = [jax.tree.map(lambda x: (x.shape, x.dtype), s)
-            for s in (start, state)]
-  assert shapes[0] == shapes[1]
-  assert np.all(np.ptp(np.asarray(outputs), axis=0) > 0)
-
-
-@every_core
-def test_return_all_states(core):
-  model, params, inputs = small_model(core)
-  start = model.initial_state(params, B)
-  unroll = jax.jit(model.unroll, static_argnames="return_all_states")
-  outputs, last = unroll(params, inputs, start)
-  same, states = unroll(params, inputs, start, return_all_states=True)
-  np.testing.assert_allclose(outputs, same, rtol=1e-5)
-  for one, several in zip(*map(jax.tree.leaves, (last, states)), strict=True):
-    assert several.shape == (T, *one.shape)
-    np.testing.assert_allclose(several[-1], one, rtol=1e-5, atol=1e-6)
-
-
-@every_core
-def test_initial_state_without_batch(core):
-  model, params, _ = small_model(core)
-  one, several = (model.initial_state(params, b) for b in (None, B))
-  for x, xs in zip(*map(jax.tree.leaves, (one, several)), strict=True):
-    assert xs.shape == (B, *x.shape)
-
-
-@every_core
-def test_only_the_shape_of_the_inputs_matters_to_init(core):
-  model, params, inputs = small_model(core)
-  again = jax.jit(model.init)(jax.random.key(0), 0 * inputs[:1, :1])
-  jax.tree.map(np.testing.assert_array_equal, params, again)
-  other = jax.jit(model.init)(jax.random.key(1), inputs)
-  assert any(np.any(a != b) for a, b in zip(
-      *map(jax.tree.leaves, (params, other)), strict=True))
+  assert set(model.units) <= set(params)
 
 
 def test_core_with_an_output_of_its_own_gets_no_second_read_out():
-  _, params, _ = small_model("sam")
-  layers = {name.split("/")[-1]: layer["w"].shape
-            for name, layer in params.items()}
-  assert set(layers) == {"linear", "interface", "output"}
-  assert layers["output"][1] == OUT
+  layers, _ = layers_of("sam", **small_args("sam"))
+  last = {name.split("/")[-1]: layer["w"]
+          for name, layer in layers.items()}
+  assert set(last) == {"linear", "interface", "output"}
+  assert last["output"][1] == OUT
 
 
 def test_core_without_an_output_gets_a_read_out():
-  _, params, _ = small_model("lstm")
-  assert sorted(layer["w"].shape for layer in params.values()) == [
-      (7, OUT), (F + 7, 28)]
+  layers, _ = layers_of("lstm", hidden_size=7)
+  assert {name: layer["w"] for name, layer in layers.items()} == {
+      "linear": (7, OUT), "lstm/linear": (F + 7, 28)}
 
 
 @every_core
 def test_arguments_reach_the_core(core):
-  _, params, _ = small_model(core)
-  gates = {"gru": 3, "rnn": 1, "stack": 1, "ugrnn": 2,
-           "unit_rnn": 1}.get(core, 4)
-  assert [weights.shape for layer in params.values()
-          for name, weights in layer.items()
-          if name.startswith("w") and weights.shape[1] == gates * 7]
+  """Each size changes the shape of a parameter or of the state."""
+
+  def shapes(**kwargs):
+    model = make_model(core, OUT, **small_args(core) | kwargs)
+    params = jax.eval_shape(model.init, jax.random.key(0), draw(T, B, F))
+    state = jax.eval_shape(lambda p: model.initial_state(p, B), params)
+    return [x.shape for x in jax.tree.leaves((params, state))]
+
+  plain = shapes()
+  for name, size in small_args(core).items():
+    assert shapes(**{name: size + 1}) != plain, name
+
+
+@every_core
+def test_every_core_has_defaults(core):
+  make_model(core, OUT)
 
 
 def test_defaults_are_those_of_the_cores():
-  assert zoo.core_arguments("lstm")["hidden_size"].default == 100
-  assert zoo.core_arguments("sam")["num_slots"].default == 128
-  for core in CORES:
-    make_model(core, OUT)
+  assert CORES.arguments("lstm")["hidden_size"].default == 100
+  assert CORES.arguments("sam")["num_slots"].default == 128
 
 
-@pytest.mark.parametrize("call", [
-    lambda: make_model("lsmt", OUT), lambda: zoo.core_arguments("lsmt")])
-def test_unknown_core(call):
-  with pytest.raises(ValueError, match="lsmt") as error:
-    call()
+def test_a_misspelt_core_is_named_with_the_nearest():
+  with pytest.raises(ValueError, match="unknown core 'lsmt'; did you mean "
+                     "'lstm'") as error:
+    make_model("lsmt", OUT)
   assert all(core in str(error.value) for core in CORES)
 
 
 @every_core
-@pytest.mark.parametrize("argument", ["num_slot", "name"])
+@pytest.mark.parametrize("argument", ["num_slot", "name", "output_size_"])
 def test_unknown_argument(core, argument):
   with pytest.raises(ValueError, match=f"no argument '{argument}'") as error:
     make_model(core, OUT, **{argument: 3})
-  for valid in zoo.core_arguments(core):
+  for valid in CORES.arguments(core):
     assert valid in str(error.value)
 
 
@@ -136,22 +111,85 @@ def test_bad_value_is_refused_at_once():
     make_model("sam", OUT, num_slots=17, top_k=19)
 
 
-def test_needed_argument(monkeypatch):
-  monkeypatch.setattr(zoo, "CORES", {"bare": hk.LSTM})
-  with pytest.raises(ValueError, match="'bare' needs the argument 'hidden_"):
-    make_model("bare", OUT)
+# Cores of somebody else.
 
 
-# Units and read-outs.
+@pytest.mark.parametrize("core, kwargs", [
+    ("haiku:LSTM", dict(hidden_size=7)),
+    (hk.LSTM, dict(hidden_size=7)),
+    (functools.partial(hk.LSTM, 7), {}),
+    (lambda: hk.LSTM(7), {}),
+    ("rmc_nalu_sam.recurrent:lstm", dict(hidden_size=7))])
+def test_a_core_of_haiku_gets_a_read_out(core, kwargs):
+  layers, units = layers_of(core, unit="nau", **kwargs)
+  assert layers["nau"] == {"w": (7, OUT)} and set(units) == {"nau"}
+  assert sum(layer["w"] == (F + 7, 28) for layer in layers.values()) == 1
 
 
-def layers_of(core, **kwargs):
-  """Name -> shapes of the parameters, and the units among them."""
-  model = make_model(core, OUT, **kwargs)
-  params = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros([T, B, F]))
-  assert set(model.units) <= set(params)
-  return {name: {key: value.shape for key, value in layer.items()}
-          for name, layer in params.items()}, model.units
+def test_a_core_by_path_from_the_user_s_module(tmp_path, monkeypatch):
+  monkeypatch.syspath_prepend(tmp_path)
+  (tmp_path / "my_core.py").write_text("""
+import haiku as hk
+
+class Mine(hk.RNNCore):
+  MAPS_TO_OUTPUT = True
+
+  def __init__(self, width=3, output_size=None, name=None):
+    super().__init__(name=name)
+    self.size = output_size or width
+
+  def __call__(self, inputs, prev_state):
+    return hk.Linear(self.size)(inputs), prev_state
+
+  def initial_state(self, batch_size):
+    return ()
+""")
+  layers, units = layers_of("my_core:Mine", width=7)
+  assert layers == {"mine/linear": {"w": (F, OUT), "b": (OUT,)}} and not units
+  layers, _ = layers_of("my_core:Mine", width=7, unit="nau")
+  assert layers == {"mine/linear": {"w": (F, 7), "b": (7,)},
+                    "nau": {"w": (7, OUT)}}
+  with pytest.raises(ValueError, match="has no attribute 'Mien'; did you mean "
+                     "'Mine'"):
+    make_model("my_core:Mien", OUT)
+  with pytest.raises(ValueError, match="core 'my_core:Mine' has no argument "
+                     "'widht'; did you mean 'width'"):
+    make_model("my_core:Mine", OUT, widht=7)
+  del sys.modules["my_core"]
+
+
+class Scale(hk.RNNCore):
+  """Needs a size, and does not declare that it maps to the output."""
+
+  def __init__(self, output_size, name=None):
+    super().__init__(name=name)
+    self._size = output_size
+
+  def __call__(self, inputs, prev_state):
+    return inputs[..., :self._size], prev_state
+
+  def initial_state(self, batch_size):
+    return ()
+
+
+def test_an_undeclared_core_is_refused_with_advice():
+  with pytest.raises(ValueError, match=r"needs the argument 'output_size', .* "
+                     r"attribute MAPS_TO_OUTPUT"):
+    make_model(Scale, OUT)
+
+
+def test_a_core_that_breaks_its_word_is_refused():
+  class Liar(Scale):
+    MAPS_TO_OUTPUT = True
+
+    def __call__(self, inputs, prev_state):
+      return inputs, prev_state
+
+  with pytest.raises(ValueError, match="must be output_size=2, got 256"):
+    make_model(Liar, OUT)
+
+
+# Units and heads.
 
 
 @pytest.mark.parametrize("core, read_outs", [
@@ -162,13 +200,14 @@ def layers_of(core, **kwargs):
                   "nau": {"w": (7, OUT)}}),
 ])
 def test_units_are_found_wherever_they_are(core, read_outs):
-  layers, units = layers_of(core, unit="nau", **SMALL[core])
+  layers, units = layers_of(core, unit="nau", **small_args(core))
   assert {name: layers[name] for name in units} == read_outs
 
 
 def test_core_with_another_read_out_maps_to_its_hidden_size():
-  layers, _ = layers_of("sam", unit="nau", **SMALL["sam"])
-  assert layers["sam/output"]["w"][1] == 7
+  layers, _ = layers_of("sam", unit="nau", **small_args("sam"))
+  output, = (layer for name, layer in layers.items() if "output" in name)
+  assert output["w"][1] == 7
 
 
 def test_cell_of_the_output_s_size_is_the_answer():
@@ -199,77 +238,71 @@ def test_unit_arguments_reach_the_unit():
   assert layers["stack/linear"] == {"w": (F, 7)}
 
 
-def test_penalty_constraint_and_sparsity_error():
-  model = make_model("stack", OUT, unit="nmu", hidden_unit="nau", hidden_size=7,
-                     encoder="embed", encoder_args=dict(output_size=11))
-  params = model.init(jax.random.key(0), jnp.zeros([T, B, F]))
-  nau, nmu = model.units
-  assert nau == "stack/nau"
-  params = params | {nau: {"w": jnp.full([11, 7], .25)},
-                     nmu: {"w": jnp.full([7, OUT], .9)}}
-  np.testing.assert_allclose(model.penalty(params), .25 + .1, rtol=1e-5)
-  np.testing.assert_allclose(model.sparsity_error(params), .25, rtol=1e-5)
-  moved = model.constrain(jax.tree.map(lambda w: w - 2, params))
-  assert np.all(moved[nau]["w"] == -1)
-  assert np.all(moved[nmu]["w"] == 0)
-  (embed,) = set(params) - set(model.units)  # Not a unit: anywhere.
-  np.testing.assert_array_equal(moved[embed]["w"], params[embed]["w"] - 2)
+@pytest.mark.parametrize("core", ["lstm", "sam", "stack", "unit_rnn"])
+@pytest.mark.parametrize("unit", [
+    UNITS.get("nau"), "rmc_nalu_sam:NAU",
+    functools.partial(UNITS.get("nau"), penalty="squared")])
+def test_a_unit_by_path_or_class_is_the_one_by_name(core, unit):
+  layers, _ = layers_of(core, unit=unit, **small_args(core))
+  assert layers == layers_of(core, unit="nau", **small_args(core))[0]
 
 
-@pytest.mark.parametrize("core, arguments", [
-    ("unit_rnn", dict(hidden_size=7, encoder="embed",
-                      encoder_args=dict(output_size=11))),
-    ("stack", dict(hidden_size=7)), ("rmc", SMALL["rmc"])])
-def test_unit_inputs(core, arguments):
-  """Their means over steps and batch; asked for, they change nothing else."""
-  model = make_model(core, OUT, unit="nau", **arguments)
-  inputs = jnp.asarray(np.random.default_rng(0).normal(size=[T, B, F]), float)
+@pytest.mark.parametrize("core", ["sam", "stack"])
+def test_core_that_maps_to_the_output_needs_no_head(core):
+  plain, _ = layers_of(core, **small_args(core))
+  assert layers_of(core, head="none", **small_args(core))[0] == plain
+  # The head takes no unit, so the core answers whatever unit there is.
+  layers, _ = layers_of("sam", head="none", unit="nau", **small_args("sam"))
+  assert "nau" not in layers
+
+
+def test_no_head():
+  layers, _ = layers_of("lstm", head="none", hidden_size=OUT)
+  assert list(layers) == ["lstm/linear"]
+  with pytest.raises(ValueError, match="size is 7, not output_size=2; change"):
+    make_model("lstm", OUT, head="none", hidden_size=7)
+
+
+def test_a_head_of_one_s_own():
+  class Two(hk.Module):
+    """Answers twice."""
+
+    def __init__(self, output_size, scale=1., name=None):
+      super().__init__(name=name)
+      self._size, self._scale = output_size, scale
+
+    def __call__(self, outputs):
+      answer = self._scale * hk.Linear(self._size)(outputs)
+      return dict(one=answer, other=hk.Linear(3)(outputs))
+
+  inputs = draw(T, B, F)
+  # It may not be replaced by a core that maps to the output.
+  model = make_model("sam", OUT, head=Two, head_args=dict(scale=2.),
+                     **small_args("sam"))
   params = model.init(jax.random.key(0), inputs)
-  start = model.initial_state(params, B)
-  outputs, state = model.unroll(params, inputs, start)
-  same, last, found = jax.jit(lambda p: model.unroll(
-      p, inputs, start, return_unit_inputs=True))(params)
-  for a, b in zip(jax.tree.leaves((outputs, state)),
-                  jax.tree.leaves((same, last)), strict=True):
-    np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
-  assert set(found) == set(model.units)
-  expected = {"stack/nau": inputs.mean((0, 1))}
-  if core == "unit_rnn":
-    encoded = inputs @ params["embed/linear"]["w"]
-    cell, read_out = model.units
-    _, states = model.unroll(params, inputs, start, return_all_states=True)
-    before = jnp.concatenate([start.hidden[None], states.hidden[:-1]])
-    expected = {cell: jnp.concatenate([encoded, before], -1).mean((0, 1)),
-                read_out: states.hidden.mean((0, 1))}
-  for name in set(expected) & set(found):
-    np.testing.assert_allclose(found[name], expected[name], rtol=1e-4,
-                               atol=1e-5)
-  total = sum(unit.input_penalty(params[name], found[name])
-              for name, unit in model.units.items())
-  np.testing.assert_allclose(model.input_penalty(params, found), total,
-                             rtol=1e-5)
-  assert total > 0
-
-
-def test_model_without_units_has_no_penalty():
-  model, params, _ = small_model("sam")
-  assert not model.units
-  assert model.penalty(params) == 0
-  assert model.sparsity_error(params) == 0
-  assert model.constrain(params) == params
+  assert params["model/~/two/linear"]["w"].shape == (7, OUT)
+  outputs = model.unroll(params, None, inputs, model.initial_state(
+      params, B), steps=jnp.zeros([1, B], int)).outputs
+  assert {k: v.shape for k, v in outputs.items()} == dict(
+      one=(1, B, OUT), other=(1, B, 3))
 
 
 @pytest.mark.parametrize("kwargs, words", [
-    (dict(unit="nmo"), "unknown unit 'nmo'; valid units: .*nmu"),
-    (dict(encoder="cmm"), "unknown encoder 'cmm'; valid encoders: cnn, embed"),
+    (dict(unit="nmo"),
+     "unknown unit 'nmo'; did you mean 'nmu'. valid units: .*nmu"),
+    (dict(encoder="cmn"),
+     "unknown encoder 'cmn'; did you mean 'cnn'. valid encoders: cnn, embed"),
+    (dict(head="nine"), "unknown head 'nine'; did you mean 'none'. valid head"),
     (dict(unit="nmu", unit_args=dict(epsilon=1)),
      "unit 'nmu' has no argument 'epsilon'; valid arguments: penalty"),
     (dict(encoder_args=dict(mean=1)),
      "encoder 'none' has no argument 'mean'; valid arguments: none"),
+    (dict(head_args=dict(scale=1)),
+     "head 'unit' has no argument 'scale'; valid arguments: none"),
     (dict(encoder="cnn", input_size=255), "square images"),
     (dict(unit="nmu", unit_args=dict(penalty="none")), "unknown penalty"),
 ])
-def test_bad_units_and_encoders(kwargs, words):
+def test_bad_units_encoders_and_heads(kwargs, words):
   with pytest.raises(ValueError, match=words):
     make_model("lstm", OUT, **kwargs)
 
@@ -277,8 +310,14 @@ def test_bad_units_and_encoders(kwargs, words):
 @pytest.mark.parametrize("kwargs, words", [
     (dict(num_layers=0), "num_layers must be at least 1, got 0"),
     (dict(hidden_size=0), "hidden_size must be at least 1, got 0"),
-    (dict(hidden_unit="nmo"), "unknown hidden_unit 'nmo'; valid units: .*nmu"),
+    (dict(hidden_unit="nmo"), "unknown .*unit 'nmo'; .*valid units: .*nmu"),
 ])
 def test_bad_stacks(kwargs, words):
   with pytest.raises(ValueError, match=words):
     make_model("stack", OUT, **kwargs)
+
+
+def test_registries_name_their_kind():
+  assert [r.kind for r in (CORES, UNITS, HEADS, zoo.ENCODERS, zoo.INDICES)
+          ] == ["core", "unit", "head", "encoder", "index"]
+  assert np.all([len(r) for r in (CORES, UNITS, HEADS, zoo.INDICES)])

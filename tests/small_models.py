@@ -1,0 +1,30 @@
+"""Small models of every core, for tests that run over the registry."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rmc_nalu_sam import CORES, make_model
+
+T, B, F, OUT = 5, 3, 13, 2  # Steps, batch, inputs, outputs.
+
+# A core gets those that it has.
+_SIZES = dict(hidden_size=7, num_slots=17, word_size=11, top_k=3,
+              num_registers=3, num_read_heads=3, head_size=5)
+
+
+def small_args(core):
+  """Returns arguments that make a core small; its defaults for the rest."""
+  arguments = CORES.arguments(core)
+  return {name: size for name, size in _SIZES.items() if name in arguments}
+
+
+def small_model(core, **kwargs):
+  """Returns a model, its parameters, and inputs `[T, B, F]`."""
+  model = make_model(core, OUT, **small_args(core) | kwargs)
+  inputs = draw(T, B, F)
+  return model, jax.jit(model.init)(jax.random.key(0), inputs), inputs
+
+
+def draw(*shape, seed=0):
+  return jnp.asarray(np.random.default_rng(seed).normal(size=shape), float)
