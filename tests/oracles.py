@@ -104,7 +104,8 @@ def mnist_series(task: Any, batch: tasks.Batch) -> np.ndarray:
   labels = np.round(255 * batch.inputs[:, :, 0]).astype(int) - MARK  # [T, B]
   shown = labels >= 0
   if isinstance(task, tasks.MnistCounting):
-    return (np.eye(10)[np.where(shown, labels, 0)] * shown[:, :, None]).cumsum(0)
+    one_hot = np.eye(10)[np.where(shown, labels, 0)]
+    return (one_hot * shown[:, :, None]).cumsum(0)
   if isinstance(task, tasks.MnistSequenceProduct):
     return np.where(shown, labels, 1).cumprod(0)[:, :, None]
   return np.where(shown, labels, 0).cumsum(0)[:, :, None]

@@ -11,6 +11,7 @@ from task_helpers import (
     FEW,
     MARK,
     assert_equal,
+    data_of,
     differ,
     first_one,
     sample,
@@ -116,19 +117,10 @@ def test_level_bounds_the_episodes(name):
 @levelled_tasks
 def test_level_defaults_to_the_highest(name):
   task = small(name)
-  key = jax.random.key(8)
-  levels = []
-
-  class Spy(type(task)):
-    def episode(self, key, level, data):
-      levels.append(int(level))
-      return tasks.Batch(level, level, level)
-
-  spy = Spy(**{field: getattr(task, field)
-               for field in task.__dataclass_fields__})
-  with jax.disable_jit():
-    spy.sample(key, 1)
-  assert levels == [task.max_level]
+  default, explicit = (jax.jit(lambda level=level: task.sample(
+      jax.random.key(9), 2, level, data_of(task)))() for level in (
+          None, task.max_level))
+  assert_equal(default, explicit)
   assert differ(sample(task, 9), sample(task, 9, level=1))
 
 

@@ -236,7 +236,7 @@ def test_missing_data_are_named(name):
   task = small(name)
   with pytest.raises(FileNotFoundError, match="needs --data_dir"):
     task.load("train")
-  with pytest.raises(ValueError, match="got None.*; pass what `load` returns"):
+  with pytest.raises(ValueError, match=r"got None.*; pass what `load` returns"):
     task.sample(jax.random.key(0), 2)
 
 
