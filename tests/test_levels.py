@@ -11,7 +11,6 @@ from task_helpers import (
     FEW,
     MARK,
     assert_equal,
-    data_of,
     differ,
     first_one,
     sample,
@@ -115,13 +114,17 @@ def test_level_bounds_the_episodes(name):
 
 
 @levelled_tasks
-def test_level_defaults_to_the_highest(name):
-  task = small(name)
-  default, explicit = (jax.jit(lambda level=level: task.sample(
-      jax.random.key(9), 2, level, data_of(task)))() for level in (
-          None, task.max_level))
-  assert_equal(default, explicit)
+def test_level_defaults_to_the_highest(name, monkeypatch):
+  task, levels = small(name), []
+
+  def episode(self, key, level, data):
+    levels.append(int(level))
+    return tasks.Batch(*[np.zeros(2)] * 3)
+
   assert differ(sample(task, 9), sample(task, 9, level=1))
+  monkeypatch.setattr(type(task), "episode", episode)
+  task.sample(jax.random.key(9), 3)
+  assert levels == [task.max_level]
 
 
 @levelled_tasks
@@ -152,7 +155,8 @@ def test_at_level(name, which):
     assert only.num_steps == STEPS[name](level)
   batch = sample(only, 11, FEW)
   assert batch.mask.shape == (only.num_steps, FEW)
-  assert batch.mask[-1].any()  # No padding, for the longest.
+  if name != "program_evaluation":  # Its longest programs are rare.
+    assert batch.mask[-1].any()  # No padding.
   check_levels(name, batch, [level])
   if type(task) in oracles.ORACLES:
     assert_perfect(only, batch)
