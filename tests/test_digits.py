@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tasks import digits
+from tasks.programs import digits
 
 SIZE = 7
 

@@ -1,54 +1,28 @@
 """Learning to execute: every program against an interpreter of its own."""
 
 import collections
-import functools
 import json
 import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import oracles
 import pytest
+from oracles import answer_of, execute
+from task_helpers import loss_and_metrics
 
 import tasks
-from tasks import programs
-from tasks.learning_to_execute import MEMORISATION, PROGRAMS
+from tasks.programs import text_programs
+from tasks.programs.learning_to_execute import MEMORISATION, PROGRAMS
 
 OPERATIONS = (*PROGRAMS, *MEMORISATION)
 EPISODES = 499
 
 
-def execute(code: str) -> int:
-  """The value of a program, in Python's unbounded integers."""
-  if loop := re.fullmatch(r"x=(.*)for\[([1-9])\]x\+=(\d+)", code):
-    value = execute(loop[1])
-    for _ in range(int(loop[2])):
-      value += int(loop[3])
-    return value
-  if choice := re.fullmatch(r"(.*)if(\d+)([<>])(\d+)else(\d+)", code):
-    holds = (int(choice[2]) < int(choice[4]) if choice[3] == "<"
-             else int(choice[2]) > int(choice[4]))
-    return execute(choice[1]) if holds else int(choice[5])
-  if binary := re.fullmatch(r"(.*)([-+*])(\d+)", code):
-    left, right = execute(binary[1]), int(binary[3])
-    return {"+": left + right, "-": left - right,
-            "*": left * right}[binary[2]]
-  if inner := re.fullmatch(r"\((.*)\)", code):
-    return execute(inner[1])
-  return int(code)
-
-
-def answer(operation: str, code: str) -> str:
-  """What is to be answered to a program."""
-  if operation in MEMORISATION:
-    return {"copy": code, "reverse": code[::-1], "double": 2 * code}[operation]
-  length = len(re.search(r"\d+", code)[0])
-  return str(execute(code) % 10**(length + 1))
-
-
 def draw(seed: int = 0, episodes: int = EPISODES, **kwargs):
   """A task, a batch of it, and the batch's programs and answers as text."""
-  task = tasks.make_task("learning_to_execute", **kwargs)
+  task = tasks.LearningToExecute(**kwargs)
   batch = jax.jit(lambda key: task.sample(key, episodes))(jax.random.key(seed))
   batch = jax.tree.map(np.asarray, batch)
   return task, batch, *zip(*(
@@ -61,21 +35,12 @@ def decode(episode: tasks.Batch) -> tuple[str, str]:
   end = int(np.flatnonzero(episode.inputs[:, -1])[0])
   assert (episode.inputs[:end + 1].sum(1) == 1).all()
   assert not episode.inputs[end + 1:].any()
-  code = "".join(programs.VOCABULARY[i]
+  code = "".join(text_programs.VOCABULARY[i]
                  for i in episode.inputs[:end].argmax(1))
   asked = np.flatnonzero(episode.mask)
   np.testing.assert_array_equal(asked, end + 1 + np.arange(asked.size))
   assert (episode.targets.sum(1) == episode.mask).all()
   return code, "".join(map(str, episode.targets[asked].argmax(1)))
-
-
-def encode(task: tasks.Task, code: str) -> np.ndarray:
-  """The inputs `[T, 1, F]` of a program."""
-  inputs = np.zeros((task.num_steps, 1, task.input_size), np.float32)
-  for step, character in enumerate(code):
-    inputs[step, 0, programs.VOCABULARY.index(character)] = 1
-  inputs[len(code), 0, -1] = 1
-  return inputs
 
 
 def nesting(code: str) -> int:
@@ -98,10 +63,10 @@ LARGE = dict(min_length=11, max_length=11, min_nesting=3, max_nesting=3)
 @pytest.mark.parametrize("operation, sizes", [
     *((operation, MIXED) for operation in OPERATIONS), ("program", LARGE)])
 def test_every_answer_is_python_s(operation, sizes):
-  task, batch, codes, answers = draw(operation=operation, **sizes)
+  task, _, codes, answers = draw(operation=operation, **sizes)
   lengths, nestings = set(), set()
   for code, given in zip(codes, answers, strict=True):
-    assert given == answer(operation, code)
+    assert given == answer_of(operation, code)
     literals = re.findall(r"\d+", re.sub(r"\[\d\]", "", code))
     # Exactly so many digits, all of them.
     length, = {len(literal) for literal in literals}
@@ -117,15 +82,12 @@ def test_every_answer_is_python_s(operation, sizes):
     assert nestings == set(range(task.min_nesting, task.max_nesting + 1))
     assert len(set(map(len, answers))) > 1
   assert len(set(codes)) > EPISODES // 2
-  metrics = task.metrics(jax.jit(task.oracle)(batch), batch)
-  np.testing.assert_array_equal(metrics["accuracy"], 1)
-  np.testing.assert_array_equal(metrics["sequence_accuracy"], 1)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_is_drawn_on_several_devices(operation):
   """JAX 0.11 crashed on an array of size 0 among the texts of additions."""
-  task = tasks.make_task("learning_to_execute", operation=operation,
+  task = tasks.LearningToExecute(operation=operation,
                          max_length=2)
   count = jax.local_device_count()
   assert count > 1
@@ -139,21 +101,21 @@ def test_is_drawn_on_several_devices(operation):
 
 def test_character_accuracy_is_over_all_characters():
   """One character of one right, and one of four."""
-  task = tasks.make_task("learning_to_execute", operation="addition")
+  task = tasks.LearningToExecute(operation="addition")
   targets = jax.nn.one_hot(jnp.full([4, 2], 3), task.output_size)
   mask = jnp.array([[1, 1], [0, 1], [0, 1], [0, 1]], jnp.float32)
   outputs = jax.nn.one_hot(jnp.array([[3, 3], [0, 2], [0, 2], [0, 2]]),
                            task.output_size)
   batch = tasks.Batch(jnp.zeros([4, 2, task.input_size]), targets, mask)
-  means = jax.tree.map(jnp.mean, task.metrics(outputs, batch))
-  scores = task.with_ratios(means | {"loss": 7.})
+  means = jax.tree.map(jnp.mean, task.score.metrics(outputs, batch))
+  scores = task.score.with_ratios(means | {"loss": 7.})
   assert scores == {"accuracy": .625, "character_accuracy": .4,
                     "sequence_accuracy": .5, "loss": 7.}
 
 
 @pytest.mark.parametrize("operation, longest", [("addition", 4), ("double", 6)])
 def test_every_character_weighs_the_same_in_the_loss(operation, longest):
-  task = tasks.make_task("learning_to_execute", operation=operation,
+  task = tasks.LearningToExecute(operation=operation,
                          max_length=3)
   random = np.random.default_rng(0)
   logits = random.normal(size=(6, 2, 10))
@@ -164,7 +126,7 @@ def test_every_character_weighs_the_same_in_the_loss(operation, longest):
   batch = tasks.Batch(jnp.zeros([6, 2, task.input_size]),
                       jax.nn.one_hot(right, 10), jnp.asarray(mask))
   np.testing.assert_allclose(
-      task.loss(jnp.asarray(logits, jnp.float32), batch),
+      task.score.loss(jnp.asarray(logits, jnp.float32), batch),
       [nats[1, 0] / longest, nats[[0, 1, 2, 5], 1].sum() / longest], rtol=1e-5)
 
 
@@ -188,39 +150,21 @@ def test_the_interpreter_of_this_file():
 
 def test_programs_of_sonnet(golden_programs):
   seen = collections.Counter()
-  for length, nests, kind, code, value in golden_programs:
+  for nests, kind, code, value in golden_programs:
     if "/" in code:
       continue  # No task divides.
     if kind == "full":
       operation = "program"
-      assert answer(operation, code) == value
+      assert answer_of(operation, code) == value
     elif nests == 1:
       operation, = {name for name in MEMORISATION
-                    if answer(name, code) == value}
+                    if answer_of(name, code) == value}
     else:
       continue  # Nested, they answer twice over what nobody asks for.
     seen[operation] += 1
-    answered = solve(golden_task(operation, length, nests), code)
-    assert answered == value
+    assert answer_of(operation, code) == value
   assert seen["program"] == 43
   assert all(seen[operation] for operation in MEMORISATION)
-
-
-@functools.cache
-def golden_task(operation, length, nests):
-  return tasks.make_task("learning_to_execute", operation=operation,
-                         min_length=length, max_length=length,
-                         min_nesting=nests, max_nesting=nests)
-
-
-oracle = jax.jit(lambda task, inputs: task.oracle(
-    tasks.Batch(inputs, inputs, inputs)), static_argnums=0)
-
-
-def solve(task, code: str) -> str:
-  """What the oracle answers to a program."""
-  outputs = np.asarray(oracle(task, encode(task, code)))[len(code) + 1:, 0]
-  return "".join(map(str, outputs[outputs.any(1)].argmax(1)))
 
 
 @pytest.fixture
@@ -228,7 +172,7 @@ def golden_programs(golden_root):
   samples = json.loads(
       (golden_root / "task_learn_to_execute_sonnet1.json").read_text())
   assert len(samples) == 120
-  return [(x["length"], x["nest"], x["kind"], x["code"], x["value"])
+  return [(x["nest"], x["kind"], x["code"], x["value"])
           for x in samples]
 
 
@@ -278,7 +222,7 @@ def test_there_is_room_for_the_longest_and_no_more(operation, length, nests):
       min_nesting=nests, max_nesting=nests)
   text, reply = max(map(len, codes)), max(map(len, answers))
   size = (length if operation in MEMORISATION else
-          programs.max_text(PROGRAMS[operation], length, nests))
+          text_programs.max_text(PROGRAMS[operation], length, nests))
   assert text == size
   bounds = longest(operation, length, nests)
   assert text <= bounds[0]
@@ -288,7 +232,7 @@ def test_there_is_room_for_the_longest_and_no_more(operation, length, nests):
 
 
 def test_the_hardest():
-  task = tasks.make_task("learning_to_execute", operation="control",
+  task = tasks.LearningToExecute(operation="control",
                          max_length=5, max_nesting=3)
   (name, hardest), = task.extrapolations.items()
   assert name == "hardest"
@@ -299,7 +243,7 @@ def test_the_hardest():
 
 
 def test_at_level_keeps_the_nesting():
-  task = tasks.make_task("learning_to_execute", max_nesting=3).at_level(4)
+  task = tasks.LearningToExecute(max_nesting=3).at_level(4)
   assert (task.min_length, task.max_length) == (4, 4)
   assert (task.min_nesting, task.max_nesting) == (1, 3)
 
@@ -309,11 +253,11 @@ def test_at_level_keeps_the_nesting():
     dict(operation="control", max_nesting=1), dict(operation="double")])
 def test_no_other_digit_is_a_better_guess(kwargs):
   """Ones lead sums of two; sums of more lead with other digits."""
-  task = tasks.make_task("learning_to_execute", **kwargs)
+  task = tasks.LearningToExecute(**kwargs)
   batch = jax.jit(lambda key: task.sample(key, 8192))(jax.random.key(1))
   shares = [
-      float(np.mean(task.metrics(20 * jax.nn.one_hot(
-          jnp.full(batch.mask.shape, digit), 10), batch)["accuracy"]))
+      float(np.mean(loss_and_metrics(task.score, 20 * jax.nn.one_hot(
+          jnp.full(batch.mask.shape, digit), 10), batch)[1]["accuracy"]))
       for digit in range(10)]
   (guess,) = set(np.asarray(jax.jit(task.trivial)(batch)).argmax(2).ravel())
   assert guess == (2 if kwargs.get("min_nesting") == 3 else 1)
@@ -329,26 +273,18 @@ def test_no_other_digit_is_a_better_guess(kwargs):
      np.mean([str(a + b).count("1") / len(str(a + b))
               for a in range(10, 100) for b in range(10, 100)]))])
 def test_trivial_score(kwargs, expected):
-  task = tasks.make_task("learning_to_execute", **kwargs)
+  task = tasks.LearningToExecute(**kwargs)
   # Counted in 2^16 answers; its standard error is some 0.001.
   assert task.trivial_score == pytest.approx(expected, abs=0.004)
   batch = draw(**kwargs)[1]
   assert set(np.asarray(task.trivial(batch)).argmax(2).ravel()) == {1}
 
 
-def test_what_the_oracle_answers_where_nothing_is_asked():
-  task, batch, _, answers = draw(operation="program", episodes=13)
-  outputs = jax.jit(task.oracle)(batch)
-  np.testing.assert_array_equal(outputs, 20 * batch.targets)
-  assert jnp.any(outputs, 2).sum() == sum(map(len, answers))
-
-
 @pytest.mark.parametrize("operation", ["program", "reverse"])
 def test_transcribe(operation):
   """A line an episode: the program, its answer, and what was answered."""
   task, batch, codes, answers = draw(episodes=17, operation=operation)
-  assert task.is_text
-  lines = task.transcribe(batch, task.oracle(batch))
+  lines = task.transcribe(batch, oracles.solve(task, batch))
   assert lines == [f"{code}: {given}, answered {given}"
                    for code, given in zip(codes, answers, strict=True)]
   wrong = np.roll(batch.targets, 1, axis=-1)

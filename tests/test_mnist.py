@@ -7,16 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from task_helpers import DIGITS, NO_ZEROS, loss_and_metrics
 
 import tasks
-from tasks import base, mnist_data, mnist_parity
+from tasks.mnist import parity, reader
 
 B, MORE, MANY = 97, 503, 2003
-NUM = 230  # 23 of each digit, so that they are equally likely.
-RNG = np.random.default_rng(0)
-DATA = mnist_data.Digits(RNG.integers(1, 256, (NUM, 28, 28), np.uint8),
-                         RNG.permutation(np.arange(NUM, dtype=np.int32) % 10))
-NO_ZEROS = mnist_data.Digits(*(array[DATA.labels > 0] for array in DATA))
+DATA = DIGITS
 
 
 def running_count(labels):
@@ -44,10 +41,10 @@ class Case:
   main_metric: str
 
   def make(self, **kwargs) -> tasks.Task:
-    return tasks.make_task(self.name, **kwargs)
+    return tasks.TASKS[self.name](**kwargs)
 
   @property
-  def data(self) -> mnist_data.Digits:
+  def data(self) -> reader.Digits:
     return NO_ZEROS if self.name == "mnist_sequence_product" else DATA
 
 
@@ -63,15 +60,15 @@ CASES = (
 )
 all_series = pytest.mark.parametrize(
     "case", CASES, ids=[case.name for case in CASES])
-PARITY = tasks.make_task("mnist_parity")
+PARITY = tasks.MnistParity()
 
 # Compiling takes nearly all the time of these tests.
 jit = functools.partial(
     jax.jit, compiler_options={"xla_backend_optimization_level": 0})
-_sample = jit(base.Task.sample, static_argnums=(0, 2))
+_sample = jit(tasks.Episodes.sample, static_argnums=(0, 2))
 
 
-def sample(task, episodes=B, seed=0, level=None, data=DATA) -> base.Batch:
+def sample(task, episodes=B, seed=0, level=None, data=DATA) -> tasks.Batch:
   level = jnp.int32(task.max_level if level is None else level)
   batch = _sample(task, jax.random.key(seed), episodes, level, data)
   assert batch.mask.sum() > 0
@@ -85,26 +82,12 @@ def pixels_of(inputs: np.ndarray) -> np.ndarray:
   return np.round(pixels).astype(np.uint8)
 
 
-def read_labels(inputs: np.ndarray, data: mnist_data.Digits) -> np.ndarray:
+def read_labels(inputs: np.ndarray, data: reader.Digits) -> np.ndarray:
   """The labels `[L]` of images `[L, 784]`, by their looks."""
   names = {image.tobytes(): label
            for image, label in zip(*data, strict=True)}
   assert len(names) == len(data.labels)
   return np.array([names[image.tobytes()] for image in pixels_of(inputs)])
-
-
-@all_series
-def test_sizes(case):
-  task = case.make(max_length=7)
-  batch = sample(task, data=case.data)
-  num_outputs = case.answers(np.zeros(1)).shape[1]
-  assert (task.input_size, task.output_size) == (784, num_outputs)
-  assert task.encoder == "cnn" and task.main_metric == case.main_metric
-  assert (task.num_steps, task.max_level) == (7, 7)
-  assert batch.inputs.shape == (7, B, 784)
-  assert batch.targets.shape == (7, B, num_outputs)
-  assert batch.mask.shape == (7, B)
-  assert {x.dtype for x in batch} == {np.dtype(np.float32)}
 
 
 @all_series
@@ -148,19 +131,6 @@ def test_images_are_drawn_evenly_and_independently(case):
     assert len(series) == shown.shape[axis]
 
 
-@pytest.mark.parametrize("name", [case.name for case in CASES]
-                         + ["mnist_parity"])
-def test_a_key_decides_all(name):
-  task = tasks.make_task(
-      name, **({} if name == "mnist_parity" else dict(max_length=7)))
-  one, again, other = sample(task), sample(task), sample(task, seed=1)
-  for x, y in zip(one, again, strict=True):
-    np.testing.assert_array_equal(x, y)
-  assert (one.inputs != other.inputs).any((0, 2)).all()
-  # Nor are two episodes of one batch alike.
-  assert len({one.inputs[:, b].tobytes() for b in range(B)}) == B
-
-
 @all_series
 def test_other_lengths_are_evaluated_beside(case):
   task = case.make(max_length=10 if case.lengths[-1] == 1000 else 2)
@@ -181,7 +151,7 @@ def test_other_lengths_are_evaluated_beside(case):
 
 
 def test_a_long_series_is_exact():
-  task = tasks.make_task("mnist_addition").extrapolations["length 1000"]
+  task = tasks.MnistAddition().extrapolations["length 1000"]
   batch = sample(task, 3)
   for i in range(3):
     labels = read_labels(batch.inputs[:, i], DATA)
@@ -197,29 +167,31 @@ def test_the_trivial_baseline(case, kwargs):
   outputs = np.asarray(task.trivial(batch))
   assert outputs.shape == batch.targets.shape
   assert np.unique(outputs).size == 1
-  scores = np.asarray(task.metrics(outputs, batch)[task.main_metric])
+  _, metrics = loss_and_metrics(task.score, outputs, batch)
+  scores = metrics[case.main_metric]
   error = scores.std() / MANY ** 0.5
   # Where there is one digit, all answers may be equally far off in a count.
   assert 0 <= error < 0.1 * task.trivial_score
   assert abs(scores.mean() - task.trivial_score) < 4 * error + 1e-6
   for other in (outputs - 0.5, outputs + 0.5):
-    worse = np.asarray(task.metrics(other, batch)[task.main_metric])
+    _, metrics = loss_and_metrics(task.score, other, batch)
+    worse = metrics[case.main_metric]
     assert worse.mean() > scores.mean() - 4 * error
 
 
 def test_trivial_scores_by_hand():
   # Of 10 digits, E|X - 1| = 2 P(X = 0) for a count X of mean 1.
-  assert tasks.make_task("mnist_counting").trivial_answer == 1
+  assert tasks.MnistCounting().trivial_answer == 1
   np.testing.assert_allclose(
-      tasks.make_task("mnist_counting").trivial_score, 2 * 0.9 ** 10)
-  one = tasks.make_task("mnist_addition", max_length=1)
+      tasks.MnistCounting().trivial_score, 2 * 0.9 ** 10)
+  one = tasks.MnistAddition(max_length=1)
   assert one.trivial_answer in (4, 5)
   np.testing.assert_allclose(one.trivial_score, 2.5)
   # The variance of a digit is 8.25; of sums of 1 and 2, about a mean of 6.75.
-  two = tasks.make_task("mnist_sequence_sum", max_length=2)
+  two = tasks.MnistSequenceSum(max_length=2)
   np.testing.assert_allclose(two.trivial_answer, 6.75)
   np.testing.assert_allclose(two.trivial_score, 1.5 * 8.25 + 2.25 ** 2)
-  product = tasks.make_task("mnist_sequence_product")
+  product = tasks.MnistSequenceProduct()
   digits = np.arange(1, 10)
   products = np.concatenate([
       np.repeat(digits, 9), np.outer(digits, digits).ravel()])
@@ -230,26 +202,26 @@ def test_trivial_scores_by_hand():
 @all_series
 @pytest.mark.parametrize("kwargs", [
     dict(max_length=1), dict(min_length=2, max_length=7)])
-def test_the_oracle_is_perfect(case, kwargs):
+def test_the_right_answers_are_perfect(case, kwargs):
   task = case.make(**kwargs)
   batch = sample(task, data=case.data)
-  metrics = task.metrics(task.oracle(batch), batch)
+  loss, metrics = loss_and_metrics(task.score, batch.targets, batch)
+  assert task.score.main_metric == case.main_metric
   single = kwargs.get("max_length") == 1 and case.name == "mnist_counting"
   assert set(metrics) == {"mse", "mae", "accuracy"} | case.metrics | (
       {"class_accuracy"} if single else set())
   for name, value in metrics.items():
     expected = float(name.endswith("accuracy"))
     np.testing.assert_allclose(value, np.full(B, expected), rtol=1e-6)
-  np.testing.assert_array_equal(task.loss(task.oracle(batch), batch),
-                                np.zeros(B))
+  np.testing.assert_array_equal(loss, np.zeros(B))
 
 
 def test_metrics_by_hand():
   mask = np.array([[1, 1], [1, 1], [1, 0]], np.float32)  # [T, B]
   targets = np.array([[3, 5], [7, 6], [9, 0]], np.float32)[..., None]
   outputs = np.array([[3.4, 5], [6, 9], [9.6, 99]], np.float32)[..., None]
-  batch = base.Batch(jnp.zeros((3, 2, 784)), targets, mask)
-  metrics = tasks.make_task("mnist_sequence_sum").metrics(outputs, batch)
+  batch = tasks.Batch(jnp.zeros((3, 2, 784)), targets, mask)
+  metrics = tasks.MnistSequenceSum().score.metrics(outputs, batch)
   for name, expected in dict(
       mae=[2 / 3, 1.5], mse=[1.52 / 3, 4.5], accuracy=[1 / 3, 1 / 2],
       final_mse=[0.36, 9]).items():
@@ -257,48 +229,48 @@ def test_metrics_by_hand():
 
 
 def test_count_is_right_if_all_counts_are():
-  task = tasks.make_task("mnist_counting", max_length=7)
+  task = tasks.MnistCounting(max_length=7)
   batch = sample(task)
   outputs = batch.targets + 0.4
-  metrics = task.metrics(outputs, batch)
+  _, metrics = loss_and_metrics(task.score, outputs, batch)
   np.testing.assert_array_equal(metrics["accuracy"], 1)
   np.testing.assert_allclose(metrics["mae"], 0.4, rtol=1e-5)
   outputs[6, :4, 7] += 0.2
   outputs[:6] = 9  # Nobody asked.
-  metrics = task.metrics(outputs, batch)
+  _, metrics = loss_and_metrics(task.score, outputs, batch)
   np.testing.assert_array_equal(metrics["accuracy"], [0] * 4 + [1] * 93)
   np.testing.assert_allclose(metrics["mae"], [0.42] * 4 + [0.4] * 93, rtol=1e-5)
 
 
 def test_the_highest_count_tells_the_class():
-  task = tasks.make_task("mnist_counting", max_length=1)
+  task = tasks.MnistCounting(max_length=1)
   batch = sample(task)
   outputs = batch.targets * 0.3 + 0.1
   outputs[0, :3] = 0.2  # Undecided.
   outputs[0, :3, 9 - batch.targets[0, :3].argmax(1)] = 0.4
-  metrics = task.metrics(outputs, batch)
+  _, metrics = loss_and_metrics(task.score, outputs, batch)
   np.testing.assert_array_equal(metrics["class_accuracy"], [0] * 3 + [1] * 94)
 
 
 def test_products_leave_out_zeros(monkeypatch):
   asked = []
   monkeypatch.setattr(
-      mnist_data, "load_digits",
+      reader, "load_digits",
       lambda *args: asked.append(args) or DATA)
-  images, labels = tasks.make_task("mnist_sequence_product").load("test", "x")
+  images, labels = tasks.MnistSequenceProduct().load("test", "x")
   assert (images.shape, labels.shape) == ((207, 28, 28), (207,))
   assert set(labels) == set(range(1, 10))
   for name in ("mnist_counting", "mnist_addition", "mnist_sequence_sum",
                "mnist_parity"):
-    assert tasks.make_task(name).load("test", "x") is DATA
+    assert tasks.TASKS[name]().load("test", "x") is DATA
   assert asked == [("test", "x")] * 5
 
 
 # Parity. Every image of DATA has ink everywhere, so that a place is seen.
 
 
-def blank(images: np.ndarray, labels: np.ndarray) -> mnist_data.Digits:
-  return mnist_data.Digits(images.astype(np.uint8), labels.astype(np.int32))
+def blank(images: np.ndarray, labels: np.ndarray) -> reader.Digits:
+  return reader.Digits(images.astype(np.uint8), labels.astype(np.int32))
 
 
 def test_digits_are_strewn_far_apart():
@@ -333,7 +305,7 @@ def test_digits_are_strewn_far_apart():
 def test_all_places_that_fit_are_equally_likely():
   keys = jax.random.split(jax.random.key(5), MANY)
   places = np.asarray(jit(jax.vmap(
-      lambda key: mnist_parity.draw_places(key, jnp.int32(2), 2, 61)))(keys))
+      lambda key: parity.draw_places(key, jnp.int32(2), 2, 61)))(keys))
   assert places.shape == (MANY, 2, 2)
   grid = np.stack(np.meshgrid(*[np.arange(34)] * 2), axis=-1).reshape(-1, 2)
   apart = ((grid[:, None] - grid) ** 2).sum(2) >= 28 ** 2
@@ -395,20 +367,16 @@ def test_parity_sizes_and_levels():
 
 
 @pytest.mark.parametrize("task", [PARITY, PARITY.at_level(3)])
-def test_parity_oracle_and_baseline(task):
+def test_parity_baseline(task):
   batch = sample(task, MORE, seed=7)
-  metrics = task.metrics(task.oracle(batch), batch)
-  np.testing.assert_array_equal(metrics["error"], 0)
-  np.testing.assert_array_equal(metrics["accuracy"], 1)
-  assert task.loss(task.oracle(batch), batch).max() < 1e-6
   outputs = task.trivial(batch)
-  scores = np.asarray(task.metrics(outputs, batch)["error"])
+  losses, metrics = loss_and_metrics(task.score, outputs, batch)
+  scores = metrics["error"]
   assert abs(scores.mean() - task.trivial_score) < 4 * 0.5 / MORE ** 0.5
   # Its cross-entropy is the entropy of the numbers.
   odds = np.exp(np.asarray(outputs)[0, 0])
   np.testing.assert_allclose(odds.sum(), 1, rtol=1e-5)
   entropy = -sum(p * np.log(p) for p in odds if p > 1e-6)
-  losses = np.asarray(task.loss(outputs, batch))
   assert losses.shape == (MORE,)
   assert abs(losses.mean() - entropy) < 4 * losses.std() / MORE ** 0.5
 
@@ -420,42 +388,15 @@ def test_parity_trivial_score_by_hand():
   np.testing.assert_allclose(PARITY.at_level(4).trivial_score, 1 - 6 / 16)
 
 
-@pytest.mark.parametrize("name, kwargs, words", [
-    ("mnist_counting", dict(max_length=0), "max_length=0"),
-    ("mnist_counting", dict(min_length=0), "min_length=0"),
-    ("mnist_addition", dict(min_length=11), "min_length=11 and max_length=10"),
-    ("mnist_addition", dict(max_test_length=0), "max_test_length=0"),
-    ("mnist_sequence_product", dict(max_length=21), "max_length=21"),
-    ("mnist_parity", dict(max_digits=0), "max_digits=0"),
-    ("mnist_parity", dict(min_digits=0), "min_digits=0"),
-    ("mnist_parity", dict(max_digits=6), "room for 5 digits, got max_digits=6"),
-    ("mnist_parity", dict(image_size=27), "image_size=27"),
-    ("mnist_parity", dict(image_size=60), "image_size=60 has room for 2 dig"),
-    ("mnist_parity", dict(num_classes=5), "num_classes=5"),
-])
-def test_bad_values_are_named(name, kwargs, words):
-  with pytest.raises(ValueError, match=words):
-    tasks.make_task(name, **kwargs)
-
-
 @pytest.mark.parametrize("name", [case.name for case in CASES]
                          + ["mnist_parity"])
-def test_bad_levels_and_data_are_refused(name):
-  task = tasks.make_task(name)
-  for level in (0, -1, *((6,) if name == "mnist_parity" else ())):
-    with pytest.raises(ValueError, match=f"={level}"):
-      task.at_level(level)
+def test_bad_data_are_refused(name):
+  task = tasks.TASKS[name]()
   small = DATA._replace(images=DATA.images[:, :14])
   for data, words in (
-      (None, "pass what `load` returns as `data`, got None"),
+      (None, "got NoneType; pass what `load` returns"),
       (DATA.images, "got ndarray"), (small, r"got \(230, 14, 28\)"),
       (DATA._replace(images=DATA.images / 255), "got .* float64"),
       (DATA._replace(labels=DATA.labels[:-1]), r"need images of shape \(229,")):
     with pytest.raises(ValueError, match=words):
       task.sample(jax.random.key(0), 2, data=data)
-  shape = (task.num_steps, B, task.output_size)
-  batch = base.Batch(np.zeros((*shape[:2], task.input_size)), np.zeros(shape),
-                     np.ones(shape[:2]))
-  for score in (task.loss, task.metrics):
-    with pytest.raises(AssertionError):
-      score(batch.targets[:, :5], batch)

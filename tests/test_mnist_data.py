@@ -14,7 +14,7 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from tasks import mnist_data
+from tasks.mnist import reader
 
 NUM = {"train": 5011, "test": 13}
 NUMBERS = {split: np.random.default_rng(seed) for seed, split in
@@ -38,7 +38,7 @@ def pack(content: bytes) -> bytes:
 @pytest.fixture(scope="module")
 def packed() -> dict[str, bytes]:
   return {name: pack(idx(array[split]))
-          for split, names in mnist_data.FILES.items()
+          for split, names in reader.FILES.items()
           for name, array in zip(names, (IMAGES, LABELS), strict=True)}
 
 
@@ -50,12 +50,12 @@ def folder(packed, tmp_path) -> pathlib.Path:
   return tmp_path / "data"
 
 
-def load(split: str, folder: pathlib.Path) -> mnist_data.Digits:
-  return mnist_data.load_digits(split, str(folder))
+def load(split: str, folder: pathlib.Path) -> reader.Digits:
+  return reader.load_digits(split, str(folder))
 
 
 def test_names_are_those_of_the_originals():
-  assert set(sum(mnist_data.FILES.values(), ())) == {
+  assert set(sum(reader.FILES.values(), ())) == {
       "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz",
       "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"}
 
@@ -77,7 +77,7 @@ def test_splits(folder, tmp_path, split, rows, subfolder):
 
 
 def test_a_split_needs_its_own_files_alone(folder):
-  for name in mnist_data.FILES["train"]:
+  for name in reader.FILES["train"]:
     (folder / name).unlink()
   assert len(load("test", folder).labels) == 13
   with pytest.raises(FileNotFoundError, match=r"there: t10k-images-idx3-ubyte\."
@@ -88,8 +88,8 @@ def test_a_split_needs_its_own_files_alone(folder):
 def test_missing_data_say_what_to_get(tmp_path):
   for data_dir in (None, str(tmp_path), str(tmp_path / "nowhere")):
     with pytest.raises(FileNotFoundError) as error:
-      mnist_data.load_digits("train", data_dir)
-    for names in mnist_data.FILES.values():
+      reader.load_digits("train", data_dir)
+    for names in reader.FILES.values():
       assert all(name in str(error.value) for name in (*names, "--data_dir"))
 
 
@@ -99,7 +99,7 @@ def test_unknown_splits_are_refused(folder):
     load("valid", folder)
 
 
-IMAGE_FILE, LABEL_FILE = mnist_data.FILES["test"]
+IMAGE_FILE, LABEL_FILE = reader.FILES["test"]
 
 
 def words_of(error) -> str:
@@ -118,9 +118,9 @@ def words_of(error) -> str:
      r"\(13, 28, 28\) = 10192 bytes, .* holds 10191"),
     (LABEL_FILE, pack(idx(LABELS["test"]) + b"x"), "= 13 bytes, .* holds 14"),
     (LABEL_FILE, pack(idx(LABELS["test"][:11])),
-     "has 13 images, there are 11 labels"),
+     "has 13 images, but there are 11 labels"),
     (LABEL_FILE, pack(idx(np.append(LABELS["test"][:12], np.uint8(11)))),
-     "should be digits, but there is 11"),
+     "should be digits, but one is 11"),
     (IMAGE_FILE, pack(idx(IMAGES["test"][:, :27])), r"has \(27, 28\)"),
 ], ids=range(11))
 def test_broken_files_are_named(folder, name, content, words):
@@ -142,7 +142,7 @@ def test_a_flipped_bit_is_found(folder):
 
 
 def test_too_few_digits_for_validation(folder):
-  for name, array in zip(mnist_data.FILES["train"], (IMAGES, LABELS),
+  for name, array in zip(reader.FILES["train"], (IMAGES, LABELS),
                          strict=True):
     (folder / name).write_bytes(pack(idx(array["train"][:5000])))
   for split in ("train", "validation"):
@@ -186,7 +186,7 @@ def stock(tmp_path_factory) -> pathlib.Path:
 
 def test_prepared_folders_are_read(stock):
   seen = {}
-  for split in mnist_data.SPLITS:
+  for split in reader.SPLITS:
     images, labels = load(split, stock)
     assert (images.dtype, labels.dtype) == (np.uint8, np.int32)
     for image, label in zip(images, labels, strict=True):
@@ -223,8 +223,8 @@ def test_tfrecord_folders_are_refused(stock, tmp_path):
 
 
 def test_the_original_files_need_no_tfds(folder):
-  code = ("import sys; from tasks import mnist_data; "
-          f"mnist_data.load_digits('test', {str(folder)!r}); "
+  code = ("import sys; from tasks.mnist import reader; "
+          f"reader.load_digits('test', {str(folder)!r}); "
           "sys.exit('tensorflow_datasets' in sys.modules)")
   root = pathlib.Path(__file__).parents[1]
   assert subprocess.run([sys.executable, "-c", code], cwd=root,
@@ -234,7 +234,7 @@ def test_the_original_files_need_no_tfds(folder):
 
 def test_real_files(data_root):
   digits = {split: load(split, data_root / "mnist")
-            for split in mnist_data.SPLITS}
+            for split in reader.SPLITS}
   assert {split: len(labels) for split, (_, labels) in digits.items()} == {
       "train": 55_000, "validation": 5_000, "test": 10_000}
   # As published: how many there are of each digit in test, and the first ones.

@@ -7,9 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from oracles import text_of
+from task_helpers import loss_and_metrics, sample
 
 import tasks
-from tasks import expressions, program_evaluation
+from tasks.programs import program_evaluation
+from tasks.programs.digit_score import matching_digits
 
 EPISODES = 211
 KINDS = (
@@ -22,44 +25,7 @@ all_kinds = pytest.mark.parametrize("kwargs", KINDS, ids=str)
 
 
 def make(**kwargs) -> tasks.Task:
-  return tasks.make_task("program_evaluation", **kwargs)
-
-
-@jax.jit(static_argnums=(0, 2))
-def _sample(task, key, episodes, level):
-  return task.sample(key, episodes, level)
-
-
-# Jitted, or every operation is compiled by itself.
-oracle = jax.jit(lambda task, batch: task.oracle(batch), static_argnums=0)
-metrics_of = jax.jit(lambda task, outputs, batch: task.metrics(outputs, batch),
-                     static_argnums=0)
-loss_of = jax.jit(lambda task, outputs, batch: task.loss(outputs, batch),
-                  static_argnums=0)
-
-
-def sample(task, seed=0, episodes=EPISODES, level=None) -> tasks.Batch:
-  level = task.max_level if level is None else level
-  batch = _sample(task, jax.random.key(seed), episodes, jnp.int32(level))
-  return jax.tree.map(np.asarray, batch)
-
-
-def text(inputs: np.ndarray) -> str:
-  """The program that inputs [T, F] show; it is Python, but for the '='."""
-  shown = []
-  for value, *tokens in inputs:
-    assert set(tokens) <= {0, 1}
-    assert sum(tokens) <= 1
-    if not any(tokens):
-      shown.append("")
-      assert value == 0
-      continue
-    token = expressions.TOKENS[int(np.argmax(tokens))]
-    assert value == 0 or token == "number"
-    shown.append(str(int(value)) if token == "number" else token)
-  program = " ".join(shown).rstrip()
-  assert "  " not in program  # No silence before the end.
-  return program
+  return tasks.ProgramEvaluation(**kwargs)
 
 
 def num_operations(program: str) -> int:
@@ -69,13 +35,13 @@ def num_operations(program: str) -> int:
 @all_kinds
 def test_programs_are_python_and_answers_what_it_makes_of_them(kwargs):
   task = make(**kwargs)
-  batch = sample(task)
+  batch = sample(task, 0, EPISODES)
   assert batch.inputs.shape == (task.num_steps, EPISODES, 11)
   assert batch.targets.shape == (task.num_steps, EPISODES, 1)
   assert {x.dtype for x in batch} == {np.dtype(np.float32)}
   seen, longest = set(), 0
   for b in range(EPISODES):
-    program = text(batch.inputs[:, b])
+    program = text_of(batch.inputs[:, b])
     assert program.endswith(" =")
     length = len(program.split())
     longest = max(longest, length)
@@ -96,7 +62,7 @@ def test_programs_are_python_and_answers_what_it_makes_of_them(kwargs):
 def test_the_papers_programs():
   """Two numbers of [0, 100) to add: `a + b =`."""
   batch = sample(make(), episodes=4001)
-  programs_ = [text(batch.inputs[:, b]).split() for b in range(4001)]
+  programs_ = [text_of(batch.inputs[:, b]).split() for b in range(4001)]
   assert {(len(p), p[1], p[3]) for p in programs_} == {(4, "+", "=")}
   for place in (0, 2):
     counts = np.bincount([int(p[place]) for p in programs_], minlength=100)
@@ -108,7 +74,7 @@ def test_every_form_of_an_operation():
   """What is there becomes any operand of a full program's operation."""
   batch = sample(make(program="full", max_operations=2, min_operations=2),
                  episodes=4001)
-  forms = [" ".join("n" if token.isdigit() else token for token in text(
+  forms = [" ".join("n" if token.isdigit() else token for token in text_of(
       batch.inputs[:, b]).split()) for b in range(4001)]
   operations = ("n + n", "n - n", "n if n < n else n", "n if n > n else n")
   share = dict(zip(operations, (1 / 3, 1 / 3, 1 / 6, 1 / 6), strict=True))
@@ -124,44 +90,6 @@ def test_every_form_of_an_operation():
   assert set(names) == set(expected)
   wanted = np.array([expected[name] for name in names])
   np.testing.assert_array_less(np.abs(counts - wanted), 4.5 * wanted**0.5)
-
-
-@all_kinds
-@pytest.mark.parametrize("at_level, level", [
-    (None, 1), (1, None), (5, 3)])
-def test_levels_and_the_oracle(kwargs, at_level, level):
-  task = make(**kwargs)
-  if at_level is not None:
-    task = task.at_level(at_level)
-    assert (task.max_level, task.input_size) == (at_level, 11)
-  batch = sample(task, 1, level=level)
-  counts = {num_operations(text(batch.inputs[:, b])) for b in range(EPISODES)}
-  high = level or task.max_level
-  assert counts == set(range(min(task.min_operations, high), high + 1))
-  blind = batch._replace(targets=np.zeros_like(batch.targets),
-                         mask=np.zeros_like(batch.mask))
-  answers = oracle(task, blind)
-  metrics = metrics_of(task, answers, batch)
-  assert {name: set(np.asarray(x)) for name, x in metrics.items()} == {
-      "mse": {0}, "mae": {0}, "digit_error": {0}, "digit_accuracy": {1},
-      "exact_accuracy": {1}}
-  assert not loss_of(task, answers, batch).any()
-
-
-def test_the_oracle_reads_programs_that_are_never_drawn():
-  evaluate = jax.jit(expressions.evaluate, static_argnums=2)
-  cases = ["( 1 - 5 ) - ( 2 - 7 ) =", "( 3 if 9 > 8 else 4 ) + ( 5 + 6 ) =",
-           "( 1 + 2 ) if ( 4 - 1 ) < ( 0 + 4 ) else ( 1 - 9 ) =",
-           "( 1 + 2 ) if ( 4 - 1 ) < ( 0 + 3 ) else ( 1 - 9 ) ="]
-  for case in cases:
-    tokens = case.split()
-    kind = [expressions.TOKENS.index("number" if x.isdigit() else x)
-            for x in tokens]
-    value = [float(x) if x.isdigit() else 0. for x in tokens]
-    silence = 30 - len(tokens)
-    kind, value = kind + silence * [expressions.NONE], value + silence * [0.]
-    answer = evaluate(jnp.array(kind), jnp.array(value), 3)
-    assert answer[-1] == eval(case.removesuffix("="))
 
 
 @all_kinds
@@ -185,12 +113,12 @@ def test_the_trivial_baseline(kwargs):
   batch = sample(task, 3, 4001)
   outputs = task.trivial(batch)
   assert np.unique(outputs).size == 1
-  scores = np.asarray(metrics_of(task, outputs, batch)["digit_error"])
+  scores = loss_and_metrics(task.score, outputs, batch)[1]["digit_error"]
   error = scores.std() / np.sqrt(4001)
   assert 0 < error < 0.02
   assert abs(scores.mean() - task.trivial_score) < 4 * error
   # The constant with the least loss, but for what chance does.
-  losses = [float(loss_of(task, outputs + shift, batch).mean())
+  losses = [loss_and_metrics(task.score, outputs + shift, batch)[0].mean()
             for shift in (-10, 0, 10)]
   assert losses[1] == min(losses)
 
@@ -209,7 +137,7 @@ def test_matching_digits():
   for dtype in (jnp.float32, jnp.int32):
     targets = jnp.array([target for _, target in cases], dtype)
     predictions = jnp.array([prediction for prediction, _ in cases])
-    share = jax.jit(program_evaluation.matching_digits)(predictions, targets)
+    share = jax.jit(matching_digits)(predictions, targets)
     assert share.dtype == jnp.float32
     np.testing.assert_allclose(share, list(cases.values()), rtol=1e-6)
 
@@ -229,30 +157,29 @@ def test_matching_digits_as_text():
 
   expected = [share(a, b) for a, b in zip(ours, theirs, strict=True)]
   assert len(set(expected)) > 10
-  np.testing.assert_allclose(program_evaluation.matching_digits(
+  np.testing.assert_allclose(matching_digits(
       jnp.asarray(ours, jnp.float32), jnp.asarray(theirs, jnp.float32)),
                              expected, rtol=1e-6)
 
 
 def test_loss_and_metrics_look_at_the_answer_alone():
   task = make(**KINDS[2])
-  batch = sample(task, 4)
+  batch = sample(task, 4, EPISODES)
   noise = np.random.default_rng(1).normal(size=batch.targets.shape) * 20
   noise = noise.astype(np.float32)
   noise[:, ::3] = batch.targets[:, ::3] + 0.3  # Right, once rounded.
   wild = np.where(batch.mask[:, :, None] == 1, noise, np.nan)
   answers = noise[..., 0].T[batch.mask.T == 1]
   targets = batch.targets.sum((0, 2))
-  np.testing.assert_allclose(
-      loss_of(task, wild, batch), np.abs(answers - targets), rtol=1e-5)
-  metrics = metrics_of(task, wild, batch)
+  loss, metrics = loss_and_metrics(task.score, wild, batch)
+  np.testing.assert_allclose(loss, np.abs(answers - targets), rtol=1e-5)
   np.testing.assert_allclose(
       metrics["mse"], (answers - targets)**2, rtol=1e-5)
   np.testing.assert_allclose(
       metrics["mae"], np.abs(answers - targets), rtol=1e-5)
   np.testing.assert_array_equal(
       metrics["digit_accuracy"],
-      program_evaluation.matching_digits(answers, targets))
+      matching_digits(answers, targets))
   np.testing.assert_array_equal(
       metrics["digit_error"], 1 - metrics["digit_accuracy"])
   np.testing.assert_array_equal(
@@ -263,7 +190,7 @@ def test_loss_and_metrics_look_at_the_answer_alone():
 def test_the_gradient_is_finite_at_the_right_answer():
   task = make()
   batch = sample(task, 5, 7)
-  gradient = jax.jit(jax.grad(lambda x: task.loss(x, batch).sum()))
+  gradient = jax.jit(jax.grad(lambda x: task.score.loss(x, batch).sum()))
   np.testing.assert_array_equal(gradient(batch.targets), 0)
   np.testing.assert_allclose(
       gradient(batch.targets - 3), -batch.mask[:, :, None], rtol=1e-6)
@@ -276,30 +203,3 @@ def test_larger_numbers_are_evaluated_beside():
       "4_digits": dataclasses.replace(task, min_value=1000, max_value=9999)}
   assert list(task.extrapolations["3_digits"].extrapolations) == ["4_digits"]
   assert not task.extrapolations["4_digits"].extrapolations
-
-
-@all_kinds
-def test_keys(kwargs):
-  task = make(**kwargs)
-  keys = jax.random.split(jax.random.key(6), EPISODES)
-  from_keys = jax.jit(task.sample_from_keys)
-  whole, part = from_keys(keys), from_keys(keys[3:8])
-  again = sample(task, 6)
-  for x, y, z in zip(whole, part, again, strict=True):
-    np.testing.assert_array_equal(x, z)
-    np.testing.assert_array_equal(x[:, 3:8], y)
-  assert (again.inputs != sample(task, 7).inputs).any()
-
-
-def test_bad_values_are_named():
-  for kwargs, words in (
-      (dict(program="loops"), "'loops'.*addition, full"),
-      (dict(min_operations=0), "min_operations=0"),
-      (dict(min_operations=3, max_operations=2), "max_operations=2"),
-      (dict(min_value=-1), "min_value=-1"),
-      (dict(min_value=8, max_value=7), "min_value=8"),
-      (dict(max_value=2**23 + 1), "max_value=8388609")):
-    with pytest.raises(ValueError, match=words):
-      make(**kwargs)
-  with pytest.raises(ValueError, match="=0"):
-    make().at_level(0)
