@@ -49,9 +49,8 @@ def read_options() -> benchmarks.Options:
                      f"{','.join(FLAGS.sizes)}") from None
   return benchmarks.Options(
       sizes=sizes, repeats=FLAGS.repeats, time_limit=FLAGS.time_limit,
-      memory_limit=int(FLAGS.memory_limit * 2**30),
-      num_steps=FLAGS.num_steps, models=FLAGS.models,
-      batch_size=FLAGS.batch_size)
+      memory_limit=int(FLAGS.memory_limit * 2**30), models=FLAGS.models,
+      num_steps=FLAGS.num_steps, batch_size=FLAGS.batch_size)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -92,28 +91,27 @@ def _write(function, *args, **kwargs) -> None:
   try:
     function(*args, **kwargs)
   except OSError as error:
-    raise UsageError(
-        f"cannot write to --output={FLAGS.output}: {error}") from None
+    raise UsageError(f"cannot write to --output={FLAGS.output}: {error}"
+                     ) from None
 
 
 def run() -> None:
   """Runs the program with the flags of the command line."""
-  flags.DEFINE_enum("suite", None, sorted(benchmarks.SUITES),
-                    "Suite to measure.", required=True)
+  flags.DEFINE_enum("suite", None, sorted(benchmarks.SUITES), "The suite.",
+                    required=True)
   flags.DEFINE_string("output", None, "Folder for the results.", required=True)
   flags.DEFINE_list("sizes", [], "Numbers of slots; default: the suite's own.")
   flags.DEFINE_integer("repeats", 5, "Turns of each program, at most 2 in "
                        "long_sequence; the median counts.", lower_bound=1)
   flags.DEFINE_float("time_limit", 600, "Seconds after which a program has one "
-                     "turn only. In sam_scaling and sdnc, programs that have "
-                     "not begun by then have none, and the table says so.")
+                     "turn only; in sam_scaling and sdnc, none if not begun.")
   flags.DEFINE_float("memory_limit", 12, "GiB that one program may need.")
   flags.DEFINE_integer("num_steps", 250_000, "Steps of the long sequence.",
                        lower_bound=1)
   flags.DEFINE_list("models", [], "Labels of the models to measure, as in the "
-                    "table; default: all of the suite.")
-  flags.DEFINE_integer("batch_size", 8, "Sequences at once, where time is "
-                       "measured.", lower_bound=1)
+                    "table; default: all.")
+  flags.DEFINE_integer("batch_size", 8, "Sequences in a timed batch.",
+                       lower_bound=1)
   flags_lib.define_device_flags()
   flags.adopt_module_key_flags(flags_lib)
   app.run(main)

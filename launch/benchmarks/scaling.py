@@ -175,7 +175,7 @@ def _largest_that_fits(label, model, num_slots, options):
 
 
 def _memory(program, options):
-  """Returns the bytes of a sequence: the compiler's number, and the process's."""
+  """Returns the bytes of a sequence, by the compiler and by the process."""
   memory = program.memory
   result = dict(num_steps=program.case.num_steps, batch=program.case.batch_size,
                 state=memory.state, other=memory.other, total=memory.total)
@@ -202,7 +202,7 @@ def _line(rows):
 
 
 def _compare(result, dense, sparse):
-  """Adds the ratios of time and memory of the dense model to the sparse ones."""
+  """Adds the ratios of time and memory, dense model to sparse ones."""
   by_key = {(row["num_slots"], row["model"]): row for row in result["rows"]}
   for (num_slots, model), row in by_key.items():
     other = by_key.get((num_slots, dense))
