@@ -2,9 +2,9 @@
 
   python -m launch.benchmark --suite=sam_scaling --output=/tmp/scaling
 
-Prints a table on stdout; writes benchmark.json and, for suites that compare
-sizes, benchmark.png into --output. Programs that are compared run in one
-process, in turns. The table says what did not fit into memory.
+Prints a table, which also says what did not fit into memory. Writes
+benchmark.json and, for several sizes, benchmark.png into --output. Programs
+that are compared take turns in one process.
 """
 
 import dataclasses
@@ -63,7 +63,7 @@ def main(argv: Sequence[str]) -> None:
   result: dict[str, Any] = {}
   try:
     options = dataclasses.replace(read_options(), report=result.update)
-    _write(output.mkdir, parents=True, exist_ok=True)
+    _write(output, output.mkdir, parents=True, exist_ok=True)
     try:
       result |= benchmarks.SUITES[FLAGS.suite].run(options)
     finally:  # Also what was measured before a failure, or Ctrl-C.
@@ -79,20 +79,19 @@ def _publish(result: dict[str, Any], output: pathlib.Path) -> None:
   result |= dict(suite=FLAGS.suite, machine=report.machine())
   print(", ".join(f"{k} {v}" for k, v in result["machine"].items()))
   print(report.format_table(result), flush=True)
-  _write((output / "benchmark.json").write_text,
+  _write(output, (output / "benchmark.json").write_text,
          json.dumps(result, indent=2) + "\n")
   if "table" not in result and len(
       {row["num_slots"] for row in result["rows"]}) > 1:
-    _write(scaling.draw, result, output / "benchmark.png")
+    _write(output, scaling.draw, result, output / "benchmark.png")
 
 
-def _write(function, *args, **kwargs) -> None:
+def _write(output: pathlib.Path, function, *args, **kwargs) -> None:
   """Calls a function that writes; its OSError is a UsageError."""
   try:
     function(*args, **kwargs)
   except OSError as error:
-    raise UsageError(f"cannot write to --output={FLAGS.output}: {error}"
-                     ) from None
+    raise UsageError(f"cannot write to --output={output}: {error}") from None
 
 
 def run() -> None:
@@ -101,15 +100,14 @@ def run() -> None:
                     required=True)
   flags.DEFINE_string("output", None, "Folder for the results.", required=True)
   flags.DEFINE_list("sizes", [], "Numbers of slots; default: the suite's own.")
-  flags.DEFINE_integer("repeats", 5, "Turns of each program, at most 2 in "
-                       "long_sequence; the median counts.", lower_bound=1)
+  flags.DEFINE_integer("repeats", 5, "Turns of each program (long_sequence: at "
+                       "most 2); the median counts.", lower_bound=1)
   flags.DEFINE_float("time_limit", 600, "Seconds after which a program has one "
                      "turn only; in sam_scaling and sdnc, none if not begun.")
   flags.DEFINE_float("memory_limit", 12, "GiB that one program may need.")
   flags.DEFINE_integer("num_steps", 250_000, "Steps of the long sequence.",
                        lower_bound=1)
-  flags.DEFINE_list("models", [], "Labels of the models to measure, as in the "
-                    "table; default: all.")
+  flags.DEFINE_list("models", [], "Labels of models to measure; default: all.")
   flags.DEFINE_integer("batch_size", 8, "Sequences in a timed batch.",
                        lower_bound=1)
   flags_lib.define_device_flags()

@@ -85,7 +85,8 @@ def _jax_program(num_seeds: int) -> Callable[[], int]:
            core=dict(hidden_size=2, hidden_unit="nau"),
            optimizer=dict(learning_rate=1e-3), penalty=dict(weight=10.)))
   checks.check(config, jax.local_device_count())
-  trainer = build.make_trainer(config, build.make_task(config))
+  task: Any = build.make_task(config)
+  trainer = build.make_trainer(config, task)
   state = trainer.put(trainer.initial_state())
   num_updates = 200 if num_seeds > 1 else 2_000
 

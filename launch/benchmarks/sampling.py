@@ -69,7 +69,8 @@ def _result(rows):
 def _row(preset, args, repeats, deadline):
   config = config_lib.resolve(preset, {}, dict(task=args))
   checks.check(config, jax.local_device_count())
-  trainer = build.make_trainer(config, build.make_task(config))
+  task: Any = build.make_task(config)
+  trainer = build.make_trainer(config, task)
   times = measure.interleaved(
       [_update(trainer), _draw(trainer)], repeats, deadline)
   return dict(preset=preset, args=args, **times,
