@@ -23,7 +23,6 @@ from launch.pictures import run as pictures
 from launch.runs import Run, outcome, reporting, training
 
 FLAGS = flags.FLAGS
-
 EXIT_DIVERGED = 3
 EXIT_INTERRUPTED = 130
 
@@ -33,8 +32,7 @@ def prepare(workdir: str | None, resume: bool | None):
 
   Args:
     workdir: folder of the run; None for its default.
-    resume: True if there must be a run to resume, False if there must be none,
-      None for either.
+    resume: whether there must be a run to resume; None if it does not matter.
 
   Returns:
     The folder, and the checked configuration.
@@ -75,11 +73,10 @@ def main(argv: Sequence[str]) -> None:
     raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
   flags_lib.apply_device_flags()
   reporting.quiet_libraries()
-  again = "python -m launch.train --workdir="
+  help_lib.handle_help_flags()  # They exit.
   try:
-    help_lib.handle_help_flags()  # These exit.
     workdir, config = prepare(FLAGS.workdir, FLAGS.resume)
-    again += str(workdir)
+    again = f"python -m launch.train --workdir={workdir}"
     with Run.writing(workdir, config) as run:
       result = train(run)
   except config_lib.UsageError as error:

@@ -1,4 +1,4 @@
-"""The benchmark of the relational memory."""
+"""Tests the benchmark of the relational memory."""
 
 import dataclasses
 import importlib.util
@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from launch_helpers import run
 
-from launch import benchmark, benchmarks, devices
+from launch import benchmark, benchmarks
 from launch.benchmarks import measure, rmc
+from launch.learning.layout import SplitBatch
 
 SMALL = rmc.Size(num_slots=2, num_heads=2, head_size=3, batch_size=4)
 
@@ -29,6 +30,17 @@ def small(monkeypatch):
   monkeypatch.setattr(rmc, "NUM_STEPS", 3)
   monkeypatch.setattr(rmc, "PRODUCT", 8)
   monkeypatch.setattr(measure, "TURN", 0.)
+
+
+@pytest.fixture(autouse=True)
+def use_devices(monkeypatch):
+  """Makes the benchmark use the first few devices; two by default."""
+  def use(count):
+    monkeypatch.setattr(rmc, "make_layout",
+                        lambda: SplitBatch(jax.local_devices()[:count]))
+
+  use(2)
+  return use
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -57,25 +69,25 @@ def test_against_pytorch(monkeypatch):
         10. / 3 / row["time"]["median"])
 
 
-def test_shares_are_of_one_batch(use_devices):
+def test_shares_are_of_one_batch():
   """Gradients over two devices are those of the whole batch."""
-  use_devices(2)
-  call, arguments = rmc._shares(SMALL, 2)
+  layout = rmc.make_layout()
+  call, arguments = rmc._shares(SMALL, layout)
   (loss, of_params), of_inputs = call(*arguments)
   params, inputs = rmc._arguments(SMALL, rmc._core(SMALL))
   expected = jax.jit(rmc._gradients(rmc._core(SMALL), rmc._unroll))(
       params, inputs)
   for one, several in zip(
       jax.tree.leaves((expected[0], expected[1][0])),
-      jax.tree.leaves(devices.first_replica((loss, of_params))), strict=True):
+      jax.tree.leaves(layout.first((loss, of_params))), strict=True):
     np.testing.assert_allclose(several, one, rtol=1e-4, atol=1e-6)
   np.testing.assert_allclose(
       np.concatenate(list(of_inputs), 1), 2 * np.asarray(expected[1][1]),
       rtol=1e-4, atol=1e-6)
 
 
-def test_one_slot_can_be_asked_for(monkeypatch, tmp_path):
-  """From the shell: the second size has one slot."""
+def test_one_slot_can_be_chosen(monkeypatch, tmp_path):
+  """The second size has one slot."""
   asked = []
   monkeypatch.setattr(rmc, "_rows", lambda size, *_: asked.append(size) or [])
   one = dataclasses.replace(SMALL, num_slots=1)
@@ -86,8 +98,7 @@ def test_one_slot_can_be_asked_for(monkeypatch, tmp_path):
 
 
 def test_products_are_those_of_the_program(monkeypatch):
-  """Counted in what is traced, for both ways; attention beside them is little.
-  """
+  """Counts them in what is traced; those of attention are few."""
   monkeypatch.setattr(rmc, "NUM_STEPS", 100)
   size = rmc.Size(num_slots=3, num_heads=2, head_size=64, batch_size=32)
   params, inputs = rmc._arguments(size, rmc._core(size))
@@ -101,7 +112,7 @@ def test_products_are_those_of_the_program(monkeypatch):
 
 
 def operations(jaxpr):
-  """Of all matrix products, each loop's as often as it turns."""
+  """Counts those of all matrix products, in each turn of a loop."""
   total = 0
   for equation in jaxpr.eqns:
     if equation.primitive.name == "dot_general":
@@ -118,7 +129,7 @@ def operations(jaxpr):
 
 
 def test_some_models(monkeypatch, tmp_path):
-  """From the shell; others are not even made."""
+  """Other models are not even compiled."""
   monkeypatch.setattr(rmc, "_product", None)
   monkeypatch.setattr(rmc, "_torch_pass", lambda size: lambda: 10.)
   assert run(benchmark, "--suite=rmc", "--models=RMC unroll,PyTorch RMC",
@@ -130,9 +141,8 @@ def test_some_models(monkeypatch, tmp_path):
     assert "share_of_ceiling" not in row  # There is no ceiling.
 
 
-def test_every_model_can_be_asked_for(use_devices, monkeypatch, tmp_path):
-  """From the shell, where a comma parts one from the next."""
-  use_devices(2)
+def test_every_model_can_be_chosen(monkeypatch, tmp_path):
+  """On the command line, where a comma separates them."""
   monkeypatch.setattr(rmc, "_torch_pass", lambda size: lambda: 10.)
   labels = [row["model"] for row in rmc.rmc(benchmarks.Options(
       repeats=1))["rows"]]

@@ -1,9 +1,9 @@
-"""The benchmark of what drawing episodes costs."""
+"""Tests the benchmark of drawing episodes."""
 
 import launch_helpers
 import pytest
 
-from launch import benchmarks
+from launch import benchmarks, experiments
 from launch.benchmarks import measure, sampling
 
 
@@ -13,8 +13,7 @@ def fast_compilation():
     yield
 
 
-def test_rows(use_devices, monkeypatch):
-  use_devices(2)
+def test_rows(monkeypatch):
   monkeypatch.setattr(measure, "TURN", 0.)
   monkeypatch.setattr(sampling, "UPDATES", 2)
   monkeypatch.setattr(sampling, "CASES", (
@@ -33,4 +32,4 @@ def test_rows(use_devices, monkeypatch):
 
 def test_every_case_is_of_a_preset():
   assert {preset for preset, _ in sampling.CASES} <= set(
-      benchmarks.sampling.config_lib.experiments.preset_names())
+      experiments.preset_names())

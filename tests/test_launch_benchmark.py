@@ -1,27 +1,29 @@
-"""launch.benchmark: what it writes, what it refuses, and what it reports."""
+"""Tests launch.benchmark: what it writes, refuses and reports."""
 
 import dataclasses
 import json
 import time
 
 import launch_helpers
+import numpy as np
 import pytest
 from absl import flags
 from launch_helpers import run
 from test_launch_plot import colourful
 
 from launch import benchmark, benchmarks
-from launch import config as config_lib
 from launch.benchmarks import (
   arithmetic,
   long_sequence,
   measure,
   products,
+  report,
   scaling,
 )
+from launch.configs import config as config_lib
 
 SMALL = dict(hidden_size=3, word_size=2)
-# So that little is compiled.
+# Few models, so that little is compiled.
 TINY = {"NTM": ("ntm", dict(num_heads=1)),
         "SAM lsh": ("sam", dict(num_heads=1, top_k=2, index="lsh"))}
 
@@ -74,7 +76,7 @@ def counted(monkeypatch):
 
 
 def measured(tmp_path, *argv, suite="sam_scaling"):
-  """What the program writes."""
+  """Returns what the program writes."""
   assert run(benchmark, f"--suite={suite}", f"--output={tmp_path}", *argv) == 0
   return json.loads((tmp_path / "benchmark.json").read_text())
 
@@ -104,7 +106,7 @@ def test_table_numbers_and_picture(tiny, tmp_path, capsys):
   assert large > small
   assert colourful(tmp_path / "new" / "benchmark.png", 0.4) > 100
   out = capsys.readouterr().out.splitlines()
-  table = benchmark.format_table(result).splitlines()
+  table = report.format_table(result).splitlines()
   assert out[-len(table):] == table
   assert result["machine"]["device"] in out[-len(table) - 1]
 
@@ -132,7 +134,7 @@ def test_some_models_at_a_batch_size(counted, tmp_path):
   assert "times_faster" not in row  # There is nothing to compare it with.
 
 
-def test_models_that_are_not_there(counted, tmp_path, capsys):
+def test_unknown_models(counted, tmp_path, capsys):
   status = run(benchmark, "--suite=sam_scaling", f"--output={tmp_path}",
                "--models=SAM,NTM")
   assert status == config_lib.EXIT_USAGE
@@ -147,7 +149,7 @@ def test_fewer_steps_where_memory_is_short(counted, tmp_path, capsys):
   small, large = result["rows"][1], result["rows"][3]
   assert small["time"]["num_steps"] == 10
   assert large["time"].startswith("does not fit: one step needs 0.0 GiB")
-  assert isinstance(large["memory"], dict)  # As the compiler says.
+  assert isinstance(large["memory"], dict)  # From the compiler.
   assert "times_faster" not in large
   out = capsys.readouterr().out
   assert f"800 SAM lsh: {large['time']}" in out
@@ -242,7 +244,7 @@ def test_long_sequence_is_of_one_size(tmp_path, capsys):
 
 
 def fail_at(monkeypatch, num_slots, error):
-  """A program of so many slots cannot be made."""
+  """Makes programs of that many slots fail."""
   program = measure.Program
 
   def make(case):
@@ -268,7 +270,7 @@ def test_what_was_measured_is_not_lost(
   result = json.loads((tmp_path / "benchmark.json").read_text())
   assert [row["num_slots"] for row in result["rows"]] == [8, 8]
   assert result["rows"][1]["times_faster"] == pytest.approx(10)
-  assert benchmark.format_table(result) in out
+  assert report.format_table(result) in out
   assert ("error: no shape" in err) == isinstance(error, ValueError)
 
 
@@ -315,7 +317,7 @@ def test_arithmetic_reports_every_turn(monkeypatch):
 @pytest.mark.parametrize("models, suite", [
     (scaling.SAM_MODELS, "sam_scaling"), (scaling.SDNC_MODELS, "sdnc")])
 def test_sizes_and_models_of_the_suites(monkeypatch, models, suite):
-  """And every model takes its arguments."""
+  """Every model takes its arguments, too."""
   seen = []
 
   def note(models, sizes, options, memory_steps):
@@ -346,7 +348,7 @@ def test_format_table():
            memory=dict(other=2**19), times_faster=2.2, times_less_memory=6),
       dict(num_slots=4096, model="NTM", time="too large", memory="no room"),
   ]
-  table = benchmark.format_table(
+  table = report.format_table(
       dict(rows=rows, title="memory of it", memory_key="other"))
   assert [" ".join(line.split()) for line in table.splitlines()] == [
       "slots model ms a step spread steps in all MiB process times faster "
@@ -354,9 +356,9 @@ def test_format_table():
       "1,024 NTM 2 1 to 4 10 3 5",
       "1,024 SAM 1 1 7 0.5 2 6",
       "4,096 NTM - -",
-      "in all: MiB of what was timed, the memory itself included",
-      "MiB: memory of it, by the compiler's account",
-      "process: MiB by which the process grew while it ran",
+      "in all: MiB of the timed program, the memory itself included",
+      "MiB: memory of it, as the compiler reports it",
+      "process: MiB by which the process grew during the run",
       "4,096 NTM: too large"]
   ends = [line.index(name) + len(name) for line, name in zip(
       table.splitlines(), ("model", "NTM", "SAM", "NTM"), strict=False)]
@@ -364,9 +366,31 @@ def test_format_table():
 
 
 def test_format_table_of_its_own():
-  table = benchmark.format_table(dict(
+  table = report.format_table(dict(
       table=[["model", "rate"], ["here", "123"]], title="a second", rows=[]))
   assert table.splitlines() == ["model  rate", " here   123", "a second"]
+
+
+@pytest.mark.parametrize("core", ["sam", "dnc"])
+def test_a_prepared_memory_is_full(monkeypatch, core):
+  """Its arrays are found by name, whatever the core."""
+  args = TINY["SAM lsh"][1] if core == "sam" else {}
+  case = measure.Case("", core, tuple((SMALL | args | dict(
+      num_slots=16)).items()), 2, 3)
+  program = measure.Program(case)
+  started = []
+  monkeypatch.setattr(measure.Program, "run",
+                      lambda self: started.append(self._state))
+  program.prepare()
+  access = started[0].access
+  assert (np.asarray(access.memory) != 0).all()
+  if core == "sam":
+    after, before = map(np.asarray, access.usage)
+    assert (np.sort(after) == np.arange(17)).all()
+    assert (np.take_along_axis(before, after, 1) == np.arange(17)).all()
+    assert (after[0, :16] != np.arange(1, 17)).any()
+    buckets = np.asarray(access.index.buckets)
+    assert buckets.min() >= 0 and buckets.max() < 16
 
 
 @pytest.mark.parametrize("has_torch", [True, False])
@@ -466,6 +490,6 @@ def test_growth_of_the_process():
   size = 2**26
   grown = measure.peak_growth(lambda: bytes(bytearray(size)))
   if grown is None:
-    pytest.skip("this system does not tell a process's peak")
+    pytest.skip("this system does not report a process's peak")
   assert 1.5 * size < grown < 4 * size
   assert measure.peak_growth(lambda: None) < size

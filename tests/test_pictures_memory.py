@@ -38,7 +38,7 @@ def test_rows_in_the_order_of_their_first_access(monkeypatch):
 
 
 Sparse = collections.namedtuple(
-    "Sparse", ["memory", "read_indices", "read_weights", "write_indices",
+    "Sparse", ["memory", "read_rows", "read_weights", "write_rows",
                "write_weights"])
 Dense = collections.namedtuple(
     "Dense", ["memory", "read_weights", "write_weights"])

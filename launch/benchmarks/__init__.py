@@ -1,4 +1,4 @@
-"""The suites of `launch.benchmark` by name."""
+"""Holds the suites of `launch.benchmark` by name."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from launch.benchmarks.scaling import Options
 
 
 class Suite(NamedTuple):
-  """What measures, and the fields of `Options` that it looks at."""
+  """Holds the function of a suite, and the fields of `Options` that it uses."""
 
   run: Callable[[Options], dict]
   options: tuple[str, ...]
@@ -34,5 +34,5 @@ SUITES: Mapping[str, Suite] = {
 
 
 def min_slots(suite: str) -> int:
-  """How few slots a suite can be asked for: SAM's heads read four rows each."""
+  """Returns the smallest size of a suite: SAM's heads read four rows each."""
   return 1 if suite == "rmc" else scaling.SPARSE["top_k"]

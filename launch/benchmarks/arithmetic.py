@@ -1,9 +1,9 @@
-"""Updates a second of arithmetic units: many seeds at once, and one by one.
+"""Measures updates per second of arithmetic units, for one and many seeds.
 
 The network is that of "Neural Arithmetic Units" (Madsen, Johansen, 2020, arXiv
 2001.05016) for multiplication: 100 numbers, a layer of two NAUs, an NMU; Adam,
-batches of 128. Beside it stands the same in a plain PyTorch loop, one run at a
-time, as such tables of success rates are usually made.
+batches of 128. It is compared with a plain PyTorch loop, one run at a time, as
+tables of success rates are usually made.
 """
 
 import math
@@ -14,18 +14,17 @@ from typing import Any
 
 import jax
 
-import tasks
-from launch import config as config_lib
-from launch import seeds, training
 from launch.benchmarks import measure
 from launch.benchmarks.scaling import Options
+from launch.configs import build, checks
+from launch.configs import config as config_lib
 
 BATCH_SIZE, INPUT_SIZE = 128, 100
 MANY = 100  # Seeds.
 
 
 def arithmetic(options: Options) -> dict[str, Any]:
-  """Runs of one seed and of 100, and a plain PyTorch loop, in turns."""
+  """Measures runs of one seed, of 100 seeds and a PyTorch loop, in turns."""
   programs = {
       f"here, {MANY} seeds at once": (MANY, _jax_program(MANY)),
       "here, one seed": (1, _jax_program(1)),
@@ -74,25 +73,27 @@ def _table(rows):
 
 
 def _jax_program(num_seeds: int) -> Callable[[], int]:
-  """Trains for a second or so, and returns the number of updates."""
+  """Returns a function that trains for a second or so.
+
+  The function returns the number of updates that it did.
+  """
   config = config_lib.resolve(
       config_lib.NO_PRESET,
-      dict(task="arithmetic", core="stack", unit="nmu", num_seeds=num_seeds,
-           batch_size=BATCH_SIZE, max_grad_norm=0., learning_rate=1e-3,
-           penalty_weight=10.),
+      dict(task="arithmetic", core="stack", unit="nmu", penalty="discrete",
+           num_seeds=num_seeds, batch_size=BATCH_SIZE, max_grad_norm=0.),
       dict(task=dict(operation="mul", input_size=INPUT_SIZE),
-           core=dict(hidden_size=2, hidden_unit="nau")))
-  config_lib.check(config, jax.local_device_count())
-  task = tasks.make_task(config.task, **config.task_args)
-  maker = seeds.SeedsTrainer if num_seeds > 1 else training.Trainer
-  trainer = maker(config, task)
+           core=dict(hidden_size=2, hidden_unit="nau"),
+           optimizer=dict(learning_rate=1e-3), penalty=dict(weight=10.)))
+  checks.check(config, jax.local_device_count())
+  task: Any = build.make_task(config)
+  trainer = build.make_trainer(config, task)
   state = trainer.put(trainer.initial_state())
   num_updates = 200 if num_seeds > 1 else 2_000
 
   def run():
     nonlocal state
     state, _ = trainer.train(state, None, num_updates)
-    jax.block_until_ready(state.params)
+    jax.block_until_ready(state.train.params)
     return num_updates
 
   run()  # Compiles it.
@@ -100,7 +101,7 @@ def _jax_program(num_seeds: int) -> Callable[[], int]:
 
 
 def _torch_program() -> Callable[[], int]:
-  """The same in PyTorch, as one would write it down.
+  """Returns the same in plain PyTorch.
 
   Raises:
     ImportError: there is no PyTorch.

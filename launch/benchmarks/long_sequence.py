@@ -1,4 +1,4 @@
-"""Full back-propagation through one very long sequence."""
+"""Measures full back-propagation through one very long sequence."""
 
 import resource
 from typing import Any
@@ -8,10 +8,10 @@ from launch.benchmarks.scaling import COMMON, SPARSE, Options
 
 
 def long_sequence(options: Options) -> dict[str, Any]:
-  """SAM with hashing: seconds and memory of one pass.
+  """Measures seconds and memory of one pass of a SAM with hashing.
 
   Raises:
-    ValueError: more than one size is asked for.
+    ValueError: `options` names more than one size.
   """
   if len(options.sizes) > 1:
     raise ValueError("this suite takes one size, got "
@@ -36,5 +36,5 @@ def long_sequence(options: Options) -> dict[str, Any]:
 
 
 def _peak() -> int:
-  """Most bytes that this process ever held."""
+  """Returns the most bytes that this process ever held."""
   return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

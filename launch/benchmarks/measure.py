@@ -1,4 +1,4 @@
-"""Time and memory of one forward and backward pass of a core."""
+"""Measures time and memory of one forward and backward pass of a core."""
 
 import dataclasses
 import functools
@@ -21,14 +21,14 @@ ABSENT = "absent: it needs PyTorch, pip install -e '.[benchmark]'"
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-  """What is measured.
+  """Describes what to measure.
 
   Attributes:
     label: for tables and pictures.
     core: name in `CORES`.
     core_args: its arguments, as pairs.
     batch_size: B.
-    num_steps: T, of one call.
+    num_steps: T, steps of one call.
   """
 
   label: str
@@ -39,16 +39,17 @@ class Case:
 
   @property
   def num_slots(self) -> int:
+    """Returns the number of slots of the memory."""
     return dict(self.core_args)["num_slots"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Memory:
-  """Bytes that the compiled program needs, by the compiler's own account.
+  """Holds the bytes that a compiled program needs, as the compiler reports.
 
   Attributes:
-    state: the core's state at the start, given and returned in place.
-    other: all the rest but parameters, their gradients and inputs.
+    state: of the core's state, which is updated in place.
+    other: of everything else except parameters, their gradients and inputs.
   """
 
   state: int
@@ -56,29 +57,30 @@ class Memory:
 
   @property
   def total(self) -> int:
+    """Returns the sum of both."""
     return self.state + self.other
 
 
 class Timed(Protocol):
-  """What `interleaved` takes turns with."""
+  """Represents a program that `interleaved` can time."""
 
   @property
   def case(self) -> Case:
-    """What it is."""
+    """What the program measures."""
 
   def run(self) -> float:
-    """Seconds of one call."""
+    """Calls it once, and returns the seconds."""
 
 
 class Program:
-  """A compiled pass: loss and gradients of a sequence, from an empty memory.
+  """Compiles loss and gradients of a sequence, from an empty memory.
 
-  The core's state is handed in, donated and handed back, so that no array of
-  it is made anew; a core that can `forget` starts from a used state.
+  The core's state is passed in, donated and returned, so that none of its
+  arrays is allocated. A core that can `forget` starts from a used state.
   """
 
   def __init__(self, case: Case):
-    """Compiles it; makes no array that grows with the number of slots."""
+    """Compiles a case; allocates no array that grows with the slots."""
     self.case = case
     self._model = rmc_nalu_sam.make_model(
         case.core, OUTPUT_SIZE, **dict(case.core_args))
@@ -100,8 +102,8 @@ class Program:
     def loss(params, inputs, state):
       if self._model.forget is not None:
         state = self._model.forget(params, state)
-      outputs, state = self._model.unroll(params, inputs, state)
-      return jnp.square(outputs).mean(), state
+      unrolled = self._model.unroll(params, None, inputs, state)
+      return jnp.square(unrolled.outputs).mean(), unrolled.state
 
     grad = jax.value_and_grad(loss, (0, 1), has_aux=True)
     (value, state), gradients = grad(params, inputs, state)
@@ -118,25 +120,16 @@ class Program:
         outputs - gradients, 0))
 
   def prepare(self) -> None:
-    """Makes the state: a memory that is full, its index as after long use."""
-    self._state = jax.jit(functools.partial(
+    """Allocates the state: a full memory, as after long use."""
+    state = jax.jit(functools.partial(
         self._model.initial_state, batch_size=self.case.batch_size))(
             self._params)
-    access = self._state.access
-    fields: dict[str, Any] = {"memory": _random_rows(access.memory)}
-    if getattr(access, "usage", None) is not None and hasattr(
-        access.usage, "after"):
-      fields["usage"] = _random_ring(access.usage)
-    if hasattr(getattr(access, "index", None), "buckets"):
-      num_slots = access.memory.shape[1]
-      buckets = np.random.default_rng(0).integers(
-          0, num_slots, access.index.buckets.shape, np.int32)
-      fields["index"] = access.index._replace(buckets=jnp.asarray(buckets))
-    self._state = self._state._replace(access=access._replace(**fields))
+    self._state = jax.tree_util.tree_map_with_path(
+        functools.partial(_used, num_slots=self.case.num_slots), state)
     self.run()
 
   def run(self) -> float:
-    """Seconds of one call."""
+    """Calls it once, and returns the seconds."""
     start = time.perf_counter()
     value, gradients, state = self.compiled(
         self._params, self._inputs, self._state)
@@ -153,13 +146,14 @@ class Program:
 
 
 def peak_growth(run: Callable[[], Any]) -> int | None:
-  """Bytes by which the process grew, at most, while `run` ran.
+  """Returns the most bytes by which the process grew during `run`.
 
-  The kernel's own account, as a check of the compiler's; None where it cannot
-  be had (it is Linux's).
+  They come from the Linux kernel, and check what the compiler reports; None on
+  other systems.
   """
   try:
-    pathlib.Path("/proc/self/clear_refs").write_text("5")  # The peak, to now.
+    # Resets the peak to the present size.
+    pathlib.Path("/proc/self/clear_refs").write_text("5")
     before = _status("VmRSS")
     run()
     return max(_status("VmHWM") - before, 0)
@@ -168,43 +162,60 @@ def peak_growth(run: Callable[[], Any]) -> int | None:
 
 
 def _status(name):
-  """A line of the process's status, in bytes."""
+  """Returns a line of the process's status, in bytes."""
   text = pathlib.Path("/proc/self/status").read_text()
   (line,) = [x for x in text.splitlines() if x.startswith(name + ":")]
   return int(line.split()[1]) * 1024
 
 
-def _random_rows(memory):
-  return jax.jit(lambda: jax.random.normal(
-      jax.random.key(2), memory.shape, memory.dtype))()
+def _used(path, leaf: jax.Array, num_slots: int) -> jax.Array:
+  """Returns an array of a core's state as after long use, by its name.
+
+  Words are random. The order of the slots (a ring of `after` and `before`) is a
+  random one. Buckets of an index hold random slots. Other arrays stay as they
+  are.
+  """
+  name = getattr(path[-1], "name", None)
+  if name == "memory":
+    return jax.jit(lambda: jax.random.normal(
+        jax.random.key(2), leaf.shape, leaf.dtype))()
+  if name in ("after", "before") and leaf.shape[1:] == (num_slots + 1,):
+    return _random_ring(name, leaf)
+  if name == "buckets":
+    return jnp.asarray(np.random.default_rng(0).integers(
+        0, num_slots, leaf.shape, np.int32))
+  return leaf
 
 
-def _random_ring(usage):
-  """All rows in a random order, the same for each batch element."""
-  batch_size, length = usage.after.shape
+def _random_ring(name: str, leaf: jax.Array) -> jax.Array:
+  """Returns neighbours in a random order, the same for each batch element.
+
+  Args:
+    name: 'after' or 'before'.
+    leaf: `[B, N + 1]` int32; number N stands for the ends of the order.
+  """
+  batch_size, length = leaf.shape
   order = np.random.default_rng(0).permutation(length - 1)
   ring = np.concatenate([order, [length - 1]]).astype(np.int32)
-  after, before = np.empty_like(ring), np.empty_like(ring)
-  after[ring] = np.roll(ring, -1)
-  before[ring] = np.roll(ring, 1)
-  return type(usage)(*(jnp.asarray(np.tile(x, (batch_size, 1)))
-                       for x in (after, before)))
+  neighbours = np.empty_like(ring)
+  neighbours[ring] = np.roll(ring, -1 if name == "after" else 1)
+  return jnp.asarray(np.tile(neighbours, (batch_size, 1)))
 
 
 def interleaved(programs: Sequence[Timed], repeats: int,
                 deadline: float) -> Mapping[str, dict[str, float]]:
-  """Seconds a step of each program, measured in turns.
+  """Measures the seconds per step of programs that take turns.
 
-  A turn lasts `TURN` seconds or one call, and counts as their mean: a call of
-  a fast program is short beside what else the machine does.
+  A turn repeats a program for `TURN` seconds, at least once, and counts as the
+  mean: one call of a fast program is short against other load on the machine.
 
   Args:
     programs: prepared ones.
-    repeats: turns of each, fewer where the time is up.
-    deadline: by `time.monotonic`; each runs at least once.
+    repeats: turns of each program; fewer after the deadline.
+    deadline: by `time.monotonic`; each program runs at least once.
 
   Returns:
-    Label -> median, lowest and highest seconds a step, and number of turns.
+    Label -> median, lowest and highest seconds per step, and number of turns.
   """
   seconds: dict[str, list[float]] = {p.case.label: [] for p in programs}
   for repeat in range(repeats):

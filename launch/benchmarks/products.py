@@ -1,4 +1,4 @@
-"""The products of queries and rows: the least that an exact search can take."""
+"""Measures the products of queries and words: the bound of exact search."""
 
 import time
 from typing import Any
@@ -12,10 +12,10 @@ CORE = "products"  # In place of a core's name in a `Case`.
 
 
 class Products:
-  """As `measure.Program`: one matmul of queries and memory a step, no more."""
+  """Computes one product of queries and memory per step; a `measure.Timed`."""
 
   def __init__(self, case: measure.Case):
-    """Compiles it; makes no array that grows with the number of slots."""
+    """Compiles a case; allocates no array that grows with the slots."""
     self.case = case
     arguments = dict(case.core_args)
     batch_size, word_size = case.batch_size, arguments["word_size"]
@@ -33,19 +33,19 @@ class Products:
   def _call(self, queries, memory):
     def step(carry, queries):
       products = jnp.einsum("bhw,bnw->bhn", queries, memory)
-      # One of them, which depends on no other: the rest is still computed.
+      # Only one is used, but XLA computes them all.
       return carry + products[:, :, 0].sum(), None
 
     return jax.lax.scan(step, jnp.zeros(()), queries)[0]
 
   def prepare(self) -> None:
-    """Makes the memory."""
+    """Allocates the memory."""
     self._rows = jax.jit(lambda: jax.random.normal(
         jax.random.key(2), self._rows.shape))()
     self.run()
 
   def run(self) -> float:
-    """Seconds of one call."""
+    """Calls it once, and returns the seconds."""
     start = time.perf_counter()
     jax.block_until_ready(self._compiled(self._queries, self._rows))
     return time.perf_counter() - start

@@ -1,8 +1,8 @@
-"""Speed of RMC: against PyTorch, an LSTM of its size, and matrix products.
+"""Compares RMC with PyTorch, an LSTM of its size, and matrix products.
 
-Forward and backward pass, gradients of parameters and inputs, in turns; on one
-device, and, where there are more, on all of them, each with its share of the
-batch, as `launch.train` has it. PyTorch need not be there; its rows say so.
+Measures forward and backward passes, with gradients of parameters and inputs,
+in turns: on one device and, if there are more, on all of them, each with its
+share of the batch, as in `launch.train`. Without PyTorch its rows say so.
 """
 
 import dataclasses
@@ -19,17 +19,17 @@ import numpy as np
 import tqdm
 
 import rmc_nalu_sam
-from launch import devices
 from launch.benchmarks import measure, scaling
 from launch.benchmarks.scaling import Options
+from launch.learning.layout import SplitBatch
 
 INPUT_SIZE, NUM_STEPS = 64, 100
-PRODUCT = 2048  # Rows and columns of the matrices that make the ceiling.
+PRODUCT = 2048  # Rows and columns of the matrices of the reference product.
 
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-  """Of a core and a batch; the rest are RMC's defaults."""
+  """Holds the sizes of a core and a batch; others are RMC's defaults."""
 
   num_slots: int
   num_heads: int
@@ -38,6 +38,7 @@ class Size:
 
   @property
   def core_args(self) -> dict[str, int]:
+    """Returns the arguments of the core."""
     return dict(num_slots=self.num_slots, num_heads=self.num_heads,
                 head_size=self.head_size)
 
@@ -51,18 +52,18 @@ SIZES = (Size(8, 4, 32, 32), Size(1, 8, 64, 32), Size(4, 8, 128, 64))
 
 @dataclasses.dataclass(frozen=True)
 class Pass:
-  """As `measure.Program`."""
+  """Holds a function that runs a pass; a `measure.Timed`."""
 
   case: measure.Case
   run: Callable[[], float]
 
 
 def rmc(options: Options) -> dict[str, Any]:
-  """Tokens a second at three sizes.
+  """Measures tokens per second at three sizes.
 
   Raises:
-    ValueError: `options.sizes` names a number of slots that is not measured,
-      or `options.models` an unknown model.
+    ValueError: `options.sizes` names a number of slots that the suite does not
+      have, or `options.models` an unknown model.
   """
   sizes = [size for size in SIZES
            if not options.sizes or size.num_slots in options.sizes]
@@ -121,12 +122,12 @@ def _rows(size, options, deadline):
 
 
 def products(size: Size, model: str) -> int:
-  """Operations a step, forward and backward, in the matrix products of layers.
+  """Returns operations per step in the matrix products of layers.
 
-  Those of the few rows that attend to each other do not count. Slots are
-  treated alike; PyTorch takes the row of the input through all layers, a step
-  of `RMC` not through the MLP, as nothing comes of it, and `RMC.unroll` makes
-  queries, keys, values and gates straight from the input, which is narrower.
+  It counts forward and backward passes, without the products of attention,
+  which are small. PyTorch takes the row of the input through all layers. A step
+  of `RMC` leaves out its MLP, since the result is not used. `RMC.unroll`
+  computes queries, keys, values and gates from the input, which is narrower.
 
   Args:
     size: of core and batch.
@@ -149,7 +150,7 @@ def _core(size):
 
 
 def _lstm(size):
-  """Of as many parameters."""
+  """Returns the constructor of an LSTM with as many parameters."""
   def step(inputs):
     core = _core(size)()
     return core(inputs, core.initial_state(1))
@@ -169,31 +170,37 @@ def _jax_pass(size, make_core, unroll):
 
 
 def _parallel(size):
-  """What makes `RMC.unroll` on all devices; nothing if there is but one."""
-  count = jax.local_device_count()
-  if count == 1:
+  """Returns the constructor of `RMC.unroll` on all devices, if several."""
+  layout = make_layout()
+  if layout.num_parts == 1:
     return {}
 
   def make():
-    call, arguments = _shares(size, count)
+    call, arguments = _shares(size, layout)
     return _timed(lambda: call(*arguments))
 
-  return {f"RMC unroll on {count} devices": make}
+  return {f"RMC unroll on {layout.num_parts} devices": make}
 
 
-def _shares(size, count):
-  """A pass over all devices, and its arguments."""
+def make_layout() -> SplitBatch:
+  """Returns the layout of passes on all devices."""
+  return SplitBatch()
+
+
+def _shares(size, layout):
+  """Returns a pass over all devices, and its arguments."""
   gradients = _gradients(_core(size), _unroll)
 
-  def share(params, inputs):
+  def on_device(share, params, inputs, data):
+    del data
     loss, (of_params, of_inputs) = gradients(params, inputs)
-    return jax.lax.pmean((loss, of_params), devices.AXIS), of_inputs
+    return share.mean((loss, of_params)), of_inputs
 
   params, inputs = _arguments(size, _core(size))
-  # One share of the batch a device: `[devices, T, B / devices, F]`.
-  inputs = devices.shard(np.concatenate(np.split(inputs, count, 1)))
-  return (jax.pmap(share, devices.AXIS),
-          (devices.replicate(params), inputs))
+  # Each device has one share of the batch: `[D, T, B / D, F]`.
+  inputs = np.concatenate(np.split(inputs, layout.num_parts, 1))
+  return (layout.compile(on_device),
+          (layout.put(params), layout.shard(inputs), None))
 
 
 def _gradients(make_core, unroll):
@@ -240,7 +247,7 @@ def _timed(call):
 
 
 def _torch_pass(size):
-  """None without PyTorch, or one that does not see JAX's GPU."""
+  """Returns a pass of PyTorch; None without it, or if it lacks JAX's GPU."""
   if importlib.util.find_spec("torch") is None:
     return None
   from launch.benchmarks import rmc_torch

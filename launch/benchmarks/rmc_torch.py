@@ -1,6 +1,6 @@
-"""A plain relational memory in PyTorch, to compare with; needs PyTorch.
+"""Implements a plain relational memory in PyTorch, to compare with.
 
-As people write it: a loop over time in Python, all rows through all layers.
+It is written as usual: a loop over time in Python, all rows through all layers.
 The maths is that of `rmc_nalu_sam.RMC` with one block and unit gates.
 """
 
@@ -11,7 +11,7 @@ from torch import nn
 
 
 class RMC(nn.Module):
-  """`[T, B, F]` to `[T, B, N D]`."""
+  """Maps `[T, B, F]` to `[T, B, N D]`."""
 
   def __init__(self, input_size: int, num_slots: int, num_heads: int,
                head_size: int):
@@ -30,7 +30,7 @@ class RMC(nn.Module):
     self.memory_gates = nn.Linear(width, 2 * width)
 
   def step(self, inputs, memory):
-    """The memory `[B, N, D]` after `inputs [B, F]`."""
+    """Returns the memory `[B, N, D]` after `inputs [B, F]`."""
     row = self.inputs(inputs)[:, None]
     rows = torch.cat([memory, row], 1)
     batch_size, num_rows, _ = rows.shape
@@ -58,13 +58,13 @@ class RMC(nn.Module):
 
 
 def is_available(device: str) -> bool:
-  """Whether this PyTorch can use 'cpu' or 'cuda'."""
+  """Returns whether this PyTorch can use 'cpu' or 'cuda'."""
   return device != "cuda" or torch.cuda.is_available()
 
 
 def make_pass(device: str, num_steps: int, batch_size: int, input_size: int,
               **sizes: int):
-  """A function that runs forward and backward once and returns the seconds."""
+  """Returns a function that runs one pass and returns the seconds."""
   torch.manual_seed(0)
   # On a GPU with TF32, as JAX has it by default; on a CPU it changes nothing.
   torch.set_float32_matmul_precision("high" if device == "cuda" else "highest")

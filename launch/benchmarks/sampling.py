@@ -1,8 +1,8 @@
-"""How much of an update goes into drawing its episodes.
+"""Measures the share of an update that goes into drawing its episodes.
 
-Episodes are drawn on the device, in the program of the update itself: there is
-no host to wait for, and what the data costs is what it computes. It is measured
-alone, in turns with whole updates of the task's preset.
+Episodes are drawn on the device, within the program of the update, so data
+costs computation only. Drawing is measured alone, in turns with whole updates
+of the task's preset.
 """
 
 import time
@@ -12,12 +12,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-import tasks
-from launch import config as config_lib
-from launch import devices, training
-from launch import keys as keys_lib
 from launch.benchmarks import measure
 from launch.benchmarks.scaling import Options
+from launch.configs import build, checks
+from launch.configs import config as config_lib
+from launch.learning import keys as keys_lib
 
 # Preset, and arguments of its task.
 CASES: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -34,7 +33,7 @@ UPDATES = 20  # In one call.
 
 
 class _Program:
-  """As `measure.Timed`: calls of `UPDATES` steps."""
+  """Calls a function of `UPDATES` steps; a `measure.Timed`."""
 
   def __init__(self, label: str, call: Callable[[], Any]):
     self.case = measure.Case(label, "", (), 1, UPDATES)
@@ -48,7 +47,7 @@ class _Program:
 
 
 def sampling(options: Options) -> dict[str, Any]:
-  """Milliseconds of an update, and of the episodes in it, by task."""
+  """Measures an update, and the drawing of its episodes, for each task."""
   deadline = time.monotonic() + options.time_limit
   rows: list[dict[str, Any]] = []
   for preset, args in CASES:
@@ -69,43 +68,46 @@ def _result(rows):
 
 def _row(preset, args, repeats, deadline):
   config = config_lib.resolve(preset, {}, dict(task=args))
-  config_lib.check(config, jax.local_device_count())
-  task = tasks.make_task(config.task, **config.task_args)
+  checks.check(config, jax.local_device_count())
+  task: Any = build.make_task(config)
+  trainer = build.make_trainer(config, task)
   times = measure.interleaved(
-      [_update(config, task), _draw(config, task)], repeats, deadline)
+      [_update(trainer), _draw(trainer)], repeats, deadline)
   return dict(preset=preset, args=args, **times,
               share=times["draw"]["median"] / times["update"]["median"])
 
 
-def _update(config, task):
-  trainer = training.Trainer(config, task)
+def _update(trainer):
   state = trainer.put(trainer.initial_state())
 
   def call():
     nonlocal state
     state, _ = trainer.train(state, None, UPDATES)
-    return state.params
+    return state.train.params
 
   return _Program("update", call)
 
 
-def _draw(config, task):
-  """The episodes of as many updates, on all devices; every number is used."""
-  count = jax.local_device_count()
+def _draw(trainer):
+  """Draws the episodes of as many updates on all devices, and uses them all."""
+  task, batch_size = trainer.learner.task, trainer.learner.batch_size
+  generator = "threefry"
 
-  def draw(key_data):
-    keys = keys_lib.wrap(key_data, config.rng)
-    data = task.instance(keys.instance)
+  def draw(share, key_data, state, data):
+    del state, data
+    keys = keys_lib.wrap(key_data, generator)
+    instance = task.instance(keys.instance)
 
     def step(total, index):
       key = jax.random.fold_in(keys.train, index)
       batch = task.sample_from_keys(
-          jax.random.split(key, config.batch_size // count), None, data)
+          jax.random.split(key, batch_size // share.num_parts), None, instance)
       return total + sum(x.sum() for x in jax.tree.leaves(batch)), None
 
     return jax.lax.scan(step, jnp.zeros(()), jnp.arange(UPDATES))[0]
 
-  key_data = devices.replicate(
-      keys_lib.unwrap(keys_lib.make_keys(config.seed, config.rng)))
-  call = jax.pmap(draw)
-  return _Program("draw", lambda: call(key_data))
+  layout = trainer.layout
+  key_data = layout.put_keys([keys_lib.unwrap(keys_lib.make_keys(
+      trainer.seeds[0], generator))])
+  call = layout.compile(draw)
+  return _Program("draw", lambda: call(key_data, None, None))

@@ -1,8 +1,9 @@
-"""Time and memory against the number of slots: the SAM paper's Figures 1 and 7.
+"""Measures time and memory against the number of slots.
 
-Time is that of a forward and backward pass, a step, at a batch of 8; memory is
-what training over a sequence needs at a batch of 1. Controller, words, heads
-and K are the paper's (Rae et al. 2016, arXiv 1610.09027, supplement E).
+These are Figures 1 and 7 of the SAM paper (Rae et al., 2016, arXiv 1610.09027).
+Time is per step of a forward and backward pass, at a batch of 8. Memory is what
+training on one sequence needs, at a batch of 1. Controller, words, heads and K
+are the paper's (supplement E).
 """
 
 import dataclasses
@@ -21,12 +22,12 @@ MEMORY_BATCH = 1
 
 # label -> core and its arguments.
 SAM_MODELS = {
-    # As in the paper, all that the backward pass needs is kept.
+    # As in the paper, everything that the backward pass needs is kept.
     "NTM": ("ntm", HEADS | dict(recompute=False)),
     "NTM recompute": ("ntm", HEADS),
     "DAM recompute": ("dam", HEADS),
     "SAM exact": ("sam", SPARSE | dict(index="exact")),
-    # The least that an exact search can take: what bounds the line above.
+    # A lower bound of exact search, the line above.
     "its matmul alone": (products.CORE, HEADS),
     "SAM lsh": ("sam", SPARSE | dict(index="lsh")),
 }
@@ -38,18 +39,18 @@ SDNC_MODELS = {
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """What the user asked for.
+  """Holds the user's choices.
 
   Attributes:
     sizes: numbers of slots; those of the suite if empty.
     repeats: turns of each program.
-    time_limit: seconds after which a program has no more turns than one; in
-      `sam_scaling` and `sdnc` those not yet made have none.
+    time_limit: seconds after which a program has one turn only; in
+      `sam_scaling` and `sdnc`, programs not yet compiled have none.
     memory_limit: bytes that one program may need.
     num_steps: steps of the long sequence.
-    models: labels of those to measure; all of the suite's if empty.
-    batch_size: where time is measured; the paper's if not said.
-    report: called with the result so far whenever there is more of it.
+    models: labels of the models to measure; all of the suite if empty.
+    batch_size: batch size at which time is measured.
+    report: called with the result so far whenever it grows.
   """
 
   sizes: Sequence[int] = ()
@@ -64,7 +65,7 @@ class Options:
 
 
 def sam_scaling(options: Options) -> dict[str, Any]:
-  """NTM, DAM and SAM: time a step, and memory of 100 steps beside the state."""
+  """Compares NTM, DAM and SAM: time per step; memory of 100 steps, no state."""
   sizes = options.sizes or [4**n for n in range(4, 11)]
   return _compared(
       SAM_MODELS, sizes, options, 100, "NTM", ("SAM exact", "SAM lsh"),
@@ -73,7 +74,7 @@ def sam_scaling(options: Options) -> dict[str, Any]:
 
 
 def sdnc(options: Options) -> dict[str, Any]:
-  """DNC and SDNC: time a step, and memory of 10 steps, state included."""
+  """Compares DNC and SDNC: time per step; memory of 10 steps and the state."""
   sizes = options.sizes or [2**n for n in range(6, 12)]
   return _compared(
       SDNC_MODELS, sizes, options, 10, "DNC", ("SDNC",),
@@ -86,17 +87,17 @@ def _compared(models, sizes, options, memory_steps, dense, sparse, **described):
     _compare(result, dense, sparse)
     return result
 
-  told = dataclasses.replace(
+  reporting = dataclasses.replace(
       options, report=lambda result: options.report(finish(result)))
-  return finish(_scaling(models, sizes, told, memory_steps))
+  return finish(_scaling(models, sizes, reporting, memory_steps))
 
 
 def chosen(models: Mapping[str, Any], options: Options) -> dict[str, Any]:
-  """Those that were asked for.
+  """Returns the models that the user chose.
 
   Args:
-    models: label -> any.
-    options: whose `models` are looked at.
+    models: maps a label to anything.
+    options: their `models` are labels.
 
   Raises:
     ValueError: there is no such model.
@@ -161,7 +162,7 @@ def _scaling(models, sizes, options, memory_steps):
 
 
 def _largest_that_fits(label, model, num_slots, options):
-  """The program of most steps that the memory has room for, or why none."""
+  """Returns the program of most steps that fits, or the reason if none does."""
   needed = 0
   for num_steps in (100, 10, 1):
     program = _program(
@@ -174,7 +175,7 @@ def _largest_that_fits(label, model, num_slots, options):
 
 
 def _memory(program, options):
-  """Bytes of a sequence: the compiler's account, and what the process took."""
+  """Returns the bytes of a sequence, by the compiler and by the process."""
   memory = program.memory
   result = dict(num_steps=program.case.num_steps, batch=program.case.batch_size,
                 state=memory.state, other=memory.other, total=memory.total)
@@ -186,7 +187,7 @@ def _memory(program, options):
 
 
 def _shape_of(programs, label):
-  """What was timed: batch, steps, and bytes in all, the memory included."""
+  """Returns what was timed: batch, steps, and bytes, the memory included."""
   (program,) = [p for p in programs if p.case.label == label]
   return dict(batch=program.case.batch_size, num_steps=program.case.num_steps,
               memory=program.memory.total)
@@ -201,7 +202,7 @@ def _line(rows):
 
 
 def _compare(result, dense, sparse):
-  """Adds how many times as long, and as much memory, the dense model takes."""
+  """Adds the ratios of time and memory, dense model to sparse ones."""
   by_key = {(row["num_slots"], row["model"]): row for row in result["rows"]}
   for (num_slots, model), row in by_key.items():
     other = by_key.get((num_slots, dense))

@@ -61,7 +61,7 @@ def draw(access: Any, batch: Any, outputs: np.ndarray,
 def _accesses(access, kind):
   """Returns the rows that the heads accessed, and their weights: `[T, J]`."""
   weights = np.asarray(getattr(access, f"{kind}_weights"))
-  indices = getattr(access, f"{kind}_indices", None)
+  indices = getattr(access, f"{kind}_rows", None)
   if indices is None:  # All rows.
     indices = np.broadcast_to(np.arange(weights.shape[-1]), weights.shape)
   shape = len(weights), -1

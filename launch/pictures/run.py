@@ -36,9 +36,10 @@ def draw(run: Run, trainer: Trainer, params: Any, data: Any,
   if len(run.seeds) > 1:
     _draw_success(run, title)
   else:
-    # A level above the task's own would leave too little to see.
-    task = run.task.at_level(min(level, run.task.max_level)) if level else (
-        run.task)
+    task = run.task
+    if level is not None and isinstance(task, tasks.Levelled):
+      # A level above the task's own would leave too little to see.
+      task = task.at_level(min(level, task.max_level))
     _draw_states(run, trainer, params, data, task, title)
 
 

@@ -18,7 +18,7 @@ from launch.configs.config import UsageError
 from launch.learning.learner import RunState
 from launch.learning.trainer import Trainer
 from launch.runs import reporting, statistics, tables
-from launch.runs.run import TRAINED, Run
+from launch.runs.run import TRAINED, Run, at_level
 
 EVALUATION_FILE = "evaluation.json"
 
@@ -60,7 +60,7 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
     _check_shapes(stored, trainer, core_args)
   state = _restore(run, trainer)
   if state.train.curriculum:
-    task = task.at_level(int(state.train.curriculum.level))
+    task = at_level(task, int(state.train.curriculum.level))
   variants = _variants(task, levels)
   params, on_devices = trainer.put(state).train.params, trainer.put_data(data)
   rows = [_row(name, variant, trainer, params, on_devices, episodes, task)
@@ -158,14 +158,13 @@ def _restore(run: Run, trainer: Trainer) -> RunState:
   return state
 
 
-def _variants(task: tasks.Task, levels: Sequence[int]
-              ) -> dict[int | str, tasks.Task]:
-  """Returns what to evaluate, by level or name."""
+def _variants(task: tasks.Episodes, levels: Sequence[int]) -> dict[Any, Any]:
+  """Returns what to evaluate, by level (a number) or name."""
   if not isinstance(task, tasks.Levelled):
     if levels:
       raise UsageError("--levels: this task has one level only")
     return {TRAINED: task, **task.extrapolations}
-  variants: dict[int | str, Any] = {}
+  variants: dict[Any, Any] = {}
   if not levels and task != task.at_level(task.max_level):
     variants[TRAINED] = task
   try:

@@ -78,9 +78,18 @@ class Run:
           "or choose another --workdir") from None
 
   @functools.cached_property
-  def task(self) -> tasks.Task:
-    """The task that the run trains on."""
-    return build.make_task(self.config)
+  def task(self) -> tasks.Episodes:
+    """The task that the run trains on.
+
+    Raises:
+      UsageError: it is not made of episodes.
+    """
+    task = build.make_task(self.config)
+    if not isinstance(task, tasks.Episodes):
+      raise config_lib.UsageError(
+          f"task {self.config.task!r} is not made of episodes; choose one that "
+          "derives from tasks.Episodes")
+    return task
 
   @property
   def main_metric(self) -> str:
@@ -259,6 +268,19 @@ class Run:
 def column_name(metric: str, variant: str | None = None) -> str:
   """Returns the name of a metric on a variant of the task, as in records."""
   return metric if variant in (None, TRAINED) else f"{variant}/{metric}"
+
+
+def at_level(task: tasks.Episodes, level: int | None) -> tasks.Episodes:
+  """Returns the task at the level that a curriculum has reached.
+
+  Args:
+    task: `Levelled`, if there is a level.
+    level: None without a curriculum.
+  """
+  if level is None:
+    return task
+  assert isinstance(task, tasks.Levelled)
+  return task.at_level(level)
 
 
 def _in_memory(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from launch.learning import evaluators
 from launch.learning.trainer import Trainer
 from launch.runs import reporting
 from launch.runs.checkpoints import Checkpoints
-from launch.runs.run import Run
+from launch.runs.run import Run, at_level
 
 
 class DivergedError(RuntimeError):
@@ -83,7 +83,7 @@ def train(run: Run, trainer: Trainer, train_data: Any, test_data: Any
       if done or step % config.eval_every == 0:
         metrics = evaluators.evaluate_all(
             trainer, state.train.params, test_data,
-            task.at_level(level) if level else task, config.eval_episodes)
+            at_level(task, level), config.eval_episodes)
         reporter.evaluation(step, {**metrics, **reached})
       if done or interrupts or step % config.checkpoint_every == 0:
         _save(step, trainer.get(state), config, checkpoints)
