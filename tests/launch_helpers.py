@@ -21,28 +21,15 @@ from launch.configs import config as config_lib
 from launch.learning.learner import RunState
 from launch.learning.trainer import Trainer
 from launch.runs import Run
+from rmc_nalu_sam import CORES
 
 ROOT = pathlib.Path(__file__).parent.parent
 
 TINY_TASK = dict(num_bits=3, min_length=2, max_length=2)
-# Other cores have their default sizes in the tests.
-TINY_CORES: dict[str, dict[str, Any]] = {
-    "controlled_nalu": dict(hidden_size=7, num_registers=3),
-    "dam": dict(hidden_size=7, num_slots=11, word_size=5, num_heads=2),
-    "dnc": dict(hidden_size=7, num_slots=11, word_size=5, num_read_heads=2),
-    "gru": dict(hidden_size=7),
-    "lstm": dict(hidden_size=7),
-    "ntm": dict(hidden_size=7, num_slots=11, word_size=5, num_heads=2),
-    "rnn": dict(hidden_size=7),
-    "rmc": dict(num_slots=3, head_size=5, num_heads=2),
-    "sam": dict(hidden_size=7, num_slots=11, word_size=5, num_heads=2,
-                top_k=3),
-    "sdnc": dict(hidden_size=7, num_slots=11, word_size=5, num_heads=2,
-                 top_k=3, num_links=2),
-    "stack": dict(hidden_size=7),
-    "ugrnn": dict(hidden_size=7),
-    "unit_rnn": dict(hidden_size=7),
-}
+# A core has those of these arguments that its constructor takes.
+_TINY_SIZES = dict(hidden_size=7, num_slots=11, word_size=5, num_heads=2,
+                   top_k=3, num_links=2, num_read_heads=2, head_size=5,
+                   num_registers=3)
 
 _CACHE = tempfile.TemporaryDirectory(prefix="test-launch-cache-")
 _COMPILE_OPTIONS = {
@@ -76,6 +63,12 @@ def environment() -> dict[str, str]:
   return {name.upper(): str(value) for name, value in _COMPILE_OPTIONS.items()}
 
 
+def small_core(core: str) -> dict[str, Any]:
+  """Returns arguments that make a core small; found by a rule, for any core."""
+  valid = CORES.arguments(core)
+  return {name: size for name, size in _TINY_SIZES.items() if name in valid}
+
+
 def tiny_config(core: str = "lstm", core_args: Any = None,
                 task_args: Any = None,
                 member_args: Mapping[str, Mapping[str, Any]] | None = None,
@@ -84,7 +77,7 @@ def tiny_config(core: str = "lstm", core_args: Any = None,
 
   Args:
     core: name.
-    core_args: its arguments; those of `TINY_CORES` by default.
+    core_args: its arguments; those of `small_core` by default.
     task_args: arguments of the task; those of a tiny copy task by default.
     member_args: maps other kinds, such as 'optimizer', to arguments.
     **fields: other fields of the run.
@@ -93,7 +86,7 @@ def tiny_config(core: str = "lstm", core_args: Any = None,
   config = config_lib.resolve(
       config_lib.NO_PRESET, fields,
       {"task": TINY_TASK if task_args is None else task_args,
-       "core": core_args or TINY_CORES.get(core, {}), **(member_args or {})})
+       "core": small_core(core) if core_args is None else core_args, **(member_args or {})})
   checks.check(config, jax.local_device_count())
   return config
 
@@ -101,7 +94,7 @@ def tiny_config(core: str = "lstm", core_args: Any = None,
 def tiny_flags(core: str = "lstm", **fields: Any) -> list[str]:
   """Returns `tiny_config` as a command line, without --workdir."""
   fields = dict(core=core, batch_size=8, eval_episodes=24) | fields
-  members = ([("core", item) for item in TINY_CORES[core].items()]
+  members = ([("core", item) for item in small_core(core).items()]
              + [("task", item) for item in TINY_TASK.items()])
   return ([f"--{name}={value}" for name, value in fields.items()]
           + [f"--{kind}.{name}={value}" for kind, (name, value) in members])

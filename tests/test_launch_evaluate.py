@@ -7,7 +7,7 @@ import shutil
 
 import launch_helpers
 import pytest
-from launch_helpers import TINY_CORES, records, run, saved_steps, tiny_flags
+from launch_helpers import small_core, records, run, saved_steps, tiny_flags
 
 import tasks
 from launch import evaluate, train
@@ -66,7 +66,7 @@ def test_evaluation(workdir, capsys):
   result = json.loads((workdir / "evaluation.json").read_text())
   first, beyond = result.pop("levels")
   assert result == {
-      "task": "copy", "core": "sam", "core_args": TINY_CORES["sam"], "step": 4,
+      "task": "copy", "core": "sam", "core_args": small_core("sam"), "step": 4,
       "unit": "linear", "seed": 0, "num_seeds": 1, "level_name": "length",
       "main_metric": "bits_wrong"}
   # The tiny task has this level only, so training evaluated it on the same
@@ -100,7 +100,7 @@ def test_defaults_and_a_larger_memory(workdir):
   assert run(evaluate, f"--workdir={workdir}", "--core.num_slots=23",
              "--episodes=9") == 0
   result = json.loads((workdir / "evaluation.json").read_text())
-  assert result["core_args"] == dict(TINY_CORES["sam"], num_slots=23)
+  assert result["core_args"] == dict(small_core("sam"), num_slots=23)
   # Whole batches of 8.
   assert [row["episodes"] for row in result["levels"]] == [16, 16, 16]
   assert [row["level"] for row in result["levels"]] == [2, 4, 8]

@@ -1,8 +1,8 @@
 """Training in a memory that is used again: the state of a source."""
 
 import jax
-import learning_helpers
 import launch_helpers
+import learning_helpers
 import numpy as np
 import optax
 import pytest

@@ -8,7 +8,14 @@ import launch_helpers
 import numpy as np
 import optax
 import pytest
-from learning_helpers import COPY, COPY_OF_LENGTHS, LSTM, SAM, make_trainer, start
+from learning_helpers import (
+  COPY,
+  COPY_OF_LENGTHS,
+  LSTM,
+  SAM,
+  make_trainer,
+  start,
+)
 
 import tasks
 from launch.learning import evaluators

@@ -29,6 +29,7 @@ def evaluate_all(trainer: Trainer, params: Any, data: Any,
   """
   metrics = trainer.evaluate(params, data, task, num_episodes)
   for name, variant in task.extrapolations.items():
+    assert isinstance(variant, tasks.Episodes)
     found = trainer.evaluate(params, data, variant, num_episodes)
     metrics |= {f"{name}/{metric}": value for metric, value in found.items()}
   recall = index_recall(trainer, params, data, task)

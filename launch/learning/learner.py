@@ -97,6 +97,18 @@ class Learner:
     instance = self.task.instance(keys.instance)
     return data if instance is None else instance
 
+  def padded_task(self, levels: curriculum_lib.Levels | None
+                  ) -> tasks.Episodes:
+    """Returns the task whose episodes are padded to the end of a bucket.
+
+    Args:
+      levels: the bucket of a curriculum; None without a curriculum.
+    """
+    if levels is None:
+      return self.task
+    assert isinstance(self.task, tasks.Levelled)
+    return self.task.at_level(levels.room)
+
   def train(self, keys: Keys, state: RunState, data: Any, num_updates: int,
             levels: curriculum_lib.Levels | None, share: Share
             ) -> tuple[RunState, dict[str, jax.Array]]:
@@ -114,7 +126,7 @@ class Learner:
       The state after the updates; the means of loss, metrics and the gradient's
       norm over them.
     """
-    task = self.task.at_level(levels.room) if levels else self.task
+    task = self.padded_task(levels)
 
     def one(state, _):
       level = curriculum_lib.draw_level(

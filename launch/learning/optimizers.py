@@ -1,10 +1,11 @@
 """Optimisers and learning-rate schedules by name."""
 
 from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 import optax
 
-Rate = float | optax.Schedule
+Rate: TypeAlias = float | optax.Schedule
 
 
 def adam(learning_rate: Rate = 1e-3, b1: float = 0.9, b2: float = 0.999,

@@ -129,8 +129,8 @@ class Trainer:
     step = self._step(state)
     last = step + num_updates
     while step < last:
-      levels = self.learner.curriculum.draw_levels(
-          self.seeds[0], step, self.level(state))
+      level = int(self.layout.first(state.train.curriculum.level))
+      levels = self.learner.curriculum.draw_levels(self.seeds[0], step, level)
       count = min(last - step, curriculum_lib.STRETCH
                   - step % curriculum_lib.STRETCH)
       state, metrics = self._call_train(state, data, count, levels)
@@ -140,9 +140,7 @@ class Trainer:
     return state, dict(means)
 
   def _call_train(self, state, data, num_updates, levels):
-    task = self.learner.task
-    num_steps = task.at_level(levels.room).num_steps if levels else (
-        task.num_steps)
+    num_steps = self.learner.padded_task(levels).num_steps
     if self.learner.source.is_spent(state.source, num_updates * num_steps):
       state = state._replace(source=self._new_source(state.train.params))
     state, metrics = self._train(
