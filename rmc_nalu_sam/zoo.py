@@ -141,12 +141,11 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
 
 
 def _fit(core, encoder, head, output_size, core_args, unit, unit_args):
-  """Decides whether the core or the head maps to the output."""
+  """Decides whether the core or the head answers; see `model.Parts`."""
   of_units = attribute(core, "OF_UNITS", False)
   may_replace = attribute(head, "CORE_MAY_REPLACE", False)
   head_of_units = attribute(head, "OF_UNITS", False)
-  is_same = (of_units or not head_of_units
-             or UNITS.get(unit) is Linear)
+  is_same = of_units or not head_of_units or UNITS.get(unit) is Linear
   maps = may_replace and is_same and attribute(core, "MAPS_TO_OUTPUT", False)
   of_unit = dict(unit=unit, unit_args=unit_args)
   given = of_unit if of_units else {}
@@ -176,8 +175,5 @@ def _has(core, core_args, capability, argument):
   """Returns whether a core has a capability, and it is switched on."""
   if not attribute(CORES.get(core), capability, False):
     return False
-  if argument in core_args:
-    value = core_args[argument]
-  else:
-    value = CORES.arguments(core)[argument].default
+  value = core_args.get(argument, CORES.arguments(core)[argument].default)
   return value is not None and value is not False
