@@ -247,7 +247,7 @@ def test_the_highest_count_tells_the_class():
   batch = sample(task)
   outputs = batch.targets * 0.3 + 0.1
   outputs[0, :3] = 0.2  # Undecided.
-  outputs[0, :3, 9 - batch.targets[0, :3].argmax(1)] = 0.4
+  outputs[0, np.arange(3), 9 - batch.targets[0, :3].argmax(1)] = 0.4
   _, metrics = loss_and_metrics(task.score, outputs, batch)
   np.testing.assert_array_equal(metrics["class_accuracy"], [0] * 3 + [1] * 94)
 

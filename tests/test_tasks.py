@@ -254,6 +254,13 @@ def test_names_are_exported():
     assert cls.__name__ in tasks.__all__
 
 
+def test_other_kinds_are_places_to_be_filled():
+  assert "window" in tasks.Stream.__abstractmethods__
+  assert {"reset", "step"} <= tasks.Environment.__abstractmethods__
+  assert not any(issubclass(cls, (tasks.Stream, tasks.Environment))
+                 for cls in tasks.TASKS.values())
+
+
 @pytest.mark.parametrize("name, kwargs, words", [
     ("arithmetic", dict(operation="pow"),
      "'pow'; valid operations: add, sub, mul, div"),
