@@ -11,7 +11,7 @@ from launch_helpers import assert_same, records, run, saved_state, saved_steps
 
 from launch import evaluate, plot, train
 from launch.pictures import curves
-from launch.runs import reporting, tables
+from launch.runs import Run, reporting, tables
 from tasks.arithmetic import arithmetic
 
 
@@ -125,7 +125,7 @@ def test_plot_draws_every_seed(trained, tmp_path, capsys):
   assert capsys.readouterr().out == (
       f"stack/nmu  seeds 3 to 10  step 8  mse {medians[-1]:.4g}"
       f"  lowest {low:.4g} at {first}  highest {high:.4g} at {second}\n")
-  _, values = curves._curves([trained, trained], "mse", "updates")
+  values = curves.of_runs([Run(trained), Run(trained)], "mse").values
   assert values.shape == (16, 3)
   assert output.stat().st_size
 
