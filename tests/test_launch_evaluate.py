@@ -7,7 +7,7 @@ import shutil
 
 import launch_helpers
 import pytest
-from launch_helpers import small_core, records, run, saved_steps, tiny_flags
+from launch_helpers import records, run, saved_steps, small_core, tiny_flags
 
 import tasks
 from launch import evaluate, train

@@ -27,7 +27,8 @@ def fast_compilation():
 FLAGS = ["--task=arithmetic", "--core=stack", "--unit=nmu", "--operation=mul",
          "--task.input_size=12", "--core.hidden_unit=nau", "--num_seeds=8",
          "--seed=3", "--batch_size=8", "--eval_episodes=16", "--log_every=2",
-         "--eval_every=4", "--checkpoint_every=4", "--penalty=discrete", "--penalty.weight=1"]
+         "--eval_every=4", "--checkpoint_every=4", "--penalty=discrete",
+         "--penalty.weight=1"]
 
 
 @pytest.fixture(scope="module")

@@ -119,7 +119,7 @@ def test_bad_value_is_refused_at_once():
     (hk.LSTM, dict(hidden_size=7)),
     (functools.partial(hk.LSTM, 7), {}),
     (lambda: hk.LSTM(7), {}),
-    ("rmc_nalu_sam.recurrent:lstm", dict(hidden_size=7))])
+    ("rmc_nalu_sam.cores.recurrent:lstm", dict(hidden_size=7))])
 def test_a_core_of_haiku_gets_a_read_out(core, kwargs):
   layers, units = layers_of(core, unit="nau", **kwargs)
   assert layers["nau"] == {"w": (7, OUT)} and set(units) == {"nau"}
