@@ -127,7 +127,9 @@ def test_source_state(tmp_path, caplog):
   manager.save(2, state(2))  # It lacks the source state, and counts as damaged.
   manager.close()
   empty = {name: 0 * value for name, value in source.items()}
-  found = restore(tmp_path, state(0, empty))
+  like = state(0, empty)
+  like = like._replace(train=like.train._replace(step=np.int32(0)))  # A scalar.
+  found = restore(tmp_path, like)
   assert "checkpoints/2 CANNOT BE READ" in caplog.text
   assert found.train.step == 1
   for name, value in source.items():

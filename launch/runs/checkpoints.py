@@ -166,10 +166,11 @@ def _parts(state: Any) -> dict[str, Any]:
   """Returns the parts of a RunState that hold arrays, by name.
 
   `train` is split into its fields, so that an empty field (no curriculum) is
-  not stored.
+  not stored. NumPy's scalars become arrays, since Orbax does not restore them.
   """
   parts = dict(train=_fields(state.train), source=state.source)
-  return {name: part for name, part in parts.items() if jax.tree.leaves(part)}
+  return {name: jax.tree.map(np.asarray, part) for name, part in parts.items()
+          if jax.tree.leaves(part)}
 
 
 def _fields(state: Any) -> dict[str, Any]:
