@@ -86,7 +86,8 @@ def tiny_config(core: str = "lstm", core_args: Any = None,
   config = config_lib.resolve(
       config_lib.NO_PRESET, fields,
       {"task": TINY_TASK if task_args is None else task_args,
-       "core": small_core(core) if core_args is None else core_args, **(member_args or {})})
+       "core": small_core(core) if core_args is None else core_args,
+       **(member_args or {})})
   checks.check(config, jax.local_device_count())
   return config
 

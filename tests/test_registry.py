@@ -8,7 +8,7 @@ import sys
 import haiku as hk
 import pytest
 
-from rmc_nalu_sam import CORES, ENCODERS, HEADS, UNITS, Registry
+from rmc_nalu_sam import CORES, ENCODERS, HEADS, INDICES, UNITS, Registry
 from rmc_nalu_sam.registry import Argument, attribute
 
 EMPTY = inspect.Parameter.empty
@@ -211,7 +211,7 @@ def test_attribute():
   assert not attribute(function, "COUNTS", False)
 
 
-@pytest.mark.parametrize("registry", [CORES, ENCODERS, HEADS, UNITS],
+@pytest.mark.parametrize("registry", [CORES, ENCODERS, HEADS, INDICES, UNITS],
                          ids=lambda registry: registry.kind)
 def test_members_are_documented(registry):
   """`--help` prints a sentence for each member and each plain argument."""

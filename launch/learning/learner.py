@@ -16,7 +16,7 @@ from launch.learning import curriculum as curriculum_lib
 from launch.learning import penalties, scoring, sources
 from launch.learning.keys import Keys
 from launch.learning.layout import Share
-from rmc_nalu_sam import Model
+from rmc_nalu_sam import Linear, Model
 
 
 class TrainState(NamedTuple):
@@ -203,9 +203,10 @@ class Learner:
     return metrics
 
   def _has_sparsity_error(self):
+    """Returns whether units should become discrete; linear ones need not."""
     units = self.model.units.values()
-    return bool(units) and (self.task.solved_below is not None
-                            or any(unit.is_discrete for unit in units))
+    return bool(units) and (self.task.solved_below is not None or any(
+        unit.is_discrete and not isinstance(unit, Linear) for unit in units))
 
 
 def _network_key(keys: Keys, step: jax.Array, share: Share) -> jax.Array:
