@@ -114,7 +114,7 @@ def test_the_trivial_answer_scores_its_baseline(name):
   scores = metrics[task.score.main_metric]
   error = scores.std() / np.sqrt(EPISODES)
   # So that the comparison means something.
-  assert 0 < error < 0.1 * task.trivial_score
+  assert 0 < error < 0.12 * task.trivial_score
   assert abs(scores.mean() - task.trivial_score) < 4 * error
 
 
