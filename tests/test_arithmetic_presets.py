@@ -1,11 +1,11 @@
-"""What the presets of arithmetic make of units and networks."""
+"""Presets of arithmetic: the settings of each unit, and the networks."""
 
 import jax
 import numpy as np
 import pytest
 
-import tasks
-from launch import config as config_lib
+from launch.configs import build, checks, members
+from launch.configs import config as config_lib
 
 
 @pytest.mark.parametrize("preset, unit, penalty, below", [
@@ -29,12 +29,14 @@ from launch import config as config_lib
 ])
 def test_presets_know_what_a_unit_needs(preset, unit, penalty, below):
   config = config_lib.resolve(preset, {"unit": unit}, {})
-  config_lib.check(config, 1)
-  assert (config.penalty_weight, config.penalty_start,
-          config.penalty_end) == penalty
+  checks.check(config, 1)
+  found = build.make_penalty(config)
+  assert ((found.weight, found.start, found.end) if found else (0, 0, 0)
+          ) == penalty
   assert config.core_args.get("hidden_unit", "") == below
   rates = {"real_npu": 5e-3, "npu": 5e-3, "naive_npu": 5e-3, "nmru": 1e-2}
-  assert config.learning_rate == rates.get(unit, 1e-3)
+  rate = members.arguments_of(config, "optimizer")["learning_rate"]
+  assert rate == rates.get(unit, 1e-3)
   assert config.max_grad_value == (0.1 if unit.startswith("inalu") else 0)
   assert config.max_grad_norm == (
       1 if unit == "nmru" or preset == "nalu_recurrent" else 0)
@@ -44,9 +46,9 @@ def test_the_network_of_the_figure():
   """Three hidden layers of 8 with the activation, and a linear one."""
   config = config_lib.resolve("nalu_identity", {},
                               {"unit": {"activation": "tanh"}})
-  config_lib.check(config, 1)
-  task = tasks.make_task(config.task, **config.task_args)
-  model = config_lib.make_model(config, task)
+  checks.check(config, 1)
+  task = build.make_task(config)
+  model = build.make_model(config, task)
   batch = jax.tree.map(lambda x: x[:, :5], task.sample(jax.random.key(4), 5))
   params = model.init(jax.random.key(5), batch.inputs)
   layers = list(params.values())
@@ -56,5 +58,5 @@ def test_the_network_of_the_figure():
   for layer in layers[:-1]:
     x = np.tanh(x @ layer["w"] + layer["b"])
   x = x @ layers[-1]["w"] + layers[-1]["b"]
-  outputs, _ = model.unroll(params, batch.inputs, ())
+  outputs = model.unroll(params, None, batch.inputs, ()).outputs
   np.testing.assert_allclose(outputs, x, rtol=1e-5, atol=1e-6)

