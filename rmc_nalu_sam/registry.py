@@ -275,7 +275,7 @@ def _has_kwargs(function) -> bool:
 
 
 def _takes_anything(factory) -> bool:
-  """True for a function with `**kwargs`, of which nothing is known."""
+  """Returns whether this is a function with `**kwargs`."""
   factory = _unwrap(factory)
   return not inspect.isclass(factory) and _has_kwargs(factory)
 

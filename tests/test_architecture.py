@@ -1,5 +1,6 @@
 """Imports go one way, and each mechanism stands in one place."""
 
+import ast
 import os
 import pathlib
 import re
@@ -58,3 +59,19 @@ def test_files_are_short():
            for folder in ("launch", "tasks", "rmc_nalu_sam")
            for path in (ROOT / folder).rglob("*.py")}
   assert {name for name, number in lines.items() if number > 400} == set()
+
+
+def test_docstrings_of_functions_begin_with_a_verb():
+  """A rough rule: the first word ends in s, or is an adverb before the verb."""
+  found = {}
+  for folder in ("launch", "tasks", "rmc_nalu_sam"):
+    for path in (ROOT / folder).rglob("*.py"):
+      for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef) and not node.decorator_list:
+          text = ast.get_docstring(node)
+          if text:
+            found[f"{path.relative_to(ROOT)}:{node.name}"] = text.split()[0]
+  assert len(found) > 500
+  others = [name for name, word in found.items() if not re.fullmatch(
+      r"[A-Z][a-z]+s|Also", word)]
+  assert len(others) < 0.02 * len(found), others

@@ -73,7 +73,7 @@ def _check_names(config):
 
 
 def _check_memory(config):
-  """Only a core that can forget can start in a used memory."""
+  """Refuses a used memory for a core that cannot forget."""
   cores = members.REGISTRIES["core"]
   if config.reuse_memory and not _can_forget(config.core):
     valid = [core for core in cores if _can_forget(core)]
@@ -87,7 +87,7 @@ def _can_forget(core):
 
 
 def _check_curriculum(config, task):
-  """A level that is too high must not be found after hours of training."""
+  """Refuses a level that is too high now, not after hours of training."""
   curriculum = build.make_curriculum(config)
   if curriculum is None:
     return
@@ -103,7 +103,7 @@ def _check_curriculum(config, task):
 
 
 def _check_penalty(config, units):
-  """A penalty that no unit has would be 0 in every update."""
+  """Refuses a penalty that no unit has: it would be 0 in every update."""
   penalty = build.make_penalty(config)
   if penalty is None:
     return

@@ -73,7 +73,7 @@ def access_step(interface: SAMInterface, prev: DAMAccess, *,
 
 def _write(interface: SAMInterface,
            prev: DAMAccess) -> tuple[jax.Array, jax.Array]:
-  """Equation 5: w^W = alpha (gamma w^R + (1 - gamma) I^U), A = w^W a^T."""
+  """Computes equation 5: w^W = alpha (gamma w^R + (1 - gamma) I^U), A = w^W a^T."""
   dtype = prev.memory.dtype
   num_heads, num_slots = prev.read_weights.shape
   unused = top_k_indices(

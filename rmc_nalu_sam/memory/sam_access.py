@@ -163,7 +163,7 @@ def access_step(interface: SAMInterface, prev: SAMAccess, *, delta: float,
 
 def _write(interface: SAMInterface, prev: SAMAccess,
            index: search.Index) -> SAMAccess:
-  """Equation 5: w^W = alpha (gamma w^R + (1 - gamma) I^U), A = w^W a^T."""
+  """Computes equation 5: w^W = alpha (gamma w^R + (1 - gamma) I^U), A = w^W a^T."""
   unused = checkpoint_name(usage_lib.least_recently_accessed(
       prev.usage, prev.read_rows.shape[0]), KEPT)
   gamma = interface.interpolation_gates[:, None]
@@ -200,7 +200,7 @@ def _find(interface: SAMInterface, access: SAMAccess,
 
 def _read_content(interface: SAMInterface, access: SAMAccess,
                   rows: jax.Array) -> SAMAccess:
-  """Equation 4, from the memory just written."""
+  """Computes equation 4 from the memory just written."""
   words, store = access.store.read(rows)
   weights = _content_weights(interface, access, words)
   return access._replace(
@@ -210,7 +210,7 @@ def _read_content(interface: SAMInterface, access: SAMAccess,
 
 def _read_content_and_links(interface: SAMInterface, access: SAMAccess,
                             found: jax.Array) -> SAMAccess:
-  """Equation 4, mixed with reads along the links (supplement D)."""
+  """Computes equation 4, mixed with reads along the links (supplement D)."""
   assert access.links is not None and interface.read_modes is not None
   top_k = found.shape[1]
   last = sparse_links.SparseWeights(access.read_rows, access.read_weights)
