@@ -24,7 +24,7 @@ from rmc_nalu_sam.cores import (
 )
 from rmc_nalu_sam.encoders import ENCODERS
 from rmc_nalu_sam.heads import HEADS
-from rmc_nalu_sam.memory.indices import INDICES
+from rmc_nalu_sam.memory.index.indices import INDICES
 from rmc_nalu_sam.model import Model, Unrolled
 from rmc_nalu_sam.registry import Registry, all_arguments, attribute
 from rmc_nalu_sam.units import UNITS, Linear, Unit

@@ -17,7 +17,8 @@ import pytest
 from mixed_precision import bfloat16_policy, every_output, products
 
 from rmc_nalu_sam import DNC, RMC, SAM, SDNC
-from rmc_nalu_sam.memory import cotangent_store, search
+from rmc_nalu_sam.memory import cotangent_store
+from rmc_nalu_sam.memory.index import search
 
 H, K, W, HIDDEN, F, T = 2, 3, 5, 7, 13, 11
 # Larger than anything else, and no multiple of the blocks of the search.

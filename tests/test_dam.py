@@ -23,8 +23,8 @@ from core_helpers import (
 )
 
 from rmc_nalu_sam import DAM
-from rmc_nalu_sam.memory import dam_access
-from rmc_nalu_sam.memory.sam_interface import SAMInterface
+from rmc_nalu_sam.memory.access import dam_access
+from rmc_nalu_sam.memory.access.sam_interface import SAMInterface
 
 N = 7
 

@@ -13,7 +13,8 @@ import reference_dnc
 from mixed_precision import bfloat16_policy, every_output
 
 from rmc_nalu_sam.cores import dnc
-from rmc_nalu_sam.memory import allocation, dnc_access, linkage
+from rmc_nalu_sam.memory import allocation, linkage
+from rmc_nalu_sam.memory.access import dnc_access
 
 # H write heads, R read heads.
 H, R, B, N, W, T, F, HIDDEN, OUT = 2, 3, 5, 7, 11, 13, 17, 19, 23

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rmc_nalu_sam.memory import lsh, search
+from rmc_nalu_sam.memory.index import lsh, search
 
 pytestmark = pytest.mark.usefixtures("strict_promotion")
 

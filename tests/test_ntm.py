@@ -23,7 +23,7 @@ from core_helpers import (
 )
 
 from rmc_nalu_sam import NTM
-from rmc_nalu_sam.memory import ntm_access
+from rmc_nalu_sam.memory.access import ntm_access
 
 N = 7
 

@@ -11,9 +11,11 @@ import pytest
 import reference_sam
 
 from rmc_nalu_sam.cores import sam
-from rmc_nalu_sam.memory import content, recall, sam_access, search, usage
+from rmc_nalu_sam.memory import content, usage
+from rmc_nalu_sam.memory.access import sam_access
+from rmc_nalu_sam.memory.access.sam_interface import SAMInterface
 from rmc_nalu_sam.memory.cotangent_store import CotangentStore
-from rmc_nalu_sam.memory.sam_interface import SAMInterface
+from rmc_nalu_sam.memory.index import recall, search
 
 # All different; N so small that every row is erased several times in T steps,
 # and that rows just read are erased.

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rmc_nalu_sam.memory import content, indices, lsh, recall, search
+from rmc_nalu_sam.memory import content
+from rmc_nalu_sam.memory.index import indices, lsh, recall, search
 
 pytestmark = pytest.mark.usefixtures("strict_promotion")
 
@@ -262,7 +263,7 @@ def test_arguments_of_an_index():
 
 
 def test_an_index_by_its_path():
-  path = "rmc_nalu_sam.memory.lsh:LSHIndex"
+  path = "rmc_nalu_sam.memory.index.lsh:LSHIndex"
   assert indices.make_index(path, 11, 7) == lsh.LSHIndex(11, 7)
 
 

@@ -14,8 +14,11 @@ import jax
 
 from rmc_nalu_sam.checks import check_positive
 from rmc_nalu_sam.cores.memory_core import MemoryCore
-from rmc_nalu_sam.memory.dam_access import access_step, initial_access
-from rmc_nalu_sam.memory.sam_interface import interface_size, make_interface
+from rmc_nalu_sam.memory.access.dam_access import access_step, initial_access
+from rmc_nalu_sam.memory.access.sam_interface import (
+  interface_size,
+  make_interface,
+)
 
 
 class DAM(MemoryCore):

@@ -20,7 +20,7 @@ import numpy as np
 from rmc_nalu_sam.checks import check_positive
 from rmc_nalu_sam.cores.memory_core import MemoryCore
 from rmc_nalu_sam.cores.recurrent import lstm
-from rmc_nalu_sam.memory.dnc_access import (
+from rmc_nalu_sam.memory.access.dnc_access import (
     DNCInterface,
     access_step,
     initial_access,

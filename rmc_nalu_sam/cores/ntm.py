@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from rmc_nalu_sam.checks import check_positive
 from rmc_nalu_sam.cores.memory_core import MemoryCore
-from rmc_nalu_sam.memory.ntm_access import (
+from rmc_nalu_sam.memory.access.ntm_access import (
     Addressing,
     NTMInterface,
     access_step,

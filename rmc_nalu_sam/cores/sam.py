@@ -16,10 +16,13 @@ import jax
 
 from rmc_nalu_sam.checks import check_positive
 from rmc_nalu_sam.cores.memory_core import MemoryCore, MemoryState
-from rmc_nalu_sam.memory import sam_access
-from rmc_nalu_sam.memory.indices import make_index
-from rmc_nalu_sam.memory.sam_interface import interface_size, make_interface
-from rmc_nalu_sam.memory.search import Index
+from rmc_nalu_sam.memory.access import sam_access
+from rmc_nalu_sam.memory.access.sam_interface import (
+  interface_size,
+  make_interface,
+)
+from rmc_nalu_sam.memory.index.indices import make_index
+from rmc_nalu_sam.memory.index.search import Index
 from rmc_nalu_sam.memory.store import KEPT
 
 

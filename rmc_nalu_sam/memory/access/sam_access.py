@@ -13,10 +13,11 @@ import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
-from rmc_nalu_sam.memory import content, search, sparse_links
+from rmc_nalu_sam.memory import content, sparse_links
 from rmc_nalu_sam.memory import usage as usage_lib
+from rmc_nalu_sam.memory.access.sam_interface import SAMInterface
 from rmc_nalu_sam.memory.cotangent_store import CotangentStore
-from rmc_nalu_sam.memory.sam_interface import SAMInterface
+from rmc_nalu_sam.memory.index import search
 from rmc_nalu_sam.memory.store import KEPT, Store
 from rmc_nalu_sam.memory.tape_store import TapeStore
 
@@ -163,7 +164,10 @@ def access_step(interface: SAMInterface, prev: SAMAccess, *, delta: float,
 
 def _write(interface: SAMInterface, prev: SAMAccess,
            index: search.Index) -> SAMAccess:
-  """Computes equation 5: w^W = alpha (gamma w^R + (1 - gamma) I^U), A = w^W a^T."""
+  """Computes equation 5: w^W = alpha (gamma w^R + (1 - gamma) I^U).
+
+  What is written is A = w^W a^T.
+  """
   unused = checkpoint_name(usage_lib.least_recently_accessed(
       prev.usage, prev.read_rows.shape[0]), KEPT)
   gamma = interface.interpolation_gates[:, None]

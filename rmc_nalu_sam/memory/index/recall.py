@@ -6,7 +6,7 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rmc_nalu_sam.memory.search import ExactIndex, Index, IsWritten
+from rmc_nalu_sam.memory.index.search import ExactIndex, Index, IsWritten
 
 
 class MeasuredState(NamedTuple):

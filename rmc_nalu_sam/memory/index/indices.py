@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rmc_nalu_sam.memory.lsh import LSHIndex
-from rmc_nalu_sam.memory.recall import MeasuredIndex
-from rmc_nalu_sam.memory.search import ApproximateIndex, ExactIndex, Index
+from rmc_nalu_sam.memory.index.lsh import LSHIndex
+from rmc_nalu_sam.memory.index.recall import MeasuredIndex
+from rmc_nalu_sam.memory.index.search import ApproximateIndex, ExactIndex, Index
 from rmc_nalu_sam.registry import Registry
 
 INDICES = Registry("index", {

@@ -19,7 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from rmc_nalu_sam.checks import check_positive
-from rmc_nalu_sam.memory import content, search
+from rmc_nalu_sam.memory import content
+from rmc_nalu_sam.memory.index import search
 
 
 class LSHState(NamedTuple):

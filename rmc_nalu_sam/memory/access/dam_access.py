@@ -12,9 +12,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rmc_nalu_sam.memory.access.sam_interface import SAMInterface
 from rmc_nalu_sam.memory.content import content_weights
-from rmc_nalu_sam.memory.sam_interface import SAMInterface
-from rmc_nalu_sam.memory.search import top_k_indices
+from rmc_nalu_sam.memory.index.search import top_k_indices
 
 
 class DAMAccess(NamedTuple):
@@ -73,7 +73,10 @@ def access_step(interface: SAMInterface, prev: DAMAccess, *,
 
 def _write(interface: SAMInterface,
            prev: DAMAccess) -> tuple[jax.Array, jax.Array]:
-  """Computes equation 5: w^W = alpha (gamma w^R + (1 - gamma) I^U), A = w^W a^T."""
+  """Computes equation 5: w^W = alpha (gamma w^R + (1 - gamma) I^U).
+
+  What is written is A = w^W a^T.
+  """
   dtype = prev.memory.dtype
   num_heads, num_slots = prev.read_weights.shape
   unused = top_k_indices(

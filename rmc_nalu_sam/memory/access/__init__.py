@@ -1,0 +1,1 @@
+"""Steps of one memory: what a core writes and reads, one core a file."""

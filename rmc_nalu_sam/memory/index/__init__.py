@@ -1,0 +1,1 @@
+"""Indices: how a sparse core finds the words most similar to a query."""
