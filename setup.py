@@ -3,6 +3,7 @@
 import setuptools
 
 _TEST = (
+    "import-linter>=2.17",
     "ipykernel>=7.4.0",
     "mypy>=2.4.1",
     "nbclient>=0.11.0",

@@ -20,6 +20,7 @@ from rmc_nalu_sam.cores import (
     ControlledNALU,
     Stack,
     UnitRNN,
+    gru,
     lstm,
 )
 from rmc_nalu_sam.encoders import ENCODERS
@@ -36,8 +37,7 @@ CORES = Registry("core", {
     "controlled_nalu": ControlledNALU,
     "dam": DAM,
     "dnc": DNC,
-    # Haiku's has no default size.
-    "gru": functools.partial(hk.GRU, hidden_size=100),
+    "gru": gru,
     "lstm": lstm,
     "ntm": NTM,
     "rnn": RNN,

@@ -82,9 +82,7 @@ OTHERS = {"unit": ["--core=lstm"],
                       "--penalty.input_weight=1"]}
 # Objects or mappings: to be given in Python.
 NO_FLAG = {("core", "sam", "controller"), ("core", "sdnc", "controller"),
-           ("core", "sam", "index_args"), ("core", "sdnc", "index_args"),
-           *(("core", "gru", name) for name in ("w_i_init", "w_h_init",
-                                                "b_init"))}
+           ("core", "sam", "index_args"), ("core", "sdnc", "index_args")}
 
 
 def member_arguments():
@@ -209,7 +207,7 @@ def test_program_with_flags_of_a_few_kinds():
     (Argument.annotation, 3, None), ("unresolved", .5, float),
 ])
 def test_type_of_a_flag(annotation, default, wanted):
-  assert flags_lib.simple_type(
+  assert members.flag_type(
       Argument("x", annotation, default, "")) is wanted
 
 

@@ -84,8 +84,7 @@ def test_help_of_a_flag_of_many_members_is_short():
 @pytest.mark.parametrize("kind, member", MEMBERS)
 def test_each_argument_of_a_member_is_documented(kind, member):
   for name, argument in members.REGISTRIES[kind].arguments(member).items():
-    # Haiku describes no argument of its GRU.
-    assert argument.help or member == "gru", f"{kind} {member}: {name}"
+    assert argument.help, f"{kind} {member}: {name}"
   assert members.REGISTRIES[kind].summary(member)
 
 

@@ -220,6 +220,6 @@ def test_members_are_documented(registry):
     if registry.get(name).__module__.startswith("rmc_nalu_sam"):
       assert registry.summary(name).endswith("."), name
     for argument in registry.arguments(name).values():
-      if argument.annotation in (int, float, str, bool) and name != "gru":
+      if argument.annotation in (int, float, str, bool):
         assert argument.help, (name, argument.name)
       assert not isinstance(argument.annotation, str), (name, argument.name)

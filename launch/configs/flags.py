@@ -19,11 +19,9 @@ absl parse everything. A run that is resumed or evaluated needs only
 `--workdir`, since its config names its members.
 """
 
-import inspect
 import json
 import pathlib
 import sys
-import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -191,40 +189,16 @@ def member_overrides(
           for kind in kinds}
 
 
-def simple_type(argument: Argument) -> type | None:
-  """Returns the type of an argument's flag: `int` for `int` and `int | None`.
-
-  An argument that takes a string or an object has a flag for the string. An
-  argument without a type has the type of its default.
-
-  Args:
-    argument: Argument of a member.
-
-  Returns:
-    int, float, str or bool; None if no flag can give the argument's value.
-  """
-  annotation = argument.annotation
-  if typing.get_origin(annotation) is typing.Literal:
-    options = [type(value) for value in typing.get_args(annotation)]
-  else:
-    options = list(typing.get_args(annotation)) or [annotation]
-  if annotation is inspect.Parameter.empty or isinstance(annotation, str):
-    options = [type(argument.default)]
-  simple = list(dict.fromkeys(
-      option for option in options if option in _DEFINE))
-  return simple[0] if len(simple) == 1 else None
-
-
 def _define_kind(kind, own):
   """Defines the flags of a kind's arguments, anew if they exist."""
   registry = members.REGISTRIES[kind]
   owners: dict[str, list[tuple[str, Argument]]] = {}
   for member in (*own, *registry):  # The type is that of the user's own member.
     for name, argument in registry.arguments(member).items():
-      if simple_type(argument) is not None:
+      if members.flag_type(argument) is not None:
         owners.setdefault(name, []).append((member, argument))
   for name, of_members in sorted(owners.items()):
-    _define(f"{kind}.{name}", simple_type(of_members[0][1]),
+    _define(f"{kind}.{name}", members.flag_type(of_members[0][1]),
             help_lib.flag_help(kind, of_members))
   for alias, name in ALIASES.items():
     if name.startswith(f"{kind}."):

@@ -114,8 +114,10 @@ def _describe_member(kind: str, name: str) -> str:
   arguments = registry.arguments(name)
   lines += ["Arguments:" if arguments else "No arguments."]
   for argument in arguments.values():
+    # An argument that takes an object is for Python only.
+    flag = "--" if members.flag_type(argument) else ""
     lines.append(_item(
-        f"--{kind}.{argument.name}", _argument_text(kind, argument)))
+        f"{flag}{kind}.{argument.name}", _argument_text(kind, argument)))
   return "\n".join(lines)
 
 

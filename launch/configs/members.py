@@ -6,6 +6,7 @@
 """
 
 import inspect
+import typing
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ import tasks
 from launch import experiments
 from launch.learning import curriculum, optimizers, penalties
 from rmc_nalu_sam import CORES, ENCODERS, HEADS, INDICES, UNITS, Registry
+from rmc_nalu_sam.registry import Argument
 
 REGISTRIES: Mapping[str, Registry] = {
     "task": Registry("task", tasks.TASKS, given=()),
@@ -33,6 +35,7 @@ KINDS = tuple(REGISTRIES)
 PRESETS = Registry("preset", experiments.PRESETS, given=())
 
 NONE = "none"
+FLAG_TYPES = (int, float, str, bool)
 OPTIONAL = ("curriculum", "penalty")  # A run may have none of these.
 
 
@@ -142,3 +145,27 @@ def is_simple(value: Any) -> bool:
   """Returns whether a default is a plain value, not an object or missing."""
   return value is not inspect.Parameter.empty and (
       value is None or isinstance(value, (bool, int, float, str)))
+
+
+def flag_type(argument: Argument) -> type | None:
+  """Returns the type of an argument's flag: `int` for `int` and `int | None`.
+
+  An argument that takes a string or an object has a flag for the string. An
+  argument without a type has the type of its default.
+
+  Args:
+    argument: Argument of a member.
+
+  Returns:
+    int, float, str or bool; None if no flag can give the argument's value.
+  """
+  annotation = argument.annotation
+  if typing.get_origin(annotation) is typing.Literal:
+    options = [type(value) for value in typing.get_args(annotation)]
+  else:
+    options = list(typing.get_args(annotation)) or [annotation]
+  if annotation is inspect.Parameter.empty or isinstance(annotation, str):
+    options = [type(argument.default)]
+  simple = list(dict.fromkeys(
+      option for option in options if option in FLAG_TYPES))
+  return simple[0] if len(simple) == 1 else None

@@ -8,7 +8,7 @@ from rmc_nalu_sam.cores.dam import DAM
 from rmc_nalu_sam.cores.dnc import DNC
 from rmc_nalu_sam.cores.memory_core import MemoryCore, MemoryState
 from rmc_nalu_sam.cores.ntm import NTM
-from rmc_nalu_sam.cores.recurrent import RNN, UGRNN, lstm
+from rmc_nalu_sam.cores.recurrent import RNN, UGRNN, gru, lstm
 from rmc_nalu_sam.cores.rmc import RMC, RMCState
 from rmc_nalu_sam.cores.sam import SAM, SDNC
 from rmc_nalu_sam.cores.stack import Stack
@@ -16,4 +16,4 @@ from rmc_nalu_sam.cores.unit_rnn import UnitRNN, UnitRNNState
 
 __all__ = ("DAM", "DNC", "NTM", "RMC", "RNN", "SAM", "SDNC", "UGRNN",
            "ControlledNALU", "ControlledNALUState", "MemoryCore", "MemoryState",
-           "RMCState", "Stack", "UnitRNN", "UnitRNNState", "lstm")
+           "RMCState", "Stack", "UnitRNN", "UnitRNNState", "gru", "lstm")

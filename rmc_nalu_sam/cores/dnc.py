@@ -124,8 +124,8 @@ class DNC(MemoryCore):
       num_slots: N, slots of the memory; the links take N * N numbers per write
         head.
       word_size: W, numbers per word.
-      num_read_heads: R.
-      num_write_heads: H.
+      num_read_heads: R, heads that read.
+      num_write_heads: H, heads that write.
       output_size: size of the output; `hidden_size` if None.
       clip: largest absolute value of the controller's output and state and of
         the output; 0 for no limit.

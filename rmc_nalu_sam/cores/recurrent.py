@@ -78,6 +78,20 @@ class UGRNN(_Recurrent):
     return state, state
 
 
+def gru(hidden_size: int = 100, name: str = "gru") -> hk.RNNCore:
+  """Returns Haiku's GRU (Cho et al., 2014, arXiv 1406.1078).
+
+  Args:
+    hidden_size: units of the core.
+    name: name of the module.
+
+  Raises:
+    ValueError: the size is below 1.
+  """
+  check_positive(hidden_size=hidden_size)
+  return hk.GRU(hidden_size, name=name)
+
+
 def lstm(hidden_size: int = 100, num_layers: int = 1,
          name: str = "lstm") -> hk.RNNCore:
   """Returns Haiku's LSTM, or a stack of several.
@@ -88,7 +102,7 @@ def lstm(hidden_size: int = 100, num_layers: int = 1,
   2013, arXiv 1308.0850), section 2.
 
   Args:
-    hidden_size: units per layer.
+    hidden_size: units of each layer.
     num_layers: L, number of layers.
     name: name of the layers.
 

@@ -89,7 +89,7 @@ class RMC(hk.RNNCore):
       num_slots: N, rows of the memory.
       head_size: numbers that each head adds to a row; D is `num_heads` times
         `head_size`.
-      num_heads: H.
+      num_heads: H, heads of the attention.
       num_blocks: L, rounds of attention per step.
       forget_bias: added to the forget gates before the sigmoid.
       input_bias: added to the input gates before the sigmoid.

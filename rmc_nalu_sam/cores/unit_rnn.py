@@ -48,7 +48,7 @@ class UnitRNN(hk.RNNCore):
     """Constructs a core.
 
     Args:
-      hidden_size: H.
+      hidden_size: H, size of the output and of the state.
       unit: a name in `UNITS`, "package.module:attribute", or a unit's
         constructor.
       unit_args: arguments of the unit.
