@@ -1,8 +1,11 @@
 """Sets JAX up strictly, and finds the data that not everybody has."""
 
+import atexit
 import gc
 import os
 import pathlib
+import shutil
+import tempfile
 
 # Set before JAX is imported; subprocesses inherit it. Set it to test on a GPU.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -21,6 +24,17 @@ os.environ["XLA_FLAGS"] = " ".join([
         "--xla_llvm_disable_expensive_passes=true",
         "--xla_cpu_parallel_codegen_split_count=1",
         "--xla_backend_extra_options=xla_cpu_disable_new_fusion_emitters"])])
+
+# All processes of a session (pytest-xdist's workers, programs that tests start)
+# share what they compile.
+if "RMC_NALU_SAM_TEST_CACHE" not in os.environ:
+  os.environ["RMC_NALU_SAM_TEST_CACHE"] = tempfile.mkdtemp(prefix="test-cache-")
+  atexit.register(
+      shutil.rmtree, os.environ["RMC_NALU_SAM_TEST_CACHE"], ignore_errors=True)
+os.environ |= {
+    "JAX_COMPILATION_CACHE_DIR": os.environ["RMC_NALU_SAM_TEST_CACHE"],
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"}
 
 import jax
 import pytest
