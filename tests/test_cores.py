@@ -106,7 +106,7 @@ def test_shapes_and_outputs_are_as_they_always_were(name):
 # Unrolls.
 
 
-@every_core
+@pytest.mark.parametrize("name", CORES)
 def test_init_under_jit_equals_eager(name):
   net, inputs = unroll(name), draw(1, B, F)
   close(net.init(jax.random.key(0), inputs),

@@ -6,6 +6,7 @@ from launch_helpers import assert_same, records, run, saved_state, tiny_flags
 
 from launch import train
 from launch.configs import config as config_lib
+from launch.pictures import run as pictures
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -14,8 +15,9 @@ def fast_compilation():
     yield
 
 
-def test_resumed_equals_uninterrupted(tmp_path):
+def test_resumed_equals_uninterrupted(tmp_path, monkeypatch):
   """The memory is a part of the checkpoint, to the last bit."""
+  monkeypatch.setattr(pictures, "draw", lambda *_: None)
   flags = [*tiny_flags("sam"), "--reuse_memory", "--core.index=lsh",
            "--log_every=2", "--eval_every=6", "--learning_rate=0.01"]
   whole, parts = tmp_path / "whole", tmp_path / "parts"

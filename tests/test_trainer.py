@@ -130,14 +130,15 @@ def test_compiles_once(monkeypatch):
 def test_a_short_run_lowers_the_loss(core):
   trainer, state = start(core, launch_helpers.small_core(core), batch_size=16,
                          optimizer=optax.adam(.02))
-  before = evaluate(trainer, state)
+  # One compiled program: means over the first and the last few updates.
+  means = []
+  for _ in range(60):
+    state, metrics = trainer.train(state, None, 5)
+    means.append(metrics)
   # Nothing is known at the start.
-  assert before["loss"] == pytest.approx(math.log(2), rel=0.1)
-  for _ in range(3):
-    state, _ = trainer.train(state, None, 100)
-  after = evaluate(trainer, state)
-  assert after["loss"] < 0.7 * before["loss"]
-  assert after["bits_wrong"] < before["bits_wrong"]
+  assert means[0]["loss"] == pytest.approx(math.log(2), rel=0.2)
+  assert means[-1]["loss"] < 0.75 * means[0]["loss"]
+  assert means[-1]["bits_wrong"] < means[0]["bits_wrong"]
 
 
 def test_every_update_and_seed_has_its_own_episodes():

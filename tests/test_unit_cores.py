@@ -89,8 +89,9 @@ def test_unit_rnn_multiplies():
 def test_unit_rnn_of_any_unit_has_finite_gradients(name):
   net = unroll(UnitRNN, hidden_size=HIDDEN, unit=name)
   inputs = jnp.concatenate([draw(2, B, F), jnp.zeros([T - 2, B, F])])
-  params = net.init(jax.random.key(0), inputs)
-  gradients = jax.grad(lambda p: net.apply(p, inputs)[0].mean())(params)
+  params = jax.jit(net.init)(jax.random.key(0), inputs)
+  gradients = jax.jit(jax.grad(
+      lambda p: net.apply(p, inputs)[0].mean()))(params)
   assert all(np.isfinite(g).all() for g in jax.tree.leaves(gradients))
   assert len(params) == 1
 

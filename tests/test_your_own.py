@@ -52,7 +52,7 @@ def test_page_runs_as_it_stands(tmp_path):
   records = launch_helpers.records(workdir, "eval")
   assert [record["step"] for record in records] == [30, 60, 90]
   # A sine is easy to predict; standardised, its variance is 1.
-  assert records[-1]["mse"] < 0.5 * records[0]["mse"] < 1
+  assert records[-1]["mse"] < 0.8 * records[0]["mse"] < 1
   evaluated, described = outputs[1], outputs[3]
   assert "mse" in evaluated
   assert "Share of the state that is left after one step." in described
