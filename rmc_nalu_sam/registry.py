@@ -51,13 +51,14 @@ class Registry:
   member itself, a callable.
   """
 
-  def __init__(self, kind: str, members: Mapping[str, Callable[..., Any]],
+  def __init__(self, kind: str, members: Mapping[str, Name],
                given: Collection[str] = ("name",)):
     """Constructs a registry.
 
     Args:
       kind: the noun for one member, as in error messages.
-      members: maps the names of the built-in members to their constructors.
+      members: maps the names of the built-in members to their constructors, or
+        to "package.module:attribute", which is imported when it is needed.
       given: the arguments that the code sets itself; `arguments` leaves them
         out, and `check` refuses them.
     """
@@ -87,7 +88,8 @@ class Registry:
     if callable(name):
       return name
     if name in self._members:
-      return self._members[name]
+      member = self._members[name]
+      return self._import(member) if isinstance(member, str) else member
     if ":" in name:
       return self._import(name)
     raise ValueError(

@@ -1,6 +1,7 @@
 """Names, arguments and error messages of a registry."""
 
 import dataclasses
+import collections
 import functools
 import inspect
 import sys
@@ -203,6 +204,13 @@ def test_make():
 def test_a_default_of_a_partial_makes_an_argument_optional():
   assert REGISTRY.arguments("keyword")["width"].default == 2.
   assert REGISTRY.make("keyword").values["width"] == 2.
+
+
+def test_a_member_may_be_a_path():
+  """So that a new one takes one line, without an import."""
+  registry = Registry("thing", {"ordered": "collections:OrderedDict"})
+  assert registry.get("ordered") is collections.OrderedDict
+  assert list(registry) == ["ordered"]
 
 
 def test_attribute():
