@@ -1,7 +1,7 @@
 """Names, arguments and error messages of a registry."""
 
-import dataclasses
 import collections
+import dataclasses
 import functools
 import inspect
 import sys
