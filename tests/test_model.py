@@ -180,8 +180,8 @@ def test_policy_computes_in_bfloat16_and_casts_once(output):
   assert len(operands) == 3 * (1 + 1 + 5)
   assert set(operands) == {jnp.dtype(jnp.bfloat16)}
   scan, = (e for e in jaxpr.eqns if e.primitive.name == "scan")
-  carry = scan.outvars[:scan.params["num_carry"]]
-  assert {v.aval.dtype for v in carry if jnp.issubdtype(
+  # Its carry, and its outputs.
+  assert {v.aval.dtype for v in scan.outvars if jnp.issubdtype(
       v.aval.dtype, jnp.floating)} == {jnp.dtype(jnp.bfloat16)}
   gradients = jax.eval_shape(jax.grad(
       lambda p: model.unroll(p, None, inputs, start).outputs.astype(
