@@ -1,4 +1,4 @@
-"""What the tests of configurations share: command lines without a program."""
+"""Helpers for tests of configurations: command lines without a program."""
 
 import contextlib
 import os
@@ -35,7 +35,7 @@ def parsed(*argv: Any, kinds=config_lib.KINDS) -> Iterator[None]:
 
 
 def resolve(*argv: Any):
-  """Returns the config of a new run that a command line leads to."""
+  """Returns the config of a new run with this command line."""
   with parsed(*argv):
     return config_lib.resolve(
         flags.FLAGS.preset, flags_lib.config_overrides(),
@@ -43,7 +43,7 @@ def resolve(*argv: Any):
 
 
 def reconcile(stored, *argv: Any):
-  """Returns the config of a resumed run that a command line leads to."""
+  """Returns the config of a run resumed with this command line."""
   with parsed(*argv):
     return config_lib.reconcile(
         stored, flags.FLAGS.preset, flags_lib.config_overrides(),
@@ -51,6 +51,6 @@ def reconcile(stored, *argv: Any):
 
 
 def environment() -> dict[str, str]:
-  """Returns the environment of a process that imports what this one does."""
+  """Returns an environment in which a child process has the same imports."""
   return os.environ | {"PYTHONPATH": os.pathsep.join(
       [str(pathlib.Path(__file__).parent.parent), *filter(None, sys.path)])}

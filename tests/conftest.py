@@ -1,4 +1,4 @@
-"""Sets JAX up strictly, and finds the data that not everybody has."""
+"""Sets JAX up strictly, and finds data that is not in the repository."""
 
 import atexit
 import gc
@@ -7,14 +7,16 @@ import pathlib
 import shutil
 import tempfile
 
-# Set before JAX is imported; subprocesses inherit it. Set it to test on a GPU.
+# This must precede the import of JAX. Subprocesses inherit the variable. To
+# test on a GPU, set it before starting pytest.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
-# Most of a test's time goes into compiling small programs, so XLA optimises
-# little. Its older fusion emitters take a third of the time of the newer ones;
-# JAX 0.10 and 0.11 still have them. Compiled programs, which some tests read,
-# then differ in one thing: an instruction on its own is no fusion. So
-# test_compiled.py also runs itself with a user's flags.
+# Most of a test's time goes into compiling small programs, so these flags make
+# XLA optimise little. XLA's older fusion emitters take a third of the time of
+# the newer ones. JAX 0.10 and 0.11 still have the older ones. Some tests read
+# compiled programs. With these flags, the programs differ in one way: a single
+# instruction is not made a fusion. So test_compiled.py also runs itself with a
+# user's flags.
 os.environ.setdefault(
     "RMC_NALU_SAM_USER_XLA_FLAGS", os.environ.get("XLA_FLAGS", ""))
 os.environ["XLA_FLAGS"] = " ".join([
@@ -25,8 +27,8 @@ os.environ["XLA_FLAGS"] = " ".join([
         "--xla_cpu_parallel_codegen_split_count=1",
         "--xla_backend_extra_options=xla_cpu_disable_new_fusion_emitters"])])
 
-# All processes of a session (pytest-xdist's workers, programs that tests start)
-# share what they compile.
+# All processes of a session share compiled programs. These processes are
+# pytest-xdist's workers and the programs that tests start.
 if "RMC_NALU_SAM_TEST_CACHE" not in os.environ:
   os.environ["RMC_NALU_SAM_TEST_CACHE"] = tempfile.mkdtemp(prefix="test-cache-")
   atexit.register(
@@ -43,7 +45,7 @@ import pytest
 
 NUM_DEVICES = 4
 
-# Nothing may touch a device before this; test_settings.py checks it.
+# No code may use a device before this line. test_settings.py checks it.
 jax.config.update("jax_num_cpu_devices", NUM_DEVICES)
 
 
@@ -51,8 +53,8 @@ jax.config.update("jax_num_cpu_devices", NUM_DEVICES)
 def clear_caches():
   """Frees the programs that a file's tests compiled.
 
-  A process may map some 65,000 pieces of memory, and each program takes
-  several. XLA crashes beyond that.
+  A process may map about 65,000 pieces of memory. Each program takes several.
+  XLA crashes beyond this limit.
   """
   yield
   jax.clear_caches()
@@ -89,6 +91,6 @@ def _folder(variable: str, what: str) -> pathlib.Path:
   if not os.environ.get(variable):
     pytest.skip(f"set {variable} to the folder of {what}")
   path = pathlib.Path(os.environ[variable])
-  # A misspelt folder must not look like a skipped test.
+  # A misspelt folder must fail, not skip the test.
   assert path.is_dir(), f"{variable}={path} is no folder"
   return path

@@ -1,13 +1,12 @@
 """The cores that test_cores.py covers: every member of the registry.
 
-A core that is not in `ARGUMENTS` has small sizes by the rule of `arguments_of`,
-and no golden, so a new core is tested without an edit here. To give it goldens,
-run
+A new core is tested without an edit here: `arguments_of` gives it small sizes.
+It has no goldens. To add them, run
 
     PYTHONPATH=. python tests/core_cases.py
 
-which adds the missing goldens of built-in cores to `tests/goldens/`, and
-changes none that are there. To replace one, delete it first.
+This adds the missing goldens of built-in cores to `tests/goldens/`. It changes
+no existing golden. To replace a golden, delete it first.
 """
 
 import functools
@@ -25,13 +24,13 @@ from rmc_nalu_sam.registry import attribute
 T, B, F = 5, 3, 13
 GOLDENS = pathlib.Path(__file__).parent / "goldens"
 
-# The values of arguments of these names, for any core.
+# Values of the arguments with these names, for any core.
 SMALL = dict(
     hidden_size=7, head_size=7, num_slots=17, word_size=11, num_heads=2,
     num_read_heads=3, num_write_heads=2, top_k=3, num_links=2, num_registers=3,
     num_layers=2, num_blocks=2, key_size=3)
 
-# What differs from `SMALL`, by core.
+# Arguments that differ from `SMALL`, by core.
 ARGUMENTS = {
     "dnc": dict(num_layers=1, masked=True, deallocate=True, sharpen_links=True),
     "lstm": dict(num_layers=1),
@@ -41,7 +40,7 @@ ARGUMENTS = {
     "unit_rnn": dict(unit="nac"),
 }
 
-# Further cases: a core, and arguments on top of those above.
+# Further cases: a core, and arguments added to those above.
 VARIANTS = {
     "sam at a constant cost": ("sam", dict(
         index="lsh", gradient_steps=3, measure_recall=True)),
@@ -49,7 +48,7 @@ VARIANTS = {
 
 
 def arguments_of(core) -> dict:
-  """Small arguments of a core, by their names."""
+  """Returns small arguments of a core, by their names."""
   arguments = {name: SMALL[name] for name in CORES.arguments(core)
                if name in SMALL}
   if attribute(CORES.get(core), "MAPS_TO_OUTPUT", False):
@@ -76,7 +75,7 @@ def draw(*shape, seed=0):
 
 
 def unroll(case: str, batch=B, **kwargs):
-  """A pure function of params and inputs that starts from the first state."""
+  """Returns an unroll from the first state, as a pure function."""
   def f(inputs):
     core = make(case)
     return hk.dynamic_unroll(core, inputs, core.initial_state(batch), **kwargs)
@@ -93,7 +92,10 @@ def parameter_shapes(case: str) -> dict:
 
 
 def golden_outputs(case: str) -> np.ndarray:
-  """Outputs for numbers that need no generator: the same in every version."""
+  """Returns outputs for parameters and inputs made without a generator.
+
+  These numbers are the same in every version.
+  """
   def fill(shape):
     size = int(np.prod(shape))
     return jnp.sin(jnp.arange(size, dtype=jnp.float32)).reshape(shape) / 3
@@ -106,7 +108,7 @@ def golden_outputs(case: str) -> np.ndarray:
 
 
 def read_goldens() -> tuple[dict, dict]:
-  """Parameter shapes and outputs by case."""
+  """Returns parameter shapes and outputs by case."""
   shapes = json.loads((GOLDENS / "core_shapes.json").read_text())
   with np.load(GOLDENS / "core_outputs.npz") as outputs:
     return shapes, dict(outputs)

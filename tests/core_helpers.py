@@ -1,4 +1,4 @@
-"""What the tests of the dense cores share."""
+"""Helpers shared by the tests of the dense cores."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -8,14 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-# All different, but for N, which each test chooses.
+# All sizes differ. Each test chooses its own N.
 H, B, W, T, F, HIDDEN, OUT = 2, 5, 11, 13, 17, 19, 23
-STEPS = 4  # Where gradients are taken.
+STEPS = 4  # Length of the unrolls that are differentiated.
 SIZES = dict(hidden_size=HIDDEN, word_size=W, num_heads=H, output_size=OUT)
 
 
 class Network(NamedTuple):
-  """Pure functions of a core; `unroll` returns the states of all steps."""
+  """Holds pure functions of a core; `unroll` returns states of all steps."""
 
   init: Callable[..., Any]
   unroll: Callable[..., Any]
@@ -43,20 +43,20 @@ def draw(seed, *shape):
 
 
 def make_params(net: Network, seed=0):
-  """Larger than at initialisation, so that gates and words vary."""
+  """Returns parameters larger than initial ones, so gates and words vary."""
   params = jax.eval_shape(
       net.init, jax.random.key(0), draw(0, 1, B, F), net.initial_state(B))
   return jax.tree.map(lambda p: .4 * draw(p.size + seed, *p.shape), params)
 
 
 def compare_with_reference(net: Network, initial, step, check):
-  """Steps the core and its reference together.
+  """Steps the core and its reference together, and compares them.
 
   Args:
-    net: of the core.
+    net: functions of the core.
     initial: the reference's first state.
     step: `(params, inputs [F], state) -> (output, state)` of the reference.
-    check: `(state, reference's state)`, for one step and one batch element.
+    check: `(state, reference's state)`; checks one step of one batch element.
   """
   params, inputs = make_params(net), draw(1, T, B, F)
   outputs, states = jax.device_get(
@@ -82,7 +82,7 @@ def compare_with_reference(net: Network, initial, step, check):
 
 
 def make_loss(net: Network, constants):
-  """Every output, and the states of all steps, count, but for `constants`."""
+  """Returns a loss of all outputs and all states, except `constants`."""
   def loss(params, inputs, state):
     outputs, states = net.unroll(params, inputs, state)
     states = states._replace(access=states.access._replace(
@@ -93,11 +93,11 @@ def make_loss(net: Network, constants):
 
 
 def check_numerical_gradients(net: Network, state, constants=()):
-  """Gradients are slopes, for parameters, inputs and the state.
+  """Checks gradients of parameters, inputs and state against differences.
 
   Args:
-    net: of the core.
-    state: to start from.
+    net: functions of the core.
+    state: first state of the unroll.
     constants: names in `state.access` that gradients do not flow through.
   """
   loss = make_loss(net, constants)
@@ -123,7 +123,7 @@ def check_numerical_gradients(net: Network, state, constants=()):
 
 
 def check_gradients_at_first(net: Network):
-  """From the first state all parameters learn, and nothing is NaN."""
+  """Checks that gradients from the first state are finite and not all 0."""
   params = make_params(net)
   outputs = lambda p, x: net.unroll(p, x, net.initial_state(B))[0]  # noqa: E731
   gradients = jax.jit(jax.grad(
@@ -134,7 +134,7 @@ def check_gradients_at_first(net: Network):
 
 
 def check_bfloat16(net: Network):
-  """The state keeps its type, and is about what it is in float32."""
+  """Checks that all stays bfloat16, and that outputs are near float32 ones."""
   params, inputs = make_params(net), draw(1, 3, B, F)
   single = jax.jit(net.unroll)(params, inputs, net.initial_state(B))
   half = jax.jit(net.unroll)(*jax.tree.map(

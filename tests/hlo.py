@@ -1,4 +1,4 @@
-"""Finds what a compiled program writes, in all or at every step of its loops.
+"""Finds the arrays that a compiled program, or each step of its loops, writes.
 
 An instruction inside a fusion allocates nothing. The outputs of a fusion do,
 unless its root updates one of its own operands in place.
@@ -16,7 +16,7 @@ _CALLED = re.compile(
     r"%?([\w.\-]+)|branch_computations=\{([^}]*)\}")
 _NAME = re.compile(r"%([\w.\-]+)")
 
-# These hand buffers on.
+# These instructions pass buffers on.
 _FREE = {"parameter", "get-tuple-element", "tuple", "bitcast", "while", "call",
          "conditional", "optimization-barrier", "constant"}
 _IN_PLACE = {"scatter", "dynamic-update-slice"}
@@ -33,7 +33,7 @@ class Instruction(NamedTuple):
 
 
 def parse(text: str) -> dict[str, dict[str, Instruction]]:
-  """The computations of a module, each its instructions by name."""
+  """Returns the computations of a module: for each, instructions by name."""
   computations, current = {}, None
   for line in text.splitlines():
     if match := _COMPUTATION.match(line):
@@ -45,10 +45,10 @@ def parse(text: str) -> dict[str, dict[str, Instruction]]:
 
 
 def writes_in_loops(text: str, size: int) -> tuple[list[str], list[str]]:
-  """Instructions that run at every step and return `size` elements or more.
+  """Finds the instructions that write at least `size` elements at every step.
 
   Returns:
-    Those that update an array in place, and those that make a new one.
+    Instructions that update an array in place, and those that make a new one.
   """
   computations = parse(text)
   loops = [called for c in computations.values() for i in c.values()
@@ -58,12 +58,12 @@ def writes_in_loops(text: str, size: int) -> tuple[list[str], list[str]]:
 
 
 def writes(text: str, size: int) -> tuple[list[str], list[str]]:
-  """As `writes_in_loops`, of the whole program."""
+  """Does the same as `writes_in_loops`, for the whole program."""
   return _writes(parse(text), _ENTRY.findall(text), size)
 
 
 def products_in_loops(text: str) -> list[list[list[int]]]:
-  """The shape of each matrix product's result, for each loop of a program."""
+  """Returns the shapes of the results of matrix products, for each loop."""
   computations = parse(text)
   return [
       [_sides(i.text) for name in _reachable(computations, loop.called, None)
@@ -102,7 +102,7 @@ def _parse_instruction(name, is_root, rest):
 
 
 def _closing(text, start):
-  """One past the parenthesis that closes the one at `start`."""
+  """Returns the index after the parenthesis that closes the one at `start`."""
   depth = 0
   for i in range(start, len(text)):
     depth += (text[i] == "(") - (text[i] == ")")
@@ -122,7 +122,9 @@ def _sizes(text):
 
 
 def _reachable(computations, names, through=("while", "call", "conditional")):
-  """Computations that run, at the least; `through` None: those of fusions, too.
+  """Returns the computations that `names` reach by the opcodes `through`.
+
+  If `through` is None, all opcodes count, including fusions.
   """
   pending, seen = list(names), set()
   while pending:

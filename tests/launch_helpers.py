@@ -26,7 +26,7 @@ from rmc_nalu_sam import CORES
 ROOT = pathlib.Path(__file__).parent.parent
 
 TINY_TASK = dict(num_bits=3, min_length=2, max_length=2)
-# A core has those of these arguments that its constructor takes.
+# A core gets the arguments that its constructor takes.
 _TINY_SIZES = dict(hidden_size=7, num_slots=11, word_size=5, num_heads=2,
                    top_k=3, num_links=2, num_read_heads=2, head_size=5,
                    num_registers=3)
@@ -41,7 +41,7 @@ _COMPILE_OPTIONS = {
 
 @contextlib.contextmanager
 def fast_compilation() -> Iterator[None]:
-  """Compiles the same program once a session.
+  """Compiles each program only once a session.
 
   Compilation takes nearly all the time of these tests, since every run makes a
   new trainer.
@@ -59,12 +59,12 @@ def fast_compilation() -> Iterator[None]:
 
 
 def environment() -> dict[str, str]:
-  """Returns variables with which a child process shares the compilations."""
+  """Returns variables by which a child process shares compiled programs."""
   return {name.upper(): str(value) for name, value in _COMPILE_OPTIONS.items()}
 
 
 def small_core(core: str) -> dict[str, Any]:
-  """Returns arguments that make a core small; found by a rule, for any core."""
+  """Returns arguments that make a core small, by one rule for all cores."""
   valid = CORES.arguments(core)
   return {name: size for name, size in _TINY_SIZES.items() if name in valid}
 
@@ -76,8 +76,8 @@ def tiny_config(core: str = "lstm", core_args: Any = None,
   """Returns a configuration that trains in seconds, compilation included.
 
   Args:
-    core: name.
-    core_args: its arguments; those of `small_core` by default.
+    core: name of the core.
+    core_args: arguments of the core; those of `small_core` by default.
     task_args: arguments of the task; those of a tiny copy task by default.
     member_args: maps other kinds, such as 'optimizer', to arguments.
     **fields: other fields of the run.
@@ -134,7 +134,7 @@ def run(program: Any, *argv: Any) -> int:
 
 
 def start(command: list[Any]) -> subprocess.Popen:
-  """Starts Python in a child process; its output is text, and piped."""
+  """Starts Python in a child process; the output is text, and piped."""
   return subprocess.Popen(
       [sys.executable, *map(str, command)], cwd=ROOT, text=True,
       env=os.environ | environment(), stdout=subprocess.PIPE,
@@ -142,7 +142,7 @@ def start(command: list[Any]) -> subprocess.Popen:
 
 
 def records(workdir: pathlib.Path, split: str | None = None):
-  """Returns the stored records without the times."""
+  """Returns the stored records without times."""
   found = [json.loads(line) for line in
            (workdir / "metrics.jsonl").read_text().splitlines()]
   for record in found:

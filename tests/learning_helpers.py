@@ -14,7 +14,7 @@ from launch.learning.trainer import Trainer
 from rmc_nalu_sam import make_model
 
 COPY = tasks.Copy(num_bits=3, min_length=2, max_length=2)
-# Lengths differ, so that devices have shares of different losses.
+# Episodes differ in length, so that the devices' shares differ in loss.
 COPY_OF_LENGTHS = tasks.Copy(num_bits=3, max_length=3)
 LSTM = dict(hidden_size=7)
 SAM = dict(hidden_size=7, num_slots=11, word_size=5, num_heads=2, top_k=3)
@@ -31,19 +31,19 @@ def make_trainer(core: Any = "lstm", core_args: Any = None, *,
 
   Args:
     core: as for `make_model`.
-    core_args: of the core; `LSTM` if None.
-    task: to train on.
-    devices: how many devices to use; all if None.
-    num_seeds: networks.
+    core_args: arguments of the core; `LSTM` if None.
+    task: task to train on.
+    devices: number of devices to use; all if None.
+    num_seeds: number of networks.
     seed: the first seed.
-    batch_size: episodes of an update.
+    batch_size: number of episodes of an update.
     optimizer: Adam if None.
     max_grad_norm: as in `clipped`.
     unit: as for `make_model`.
-    unit_args: of the unit.
-    reuse_memory: whether batches start in a used memory.
-    generator: of random numbers.
-    **learner_args: of the learner: penalty, curriculum.
+    unit_args: arguments of the unit.
+    reuse_memory: whether batches start with a used memory.
+    generator: generator of random numbers.
+    **learner_args: other arguments of the learner: penalty, curriculum.
   """
   model = make_model(core, task.output_size, unit=unit, unit_args=unit_args,
                      encoder=task.encoder, input_size=task.input_size,
@@ -66,7 +66,7 @@ def start(*args: Any, **kwargs: Any) -> tuple[Trainer, Any]:
 
 
 class Dropped(hk.RNNCore):
-  """Drops features of its output where there is a key, as dropout does."""
+  """Applies dropout to the outputs of an LSTM if there is a random key."""
 
   def __init__(self, rate: float = 0.5, name: str | None = None):
     super().__init__(name=name)

@@ -1,4 +1,4 @@
-"""Haiku's usual mixed-precision policies, and the types a program multiplies.
+"""Haiku's usual mixed-precision policies, and types of matrix products.
 
 The output type of a policy may differ from its compute type. Haiku casts the
 result of every method to the output type, so a step must not go on computing
@@ -13,7 +13,7 @@ every_output = pytest.mark.parametrize("output", ["bfloat16", "float32"])
 
 
 def bfloat16_policy(module, output):
-  """Returns a context in which modules of this very class use bfloat16."""
+  """Returns a context in which modules of exactly this class use bfloat16."""
   return hk.mixed_precision.push_policy(module, jmp.get_policy(
       f"params=float32,compute=bfloat16,output={output}"))
 

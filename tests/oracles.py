@@ -1,8 +1,8 @@
 """Perfect solvers of the tasks, in NumPy and Python.
 
-An oracle looks at the inputs of a batch only, and knows nothing of how the task
-computes its targets. Omniglot has none: nobody can know the label of a new
-character.
+An oracle uses only the inputs of a batch. It uses no code by which a task
+computes its targets. Omniglot has no oracle, since the label of a new character
+cannot be known.
 """
 
 import re
@@ -17,20 +17,23 @@ from tasks.language import number_words
 from tasks.programs import text_programs, token_programs
 from tasks.programs.learning_to_execute import MEMORISATION
 
-# Spelt out once more.
+# Written again, independently of the tasks.
 OPERATIONS: Mapping[str, Callable[[Any, Any], Any]] = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide,
     "square": lambda a, b: a**2, "sqrt": lambda a, b: np.sqrt(a)}
 
 
 def _bits(bits: np.ndarray) -> np.ndarray:
-  """Logits of bits `[T, B, O]`, without doubt."""
+  """Returns logits of bits `[T, B, O]`, with probabilities near 0 and 1."""
   return (20 * (2 * bits - 1)).astype(np.float32)
 
 
 def _each(solve: Callable[[np.ndarray], np.ndarray]
           ) -> Callable[[Any, tasks.Batch], np.ndarray]:
-  """An oracle from a function of a task and of one episode's inputs [T, F]."""
+  """Makes an oracle from a function of a task and one episode's inputs.
+
+  The function takes inputs [T, F].
+  """
   return lambda task, batch: np.stack(
       [solve(task, batch.inputs[:, b]) for b in range(batch.inputs.shape[1])],
       axis=1)
@@ -78,7 +81,7 @@ def identity(task: Any, batch: tasks.Batch) -> np.ndarray:
 
 
 def arithmetic(task: Any, batch: tasks.Batch, offset: int = 0) -> np.ndarray:
-  """In float64; also of sums over time."""
+  """Computes in float64; sums inputs over time first."""
   inputs = np.asarray(batch.inputs, np.float64).sum(0)
   size = int(task.subset_ratio * task.input_size + 1e-9)
   second = offset + size - int(task.overlap_ratio * size + 1e-9)
@@ -89,7 +92,7 @@ def arithmetic(task: Any, batch: tasks.Batch, offset: int = 0) -> np.ndarray:
 
 
 def language_numbers(task: Any, batch: tasks.Batch) -> np.ndarray:
-  """Adds the words so far; 'hundred' multiplies."""
+  """Adds the values of the words so far; 'hundred' multiplies by 100."""
   values = [*range(20), *range(20, 100, 10), 0, 0]
   hundred = number_words.WORDS.index("hundred")
   total, answers = np.zeros(batch.inputs.shape[1]), []
@@ -119,7 +122,7 @@ def mnist_parity(task: Any, batch: tasks.Batch) -> np.ndarray:
 
 
 def execute(code: str) -> int:
-  """The value of a program of characters, in Python's unbounded integers."""
+  """Computes a program of characters, in Python's unbounded integers."""
   if loop := re.fullmatch(r"x=(.*)for\[([1-9])\]x\+=(\d+)", code):
     value = execute(loop[1])
     for _ in range(int(loop[2])):
@@ -139,7 +142,7 @@ def execute(code: str) -> int:
 
 
 def answer_of(operation: str, code: str) -> str:
-  """The right answer to a program of characters."""
+  """Returns the right answer to a program of characters."""
   if operation in MEMORISATION:
     return {"copy": code, "reverse": code[::-1], "double": 2 * code}[operation]
   length = len(re.search(r"\d+", code)[0])
@@ -156,7 +159,7 @@ def learning_to_execute(task: Any, inputs: np.ndarray) -> np.ndarray:
 
 
 def text_of(inputs: np.ndarray) -> str:
-  """A program of tokens `[T, F]`. It is Python, except for the '='."""
+  """Returns a program of tokens `[T, F]` as Python, except for the '='."""
   shown = []
   for value, *tokens in inputs:
     assert set(tokens) <= {0, 1}
@@ -169,7 +172,7 @@ def text_of(inputs: np.ndarray) -> str:
     assert value == 0 or token == "number"
     shown.append(str(int(value)) if token == "number" else token)
   program = " ".join(shown).rstrip()
-  assert "  " not in program  # No silence before the end.
+  assert "  " not in program  # No empty step before the end.
   return program
 
 
@@ -199,5 +202,5 @@ ORACLES: Mapping[type[tasks.Task],
 
 
 def solve(task: tasks.Task, batch: tasks.Batch) -> np.ndarray:
-  """The oracle's outputs, `[T, B, O]` float32."""
+  """Returns the oracle's outputs, `[T, B, O]` float32."""
   return np.asarray(ORACLES[type(task)](task, batch), np.float32)

@@ -1,7 +1,7 @@
 """DAM in plain NumPy, one sequence at a time.
 
 Written from equations 1, 2, 5 and 6 of the paper (arXiv 1610.09027), its first
-usage, and the notes in the docstring of `rmc_nalu_sam.DAM`, not from its code.
+usage, and the notes in the docstring of `rmc_nalu_sam.DAM`, not from the code.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ from reference_layers import cosine, layer, linear, lstm, sigmoid, softplus
 
 @dataclasses.dataclass
 class State:
-  """All that one step leaves behind."""
+  """Holds the state after one step."""
 
   hidden: np.ndarray
   cell: np.ndarray
@@ -24,7 +24,7 @@ class State:
   accesses: list[np.ndarray]  # [N] of every step so far
 
   def usage(self, discount):
-    """The sum over all steps t up to the last, T, of discount^(T - t)."""
+    """Returns the sum of discount^(T - t) * accesses[t], up to the last, T."""
     usage = np.zeros(len(self.memory))
     last = len(self.accesses) - 1
     for t, accessed in enumerate(self.accesses):
@@ -44,7 +44,7 @@ def initial_state(hidden_size, num_slots, word_size, num_heads) -> State:
 
 def step(params, inputs, prev: State, discount=0.99, write_bias=1,
          interpolation_bias=-2, strength_bias=3):
-  """One step on `inputs [F]`: the output, and the state after it."""
+  """Runs one step on `inputs [F]`; returns the output and the new state."""
   num_slots, word_size = prev.memory.shape
   num_heads = len(prev.read_weights)
   hidden, cell = lstm(

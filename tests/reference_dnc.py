@@ -2,7 +2,7 @@
 
 Written from the Methods of Graves et al. 2016 (Nature 538), from sections 3.1
 to 3.3 of Csordas and Schmidhuber 2019 (arXiv 1904.10278) and from the notes in
-the docstring of `rmc_nalu_sam.DNC`, not from its code.
+the docstring of `rmc_nalu_sam.DNC`, not from the code.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ EPSILON = 1e-6
 
 @dataclasses.dataclass
 class State:
-  """All that one step leaves behind."""
+  """Holds the state after one step."""
 
   hidden: np.ndarray  # [L, hidden_size], of the controller's layers
   cell: np.ndarray  # [L, hidden_size]
@@ -42,7 +42,7 @@ def initial_state(hidden_size, num_slots, word_size, num_read_heads,
 
 def step(params, inputs, prev: State, clip=20., masked=False, mask_min=0.,
          deallocate=False, sharpen_links=False):
-  """One step on `inputs [F]`: the output, and the state after it."""
+  """Runs one step on `inputs [F]`; returns the output and the new state."""
   num_slots, word_size = prev.memory.shape
   reads, writes = len(prev.read_weights), len(prev.write_weights)
   bound = clip or np.inf
@@ -83,7 +83,8 @@ def step(params, inputs, prev: State, clip=20., masked=False, mask_min=0.,
   untouched = np.ones(num_slots)
   for h in range(writes):
     untouched *= 1 - prev.write_weights[h]
-  # Rounded as in the library, which decides between rows that nearly tie.
+  # The same rounding as in the library: it decides between rows that nearly
+  # tie.
   usage = (prev.usage + (1 - prev.usage) * (1 - untouched)) * retained
 
   write_weights = np.zeros([writes, num_slots])
@@ -134,7 +135,10 @@ def step(params, inputs, prev: State, clip=20., masked=False, mask_min=0.,
 
 
 def allocation(usage):
-  """`a[phi_j] = (1 - u[phi_j]) prod_{i < j} u[phi_i]`, phi by rising usage."""
+  """Computes `a[phi_j] = (1 - u[phi_j]) prod_{i < j} u[phi_i]`.
+
+  The rows phi are in order of rising usage.
+  """
   usage = EPSILON + (1 - EPSILON) * usage
   weights, left = np.zeros_like(usage), 1.
   for row in sorted(range(len(usage)), key=lambda n: usage[n]):

@@ -1,4 +1,4 @@
-"""Layers in plain NumPy, for the references of the cores."""
+"""Layers in plain NumPy, for the reference implementations of the cores."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ EPSILON = 1e-6  # Added to squared norms.
 
 
 def layer(params, suffix):
-  """The parameters of the one layer whose name ends so."""
+  """Returns the parameters of the one layer whose name ends with `suffix`."""
   (found,) = [v for name, v in params.items() if name.endswith(suffix)]
   return found
 
@@ -16,7 +16,7 @@ def linear(params, x):
 
 
 def lstm(params, x, cell):
-  """Haiku's LSTM; `x` holds the last hidden state, too."""
+  """Computes Haiku's LSTM; `x` also holds the last hidden state."""
   i, g, f, o = np.split(linear(params, x), 4)
   cell = sigmoid(f + 1) * cell + sigmoid(i) * np.tanh(g)
   return sigmoid(o) * np.tanh(cell), cell

@@ -1,7 +1,7 @@
 """NTM in plain NumPy, one sequence at a time, row by row.
 
 Written from equations 2 to 9 of the paper (arXiv 1410.5401) and from the notes
-in the docstring of `rmc_nalu_sam.NTM`, not from its code.
+in the docstring of `rmc_nalu_sam.NTM`, not from the code.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ from reference_layers import cosine, layer, linear, lstm, sigmoid, softplus
 
 @dataclasses.dataclass
 class State:
-  """All that one step leaves behind."""
+  """Holds the state after one step."""
 
   hidden: np.ndarray
   cell: np.ndarray
@@ -34,13 +34,13 @@ def initial_state(hidden_size, num_slots, word_size, num_heads,
 
 
 def step(params, inputs, prev: State, shift_range=1):
-  """One step on `inputs [F]`: the output, and the state after it."""
+  """Runs one step on `inputs [F]`; returns the output and the new state."""
   num_heads, word_size = prev.read_words.shape
   num_shifts = 2 * shift_range + 1
   hidden, cell = lstm(
       layer(params, "controller/linear"),
       np.concatenate([inputs, prev.read_words.ravel(), prev.hidden]), prev.cell)
-  # Of each head: how the write head moves, erase, add, how the read head moves.
+  # For each head: address of the write, erase, add, address of the read.
   said = linear(layer(params, "interface"), hidden).reshape(num_heads, -1)
   move = word_size + 3 + num_shifts
   write, read = said[:, :move], said[:, -move:]
@@ -67,7 +67,7 @@ def step(params, inputs, prev: State, shift_range=1):
 
 
 def address(said, memory, prev_weights, num_shifts):
-  """Equations 5 to 9 for one head."""
+  """Computes equations 5 to 9 for one head."""
   word_size = memory.shape[1]
   key = said[:word_size]
   strength = softplus(said[word_size])
@@ -85,7 +85,7 @@ def address(said, memory, prev_weights, num_shifts):
 
 
 def shift(weights, shifts):
-  """Equation 8 for one head: j goes from -(S // 2) to S // 2."""
+  """Computes equation 8 for one head: j goes from -(S // 2) to S // 2."""
   num_slots, reach = len(weights), len(shifts) // 2
   shifted = np.zeros(num_slots)
   for i in range(num_slots):

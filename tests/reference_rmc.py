@@ -1,7 +1,7 @@
 """RMC in plain NumPy, one sequence at a time, row by row and head by head.
 
 Written from section 3 of the paper (arXiv 1806.01822) and the docstring of
-`rmc_nalu_sam.RMC`, not from its code.
+`rmc_nalu_sam.RMC`, not from the code.
 """
 
 import numpy as np
@@ -34,7 +34,11 @@ def mlp(params, x, num_layers):
 
 
 def attend(qkv, num_heads, key_size):
-  """All rows attend to all: what they get, and the weights `[H, R, R]`."""
+  """Lets all rows attend to all rows.
+
+  Returns:
+    The words read by each row, and the weights `[H, R, R]`.
+  """
   heads = [q.reshape(num_heads, -1) for q in qkv]
   found, weights = [], np.zeros([num_heads, len(qkv), len(qkv)])
   for r, asking in enumerate(heads):
@@ -53,10 +57,10 @@ def attend(qkv, num_heads, key_size):
 def step(params, inputs, memory, *, num_heads, key_size, num_blocks=1,
          gate_style="unit", attention_mlp_layers=2, forget_bias=1,
          input_bias=0):
-  """One step on `inputs [I, F]`.
+  """Runs one step on `inputs [I, F]`.
 
   Returns:
-    The memory after it, and the attention `[L, H, N, N + I]`.
+    The memory after the step, and the attention `[L, H, N, N + I]`.
   """
   seen = [linear(layer(params, "/inputs"), x) for x in inputs]
   rows = [*memory, *seen]

@@ -1,7 +1,7 @@
 """SAM in plain NumPy, one sequence at a time, with dense weights over N.
 
 Written from equations 4 to 6 of the paper (arXiv 1610.09027) and from the notes
-in the docstring of `rmc_nalu_sam.SAM`, not from its code.
+in the docstring of `rmc_nalu_sam.SAM`, not from the code.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ EPSILON = 1e-6  # Added to squared norms.
 
 @dataclasses.dataclass
 class State:
-  """All that one step leaves behind, dense where the library is sparse."""
+  """Holds the state after one step; dense where the library is sparse."""
 
   hidden: np.ndarray
   cell: np.ndarray
@@ -26,7 +26,10 @@ class State:
   accesses: list[np.ndarray]  # of every step so far, [N] booleans
 
   def last_access(self) -> np.ndarray:
-    """The paper's U is the step minus this; 0 for never."""
+    """Returns the last step that accessed each row; 0 if none did.
+
+    The paper's U is the current step minus this.
+    """
     last = np.zeros(len(self.memory), int)
     for when, accessed in enumerate(self.accesses, start=1):
       last[accessed] = when
@@ -37,7 +40,7 @@ def initial_state(hidden_size, num_slots, word_size, num_heads, top_k) -> State:
   return State(
       hidden=np.zeros(hidden_size), cell=np.zeros(hidden_size),
       memory=np.zeros([num_slots, word_size]),
-      # Read with weight 0, so that it does not matter which.
+      # These rows have weight 0, so the choice does not matter.
       read_order=np.zeros([num_heads, top_k], int),
       read_weights=np.zeros([num_heads, num_slots]),
       read_words=np.zeros([num_heads, word_size]),
@@ -48,7 +51,7 @@ def initial_state(hidden_size, num_slots, word_size, num_heads, top_k) -> State:
 
 def step(params, inputs, prev: State, delta=0.005, write_bias=1,
          interpolation_bias=-2, strength_bias=3):
-  """One step on `inputs [F]`: the output, and the state after it."""
+  """Runs one step on `inputs [F]`; returns the output and the new state."""
   num_slots, word_size = prev.memory.shape
   num_heads, top_k = prev.read_order.shape
   hidden, cell = _lstm(

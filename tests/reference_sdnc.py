@@ -1,7 +1,7 @@
 """SDNC in plain NumPy, one sequence at a time, with links in dictionaries.
 
 Written from supplement D of the paper (arXiv 1610.09027) and from the notes in
-the docstring of `rmc_nalu_sam.SDNC`, not from its code. The write and the read
+the docstring of `rmc_nalu_sam.SDNC`, not from the code. The write and the read
 by content are those of `reference_sam`.
 """
 
@@ -15,16 +15,19 @@ Weights = dict[int, float]  # Row -> weight, if it is not 0.
 
 
 class Links(NamedTuple):
-  """Of one head, or of a head's writes alone."""
+  """Holds the links of one head, or of a head's writes alone."""
 
-  before: list[Weights]  # [N], of each row the rows written before it
+  before: list[Weights]  # [N], for each row, the rows written before it
   after: list[Weights]  # [N]
   precedence: Weights
 
 
 @dataclasses.dataclass
 class State:
-  """Its read weights are those that go on into the next step."""
+  """Holds the state after one step.
+
+  `sam.read_weights` are the weights that the next step uses.
+  """
 
   sam: reference_sam.State
   links: list[Links]  # [H]
@@ -42,7 +45,7 @@ def initial_state(hidden_size, num_slots, word_size, num_heads, top_k) -> State:
 
 
 def keep(weights: Weights, count: int) -> Weights:
-  """The largest."""
+  """Returns the `count` largest weights that are above 0."""
   ranked = sorted(weights.items(), key=lambda item: -item[1])
   return {row: weight for row, weight in ranked[:count] if weight > 0}
 
@@ -65,15 +68,16 @@ def without(row: int, weights: Weights) -> Weights:
 
 def update_links(links: Links, write: Weights, num_links: int,
                  new_rows=()) -> Links:
-  """Equations 19 and 20; a row is cut to its largest links when it changes.
+  """Applies equations 19 and 20.
 
-  The old links of `new_rows` are dropped where these are written.
+  A row that changes keeps only its largest links. A row of `new_rows` that is
+  written loses its old links first.
   """
   precedence = links.precedence
   before, after = list(links.before), [dict(row) for row in links.after]
   for row in set(new_rows) & set(write):
     before[row], after[row] = {}, {}
-  # A link decays where it is known from its other end.
+  # A link in `after` decays only if `before` also holds this link.
   for row, weight in write.items():
     for other in before[row]:
       if row in after[other]:
@@ -90,7 +94,7 @@ def update_links(links: Links, write: Weights, num_links: int,
 
 
 def step(params, inputs, prev: State, num_links, delta=.005, **biases):
-  """One step on `inputs [F]`: the output, and the state after it."""
+  """Runs one step on `inputs [F]`; returns the output and the new state."""
   num_heads, top_k = prev.sam.read_order.shape
   (name,) = [name for name in params if name.endswith("interface")]
   modes = 3 * num_heads  # The last part of the interface.

@@ -64,7 +64,7 @@ def nac_mul_nmu(params, x):
 
 def nalu(params, x, base=math.e, mul=""):
   a = weighted_sum(squash(params, base=base), x)
-  # The golden ratio to the power of a logarithm to that base.
+  # For G-NALU, the base of the power and of the logarithms is the golden ratio.
   logs = [math.log(abs(v) + 1e-7) / math.log(base) for v in x]
   m = base ** weighted_sum(squash(params, mul, base), logs)
   g = sigmoid(weighted_sum(params["gate"], x), base)
@@ -95,7 +95,7 @@ def gated_nau_nmu(params, x):
 
 
 def npu(params, x):
-  """As a product of complex powers, of which the real part is kept."""
+  """Computes a product of complex powers; keeps the real part."""
   w = params["w_real"] + 1j * params.get("w_imag", 0 * params["w_real"])
   gate = np.clip(params.get("gate", np.ones(len(x))), 0, 1)
   logs = [math.log(g * (abs(v) + 2 ** -23) + 1 - g)

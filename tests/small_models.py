@@ -8,13 +8,13 @@ from rmc_nalu_sam import CORES, make_model
 
 T, B, F, OUT = 5, 3, 13, 2  # Steps, batch, inputs, outputs.
 
-# A core gets those that it has.
+# A core gets the sizes that it takes as arguments.
 _SIZES = dict(hidden_size=7, num_slots=17, word_size=11, top_k=3,
               num_registers=3, num_read_heads=3, head_size=5)
 
 
 def small_args(core):
-  """Returns arguments that make a core small; its defaults for the rest."""
+  """Returns arguments that make a core small; others keep their defaults."""
   arguments = CORES.arguments(core)
   return {name: size for name, size in _SIZES.items() if name in arguments}
 

@@ -14,7 +14,7 @@ from tasks.mnist import reader, series
 EPISODES = 1009  # Enough for every level to occur, and for mean scores.
 FEW = 211
 
-# A task that is not here has its default sizes in the tests.
+# Tests use the default sizes of tasks that are not listed here.
 SMALL: dict[str, dict[str, Any]] = {
     "arithmetic": dict(input_size=23, subset_ratio=0.31, overlap_ratio=0.43),
     "associative_recall": dict(
@@ -46,7 +46,7 @@ MARK = 100  # The first pixel of an image is this plus its label.
 
 
 def _make_digits() -> reader.Digits:
-  """Digits with ink everywhere, 23 of each label, so all equally likely."""
+  """Returns digits with ink everywhere; 23 of each label, so equally likely."""
   rng = np.random.default_rng(0)
   labels = rng.permutation(np.arange(230, dtype=np.int32) % 10)
   images = rng.integers(1, MARK, (230, 28, 28), np.uint8)
@@ -60,13 +60,13 @@ NO_ZEROS = reader.Digits(*(array[DIGITS.labels > 0] for array in DIGITS))
 
 @functools.cache
 def drawings(size: int) -> np.ndarray:
-  """23 characters of 20 drawings, as Omniglot has them."""
+  """Returns 23 characters of 20 drawings each, in the format of Omniglot."""
   rng = np.random.default_rng(0)
   return rng.integers(0, 256, (23, 20, size, size), np.uint8)
 
 
 def data_of(task: tasks.Task) -> Any:
-  """What the episodes of a task are drawn from; None for synthetic tasks."""
+  """Returns the data from which a task draws; None for synthetic tasks."""
   if isinstance(task, tasks.MnistSequenceProduct):
     return NO_ZEROS
   if isinstance(task, (series.MnistSeries, tasks.MnistParity)):
@@ -77,7 +77,7 @@ def data_of(task: tasks.Task) -> Any:
 
 
 def small(name: str, **kwargs: Any) -> Any:
-  """The task of a name, in small sizes."""
+  """Returns the task of this name, in small sizes."""
   return tasks.TASKS[name](**(SMALL.get(name, {}) | kwargs))
 
 
@@ -89,17 +89,17 @@ _sample = jax.jit(
 @functools.cache
 def sample(task: Any, seed: int = 0, episodes: int = EPISODES,
            level: int | None = None) -> tasks.Batch:
-  """A batch in NumPy. Levels are traced, so they share one program."""
+  """Draws a batch in NumPy. Levels are traced, so they share one program."""
   if isinstance(task, tasks.Levelled):
     level = jnp.int32(task.max_level if level is None else level)
   batch = _sample(task, jax.random.key(seed), episodes, level, data_of(task))
   batch = jax.tree.map(np.asarray, batch)
-  assert batch.mask.sum() > 0  # Or there is nothing to compare.
+  assert batch.mask.sum() > 0  # Otherwise there is nothing to compare.
   return batch
 
 
 def take(batch: tasks.Batch, episodes: Any) -> tasks.Batch:
-  """Some episodes of a batch."""
+  """Returns some episodes of a batch."""
   return jax.tree.map(lambda x: x[:, episodes], batch)
 
 
@@ -111,7 +111,7 @@ _score = jax.jit(
 
 def loss_and_metrics(score: scores.Score, outputs: Any, batch: tasks.Batch
                      ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-  """The scores of episodes, in NumPy."""
+  """Returns the loss and the metrics of episodes, in NumPy."""
   return jax.tree.map(np.asarray, _score(score, outputs, batch))
 
 
@@ -126,6 +126,6 @@ def differ(a: tasks.Batch, b: tasks.Batch) -> bool:
 
 
 def first_one(channel: np.ndarray) -> np.ndarray:
-  """The first step with a one, `[T, B]` to `[B]`."""
+  """Returns the first step with a one, `[T, B]` to `[B]`."""
   assert (channel == 1).any(axis=0).all()
   return np.argmax(channel == 1, axis=0)

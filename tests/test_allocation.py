@@ -1,5 +1,5 @@
-"""Usage and allocation, against loops, a public implementation and the rules
-that the equations promise."""
+"""Usage and allocation, against loops, a public implementation and properties
+that follow from the equations."""
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ H, R, N = 2, 3, 11
 
 
 def draw(seed):
-  """Usage, write weights, free gates and read weights."""
+  """Draws usage, write weights, free gates and read weights."""
   rng = np.random.default_rng(seed)
   return [jnp.asarray(x, float) for x in (
       rng.uniform(size=N), rng.dirichlet(np.ones(N), H) * .9,
@@ -76,7 +76,7 @@ def test_allocation_equals_the_loop(x64, ties):
     np.testing.assert_allclose(
         weights, reference_dnc.allocation(np.asarray(usage)), rtol=1e-12)
     assert np.all(weights >= 0)
-    # What is left is the product of all usages.
+    # The weights sum to 1 minus the product of all usages.
     assert weights.sum() <= 1 + 1e-12
     np.testing.assert_allclose(
         1 - weights.sum(), np.prod(1e-6 + (1 - 1e-6) * usage), atol=1e-12)
@@ -103,7 +103,7 @@ def test_heads_allocate_one_after_the_other():
   weights = allocation.allocation_weights(
       jnp.ones(N).at[jnp.array([4, 7])].set(0), jnp.array([1., 1.]))
   np.testing.assert_allclose(weights, jnp.eye(N)[jnp.array([4, 7])], atol=1e-4)
-  # The first does not write where it allocates, so the second may.
+  # The first head does not write to the row, so the second head may.
   weights = allocation.allocation_weights(
       jnp.ones(N).at[jnp.array([4, 7])].set(0), jnp.array([0., 1.]))
   np.testing.assert_allclose(weights, jnp.eye(N)[jnp.array([4, 4])], atol=1e-4)

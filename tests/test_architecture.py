@@ -1,4 +1,4 @@
-"""Imports go one way, and each mechanism stands in one place."""
+"""Imports go one way, and each mechanism is in one place."""
 
 import ast
 import os
@@ -12,7 +12,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 
 def test_imports_go_one_way():
-  """The contracts are those of pyproject.toml."""
+  """Imports keep the contracts in pyproject.toml."""
   done = subprocess.run(
       [sys.executable, "-c", "from importlinter.cli import lint_imports_command"
        " as run; run()", "--no-cache"], cwd=ROOT, text=True, check=False,
@@ -24,7 +24,7 @@ def test_imports_go_one_way():
 
 
 def files_with(pattern, *folders):
-  """Files in which a pattern stands, apart from comments and prose."""
+  """Returns files with a pattern outside of comments and prose."""
   return sorted(
       str(path.relative_to(ROOT)) for folder in folders
       for path in (ROOT / folder).rglob("*.py")
@@ -62,7 +62,7 @@ def test_files_are_short():
 
 
 def test_docstrings_of_functions_begin_with_a_verb():
-  """A rough rule: the first word ends in s, or is an adverb before the verb."""
+  """A rough rule: the first word ends in s, or is an adverb before a verb."""
   found = {}
   for folder in ("launch", "tasks", "rmc_nalu_sam"):
     for path in (ROOT / folder).rglob("*.py"):

@@ -57,7 +57,7 @@ def test_recurrent_answers_are_of_sums_over_time(operation, offset):
   lengths = batch.inputs.any(-1).sum(0)
   assert set(np.asarray(lengths)) == set(range(3, 12))
   asked = np.asarray(batch.mask == 1)
-  # At the last of the steps shown, and only there.
+  # The answer is at the last step with inputs, and only there.
   np.testing.assert_array_equal(asked.sum(0), 1)
   np.testing.assert_array_equal(asked.argmax(0), lengths - 1)
   assert not batch.targets[~asked].any()
@@ -85,7 +85,7 @@ def test_each_run_has_subsets_of_its_own(cls):
   # 7 + 7 - 3 inputs fit into 23 at 13 places.
   assert set(np.asarray(offsets)) == set(range(13))
   assert task.load("train") is None
-  # Many seeds at once are the seeds one by one.
+  # Many seeds at once give the same batches as each seed alone.
   keys = jax.random.split(jax.random.key(6), 3)
   batches = jax.vmap(lambda key, data: task.sample(key, 11, data=data))(
       keys, offsets[:3])
@@ -104,15 +104,15 @@ def test_uniform_numbers(rng):
   assert numbers.dtype == np.float32
   assert 0 < numbers.min() < 1e-4
   assert 1 - 1e-4 < numbers.max() < 1
-  assert np.unique(numbers).size > 49_000  # Of 65,536 values, at that many.
+  assert np.unique(numbers).size > 49_000  # Of 65,536 values; 97,873 drawn.
   counts = np.histogram(numbers, 53, (0, 1))[0]
   expected = numbers.size / 53
   assert (np.square(counts - expected) / expected).sum() < 52 + 4 * 104**0.5
-  # Neither inputs nor episodes go together.
+  # Neither inputs nor episodes are correlated.
   for table in (numbers, numbers.T):
     between = np.corrcoef(table.T) - np.eye(table.shape[1])
     assert np.abs(between).max() < 6 / np.sqrt(len(table))
-  # None is that of another key: alone it is the same.
+  # The numbers of a key do not depend on other keys in the batch.
   np.testing.assert_array_equal(uniform.uniform(keys[5], 97), numbers[5])
   np.testing.assert_array_equal(uniform.uniform(keys[5], 5).shape, 5)
 
@@ -161,7 +161,7 @@ def test_published_ranges():
                                  test_range="") == task
   task = Arithmetic(train_range="3,4", test_range="5,7")
   assert task.extrapolations["extrapolation"].train_range == "5,7"
-  # However it is written.
+  # The same range, written in another way.
   task = Arithmetic(train_range="1.0, 2")
   assert task.extrapolations["extrapolation"].train_range == "2,6"
 

@@ -43,7 +43,7 @@ def test_presets_know_what_a_unit_needs(preset, unit, penalty, below):
 
 
 def test_the_network_of_the_figure():
-  """Three hidden layers of 8 with the activation, and a linear one."""
+  """It has three hidden layers of 8 with the activation, and a linear layer."""
   config = config_lib.resolve("nalu_identity", {},
                               {"unit": {"activation": "tanh"}})
   checks.check(config, 1)

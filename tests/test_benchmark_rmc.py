@@ -70,7 +70,7 @@ def test_against_pytorch(monkeypatch):
 
 
 def test_shares_are_of_one_batch():
-  """Gradients over two devices are those of the whole batch."""
+  """Gradients over two devices equal those of the whole batch."""
   layout = rmc.make_layout()
   call, arguments = rmc._shares(SMALL, layout)
   (loss, of_params), of_inputs = call(*arguments)
@@ -98,7 +98,7 @@ def test_one_slot_can_be_chosen(monkeypatch, tmp_path):
 
 
 def test_products_are_those_of_the_program(monkeypatch):
-  """Counts them in what is traced; those of attention are few."""
+  """The traced program has these products, and a few more of attention."""
   monkeypatch.setattr(rmc, "NUM_STEPS", 100)
   size = rmc.Size(num_slots=3, num_heads=2, head_size=64, batch_size=32)
   params, inputs = rmc._arguments(size, rmc._core(size))
@@ -112,7 +112,7 @@ def test_products_are_those_of_the_program(monkeypatch):
 
 
 def operations(jaxpr):
-  """Counts those of all matrix products, in each turn of a loop."""
+  """Counts the operations of all matrix products, in each turn of a loop."""
   total = 0
   for equation in jaxpr.eqns:
     if equation.primitive.name == "dot_general":
@@ -142,7 +142,7 @@ def test_some_models(monkeypatch, tmp_path):
 
 
 def test_every_model_can_be_chosen(monkeypatch, tmp_path):
-  """On the command line, where a comma separates them."""
+  """The command line takes all labels, separated by commas."""
   monkeypatch.setattr(rmc, "_torch_pass", lambda size: lambda: 10.)
   labels = [row["model"] for row in rmc.rmc(benchmarks.Options(
       repeats=1))["rows"]]
@@ -183,13 +183,13 @@ def test_every_program_has_a_turn_when_time_is_up(monkeypatch):
 def test_unknown_size():
   with pytest.raises(ValueError, match="this suite has the sizes 2, got 3"):
     rmc.rmc(benchmarks.Options(sizes=[3]))
-  # Beside a known one, too.
+  # An unknown size beside a known size is refused, too.
   with pytest.raises(ValueError, match="this suite has the sizes 2, got 2, 3"):
     rmc.rmc(benchmarks.Options(sizes=[2, 3]))
 
 
 def test_products_are_counted():
-  """A layer by a layer: three products a row forward and backward."""
+  """Each layer has three products a row, forward and backward together."""
   width, rows = 6, 3
   assert rmc.products(SMALL, "PyTorch RMC") == 3 * 2 * 4 * (
       64 * width + rows * 3 * width**2 + rows * 2 * width**2
@@ -214,7 +214,7 @@ def test_pytorch_computes_the_same():
     layer, kind = name.rsplit(".", 1)
     leaf = (("scale", "offset") if "norm" in layer else ("w", "b"))[
         kind == "bias"]
-    # Biases are zeros at first: others would show where they are.
+    # Initial biases are zeros. Other values show that each is in its place.
     value = np.asarray(params[names.get(layer, layer)][leaf]) + .1
     params[names.get(layer, layer)][leaf] = value
     state[name] = torch.tensor(value.T.copy())

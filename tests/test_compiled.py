@@ -1,6 +1,8 @@
-"""What the compiler makes of a core: SAM's work and memory do not grow with N,
-DNC keeps its largest array once a step, and RMC multiplies no more than it has
-to."""
+"""Properties of compiled cores.
+
+SAM's work and memory do not grow with N. DNC keeps its largest array once a
+step. RMC has no needless products.
+"""
 
 import functools
 import os
@@ -21,14 +23,15 @@ from rmc_nalu_sam.memory import cotangent_store
 from rmc_nalu_sam.memory.index import search
 
 H, K, W, HIDDEN, F, T = 2, 3, 5, 7, 13, 11
-# Larger than anything else, and no multiple of the blocks of the search.
+# Larger than all other sizes, and no multiple of the blocks of the search.
 N = 8191
-# What counts as an array of N: nothing else is near, and a slice would do.
+# An array of at least this size counts as an array of N. So does a large slice
+# of one. All other arrays are much smaller.
 SIZE = N // 2
 
 
 class WithoutSearch(search.ExactIndex):
-  """Rows that depend on the queries, in no time."""
+  """Returns rows that depend on the queries, without a search."""
 
   def find(self, state, memory, is_written, queries, k, recent):
     first = jnp.abs(queries[:, :1] * 100).astype(jnp.int32) % (N // 2)
@@ -53,7 +56,7 @@ def compile_gradients(batch, num_slots=N, num_steps=T):
 def test_no_step_writes_an_array_of_n(batch):
   in_place, new = hlo.writes_in_loops(compile_gradients(batch).as_text(), SIZE)
   assert not new, "\n".join(new)
-  # Memory, norms and the ring forward; the memory's cotangent backward.
+  # Forward: the memory, norms and the ring. Backward: the memory's cotangent.
   assert len(in_place) >= 6
 
 
@@ -77,7 +80,11 @@ erase_by_set.defvjp(lambda *args: (erase_by_set(*args), args[1:3]),
 
 @pytest.mark.parametrize("naive", [erase_by_autodiff, erase_by_set])
 def test_the_check_detects_what_a_naive_erase_writes(monkeypatch, naive):
-  """(JAX's own derivative of a gather is in place since it accumulates.)"""
+  """A naive erase makes a new array of N rows.
+
+  There is no case of a naive gather: JAX's own derivative of a gather
+  accumulates, so it is in place.
+  """
   monkeypatch.setattr(cotangent_store, "erase_and_add_words", naive)
   new = hlo.writes_in_loops(compile_gradients(1).as_text(), N * W)[1]
   assert any(f"[1,{N},{W}]" in text for text in new)
@@ -90,24 +97,28 @@ def test_memory_over_time_does_not_depend_on_n():
       for n in (N, 4 * N) for t in (T, 2 * T)}
   growth = [temporary[n, 2 * T] - temporary[n, T] for n in (N, 4 * N)]
   assert growth[0] > 0
-  # Buffers are rounded up to some bytes.
+  # Sizes of buffers are rounded up.
   assert abs(growth[0] - growth[1]) < .02 * growth[0]
-  # The memory and its cotangent, twice where a loop starts from a constant.
+  # The memory and its cotangent grow with N. If a loop starts from a constant,
+  # there are two copies.
   one_memory = 3 * N * W * 4
   assert 1 < (temporary[4 * N, T] - temporary[N, T]) / one_memory < 4
 
 
-# A training call that costs nothing in N.
+# A training call whose cost does not depend on N.
 
-# Compiled, but never run. The index has tables for N rows: its smallest array
-# that grows with N has more than N / 16 elements.
+# Programs of this size are compiled, but never run. The index has tables for N
+# rows. Its smallest array that grows with N has more than N / 16 elements.
 BIG = 10**6 + 3
 BIG_SIZE = BIG // 16
 
 
 def compile_training(batch, num_slots=BIG, is_forgotten=True, is_donated=True,
                      core_class=SAM, **kwargs):
-  """Of an episode in a used state, which is handed back."""
+  """Compiles training on an episode that starts from a used state.
+
+  The program also returns the new state.
+  """
   kwargs = dict(index="lsh", gradient_steps=T, num_heads=H) | kwargs
 
   def net():
@@ -145,7 +156,7 @@ def test_a_training_call_writes_no_array_of_n(core_class, batch, num_heads):
       batch, core_class=core_class, num_heads=num_heads).as_text()
   in_loops, new = hlo.writes_in_loops(text, BIG_SIZE)
   assert not new, "\n".join(new)
-  # Memory, versions, buckets, cursors, and the two arrays of the ring.
+  # The memory, versions, buckets, cursors, and the two arrays of the ring.
   assert len(in_loops) >= 6
   in_place, new = hlo.writes(text, BIG_SIZE)
   assert not new, "\n".join(new)
@@ -157,13 +168,14 @@ def test_a_training_call_needs_no_memory_for_n(batch):
   analyses = [compile_training(
       batch, num_slots=n, index_args=dict(max_bits=8))
               .memory_analysis() for n in (BIG, 4 * BIG)]
-  # Buffers are rounded up to some bytes.
+  # Sizes of buffers are rounded up.
   small, large = (a.temp_size_in_bytes for a in analyses)
   assert abs(large - small) < 10_000
   small, large = (a.output_size_in_bytes - a.alias_size_in_bytes
                   for a in analyses)
   assert abs(large - small) < 10_000
-  # The memory, its versions, and the ring; or the check would not depend on N.
+  # The memory, its versions and the ring grow. Otherwise the check would not
+  # depend on N.
   grown = analyses[1].alias_size_in_bytes - analyses[0].alias_size_in_bytes
   assert grown >= batch * 3 * BIG * 4 * (W + 3)
 
@@ -265,10 +277,12 @@ def test_dnc_keeps_one_link_a_step():
 
 @pytest.mark.parametrize("unrolled", [True, False])
 def test_rmc_multiplies_in_a_step_what_depends_on_the_memory(unrolled):
-  """Unlike step by step: what depends on inputs alone is not in the loops.
+  """The loops of `RMC.unroll` have no products of inputs alone.
 
-  And the backward pass multiplies twice for each product of rows and weights,
-  once for the rows and once for the weights: none is computed again.
+  The loops of a step-by-step unroll have such products.
+
+  The backward pass multiplies twice for each product of rows and weights: once
+  for the rows and once for the weights. It computes none of them again.
   """
   batch, slots, heads, head_size, key_size = 3, 5, 2, 7, 11
   width, qkv = heads * head_size, heads * (2 * key_size + head_size)
@@ -300,16 +314,18 @@ def test_rmc_multiplies_in_a_step_what_depends_on_the_memory(unrolled):
   else:
     assert len(of_weights(forward)) == 7
     assert [F, width] in of_weights(backward)
-  # Scores, and what they weigh; backward both again, and twice for each.
+  # Attention has two products: scores, and the weighted sum of values. The
+  # backward pass computes both again, and has two more for each.
   assert len(forward) - len(of_weights(forward)) == 2
   if unrolled:
     assert len(backward) - len(of_weights(backward)) == 6
 
 
-# The compiler of a user.
+# Compiler flags of a user.
 
 
-# What a user's compiler must keep, in one case of each; all cases take minutes.
+# One case of each property that must hold with a user's compiler flags. All
+# cases take minutes.
 MAIN = ("test_no_step_writes_an_array_of_n[3]",
         "test_a_training_call_writes_no_array_of_n[SAM-3-2]",
         "test_dnc_keeps_one_link_a_step",

@@ -30,7 +30,7 @@ def test_defaults():
   config, default = resolve(), config_lib.default_config()
   assert default.encoder == ""
   assert default.preset == "none"
-  default.encoder = "none"  # That of `copy`.
+  default.encoder = "none"  # The encoder of the task `copy`.
   assert config == default
   for name, value in default.items():
     assert type(config[name]) is type(value)
@@ -61,7 +61,7 @@ def test_flags_override_a_preset():
       hidden_size=100, num_slots=67, num_heads=1, top_k=4)
   assert config.task_args.to_dict() == dict(max_length=5)
   assert config.optimizer_args.to_dict() == dict(learning_rate=0.5)
-  # A default that is set on the command line overrides the preset.
+  # A flag overrides the preset even if the flag has its default value.
   assert resolve("--preset=sam_copy", "--steps=10000").steps == 10_000
   lstm = resolve("--preset=sam_copy", "--core=lstm")
   assert lstm.core_args.to_dict() == dict(hidden_size=100)
@@ -139,7 +139,7 @@ def test_settings_are_what_determines_the_result():
   assert base["core.num_slots"] == 64
   assert base["core.word_size"] == 32  # Not set.
   assert base["optimizer.learning_rate"] == 2e-3
-  assert base["steps"] == 4_000  # The schedule depends on it.
+  assert base["steps"] == 4_000  # The schedule depends on the steps.
   assert "steps" not in config_lib.settings(resolve())
   same = ["--seed=3", "--log_every=7", "--core.recompute=false"]
   assert config_lib.settings(resolve("--preset=sam_copy", *same)) == base

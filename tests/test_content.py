@@ -1,4 +1,4 @@
-"""Cosine similarity, the three content weights, and what dense cores keep."""
+"""Cosine similarity, three content weights, and memory kept by dense cores."""
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ H, N, W = 3, 5, 7
 
 
 def sparse(queries, words, strengths):
-  """All heads have the same words."""
+  """Computes sparse weights, with the same words for all heads."""
   words = jnp.broadcast_to(words, (queries.shape[0], *words.shape))
   return content.sparse_content_weights(queries, words, strengths)
 
@@ -28,7 +28,7 @@ every_formula = pytest.mark.parametrize("formula", FORMULAS.values(),
 
 
 def arguments(seed=0, dtype=float):
-  """Queries, words, strengths and masks."""
+  """Draws queries, words, strengths and masks."""
   rng = np.random.default_rng(seed)
   return [jnp.asarray(x, dtype) for x in (
       rng.normal(size=[H, W]), rng.normal(size=[N, W]),
@@ -46,7 +46,7 @@ def test_cosine_similarity_equals_numpy(strict_promotion):
   assert np.ptp(expected) > .5
   found = content.cosine_similarity(queries, words)
   np.testing.assert_allclose(found, expected, atol=1e-5)
-  # The length does not matter.
+  # The lengths of the vectors do not matter.
   np.testing.assert_allclose(
       content.cosine_similarity(23 * queries, words / 19), found, atol=1e-3)
   for sign in (1, -1):
@@ -64,19 +64,20 @@ def test_cosine_similarity_of_zero_vectors(zero_query, zero_words):
   assert all(np.isfinite(g).all() for g in gradients)
   if zero_query or zero_words:
     np.testing.assert_array_equal(similarity, 0)
-  # An empty slot can still be learnt about, and so can an empty query.
+  # A gradient reaches an empty slot, and also an empty query.
   if zero_query != zero_words:
     assert any(np.any(g != 0) for g in gradients)
 
 
 def test_epsilon_is_added_to_each_squared_norm():
-  size = np.float32(np.sqrt(content.EPSILON))  # Twice the squared norm.
+  # The squared norm equals epsilon, so epsilon doubles the squared norm.
+  size = np.float32(np.sqrt(content.EPSILON))
   one = jnp.array([[size, 0.]])
   similarity = content.cosine_similarity(one, one[:, None])
   np.testing.assert_allclose(similarity, .5, rtol=1e-5)
 
 
-# What holds for all formulas.
+# Properties of all formulas.
 
 
 @every_formula
@@ -159,7 +160,7 @@ def test_a_mask_of_ones_is_none(x64):
 
 
 def test_what_is_masked_does_not_matter():
-  """A query that equals half of a word finds it."""
+  """A query that equals the unmasked half of a word finds this word."""
   words = arguments(2)[1]
   known = jnp.arange(W) < W // 2
   queries = jnp.where(known, words[:H], 100.)
@@ -201,12 +202,15 @@ def test_masked_weights_equal_the_public_implementation(x64, golden_root):
         gradient, golden[f"grad.cosine_weights.{name}"], rtol=1e-12, atol=1e-12)
 
 
-# What a backward pass keeps.
+# Memory that a backward pass keeps.
 
 
 @pytest.mark.parametrize("name", ["ntm", "dam"])
 def test_a_gradient_keeps_one_memory_a_step(name):
-  """And a few weights over its slots: no erase matrices, no second memory."""
+  """It also keeps a few weights over slots.
+
+  It keeps no erase matrices and no second memory.
+  """
   num_slots, word_size = 4096, 32
   net = network(CORES.get(name), num_slots=num_slots, word_size=word_size)
   inputs = [draw(1, steps, 1, 3) for steps in (8, 24)]

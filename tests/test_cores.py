@@ -1,4 +1,4 @@
-"""Every property of a core, over all cores of the registry."""
+"""Properties of a core, tested for all cores of the registry."""
 
 import functools
 
@@ -45,13 +45,13 @@ def make_params(name):
 
 @functools.cache
 def plain_unroll(name):
-  """Outputs and last state on `draw(T, B, F)`."""
+  """Computes outputs and last state on `draw(T, B, F)`."""
   return jax.jit(unroll(name).apply)(make_params(name), draw(T, B, F))
 
 
 @functools.cache
 def gradients_of(name, remat=False):
-  """Compiles the gradients of a loss for parameters and inputs."""
+  """Returns a compiled function: gradients for parameters and inputs."""
   def loss(inputs):
     core = make(name)
     step = hk.remat(core) if remat else core
@@ -73,7 +73,7 @@ def close(a, b, tolerance=1e-5):
   assert any(np.ptp(np.asarray(x)) > 0 for x in jax.tree.leaves(a))
 
 
-# The table.
+# The table of cases.
 
 
 def test_all_cores_are_tested_and_the_goldens_are_there():
@@ -132,7 +132,7 @@ def test_state_keeps_shapes_and_types_and_has_a_batch_axis(name):
 
 @every_core
 def test_all_ways_to_unroll_are_equal(name):
-  """Static, batch-major, without a batch in two kinds of vmap, in chunks."""
+  """Static, batch-major, without a batch in two kinds of vmap, and chunked."""
   def others(inputs):
     core = make(name)
     state = core.initial_state(B)
@@ -145,8 +145,8 @@ def test_all_ways_to_unroll_are_equal(name):
     rest = hk.dynamic_unroll(core, inputs[2:], static[1])
     return static[0], batch_major, without_batch, rest
 
-  # With other inputs, a DNC has slots of nearly the same usage: which of them
-  # is allocated depends on the rounding.
+  # With other inputs, a DNC has slots of nearly the same usage. Then rounding
+  # decides which of them is allocated.
   params, inputs = make_params(name), draw(T, B, F, seed=1)
   under_vmap = jax.vmap(unroll(name, batch=None).apply, in_axes=(None, 1),
                         out_axes=(1, 0))
@@ -206,7 +206,7 @@ def test_state_can_be_fed_back_without_compiling_again(name):
   def f(inputs, state):
     return hk.dynamic_unroll(make(name), inputs, state)
 
-  chex.clear_trace_counter()  # It counts by name.
+  chex.clear_trace_counter()  # The counter is by name.
   params = make_params(name)
   state = transform(lambda: make(name).initial_state(B)).apply({})
   apply = jax.jit(chex.assert_max_traces(transform(f).apply, n=1))
@@ -238,7 +238,7 @@ def test_gradients_are_finite_at_zero_inputs(name):
 def test_no_tracer_leaks(name):
   params, inputs = make_params(name), draw(T, B, F)
   net = unroll(name)
-  with jax.checking_leaks():  # While it is traced; nothing has to run.
+  with jax.checking_leaks():  # Checked while tracing; nothing has to run.
     jaxpr = jax.make_jaxpr(jax.grad(
         lambda p: net.apply(p, inputs)[0].sum()))(params)
   assert len(jaxpr.out_avals) == len(jax.tree.leaves(params))
@@ -261,7 +261,7 @@ def test_float64(name):
     chex.assert_trees_all_close(single[0], double[0], rtol=1e-4, atol=1e-4)
 
 
-# How many products are of float32 under a policy of bfloat16: similarities,
+# Number of products in float32 under a bfloat16 policy. They are similarities,
 # hashes, all of a DNC's access, and the NALU's products of inputs.
 WIDE = dict.fromkeys(AT_LEAST, 0) | {
     "controlled_nalu": 1, "dam": 1, "dnc": 9, "ntm": 2, "sam": 2, "sdnc": 2,
@@ -277,7 +277,7 @@ def test_bfloat16_policy(name, output):
     return state, hk.dynamic_unroll(core, inputs, state)
 
   net, inputs = transform(f), draw(T, B, F)
-  made = []  # The class of what the registry's function makes.
+  made = []  # The class of the core that the registry makes.
   transform(lambda: made.append(type(make(name)))).init(None)
   with bfloat16_policy(made[0], output):
     params = jax.eval_shape(net.init, jax.random.key(0), inputs)
@@ -292,7 +292,7 @@ def test_bfloat16_policy(name, output):
   narrow = [t for t in types if t == {jnp.dtype(jnp.bfloat16)}]
   if name in WIDE:
     assert len(types) - len(narrow) == WIDE[name]
-  # All of the layers, but a unit that multiplies has no matrix product.
+  # All layers are in bfloat16. A unit that multiplies has no matrix product.
   matrices = {p.shape for p in jax.tree.leaves(params) if p.ndim == 2}
   layers = [p for p in products(jaxpr) if p[1].shape in matrices]
   assert layers
@@ -301,12 +301,12 @@ def test_bfloat16_policy(name, output):
 
 @every_core
 def test_a_policy_of_float32_changes_nothing(name):
-  """Haiku also sorts the keys of a dictionary that a method returns."""
+  """Under a policy, Haiku also sorts the keys of dictionaries from methods."""
   made = []
   transform(lambda: made.append(type(make(name)))).init(None)
   with hk.mixed_precision.push_policy(
       made[0], jmp.get_policy("params=float32,compute=float32,output=float32")):
-    # Not the cached function, which knows no policy.
+    # Not the cached function: it was compiled without a policy.
     outputs = jax.jit(unroll(name).apply)(make_params(name), draw(T, B, F))
   close(outputs, plain_unroll(name))
 
@@ -318,7 +318,7 @@ def test_no_parameter_is_named_after_a_private_method():
 
 
 def test_the_example_of_the_guide():
-  """A core in someone's own Haiku model."""
+  """A core works in a user's own Haiku model."""
   def net(inputs):
     core = SAM(num_slots=17, hidden_size=7)
     outputs, _ = hk.dynamic_unroll(core, inputs, core.initial_state(B))

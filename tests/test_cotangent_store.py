@@ -1,4 +1,4 @@
-"""The cotangent store equals the naive formulas, values and derivatives."""
+"""The cotangent store equals naive formulas in values and derivatives."""
 
 import functools
 
@@ -14,8 +14,7 @@ from rmc_nalu_sam.memory import cotangent_store
 pytestmark = pytest.mark.usefixtures("strict_promotion")
 
 N, W = 13, 5
-# Row 4 is read twice and added to twice; rows 7 and 2 are erased, and both are
-# added to as well.
+# Row 4 is read twice and added to twice. Rows 7 and 2 are erased, and added to.
 READ = np.array([[4, 1, 7], [11, 4, 0]])
 ERASED = np.array([7, 2])
 ADDED = np.array([4, 7, 0, 4, 2, 12, 7])
@@ -30,7 +29,7 @@ def naive_erase_and_add(memory, erased, indices, added):
 
 
 def dense_erase_and_add(memory, erased, indices, added):
-  """The same in NumPy."""
+  """Computes `naive_erase_and_add` in NumPy."""
   memory = np.array(memory)
   memory[erased] = 0
   for index, row in zip(indices, added, strict=True):
@@ -96,7 +95,7 @@ def test_derivative_of_erase_and_add(transform):
       functools.partial(pull_back, cotangent_store.erase_and_add_words))()
   chex.assert_trees_all_close(
       (d_memory, d_added), pull_back(naive_erase_and_add), rtol=1e-6)
-  # Exactly: whatever is left of it would grow over the steps of a sequence.
+  # Exactly 0: any remainder would grow over the steps of a sequence.
   np.testing.assert_array_equal(d_memory[ERASED], 0)
   assert np.all(np.asarray(d_added) != 0)
 

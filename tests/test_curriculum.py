@@ -15,7 +15,7 @@ from launch.learning import curriculum as curriculum_lib
 from launch.learning.curriculum import STRETCH, Levels
 
 COPY = tasks.Copy(num_bits=3)
-# Always doubled: no loss is that high.
+# The bound always doubles: every loss is below the threshold.
 ALWAYS = dict(start=1, threshold=10., patience=STRETCH, max_level=6)
 
 
@@ -58,14 +58,14 @@ def follow(curriculum, losses):
 def test_the_bound_doubles_when_the_mean_loss_is_below_the_threshold():
   windows = [[0.49] * 20,               # Below: 6.
              [0.5] * 20,                # Not below.
-             [0.875] * 10 + [0.0] * 10,  # Below: 12, but for the maximum.
-             [0.0] * 19 + [11.0],       # Not below, for its last update.
-             [0.0] * 20]                # Below, but there is no more.
+             [0.875] * 10 + [0.0] * 10,  # Below: 12, but at most 10.
+             [0.0] * 19 + [11.0],       # Not below: the last loss is high.
+             [0.0] * 20]                # Below, but 10 is the maximum.
   states = follow(make(), np.concatenate(windows))
   levels = [int(state.level) for state in states]
   expected = 19 * [3] + 20 * [6] + 20 * [6] + 41 * [10]
   assert levels == expected
-  # After the 35th update: 15 of the second window.
+  # After 35 updates, the sum has 15 losses of the second window.
   assert states[34].loss_sum == 7.5
   assert states[39].loss_sum == 0
 
@@ -145,7 +145,7 @@ def test_a_minibatch_has_one_level_and_all_levels_occur(monkeypatch):
     bounds.append(trainer.level(state))
     state, metrics = trainer.train(state, None, 1)
     assert metrics["shortest"] == metrics["longest"]  # On all devices.
-    # In the smallest bucket: 1, 2, 4 or 6.
+    # Padded to the smallest bucket that fits: 1, 2, 4 or 6.
     length = int(metrics["longest"][0])
     room = next(room for room in (1, 2, 4, 6) if length <= room)
     assert metrics["num_steps"] == 2 * room + 2
@@ -168,7 +168,7 @@ def test_compiles_once_a_bucket(monkeypatch):
   monkeypatch.setattr(score, "loss", traced)
   trainer, state = start()
   state, _ = trainer.train(state, None, 10 * STRETCH)
-  once = compiled.count(4)  # The bucket of 1, which was drawn more than once.
+  once = compiled.count(4)  # For the bucket of 1, drawn more than once.
   assert sorted(compiled) == sorted([4, 6, 10, 14] * once)
   state, _ = trainer.train(state, None, 10 * STRETCH)
   assert len(compiled) == 4 * once

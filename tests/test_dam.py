@@ -1,4 +1,4 @@
-"""DAM against NumPy, and by its parts."""
+"""Tests of DAM against NumPy, and of its parts."""
 
 import jax
 import jax.numpy as jnp
@@ -52,7 +52,7 @@ def test_equals_the_numpy_reference(x64, num_slots, arguments):
   compare_with_reference(
       net, reference_dam.initial_state(SIZES["hidden_size"], num_slots, W, H),
       step, check)
-  # All rows were erased, by one head or other, and more than once.
+  # The heads erased all rows. There are more erasures than rows.
   assert {row for rows in erased for row in rows} == {*range(num_slots)}
 
 
@@ -63,7 +63,7 @@ def test_initial_state_is_empty():
 
 
 def random_state(net):
-  """In the middle of a life."""
+  """Draws a state as in the middle of an episode."""
   state = jax.tree.map(lambda x: draw(x.size, *x.shape), net.initial_state(B))
   access = state.access
   return state._replace(access=access._replace(
@@ -72,7 +72,7 @@ def random_state(net):
 
 
 def test_numerical_gradients(x64):
-  """But for usage, which no gradient flows through."""
+  """Gradients equal differences. Usage is left out: it has no gradient."""
   net = network(DAM, num_slots=N)
   check_numerical_gradients(net, random_state(net), constants=["usage"])
 
@@ -91,7 +91,7 @@ def test_gradients_from_the_first_state(num_slots):
 
 
 def test_bfloat16():
-  """In more rows than are erased in 3 steps: no tie is broken by rounding."""
+  """N exceeds the rows erased in 3 steps, so rounding breaks no tie."""
   check_bfloat16(network(DAM, num_slots=N))
 
 
@@ -115,7 +115,7 @@ def interface(alpha=.5, gamma=.5, strength=1.):
 
 
 def used_access():
-  """Rows 5 and 1 are the least used."""
+  """Returns a state in which rows 5 and 1 are the least used."""
   return dam_access.initial_access(N, W, H)._replace(
       memory=draw(2, N, W), usage=jnp.array([.9, .2, .5, .4, .8, .1, .3]),
       read_weights=jax.nn.softmax(draw(3, H, N)))
@@ -156,7 +156,7 @@ def test_usage_is_a_discounted_sum(discount):
 
 
 def test_empty_rows_take_their_share_of_a_read():
-  """Similarity 0, so the uniform weight, when nothing is similar."""
+  """Empty rows have similarity 0. If all are empty, weights are uniform."""
   empty = dam_access.initial_access(N, W, H)
   after = dam_access.access_step(interface(0., strength=9.), empty, discount=.9)
   np.testing.assert_allclose(after.read_weights, 1 / N, rtol=1e-6)

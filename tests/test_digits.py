@@ -11,7 +11,7 @@ SIZE = 7
 
 
 def to_digits(numbers) -> np.ndarray:
-  """The last `SIZE` digits of Python's numbers, `[N, SIZE]`."""
+  """Returns the last `SIZE` digits of Python's numbers, `[N, SIZE]`."""
   return np.array([[number // 10**place % 10 for place in range(SIZE)]
                    for number in numbers], np.int32)
 
@@ -24,7 +24,7 @@ def to_numbers(rows) -> list[int]:
 
 
 def all_of(function, *args):
-  """`function` on every row."""
+  """Applies `function` to every row."""
   return jax.jit(jax.vmap(function))(*args)
 
 

@@ -1,4 +1,4 @@
-"""DNC against NumPy, against the public implementation, and by its parts."""
+"""Tests of DNC: against NumPy, a public implementation, and of its parts."""
 
 import functools
 import itertools
@@ -47,14 +47,14 @@ def draw(seed, *shape):
 
 
 def make_params(init, initial_state, seed=0):
-  """Larger than at initialisation, so that gates and words vary."""
+  """Returns parameters larger than initial ones, so gates and words vary."""
   params = jax.eval_shape(
       init, jax.random.key(0), draw(0, 1, B, F), initial_state(B))
   return jax.tree.map(lambda p: draw(p.size + seed, *p.shape), params)
 
 
 def used_access(seed=0):
-  """The memory of one batch element in the middle of a life."""
+  """Draws the memory of one batch element in the middle of an episode."""
   rng = np.random.default_rng(seed)
   reads, writes, before = (
       jnp.asarray(.9 * rng.dirichlet(np.ones(N), heads)) for heads in (R, H, H))
@@ -133,7 +133,8 @@ def test_initial_state_is_empty():
 
 # Against the public implementation.
 
-# Its variables, in the order of the interface, and its states.
+# Variables of the public implementation, in the order of the interface, and its
+# states.
 LINEARS = ["read_keys", "read_strengths", "write_keys", "write_strengths",
            "erase_vectors", "write_vectors", "free_gate", "allocation_gate",
            "write_gate", "read_mode"]
@@ -143,7 +144,7 @@ STATES = dict(memory="memory", usage="usage", read_weights="read_weights",
 
 
 def golden_params(golden, kind):
-  """The variables, or their gradients, as the parameters of `DNC`."""
+  """Returns the variables, or their gradients, as parameters of `DNC`."""
   def variable(name):
     return golden[f"{kind}.dnc.{name}"]
 
@@ -193,7 +194,7 @@ def test_equals_the_public_implementation(x64, golden_root):
 
 
 def interface(seed=0, options=True):
-  """What a controller could say, with all of the options or none."""
+  """Draws an interface, with all of the options or none."""
   rng = np.random.default_rng(seed)
   said = dict(
       read_keys=draw(seed, R, W), read_strengths=rng.uniform(1, 5, R),
@@ -211,7 +212,7 @@ def interface(seed=0, options=True):
 
 
 def check_slopes(loss, variables, tolerance):
-  """Every leaf's gradient against a difference, in a direction of its own."""
+  """Checks each leaf's gradient against a difference in one direction."""
   leaves, treedef = jax.tree.flatten(variables)
   gradients = jax.tree.leaves(jax.jit(jax.grad(loss))(variables))
   loss, eps = jax.jit(loss), 1e-6
@@ -241,15 +242,15 @@ def test_numerical_gradients_of_a_step(x64, options):
             if name not in fixed}
   variables = (interface(options=options), floats)
   check_slopes(loss, variables, 1e-6)
-  # The rest of the state has no gradient: the first is stopped, the second is
-  # for the controller.
+  # The rest of the state has no gradient. The gradient of the write weights is
+  # stopped. Only the controller uses the read words.
   gradients = jax.grad(loss, 1)(variables, fixed)
   chex.assert_trees_all_equal(gradients, jax.tree.map(jnp.zeros_like, fixed))
 
 
 @pytest.mark.parametrize("options", [{}, ALL_OPTIONS], ids=str)
 def test_numerical_gradients_of_an_unroll(x64, monkeypatch, options):
-  """Of a twin that does not stop the gradient of the writes, unlike `DNC`."""
+  """Unlike `DNC`, the model tested does not stop the gradient of the writes."""
   monkeypatch.setattr(allocation, "update_usage", lambda usage, writes, kept: (
       1 - (1 - usage) * jnp.prod(1 - writes, axis=0)) * kept)
   init, unroll, initial_state = network(**options)
@@ -284,7 +285,7 @@ def test_gradients_from_the_empty_memory(options):
 
 
 def told(**changes):
-  """An interface without options; neutral except for `changes`."""
+  """Returns an interface without options; neutral except for `changes`."""
   said = interface(options=False)
   silent = dict(free_gates=0., allocation_gates=1., write_gates=0.,
                 erase_vectors=0.)
@@ -295,7 +296,7 @@ def told(**changes):
 
 
 def modes(index):
-  """All read heads in one mode."""
+  """Returns read modes with all read heads in one mode."""
   return jnp.eye(2 * H + 1)[index]
 
 
@@ -311,7 +312,11 @@ def unroll_access(steps, access=None, **kwargs):
 
 
 def written_memory():
-  """Three writes of both heads, and the rows `[3, H]` they took."""
+  """Writes three times with both heads.
+
+  Returns:
+    The last state, all states, and the rows `[3, H]` written.
+  """
   states = unroll_access([told(write_gates=1.)] * 3)
   rows = np.array([access.write_weights.argmax(-1) for access in states])
   return states[-1], states, rows
@@ -361,7 +366,7 @@ def test_follows_the_links_of_a_head(mode, step):
   expected = jnp.eye(N)[rows[1 + step, head]]
   np.testing.assert_allclose(
       after.read_weights, jnp.broadcast_to(expected, [R, N]), atol=1e-3)
-  # The other head's links lead nowhere from there.
+  # The other head has no links from this row.
   (after,) = unroll_access([told(read_modes=modes(mode ^ 1))], access)
   np.testing.assert_allclose(after.read_weights, 0, atol=1e-3)
 
