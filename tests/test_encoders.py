@@ -23,7 +23,7 @@ def draw(*shape, seed=0):
 def apply(make, inputs):
   net = hk.without_apply_rng(hk.transform(lambda x: make()(x)))
   params = net.init(jax.random.key(0), inputs)
-  # Biases that are not 0.
+  # Make the biases nonzero.
   params = jax.tree.map(lambda p: p + .01 * draw(*p.shape, seed=p.size), params)
   return params, jax.jit(net.apply)(params, inputs)
 
@@ -37,7 +37,7 @@ def test_embedding_is_a_row_of_the_matrix():
 
 
 def reference_cnn(params, image, mean, std):
-  """In loops, as PyTorch's example has it, for one image `[H, W]`."""
+  """Computes the CNN of PyTorch's example in loops, for an image `[H, W]`."""
   hidden = ((image - mean) / std)[:, :, None]
   for name in ("conv2_d", "conv2_d_1"):
     w, b = params[f"cnn/{name}"]["w"], params[f"cnn/{name}"]["b"]
@@ -59,7 +59,7 @@ def reference_cnn(params, image, mean, std):
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("side, output_layer", [
-    (16, True), (16, False), (19, True)])  # 19: a row that is left out.
+    (16, True), (16, False), (19, True)])  # 19: pooling drops a row.
 def test_cnn_equals_its_reference(side, output_layer):
   images = draw(T, B, side * side)
   params, outputs = apply(
@@ -125,8 +125,8 @@ def test_max_pool_and_its_gradient_are_haiku_s():
   grad = lambda pool: jax.grad(lambda x: jnp.sin(pool(x)).sum())(images)  # noqa: E731
   theirs = lambda x: hk.max_pool(x, (2, 2, 1), (2, 2, 1), "VALID")  # noqa: E731
   np.testing.assert_array_equal(max_pool(images), theirs(images))
-  # Where a window is all 0 they divide the gradient differently; behind a ReLU
-  # there is none.
+  # In a window of zeros the two functions divide the gradient differently. A
+  # ReLU before the pooling has no gradient there.
   positive = np.asarray(images) > 0
   np.testing.assert_allclose(np.where(positive, grad(max_pool), 0),
                              np.where(positive, grad(theirs), 0), rtol=1e-6)
@@ -162,7 +162,7 @@ def test_bfloat16_policy(encoder, output):
 @pytest.mark.parametrize("encoder", ENCODERS)
 @pytest.mark.parametrize("core, kwargs", [
     ("lstm", dict(hidden_size=7)),
-    ("rmc", dict(num_slots=3, head_size=5))])  # It has an unroll of its own.
+    ("rmc", dict(num_slots=3, head_size=5))])  # It has its own unroll.
 def test_a_model_encodes_each_step(encoder, core, kwargs):
   model = make_model(core, OUT, encoder=encoder, **kwargs)
   plain = make_model(core, OUT, **kwargs)

@@ -1,4 +1,4 @@
-"""Flags: each argument of a member has one; members of a user's own, too."""
+"""Flags: each argument of a member has one, also of user-defined members."""
 
 import functools
 import subprocess
@@ -16,8 +16,8 @@ from launch.configs import config as config_lib
 from launch.configs import flags as flags_lib
 from rmc_nalu_sam.registry import Argument
 
-# An argument that takes no other value than twice its default, or 3 if it has
-# none, needs a value here.
+# The tests set an argument to twice its default, or to 3 if it has no default.
+# Arguments for which that value is not valid have another value here.
 VALUES = {("core", "dam", "discount"): .5,
           ("core", "dnc", "mask_min"): .25,
           ("core", "rmc", "gate_style"): "memory",
@@ -80,7 +80,7 @@ OTHERS = {"unit": ["--core=lstm"],
           "encoder": ["--core=lstm", "--task.num_bits=254"],
           "penalty": ["--unit=nmu", "--penalty.weight=1", "--penalty.end=11",
                       "--penalty.input_weight=1"]}
-# Objects or mappings: to be given in Python.
+# Objects or mappings, which can be passed only in Python.
 NO_FLAG = {("core", "sam", "controller"), ("core", "sdnc", "controller"),
            ("core", "sam", "index_args"), ("core", "sdnc", "index_args")}
 
@@ -151,7 +151,7 @@ def note_constructions(monkeypatch, kind, member):
     return constructor(*args, **kwargs)
 
   for name in vars(getattr(constructor, "func", constructor)):
-    if name.isupper():  # What a core is.
+    if name.isupper():  # Constants that describe a core.
       setattr(note, name, getattr(getattr(constructor, "func", constructor),
                                   name))
   monkeypatch.setitem(registry._members, member, note)
@@ -211,7 +211,7 @@ def test_type_of_a_flag(annotation, default, wanted):
       Argument("x", annotation, default, "")) is wanted
 
 
-# Members of a user's own.
+# Members that a user defines.
 
 MODULE = '''
 """A module of a user's own."""
@@ -291,7 +291,7 @@ broken = 3
 
 @pytest.fixture
 def own(monkeypatch, tmp_path):
-  """A package of a user's own on the path, and its module's name."""
+  """Puts a user's package on the path; yields the name of its module."""
   package = tmp_path / "own_package"
   package.mkdir()
   (package / "__init__.py").touch()
@@ -416,7 +416,7 @@ if __name__ == "__main__":
 
 
 def test_program(own, tmp_path):
-  """Help and absl's own errors, in processes of their own."""
+  """Help and absl's own errors work; each runs in its own process."""
   (tmp_path / "program.py").write_text(PROGRAM)
   commands = [["--core.leak=0.75"], ["--help"], ["--core.leek=3"]]
   processes = [subprocess.Popen(

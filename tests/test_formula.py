@@ -17,7 +17,7 @@ def column(*weights):
 
 
 def units_of(*layers, inputs):
-  """Layers of (unit, outputs), and the names of their modules."""
+  """Returns the units of layers (unit, outputs) by their modules' names."""
   def f(x):
     for name, size in layers:
       x = UNITS.get(name)(size, name=f"layer_{name}")(x)
@@ -155,7 +155,7 @@ def test_powers_of_powers_are_in_parentheses():
 
 
 def test_recurrent():
-  """What is fed back is told from the inputs."""
+  """The formula distinguishes fed-back outputs from inputs."""
   units = units_of(("nau", 1), inputs=3)
   params = {"layer_nau": dict(w=column(1, 0, -1))}
   assert extract(units, params, is_recurrent=True).lines == ("y = x1 - y'",)
@@ -163,7 +163,7 @@ def test_recurrent():
   assert named.lines == ("y = a - y'",)
   with pytest.raises(ValueError, match="3 names for 2 inputs"):
     extract(units, params, inputs=["a", "b", "c"], is_recurrent=True)
-  # A run ends where the state begins.
+  # A run of terms that '...' shortens ends where the state begins.
   units = units_of(("nau", 4), inputs=8)
   ones = {"layer_nau": dict(w=jnp.ones([8, 4]))}
   assert extract(units, ones, is_recurrent=True).lines[3] == (

@@ -31,7 +31,7 @@ def test_no_two_keys_are_the_same(generator):
 
 
 def test_what_is_folded_in_makes_no_two_keys_the_same():
-  """Steps, batches and devices of one purpose do not meet another's."""
+  """Keys of steps, batches and devices differ between purposes."""
   found = []
   for seed, name, number in itertools.product(
       range(3), keys_lib.Keys._fields, range(7)):
@@ -76,7 +76,7 @@ class Fingerprint:
 
 @dataclasses.dataclass(frozen=True)
 class Marked(tasks.Copy):
-  """Copies, with a fingerprint of each batch as the metric."""
+  """Copies; the metric is a fingerprint of each batch."""
 
   @property
   def score(self):
@@ -84,7 +84,7 @@ class Marked(tasks.Copy):
 
 
 def fingerprints(seed, num_updates, num_batches, **kwargs):
-  """Returns those of the batches of training, and of an evaluation."""
+  """Returns the fingerprints of training batches and of an evaluation."""
   trainer, state = learning_helpers.start(
       task=Marked(num_bits=3, min_length=5, max_length=5), devices=1,
       batch_size=1, seed=seed, **kwargs)
@@ -106,11 +106,11 @@ def test_evaluation_and_training_draw_different_episodes():
   drawn = np.concatenate([part for each in found for part in each])
   assert drawn.size == 24
   gaps = np.abs(drawn[:, None] - drawn) + 9 * np.eye(24)
-  assert gaps.min() > 1e-3  # 15 bits: two of 24 episodes hardly ever agree.
+  assert gaps.min() > 1e-3  # 15 bits: no two are likely to agree.
 
 
 def test_a_run_has_its_own_levels_and_network_key():
-  """No draw of a level or of dropout meets the key of an episode."""
+  """The keys of levels, of dropout and of episodes are all different."""
   used = []
   for seed in range(2):
     keys = keys_lib.make_keys(seed, "threefry")

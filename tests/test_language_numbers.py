@@ -12,7 +12,7 @@ from tasks.language import language_numbers, number_words
 
 SPLITS = ("train", "validation", "test")
 
-# A second way to read, from the words' names alone.
+# A second, independent reader, which uses only the words' names.
 STEMS = ("twen", "thir", "for", "fif", "six", "seven", "eigh", "nine")
 SMALL = {word: value for value, word in enumerate((
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight",
@@ -20,13 +20,13 @@ SMALL = {word: value for value, word in enumerate((
 
 
 def read(words) -> int:
-  """Digits from the end of each word; knows nothing of divisions by ten."""
+  """Reads digits from the end of each word, without divisions by ten."""
   text = " ".join(words)
   if " hundred" in text:
     before, after = text.split(" hundred")
     assert not after or after.startswith(" and ")
     rest = read(after.removeprefix(" and ").split()) if after else 0
-    assert not after or rest  # Nobody says 'two hundred and zero'.
+    assert not after or rest  # No 'two hundred and zero'.
     assert 1 <= SMALL[before] <= 9
     return 100 * SMALL[before] + rest
   if len(words) == 2:
@@ -44,7 +44,7 @@ def read(words) -> int:
 
 
 def examples(split: str, **kwargs) -> tuple[tasks.Task, tasks.Batch]:
-  """All episodes of a split, in order."""
+  """Returns a task and all episodes of a split, in order."""
   task = tasks.LanguageNumbers(split=split, **kwargs)
   batch = jax.jit(jax.vmap(task.example, out_axes=1))(
       jnp.arange(task.num_examples))
@@ -81,7 +81,7 @@ def test_the_papers_split():
 
 @pytest.mark.parametrize("seed", range(20))
 def test_every_word_is_trained_on(seed):
-  # So few that it is rarely so by chance.
+  # A random choice of so few numbers rarely contains every word.
   train = language_numbers.split_numbers(seed, num_train=41)["train"]
   assert train.size == len(set(train)) == 41
   words = {word for n in train for word in number_words.number_words(int(n))}
@@ -143,7 +143,7 @@ def test_the_oracle_tells_the_papers_intermediate_numbers():
   assert inputs.shape == (5, 3, 30)
   task = tasks.LanguageNumbers()
   outputs = oracles.solve(task, tasks.Batch(inputs, inputs, inputs))
-  # The right answer is at the last word, whatever comes after it.
+  # The right answer is at the last word; the steps after it do not matter.
   targets = np.zeros((5, 3, 1))
   targets[[4, 3, 3], range(3), 0] = 334, 702, 107
   batch = tasks.Batch(inputs, targets, None)

@@ -36,7 +36,7 @@ def fast_compilation():
 
 @pytest.fixture
 def tiny(monkeypatch):
-  """Few models, few steps."""
+  """Makes the suites use few and small models."""
   monkeypatch.setattr(scaling, "COMMON", SMALL)
   # `sam_scaling` compares with both SAMs.
   monkeypatch.setattr(scaling, "SAM_MODELS", TINY)
@@ -49,7 +49,7 @@ def short_turns(monkeypatch):
 
 @pytest.fixture
 def counted(monkeypatch):
-  """Programs that compile nothing and need 100 bytes a step."""
+  """Makes programs compile nothing and need 100 bytes per step and slot."""
   made = []
 
   class Program:
@@ -76,7 +76,7 @@ def counted(monkeypatch):
 
 
 def measured(tmp_path, *argv, suite="sam_scaling"):
-  """Returns what the program writes."""
+  """Returns the results that the program writes."""
   assert run(benchmark, f"--suite={suite}", f"--output={tmp_path}", *argv) == 0
   return json.loads((tmp_path / "benchmark.json").read_text())
 
@@ -149,7 +149,7 @@ def test_fewer_steps_where_memory_is_short(counted, tmp_path, capsys):
   small, large = result["rows"][1], result["rows"][3]
   assert small["time"]["num_steps"] == 10
   assert large["time"].startswith("does not fit: one step needs 0.0 GiB")
-  assert isinstance(large["memory"], dict)  # From the compiler.
+  assert isinstance(large["memory"], dict)  # The compiler reports it.
   assert "times_faster" not in large
   out = capsys.readouterr().out
   assert f"800 SAM lsh: {large['time']}" in out
@@ -220,7 +220,7 @@ def test_suites_are_those_of_the_flag(tmp_path, capsys):
 
 @pytest.mark.parametrize("suite, flag, valid", [
     ("arithmetic", "--sizes=8", "--repeats"),
-    ("arithmetic", "--time_limit=600", "--repeats"),  # The default, too.
+    ("arithmetic", "--time_limit=600", "--repeats"),  # Even its default.
     ("long_sequence", "--models=SAM lsh", "--sizes, --repeats, --num_steps"),
     ("rmc", "--batch_size=2", "--sizes, --repeats, --time_limit, --models"),
     ("sampling", "--sizes=8", "--repeats, --time_limit"),
@@ -244,7 +244,7 @@ def test_long_sequence_is_of_one_size(tmp_path, capsys):
 
 
 def fail_at(monkeypatch, num_slots, error):
-  """Makes programs of that many slots fail."""
+  """Makes programs with `num_slots` slots fail."""
   program = measure.Program
 
   def make(case):
@@ -291,7 +291,7 @@ def test_suites_report_as_they_go(monkeypatch, suite, function):
   time_of = dict(median=1., low=1., high=1., turns=1)
   row = dict(preset="", args={}, update=time_of, draw=time_of, share=1.,
              size="", model="matmul", time=time_of, flops=1.)
-  results = iter([[row] if suite == "rmc" else row])  # There is no second.
+  results = iter([[row] if suite == "rmc" else row])  # Only one result.
   monkeypatch.setattr(getattr(benchmarks, suite), function,
                       lambda *_: next(results))
   told = []
@@ -317,7 +317,7 @@ def test_arithmetic_reports_every_turn(monkeypatch):
 @pytest.mark.parametrize("models, suite", [
     (scaling.SAM_MODELS, "sam_scaling"), (scaling.SDNC_MODELS, "sdnc")])
 def test_sizes_and_models_of_the_suites(monkeypatch, models, suite):
-  """Every model takes its arguments, too."""
+  """Every model also accepts its arguments."""
   seen = []
 
   def note(models, sizes, options, memory_steps):
@@ -373,7 +373,7 @@ def test_format_table_of_its_own():
 
 @pytest.mark.parametrize("core", ["sam", "dnc"])
 def test_a_prepared_memory_is_full(monkeypatch, core):
-  """Its arrays are found by name, whatever the core."""
+  """The arrays of the memory are found by name in any core."""
   args = TINY["SAM lsh"][1] if core == "sam" else {}
   case = measure.Case("", core, tuple((SMALL | args | dict(
       num_slots=16)).items()), 2, 3)
@@ -395,7 +395,7 @@ def test_a_prepared_memory_is_full(monkeypatch, core):
 
 @pytest.mark.parametrize("has_torch", [True, False])
 def test_arithmetic(monkeypatch, tmp_path, capsys, has_torch):
-  """Rates are over all seeds; without PyTorch its row says so."""
+  """Rates count all seeds; PyTorch's row reports if it is not installed."""
   def torch_program():
     if not has_torch:
       raise ImportError
@@ -403,7 +403,7 @@ def test_arithmetic(monkeypatch, tmp_path, capsys, has_torch):
 
   monkeypatch.setattr(arithmetic, "_torch_program", torch_program)
   monkeypatch.setattr(arithmetic, "_jax_program", lambda num_seeds: lambda: 1)
-  # A turn of each takes 1, 2, 4, ... seconds.
+  # The programs' turns take 1, 2, 4, ... seconds.
   clock = iter(x for n in range(9) for x in (0., 2.**n))
   monkeypatch.setattr(arithmetic.time, "perf_counter", lambda: next(clock))
   rows = measured(tmp_path, "--repeats=1", suite="arithmetic")["rows"]
@@ -441,13 +441,14 @@ def test_programs_take_turns(monkeypatch):
   assert calls == ["a", "b"] * 3
   monkeypatch.setattr(measure, "TURN", 9.)
   calls.clear()
-  # Calls of 2, 8 and of 6, 6 seconds make a turn; two steps a call.
+  # A turn is two calls: 2 and 8 seconds for a, 6 and 6 seconds for b. A call
+  # has two steps.
   assert interleaved(time.monotonic() - 1) == dict(
       a=dict(median=2.5, low=2.5, high=2.5, turns=1),
       b=dict(median=3, low=3, high=3, turns=1))
   assert calls == ["a", "a", "b", "b"]
   monkeypatch.setattr(measure, "TURN", 0.)
-  # Each runs once, however late it is.
+  # Each program runs once, even after the deadline.
   assert interleaved(time.monotonic() - 1)["a"] == dict(
       median=1, low=1, high=1, turns=1)
 

@@ -14,8 +14,8 @@ from launch.runs import Run, outcome, statistics
 from launch.runs.run import TRAINED
 
 TASK = dict(max_length=2, max_test_length=5)
-# Errors of 4 seeds on the training range, at two evaluations. The second is the
-# best one of all seeds but the last.
+# Errors of 4 seeds on the training range, at two evaluations. The second
+# evaluation is the best one for all seeds except the last.
 REFERENCE = [[9, 9, 9, 1], [1, 2, 3, 2]]
 
 
@@ -96,7 +96,7 @@ def test_seeds_can_be_left_out(reference, capsys):
   first, second, threshold, *_ = capsys.readouterr().out.splitlines()
   assert [first, second] == ["without seed 2 of the reference",
                              "without seed 0 of the reference"]
-  bound = 1.5 + stats.t(1).ppf(.99) * .5  # Of 2 and 1.
+  bound = 1.5 + stats.t(1).ppf(.99) * .5  # Errors 2 and 1.
   assert f"{bound:.4g} (as trained)" in threshold
 
 

@@ -24,7 +24,7 @@ def fast_compilation():
     yield
 
 
-# Always doubled: no loss is that high.
+# Every window doubles the level: no loss is as high as the threshold.
 CURRICULUM = ["--curriculum=exponential", "--curriculum.start=1",
               "--curriculum.threshold=10", "--curriculum.patience=10",
               "--curriculum.max_level=6"]
@@ -43,7 +43,7 @@ def no_pictures(monkeypatch):
 
 @pytest.fixture(scope="module")
 def reference(fast_compilation, tmp_path_factory):
-  """The workdir of a run of 60 updates, and what it said."""
+  """Returns the workdir of a run of 60 updates."""
   workdir = tmp_path_factory.mktemp("reference")
   assert run(train, *FLAGS, "--steps=60", f"--workdir={workdir}") == 0
   return workdir
@@ -53,7 +53,7 @@ def test_records_have_level_and_seconds(reference, capsys):
   assert levels_of(reference) == [2, 4, 6, 6, 6, 6]
   evaluations = records(reference, "eval")
   assert [(r["step"], r["level"]) for r in evaluations] == [(30, 6), (60, 6)]
-  for record in evaluations:  # At exactly that level.
+  for record in evaluations:  # At exactly level 6.
     assert record["bits_wrong"] == pytest.approx(
         6 * 3 * (1 - record["bit_accuracy"]), rel=1e-4)
   seconds = [json.loads(line)["seconds"] for line in
@@ -66,8 +66,8 @@ def test_records_have_level_and_seconds(reference, capsys):
   assert capsys.readouterr().out.splitlines()[0].endswith("level 6")
 
 
-# With 10, the level itself must be kept; with 0.4 it would double, were the
-# loss of the first half of a window forgotten.
+# With threshold 10, the checkpoint must keep the level. With 0.4, the level
+# would double if the checkpoint lost the loss of the first half of a window.
 @pytest.mark.parametrize("threshold, levels", [
     (10, [1, 2, 2, 4, 4, 6, 6]), (0.4, [1] * 7)])
 def test_continued_equals_uninterrupted(
@@ -86,7 +86,8 @@ def test_continued_equals_uninterrupted(
 
 def test_max_minutes_ends_a_run_that_can_go_on(reference, tmp_path, capsys):
   argv = [*FLAGS, f"--workdir={tmp_path}"]
-  # The time is looked at after each record, of which the first comes late.
+  # The time limit is checked after each record. The first record is already
+  # over the limit.
   assert run(train, *argv, "--steps=60", "--max_minutes=1e-9") == 0
   assert "step 10, evaluation: " in capsys.readouterr().out
   assert saved_steps(tmp_path) == [10]

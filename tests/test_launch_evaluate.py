@@ -41,7 +41,7 @@ def trained(fast_compilation, tmp_path_factory) -> pathlib.Path:
 
 @pytest.fixture
 def workdir(trained, tmp_path) -> pathlib.Path:
-  """A copy of the run that the test may change."""
+  """Returns a copy of the run that the test may change."""
   shutil.copytree(trained, tmp_path / "run")
   return tmp_path / "run"
 
@@ -76,7 +76,7 @@ def test_evaluation(workdir, capsys):
   assert last.pop("split") == "eval"
   assert (first.pop("level"), first.pop("trained")) == (2, True)
   assert first.pop("episodes") == beyond["episodes"] == 24
-  # Half of 2 times 3 bits, and of 5 times 3.
+  # Half of 2 * 3 bits, and half of 5 * 3 bits.
   assert (first["guess"], beyond["guess"]) == (3, 7.5)
   assert first == pytest.approx(last | {"guess": 3}, rel=1e-5)
   assert (beyond["level"], beyond["trained"]) == (5, False)
@@ -93,7 +93,7 @@ def test_evaluation(workdir, capsys):
   assert lines[4] == "* above the levels of training"
   assert lines[5] == "guess: bits_wrong of guessing"
   assert len(lines) == 6
-  assert len(set(map(len, lines[1:4]))) == 1  # The columns are straight.
+  assert len(set(map(len, lines[1:4]))) == 1  # The columns are aligned.
 
 
 def test_defaults_and_a_larger_memory(workdir):
@@ -101,18 +101,18 @@ def test_defaults_and_a_larger_memory(workdir):
              "--episodes=9") == 0
   result = json.loads((workdir / "evaluation.json").read_text())
   assert result["core_args"] == dict(small_core("sam"), num_slots=23)
-  # Whole batches of 8.
+  # The number of episodes is rounded up to whole batches of 8.
   assert [row["episodes"] for row in result["levels"]] == [16, 16, 16]
   assert [row["level"] for row in result["levels"]] == [2, 4, 8]
   assert [row["trained"] for row in result["levels"]] == [True, False, False]
   assert all(math.isfinite(value) for row in result["levels"]
              for value in row.values())
-  # The run itself is as it was.
+  # The run's own configuration is unchanged.
   assert config_lib.load(workdir).core_args.num_slots == 11
 
 
 def test_episodes_as_in_training_have_a_row(no_pictures, tmp_path, capsys):
-  """They have one if they are of several levels, without --levels."""
+  """Without --levels, the row exists if training has several levels."""
   workdir = tmp_path / "run"
   assert run(train, *tiny_flags("lstm"), "--steps=2", "--task.max_length=3",
              f"--workdir={workdir}") == 0
@@ -136,7 +136,7 @@ def test_table_without_levels_beyond_training():
 
 
 def test_variants_are_marked():
-  """A variant may be within training, such as the hardest episodes."""
+  """A variant, such as the hardest episodes, may occur in training."""
   table = evaluation.format_table({"level_name": "length", "levels": [
       {"level": 3, "trained": True, "loss": 1.},
       {"level": "hardest", "trained": None, "loss": 2.}]})
@@ -147,7 +147,7 @@ def test_variants_are_marked():
 
 
 def test_episodes_that_are_counted(no_pictures, tmp_path, capsys):
-  """Each is evaluated once, whatever --episodes is."""
+  """Each episode of a finite split is evaluated once for any --episodes."""
   assert run(train, "--task=language_numbers", "--preset=none", "--core=lstm",
              "--core.hidden_size=7", "--batch_size=8", "--steps=2",
              f"--workdir={tmp_path}") == 0
@@ -172,7 +172,7 @@ def test_show_transcribes_episodes(no_pictures, tmp_path, capsys, seeds):
   assert json.loads((tmp_path / "evaluation.json").read_text())[
       "examples"] == lines
   numbers = tasks.LanguageNumbers(split="test").numbers
-  for line in lines:  # 'seven 6.98  hundred 699.9  (700)', of the test.
+  for line in lines:  # 'seven 6.98  hundred 699.9  (700)', split test.
     *words, number = line.split("  ")
     assert int(number.strip("()")) in numbers
     assert tuple(word.split()[0] for word in words) == (

@@ -1,4 +1,4 @@
-"""The command line of the programs: errors, that each field has an effect.
+"""The command line of the programs: errors, and the effect of each field.
 
 `test_configs.py` and `test_flags.py` test what a command line means; here the
 programs run.
@@ -28,7 +28,7 @@ def fast_compilation():
 
 @pytest.fixture
 def refuse_to_train(monkeypatch):
-  """A mistake that is not found must not cost an hour of training."""
+  """Fails if training starts: a missed error must not cost an hour of it."""
 
   def refuse(*args):
     pytest.fail(f"was trained: {args}")
@@ -141,14 +141,14 @@ def params(workdir):
   return saved_state(workdir).train.params
 
 
-# Field -> flags, and where the flag makes a difference.
+# Field -> flags, and a function of the workdir whose value the flags change.
 EFFECTS = {
-    "preset": (["--preset=sam_copy"], params),  # Its schedule, for one.
+    "preset": (["--preset=sam_copy"], params),  # It sets a schedule.
     "task": (["--task=priority_sort", "--task.num_bits=3",
               "--task.max_keys=3"], params),
     "core": (["--core=gru"], params),
     "steps": (["--steps=6"], saved_steps),
-    # Not a moment, but as much as is done in one call.
+    # The run ends after the updates of one call, the least that a run does.
     "max_minutes": (["--max_minutes=1e-9"], saved_steps),
     "batch_size": (["--batch_size=4"],
                    functools.partial(numbers, split="train")),
@@ -159,7 +159,7 @@ EFFECTS = {
     "max_grad_value": (["--max_grad_value=0.001"], params),
     "unit": (["--unit=nau"], params),
     "encoder": (["--encoder=embed"], params),
-    # Its output must have the size of the answer.
+    # Without a head, the core's output must have the size of the answer.
     "head": (["--head=none", "--core.hidden_size=3"], params),
     "num_seeds": (["--num_seeds=8"], params),
     "seed": (["--seed=5"], functools.partial(numbers, split="train")),
@@ -170,7 +170,7 @@ EFFECTS = {
     "eval_episodes": (["--eval_episodes=56"],
                       functools.partial(numbers, split="eval")),
     "checkpoint_every": (["--checkpoint_every=2"], saved_steps),
-    # No synthetic task reads it; see the test after the next.
+    # No synthetic task reads this field; see the test after the next.
     "data_dir": (["--data_dir=/nowhere"],
                  lambda w: json.loads((w / "config.json").read_text())),
 }
@@ -258,7 +258,7 @@ def test_run_without_a_workdir(monkeypatch, tmp_path, refuse_to_train):
   assert [str(path) for path in made] == ["runs/copy-sam-0"]
 
 
-# Parts of a user's own.
+# Parts that a user defines.
 
 MODULE = '''
 import dataclasses
@@ -309,7 +309,7 @@ def test_own_core_and_task_from_training_to_the_plot(
     config = config_lib.load(workdir)
     assert config.core_args.to_dict() == dict(leak=0.25)
     assert config.task_args.to_dict() == dict(spacing=5, max_length=2)
-    # Resumed by its workdir alone, with a flag of its own.
+    # The workdir alone resumes the run; the core's own flag is still valid.
     assert run(train, "--core.leak=0.25", "--steps=5",
                f"--workdir={workdir}") == 0
     assert saved_steps(workdir)[-1] == 5
@@ -326,7 +326,7 @@ def test_own_core_and_task_from_training_to_the_plot(
     sys.modules.pop("own_parts", None)
 
 
-# Only a child process shows these.
+# These need a child process.
 
 
 def test_help_and_absl_s_own_errors(tmp_path):

@@ -1,4 +1,4 @@
-"""Runs in a memory that is used again, and how much its index finds."""
+"""Runs that reuse their memory, and the recall of the memory's index."""
 
 import launch_helpers
 import pytest
@@ -16,7 +16,7 @@ def fast_compilation():
 
 
 def test_resumed_equals_uninterrupted(tmp_path, monkeypatch):
-  """The memory is a part of the checkpoint, to the last bit."""
+  """The checkpoint contains the memory, exact to the last bit."""
   monkeypatch.setattr(pictures, "draw", lambda *_: None)
   flags = [*tiny_flags("sam"), "--reuse_memory", "--core.index=lsh",
            "--log_every=2", "--eval_every=6", "--learning_rate=0.01"]
@@ -50,6 +50,6 @@ def test_evaluations_say_how_much_the_index_finds(tmp_path, index):
   (record,) = records(workdir, "eval")
   if index == "exact":
     assert "index_recall" not in record
-  else:  # Its lists of recent rows hold all of them.
+  else:  # The index's lists of recent rows hold all rows.
     assert record["index_recall"] == 1
   assert "index_recall" not in records(workdir, "train")[0]

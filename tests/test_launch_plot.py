@@ -23,7 +23,7 @@ def make_run(workdir: pathlib.Path, steps=(2, 4, 6), task="copy", core="lstm",
   workdir.mkdir()
   config = tiny_config()
   config.update(task=task, core=core, seed=seed)
-  if task != "copy":  # It has other arguments.
+  if task != "copy":  # Other tasks have other arguments.
     config.task_args = ml_collections.ConfigDict()
   for name, value in (fields or {}).items():
     config[name] = (ml_collections.ConfigDict(value)
@@ -45,7 +45,7 @@ def make_run(workdir: pathlib.Path, steps=(2, 4, 6), task="copy", core="lstm",
 
 
 def ink(path: pathlib.Path) -> np.ndarray:
-  """Returns the picture, which must not be blank."""
+  """Returns the picture; checks that it is not blank."""
   image = matplotlib.image.imread(path)
   assert image.ndim == 3
   assert min(image.shape[:2]) > 100
@@ -54,7 +54,7 @@ def ink(path: pathlib.Path) -> np.ndarray:
 
 
 def colourful(path: pathlib.Path, least: float = 0.1) -> int:
-  """Counts the pixels with a colour: curves, and, paler, their bands."""
+  """Counts the coloured pixels: curves, and their paler bands."""
   image = ink(path)[:, :, :3]
   return int((image.max(-1) - image.min(-1) > least).sum())
 
@@ -69,7 +69,7 @@ def test_runs_are_drawn_and_their_last_evaluation_is_printed(tmp_path, capsys):
   assert table_of(capsys.readouterr().out) == [
       "run seeds step bits_wrong lowest at highest at",
       "lstm 0 6 1 1 6 5 2", "lstm 1 4 3 3 4 5 2", "sam 0 6 1 1 6 5 2"]
-  # One run less is another picture.
+  # With one run less, the picture differs.
   assert run(plot, f"--output={tmp_path / 'two.png'}", *runs[:2]) == 0
   two = ink(tmp_path / "two.png")
   assert two.shape != ink(output).shape or (two != ink(output)).any()
@@ -85,7 +85,7 @@ def curves_of(monkeypatch, *runs):
 
 
 def test_seeds_of_the_same_settings_are_one_line(tmp_path, monkeypatch):
-  """Defaults count as if they were set."""
+  """A default is the same setting as that value set explicitly."""
   runs = [
       make_run(tmp_path / name, core="rmc", seed=seed, core_args=core_args,
                fields=fields)
@@ -243,7 +243,7 @@ def test_variants(tmp_path, capsys):
   assert run(plot, "--x=variants", f"--output={output}", a, b, c) == 0
   assert colourful(output, 0.4) > 1000
   lines = table_of(capsys.readouterr().out)
-  # All five seeds, 0 to 4, and then 0 and 1 alone; the mean (the median).
+  # Mean (median) of all five seeds, 0 to 4, and of seeds 0 and 1 alone.
   assert lines[:3] == ["stack/linear stack/nac",
                        "as trained 0.5 (0.5) 0.125 (0.125)",
                        "-20 4 (4) 2.5 (2.5)"]
@@ -251,7 +251,7 @@ def test_variants(tmp_path, capsys):
 
 
 def test_variants_side_by_side_with_numbers_that_are_none(tmp_path, capsys):
-  """Names are no numbers here; a seed that diverged counts as the worst."""
+  """The names are not numbers here; a diverged seed counts as the worst."""
   names = tasks.RecurrentArithmetic(train_range="1,2").extrapolations
   bad = [1., float("nan"), 2.]
   workdir = make_run(

@@ -17,7 +17,7 @@ from tasks.arithmetic import arithmetic
 
 @pytest.fixture(autouse=True, scope="module")
 def fast_compilation():
-  """Also leaves one variant of the task instead of four."""
+  """Compiles fast, and leaves one variant of the task instead of four."""
   with (launch_helpers.fast_compilation(),
         pytest.MonkeyPatch.context() as patch):
     patch.setattr(arithmetic, "FACTORS", ())

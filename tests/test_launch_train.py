@@ -36,8 +36,8 @@ FLAGS = [*tiny_flags(learning_rate=0.01), f"--steps={STEPS}", "--log_every=2",
          "--eval_every=6", "--checkpoint_every=4"]
 BLOCK_AT = 14  # Signals come here; the last checkpoint before it is 12.
 
-# A run that waits at a step, so that a signal comes there. A first SIGINT lets
-# it go on.
+# A run that waits for a signal at step `BLOCK_AT`. The first SIGINT lets it
+# continue.
 BLOCKING = f"""
 import signal, time
 from launch import train
@@ -55,8 +55,8 @@ reporting.Reporter.train = report_and_wait
 train.run()
 """
 
-# A failed restore leaves pending reads of Orbax, which complain later that they
-# have no event loop.
+# After a failed restore, Orbax has pending reads. They warn later that there is
+# no event loop.
 pytestmark = pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning")
 
@@ -101,7 +101,7 @@ def hit(workdir: pathlib.Path, number: signal.Signals):
     deadline = time.monotonic() + 300
     while not (reporting.read_records(workdir)
                and reporting.read_records(workdir)[-1]["step"] == BLOCK_AT
-               # They are written in the background.
+               # Checkpoints are written in the background.
                and saved_steps(workdir)[-1] == 12):
       assert process.poll() is None, process.communicate()
       assert time.monotonic() < deadline
@@ -121,10 +121,10 @@ def test_interrupted_and_continued_equals_uninterrupted(
   assert "Traceback" not in err
   assert "interrupted and saved" in err
   assert "start at step 0 of 18, preset none: lstm on copy" in err
-  assert "4 devices" in err  # By --cpu_devices.
+  assert "4 devices" in err  # From --cpu_devices.
   assert saved_steps(workdir)[-1] == BLOCK_AT
   assert (workdir / "learning_curve.png").exists()
-  # The command that it prints resumes the run.
+  # The printed command resumes the run.
   command = shlex.split(err.split("continue with: ")[1].splitlines()[0])
   assert command[:3] == ["python", "-m", "launch.train"]
   assert run(train, *command[3:]) == 0
@@ -136,10 +136,11 @@ def test_killed_and_continued_equals_uninterrupted(reference, tmp_path):
   workdir = tmp_path / "run"
   status, _, _ = hit(workdir, signal.SIGKILL)
   assert status == -signal.SIGKILL
-  # It had done more updates than it saved; their records are made again.
+  # The killed run had done more updates than it had saved. The resumed run
+  # writes the records of these updates again.
   assert saved_steps(workdir)[-1] == 12
   assert records(workdir)[-1]["step"] == BLOCK_AT
-  # A line that was being written when it was killed.
+  # Add a line that was cut short when the run was killed.
   with (workdir / "metrics.jsonl").open("a") as file:
     file.write('{"step": 16, "spl')
   assert run(train, f"--workdir={workdir}", "--resume") == 0
@@ -218,7 +219,7 @@ def test_interrupted_before_the_first_update(
 
 
 def test_full_disk(reference, tmp_path, monkeypatch, capsys):
-  """One line reports it, and the run can be resumed from its checkpoint."""
+  """One line reports the full disk; the run resumes from its checkpoint."""
   report = reporting.Reporter.train
 
   def fill_and_report(self, step, metrics):
@@ -234,7 +235,7 @@ def test_full_disk(reference, tmp_path, monkeypatch, capsys):
     patch.setattr(checkpoints.Checkpoints, "close",
                   lambda self: closed.append(close(self)))
     assert run(train, *FLAGS, f"--workdir={tmp_path}") == config_lib.EXIT_USAGE
-  assert closed  # The reporter could not be closed.
+  assert closed  # Even if closing the reporter fails.
   line = capsys.readouterr().err.splitlines()[-1]
   assert line.startswith(f"error: cannot write to --workdir={tmp_path}: ")
   assert "No space left on device" in line
@@ -336,7 +337,7 @@ def test_all_checkpoints_damaged(copy, capsys):
   for step in saved_steps(copy):
     truncate(copy / "checkpoints" / str(step))
   before = records(copy)
-  for _ in range(2):  # A second start does not begin anew either.
+  for _ in range(2):  # A second start begins no new run either.
     assert run(train, f"--workdir={copy}") == config_lib.EXIT_USAGE
     err = capsys.readouterr().err.splitlines()
     assert [line for line in err if line.startswith("error: ")] == err[-1:]
@@ -383,8 +384,8 @@ def test_divergence_before_a_checkpoint_and_without_clipping(
 
 
 def test_divergence_leaves_no_checkpoint_that_is_not_finite(tmp_path, capsys):
-  # The loss of an update is that of the parameters before it. It may be finite
-  # when the parameters no longer are.
+  # The loss of an update is computed with the parameters before the update. It
+  # may be finite although the new parameters are not.
   status = run(
       train, *tiny_flags(optimizer="sgd", learning_rate="inf"), "--steps=20",
       "--log_every=1", "--checkpoint_every=1", f"--workdir={tmp_path}")

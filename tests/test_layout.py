@@ -1,4 +1,4 @@
-"""Layouts: what lies on which device, and what comes back."""
+"""Layouts: which device holds which data, and which data are returned."""
 
 import jax
 import jax.numpy as jnp
@@ -46,7 +46,7 @@ def test_shards_go_there_and_back(number):
 
 
 def test_shares_make_a_batch():
-  """Every device has its part, and their mean is that of the batch."""
+  """Every device has its part; the mean over parts is the batch's mean."""
   split = layout.SplitBatch(devices(4))
   keys = split.put_keys([np.float32(10)])
   run = split.compile(lambda share, keys, state, data, power: (

@@ -30,7 +30,7 @@ def nmu(**kwargs):
 
 
 def run(kwargs, *updates):
-  """Metrics of chunks of so many updates, and the parameters after them."""
+  """Returns metrics of chunks of `updates`, final parameters, the trainer."""
   trainer, state = start(**kwargs)
   metrics = []
   for number in updates:
@@ -84,7 +84,7 @@ def test_input_penalty_moves_what_comes_before_the_unit():
   (before,) = set(first) - {unit}
   for name in (unit, before):
     assert launch_helpers.differ(plain[name], other[name]), name
-  # The metric is the penalty without its weight, and so in an evaluation.
+  # The metric is the penalty without its weight, in an evaluation too.
   one, two = (run(arguments(weight), 1)[0][0] for weight in (1., 2.))
   assert one["input_penalty"] == two["input_penalty"]
   assert one["loss"] == two["loss"] == metrics[0]["loss"]
@@ -94,7 +94,7 @@ def test_input_penalty_moves_what_comes_before_the_unit():
 
 
 def test_penalty_makes_weights_discrete():
-  # The gradient of the error is clipped to little beside it.
+  # Clipping makes the error's gradient small beside that of the penalty.
   _, params, trainer = run(
       nmu(penalty=Discrete(weight=1e9), optimizer=optax.adam(.03)), 40)
   first = trainer.initial_state().train.params
@@ -109,7 +109,7 @@ def test_parameters_stay_where_they_are_allowed():
   assert set(ranges) == {"nau", "nmu"}
   for name, low in (("nau", -1), ("nmu", 0)):
     assert low <= ranges[name][0] <= ranges[name][1] <= 1
-    # It had to be clipped.
+    # At least one weight was clipped.
     assert {*ranges[name]} & {low, 1}
   assert trainer.model.units
 
@@ -126,7 +126,7 @@ def test_clipping(norm, value, expected):
 
 @pytest.mark.parametrize("name", sorted(optimizers.OPTIMIZERS))
 def test_optimizers_follow_a_schedule(name):
-  """The learning rate of update i is that of the schedule at i."""
+  """The learning rate of update i is the schedule's value at i."""
   rates = optimizers.cosine(0.5, steps=4)
   assert [float(rates(i)) for i in (0, 4)] == [0.5, 0]
   assert optimizers.cosine(0.5, 4, final_fraction=.2)(4) == pytest.approx(.1)
@@ -178,7 +178,7 @@ def test_each_generator_has_its_numbers():
     tasks.LearningToExecute(operation="control"),
     tasks.LearningToExecute(operation="double")])
 def test_read_outs_are_computed_where_the_mask_is_one(x64, task):
-  """Metrics and gradients are those of a read-out at all steps."""
+  """Metrics and gradients equal those of a read-out at all steps."""
   trainer = make_trainer(task=task, unit="mlp",
                          unit_args=dict(hidden_size=11, num_layers=2))
   batch = task.sample(jax.random.key(0), 64)
@@ -205,7 +205,7 @@ def test_read_outs_are_computed_where_the_mask_is_one(x64, task):
     texts.append(gradient.lower(params, batch).as_text())
   jax.tree.map(lambda *both: np.testing.assert_allclose(
       *both, rtol=1e-9, atol=1e-9), *results)
-  # A layer of 11 at all steps.
+  # The type of the read-out's layer of 11 units at all steps.
   whole = f"tensor<{task.num_steps}x64x11xf64>"
   assert [whole in text for text in texts] == [False, True]
 
@@ -222,7 +222,7 @@ def test_ratios_replace_their_parts():
 
 
 def test_a_key_reaches_the_network_in_training_alone():
-  """Dropout works: it changes the loss of an update, and no evaluation."""
+  """Dropout changes the loss of an update, but no evaluation."""
   trainer, state = start("learning_helpers:Dropped", {})
   plain, plain_state = start("learning_helpers:Dropped", dict(rate=0.))
   both = ((trainer, state), (plain, plain_state))

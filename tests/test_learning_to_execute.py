@@ -1,4 +1,4 @@
-"""Learning to execute: every program against an interpreter of its own."""
+"""Learning to execute: a separate interpreter checks every program."""
 
 import collections
 import json
@@ -21,7 +21,7 @@ EPISODES = 499
 
 
 def draw(seed: int = 0, episodes: int = EPISODES, **kwargs):
-  """A task, a batch of it, and the batch's programs and answers as text."""
+  """Returns a task, a batch, and its programs and answers as text."""
   task = tasks.LearningToExecute(**kwargs)
   batch = jax.jit(lambda key: task.sample(key, episodes))(jax.random.key(seed))
   batch = jax.tree.map(np.asarray, batch)
@@ -31,7 +31,7 @@ def draw(seed: int = 0, episodes: int = EPISODES, **kwargs):
 
 
 def decode(episode: tasks.Batch) -> tuple[str, str]:
-  """The program and the answer of an episode."""
+  """Returns the program and the answer of an episode."""
   end = int(np.flatnonzero(episode.inputs[:, -1])[0])
   assert (episode.inputs[:end + 1].sum(1) == 1).all()
   assert not episode.inputs[end + 1:].any()
@@ -48,7 +48,7 @@ def nesting(code: str) -> int:
 
 
 def longest(task, length, nests):
-  """Padded sizes (characters, answer) of the code released with the paper."""
+  """Returns padded sizes (characters, answer) in the paper's released code."""
   if task in MEMORISATION:
     return length, MEMORISATION[task] * length
   return (3 * length + 10) * (nests - 1) + 4 * length + 10 + 2 * (
@@ -56,7 +56,7 @@ def longest(task, length, nests):
 
 
 MIXED = dict(max_length=4, max_nesting=3)
-# Products of some 10^44.
+# Products of about 10^44.
 LARGE = dict(min_length=11, max_length=11, min_nesting=3, max_nesting=3)
 
 
@@ -68,13 +68,13 @@ def test_every_answer_is_python_s(operation, sizes):
   for code, given in zip(codes, answers, strict=True):
     assert given == answer_of(operation, code)
     literals = re.findall(r"\d+", re.sub(r"\[\d\]", "", code))
-    # Exactly so many digits, all of them.
+    # All literals have the same number of digits.
     length, = {len(literal) for literal in literals}
     assert not any(literal.startswith("0") for literal in literals)
     lengths.add(length)
     nestings.add(nesting(code))
     if operation == "addition":
-      assert int(given) == eval(code) % 10**(length + 1)  # Its very words.
+      assert int(given) == eval(code) % 10**(length + 1)  # The text is Python.
   assert lengths == set(range(task.min_length, task.max_length + 1))
   if operation in MEMORISATION:
     assert nestings == {0}
@@ -100,7 +100,7 @@ def test_is_drawn_on_several_devices(operation):
 
 
 def test_character_accuracy_is_over_all_characters():
-  """One character of one right, and one of four."""
+  """One episode has 1 of 1 characters right, the other 1 of 4."""
   task = tasks.LearningToExecute(operation="addition")
   targets = jax.nn.one_hot(jnp.full([4, 2], 3), task.output_size)
   mask = jnp.array([[1, 1], [0, 1], [0, 1], [0, 1]], jnp.float32)
@@ -152,7 +152,7 @@ def test_programs_of_sonnet(golden_programs):
   seen = collections.Counter()
   for nests, kind, code, value in golden_programs:
     if "/" in code:
-      continue  # No task divides.
+      continue  # No task has divisions.
     if kind == "full":
       operation = "program"
       assert answer_of(operation, code) == value
@@ -160,7 +160,7 @@ def test_programs_of_sonnet(golden_programs):
       operation, = {name for name in MEMORISATION
                     if answer_of(name, code) == value}
     else:
-      continue  # Nested, they answer twice over what nobody asks for.
+      continue  # Nested memorisation answers twice; no task has it.
     seen[operation] += 1
     assert answer_of(operation, code) == value
   assert seen["program"] == 43
@@ -193,7 +193,7 @@ def test_what_is_drawn_is_uniform():
   last = [code[-1] for code in codes]
   assert_uniform(last, "0123456789")
   assert_uniform([code[-2] for code in codes], "0123456789")
-  # Literals of a program have nothing to do with one another.
+  # The literals of a program are independent of each other.
   assert_uniform([a + b for a, b in zip(first, last, strict=True)],
                  [a + b for a in "123456789" for b in "0123456789"])
   assert_uniform([re.search(r"for|if|[-+*]", code)[0] for code in codes],
@@ -228,7 +228,7 @@ def test_there_is_room_for_the_longest_and_no_more(operation, length, nests):
   assert text <= bounds[0]
   assert task.num_steps - size - 1 == reply <= bounds[1]
   if operation == "control":
-    assert (text, reply) == (51, 6)  # As was observed with that code.
+    assert (text, reply) == (51, 6)  # Observed with the released code.
 
 
 def test_the_hardest():
@@ -252,7 +252,7 @@ def test_at_level_keeps_the_nesting():
     dict(operation="addition", max_length=5, min_nesting=3, max_nesting=3),
     dict(operation="control", max_nesting=1), dict(operation="double")])
 def test_no_other_digit_is_a_better_guess(kwargs):
-  """Ones lead sums of two; sums of more lead with other digits."""
+  """Sums of two numbers often begin with 1, longer sums with other digits."""
   task = tasks.LearningToExecute(**kwargs)
   batch = jax.jit(lambda key: task.sample(key, 8192))(jax.random.key(1))
   shares = [
@@ -274,7 +274,7 @@ def test_no_other_digit_is_a_better_guess(kwargs):
               for a in range(10, 100) for b in range(10, 100)]))])
 def test_trivial_score(kwargs, expected):
   task = tasks.LearningToExecute(**kwargs)
-  # Counted in 2^16 answers; its standard error is some 0.001.
+  # The score is counted in 2^16 answers; its standard error is about 0.001.
   assert task.trivial_score == pytest.approx(expected, abs=0.004)
   batch = draw(**kwargs)[1]
   assert set(np.asarray(task.trivial(batch)).argmax(2).ravel()) == {1}
@@ -282,7 +282,7 @@ def test_trivial_score(kwargs, expected):
 
 @pytest.mark.parametrize("operation", ["program", "reverse"])
 def test_transcribe(operation):
-  """A line an episode: the program, its answer, and what was answered."""
+  """Each episode has a line: program, right answer, and answer given."""
   task, batch, codes, answers = draw(episodes=17, operation=operation)
   lines = task.transcribe(batch, oracles.solve(task, batch))
   assert lines == [f"{code}: {given}, answered {given}"

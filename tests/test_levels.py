@@ -48,7 +48,7 @@ MEASURES: dict[str, Callable[[tasks.Batch], np.ndarray]] = {
     "recurrent_arithmetic": steps_shown,
 }
 
-# Level -> steps with an answer, where there is one each.
+# Level -> steps with an answer, for tasks whose level determines their number.
 ANSWERS: dict[str, Callable[[int], int]] = {
     "associative_recall": lambda level: 3,
     "copy": lambda level: level,
@@ -76,11 +76,11 @@ STEPS: dict[str, Callable[[int], int]] = {
     "program_evaluation": lambda level: 8 * level,
     "recurrent_arithmetic": lambda level: level,
 }
-LOW = {"mnist_parity": 1}  # Else 2.
+LOW = {"mnist_parity": 1}  # 2 for other tasks.
 
 
 def highest(task):
-  """A higher level, for which a network of the same sizes can be evaluated."""
+  """Returns the task at a higher level, for networks of the same sizes."""
   for level in (11, task.max_level + 1):
     try:
       return task.at_level(level)
@@ -90,7 +90,7 @@ def highest(task):
 
 
 def check_levels(name, batch, levels):
-  """All levels occur and no other, each with its number of answers."""
+  """Checks that exactly `levels` occur, each with its number of answers."""
   if name in MEASURES:
     found = MEASURES[name](batch)
     assert set(found) == set(levels)
@@ -103,9 +103,9 @@ def test_level_bounds_the_episodes(name):
   task, low = small(name), LOW.get(name, 2)
   for level in sorted({1, 2, min(4, task.max_level), task.max_level}):
     batch = sample(task, 9, level=level)
-    # A level below the lowest of the task is possible: curricula start there.
+    # A level may be below the task's lowest: curricula start there.
     check_levels(name, batch, range(min(low, level), level + 1))
-    # Nothing happens after the steps that the level itself needs.
+    # All steps after those that the level needs are zeros.
     rest = jax.tree.map(lambda x, level=level: x[task.at_level(level).
                                                  num_steps:], batch)
     assert not any(x.any() for x in rest)
@@ -160,7 +160,7 @@ def test_at_level(name, which):
   check_levels(name, batch, [level])
   if type(task) in oracles.ORACLES:
     assert_perfect(only, batch)
-  if level > 1:  # Lower levels are exact, too, in the same shapes.
+  if level > 1:  # `sample` has exact lower levels too, same shapes.
     batch = sample(only, 11, FEW, level=level - 1)
     assert batch.mask.shape == (only.num_steps, FEW)
     check_levels(name, batch, [level - 1])

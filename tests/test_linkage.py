@@ -1,5 +1,4 @@
-"""Temporal links, against loops, a public implementation and the rules that the
-equations promise."""
+"""Temporal links against loops, public code and the rules of the equations."""
 
 import itertools
 
@@ -18,14 +17,14 @@ H, R, N, T = 2, 3, 7, 13
 
 
 def draw(seed, num_heads, dtype=float):
-  """Weights `[num_heads, N]` with a sum of at most 1."""
+  """Draws weights `[num_heads, N]`; each head's sum is at most 1."""
   rng = np.random.default_rng(seed)
   return jnp.asarray(rng.dirichlet(np.ones(N), num_heads)
                      * rng.uniform(.3, 1, [num_heads, 1]), dtype)
 
 
 def links(num_steps=T, dtype=float, writes=None):
-  """Links and precedence after some writes."""
+  """Returns links and precedence after some writes."""
   link, precedence = jnp.zeros([H, N, N], dtype), jnp.zeros([H, N], dtype)
   for t in range(num_steps):
     weights = draw(t, H, dtype) if writes is None else writes[t]
@@ -35,7 +34,7 @@ def links(num_steps=T, dtype=float, writes=None):
 
 
 def write_in_order(order):
-  """Both heads write to these rows."""
+  """Returns one write of both heads to each of these rows, in this order."""
   return [jnp.eye(N)[jnp.array([row, row])] for row in order]
 
 
@@ -174,7 +173,7 @@ def test_sharpen_gradients(x64):
 
 
 def test_bfloat16():
-  """The link keeps its type, as the largest array; the rest is float32."""
+  """The link, the largest array, keeps its type; the rest is float32."""
   link, precedence = (x.astype(jnp.bfloat16) for x in links())
   writes, reads = draw(T, H, jnp.bfloat16), draw(T + 1, R, jnp.bfloat16)
   found = linkage.link_and_follow(link, precedence, writes, reads)

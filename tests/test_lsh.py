@@ -28,7 +28,7 @@ def int32(values):
 
 
 class SlowIndex:
-  """Has buckets as lists; their numbers are arguments."""
+  """Keeps each bucket as a list; callers pass the numbers of the buckets."""
 
   def __init__(self, index, total):
     self.index = index
@@ -66,7 +66,7 @@ def step(index, state, memory, indices, rows, fresh, queries, k, written):
 
 
 def random_step(rng, memory):
-  """Repeated rows, rows of zeros, and rows that changed or did not."""
+  """Draws repeated rows, rows of zeros, and changed and unchanged rows."""
   indices = rng.integers(0, N, J).astype(np.int32)
   indices[rng.integers(J)] = indices[0]
   rows = rng.normal(size=[N, W]) + np.eye(W)[0]  # Some buckets fill up.
@@ -93,7 +93,7 @@ def test_equals_slow_python(seed):
     counts["more than there is room"] += (grown > SMALL.bucket_size).any()
     counts["repeated"] += len(set(indices.tolist())) < J
     for b, entered in enumerate(slow.entered):
-      # An entry has its place by its number; it keeps the place.
+      # The number of an entry determines its place, which never changes.
       expected = np.full(SMALL.bucket_size, -1)
       for number, row in enumerate(entered):
         expected[number % SMALL.bucket_size] = row
@@ -133,7 +133,7 @@ def test_codes_are_of_the_direction_alone():
   vectors = draw(0, 97, W)
   buckets = np.asarray(SMALL._buckets(vectors))
   np.testing.assert_array_equal(SMALL._buckets(1e-3 * vectors), buckets)
-  # All bits of the opposite direction are others.
+  # The opposite direction differs in all bits.
   ends = np.array([0 + 3, 4 + 11, 12 + 27])
   np.testing.assert_array_equal(SMALL._buckets(-vectors), ends - buckets)
 
@@ -141,7 +141,7 @@ def test_codes_are_of_the_direction_alone():
 @pytest.mark.parametrize("bits", [1, 3])
 @pytest.mark.parametrize("cosine", [.9, 0., -.5])
 def test_codes_agree_as_often_as_theory_says(bits, cosine):
-  """1 - angle / pi for each bit (Charikar 2002)."""
+  """Each bit agrees with probability 1 - angle / pi (Charikar 2002)."""
   index = lsh.LSHIndex(N, W, num_tables=400, min_bits=bits, max_bits=bits)
   query, other = draw(0, 97, W), draw(1, 97, W)
   query /= jnp.linalg.norm(query, axis=-1, keepdims=True)
@@ -175,7 +175,7 @@ def test_the_last_table_has_room_for_all_rows(num_slots, first, last):
 
 
 def enter(index, indices, rows, fresh=None):
-  """The state after each of the rows was written, one step each."""
+  """Returns the state after all rows were written, one row a step."""
   indices = int32(indices)[:, None]
   fresh = indices if fresh is None else int32(fresh)[:, None]
 
@@ -188,7 +188,7 @@ def enter(index, indices, rows, fresh=None):
 
 
 def all_written(rows):
-  """As of a store that cannot forget."""
+  """Returns True for all rows, like a store that cannot forget."""
   del rows
   return jnp.array(True)
 
@@ -221,7 +221,7 @@ def test_a_row_in_all_tables_is_found_once():
 
 @pytest.mark.parametrize("is_recent_of_state", [True, False])
 def test_recent_rows_are_found_wherever_the_query_is(is_recent_of_state):
-  """Rows on the other side of it, the most similar of which are taken."""
+  """Recent rows opposite to the query are found; the most similar are taken."""
   index = lsh.LSHIndex(N, W, num_tables=2, max_bits=5, num_recent=6)
   memory = draw(0, N, W) + 9 * np.eye(W, dtype=np.float32)[0]
   rows = np.arange(10, 19)
@@ -273,14 +273,14 @@ def test_finds_what_exact_search_finds_where_buckets_hold_all():
   np.testing.assert_array_equal(find(index, state, memory, queries, K), exact)
 
 
-# At a cosine of .9 or .8 to the query, where exact search finds every row.
+# Least recall at cosines .9 and .8 to the query. Exact search finds every row.
 LEAST_RECALL = {
     256: (.97, .91), 1024: (.70, .58), 65536: (.82, .62), 2**20: (.76, .52)}
 
 
 @pytest.mark.parametrize("num_slots", LEAST_RECALL)
 def test_near_words_are_found(num_slots):
-  """Of 1,000 random rows, or as many as there are."""
+  """The index finds most of 1,000 random rows (fewer in small memories)."""
   word_size, num_rows = 32, min(num_slots // 10 * 10, 1000)
   index = lsh.LSHIndex(num_slots, word_size)
   rows, noise = draw(0, num_rows, word_size), draw(1, num_rows, word_size)
@@ -296,7 +296,7 @@ def test_near_words_are_found(num_slots):
     found = find(index, state, memory, queries, 4)
     recall = np.mean(found[:, 0] == where)
     assert least < recall < least + .1
-    # What was found is ranked rightly, and found once.
+    # Found rows are in the right order, and each is found once.
     assert all(len(set(several)) == 4 for several in found.tolist())
     assert np.all((found == where[:, None]).any(1) == (found[:, 0] == where))
 

@@ -19,7 +19,7 @@ def make(num_layers):
       lambda x: MLP(OUT, hidden_size=H, num_layers=num_layers)(x)))
   inputs = jnp.asarray(np.random.default_rng(0).normal(size=[B, F]))
   params = model.init(jax.random.key(0), inputs)
-  # Biases that are not zero can be told apart.
+  # Make the biases nonzero and different from each other.
   params = jax.tree.map(
       lambda x: x + jnp.linspace(-.4, .7, x.size).reshape(x.shape), params)
   return model, params, inputs
@@ -37,7 +37,7 @@ def test_numpy(num_layers):
     outputs = np.maximum(outputs, 0)
     assert outputs.shape == (B, H)
     hidden.append(outputs)
-  assert not np.all(hidden)  # Or there would be no telling a ReLU.
+  assert not np.all(hidden)  # Else the ReLU would have no effect.
   # The last layer is linear.
   outputs = outputs @ layers[f"w_{num_layers}"] + layers[f"b_{num_layers}"]
   np.testing.assert_allclose(model.apply(params, inputs), outputs, rtol=1e-12)

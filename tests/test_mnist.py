@@ -31,12 +31,12 @@ def running_product(labels):
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-  """A task on series, and what can be said of it from its documentation."""
+  """Describes a task on series by facts from its documentation."""
 
   name: str
   answers: object  # NumPy reference: labels [T] -> answers [T, O].
   every_step: bool
-  lengths: tuple[int, ...]  # It is tested at.
+  lengths: tuple[int, ...]  # Lengths of its tests.
   metrics: frozenset[str]  # Beyond mse, mae and accuracy.
   main_metric: str
 
@@ -76,14 +76,14 @@ def sample(task, episodes=B, seed=0, level=None, data=DATA) -> tasks.Batch:
 
 
 def pixels_of(inputs: np.ndarray) -> np.ndarray:
-  """Inputs as bytes again."""
+  """Converts inputs back to bytes."""
   pixels = 255 * inputs
   np.testing.assert_allclose(pixels, np.round(pixels), atol=1e-3)
   return np.round(pixels).astype(np.uint8)
 
 
 def read_labels(inputs: np.ndarray, data: reader.Digits) -> np.ndarray:
-  """The labels `[L]` of images `[L, 784]`, by their looks."""
+  """Finds the labels `[L]` of images `[L, 784]` by comparing pixels."""
   names = {image.tobytes(): label
            for image, label in zip(*data, strict=True)}
   assert len(names) == len(data.labels)
@@ -125,7 +125,7 @@ def test_images_are_drawn_evenly_and_independently(case):
   expected = shown.size / len(rows)
   assert ((counts - expected) ** 2 / expected).sum() < len(rows) * 1.5
   assert counts.min() < expected < counts.max()
-  # No step repeats another, nor an episode another.
+  # No two steps are the same, and no two episodes.
   for axis in (0, 1):
     series = {tuple(x) for x in np.moveaxis(shown, axis, 0)}
     assert len(series) == shown.shape[axis]
@@ -170,7 +170,7 @@ def test_the_trivial_baseline(case, kwargs):
   _, metrics = loss_and_metrics(task.score, outputs, batch)
   scores = metrics[case.main_metric]
   error = scores.std() / MANY ** 0.5
-  # Where there is one digit, all answers may be equally far off in a count.
+  # With one digit, the errors of a count may all be equal: `error` may be 0.
   assert 0 <= error < 0.1 * task.trivial_score
   assert abs(scores.mean() - task.trivial_score) < 4 * error + 1e-6
   for other in (outputs - 0.5, outputs + 0.5):
@@ -180,14 +180,15 @@ def test_the_trivial_baseline(case, kwargs):
 
 
 def test_trivial_scores_by_hand():
-  # Of 10 digits, E|X - 1| = 2 P(X = 0) for a count X of mean 1.
+  # With 10 digits, a count X has mean 1, and E|X - 1| = 2 P(X = 0).
   assert tasks.MnistCounting().trivial_answer == 1
   np.testing.assert_allclose(
       tasks.MnistCounting().trivial_score, 2 * 0.9 ** 10)
   one = tasks.MnistAddition(max_length=1)
   assert one.trivial_answer in (4, 5)
   np.testing.assert_allclose(one.trivial_score, 2.5)
-  # The variance of a digit is 8.25; of sums of 1 and 2, about a mean of 6.75.
+  # A digit has variance 8.25. Sums of 1 and 2 digits together have mean 6.75;
+  # the mean of each is 2.25 away.
   two = tasks.MnistSequenceSum(max_length=2)
   np.testing.assert_allclose(two.trivial_answer, 6.75)
   np.testing.assert_allclose(two.trivial_score, 1.5 * 8.25 + 2.25 ** 2)
@@ -236,7 +237,7 @@ def test_count_is_right_if_all_counts_are():
   np.testing.assert_array_equal(metrics["accuracy"], 1)
   np.testing.assert_allclose(metrics["mae"], 0.4, rtol=1e-5)
   outputs[6, :4, 7] += 0.2
-  outputs[:6] = 9  # Nobody asked.
+  outputs[:6] = 9  # The mask is 0 here.
   _, metrics = loss_and_metrics(task.score, outputs, batch)
   np.testing.assert_array_equal(metrics["accuracy"], [0] * 4 + [1] * 93)
   np.testing.assert_allclose(metrics["mae"], [0.42] * 4 + [0.4] * 93, rtol=1e-5)
@@ -246,7 +247,7 @@ def test_the_highest_count_tells_the_class():
   task = tasks.MnistCounting(max_length=1)
   batch = sample(task)
   outputs = batch.targets * 0.3 + 0.1
-  outputs[0, :3] = 0.2  # Undecided.
+  outputs[0, :3] = 0.2  # All counts are equal.
   outputs[0, np.arange(3), 9 - batch.targets[0, :3].argmax(1)] = 0.4
   _, metrics = loss_and_metrics(task.score, outputs, batch)
   np.testing.assert_array_equal(metrics["class_accuracy"], [0] * 3 + [1] * 94)
@@ -266,7 +267,7 @@ def test_products_leave_out_zeros(monkeypatch):
   assert asked == [("test", "x")] * 5
 
 
-# Parity. Every image of DATA has ink everywhere, so that a place is seen.
+# Parity. Images of DATA have ink in every pixel, so that places can be found.
 
 
 def blank(images: np.ndarray, labels: np.ndarray) -> reader.Digits:
@@ -295,7 +296,8 @@ def test_digits_are_strewn_far_apart():
     columns |= set(places[:, 1])
   assert min(least) == 28
   assert max(least) > 60
-  # Any place occurs, and any number of digits from 1 to 5 equally often.
+  # All rows and columns occur. Each number of digits from 1 to 5 is equally
+  # likely.
   assert rows == columns == set(range(73))
   assert numbers[0] == 0
   np.testing.assert_allclose(numbers[1:], MORE / 5,
@@ -310,7 +312,7 @@ def test_all_places_that_fit_are_equally_likely():
   grid = np.stack(np.meshgrid(*[np.arange(34)] * 2), axis=-1).reshape(-1, 2)
   apart = ((grid[:, None] - grid) ** 2).sum(2) >= 28 ** 2
   odds = apart.sum(1) / apart.sum()
-  # They keep to the rim, or the other one has no room.
+  # Places near the rim are likelier: they leave more room for the other digit.
   centrality = ((grid - 16.5) ** 2).sum(1)
   expected = odds @ centrality
   assert expected > 1.2 * centrality.mean()
@@ -332,7 +334,7 @@ def test_whole_digits_are_pasted_the_darker_ink_on_top():
     label = read_labels(image.reshape(1, -1) / 255, DATA)
     np.testing.assert_array_equal(batch.targets[0, i], np.eye(2)[
         int(label[0] % 2 == 0)])
-  # Corners overlap: none of the lighter ink hides the darker.
+  # Where corners overlap, lighter ink never hides darker ink.
   images = np.full((2, 28, 28), 200)
   images[1] = 77
   batch = sample(PARITY, B, data=blank(images, np.arange(2)))
@@ -343,7 +345,7 @@ def test_whole_digits_are_pasted_the_darker_ink_on_top():
   dark = (canvas == 200).sum((1, 2))
   evens = batch.targets[0].argmax(1)
   assert (dark <= evens * 784).all()
-  # None of it is hidden: of one dark digit all is seen.
+  # No dark ink is hidden: a single dark digit is visible as a whole.
   assert (evens == 1).sum() > 3
   np.testing.assert_array_equal(dark[evens == 1], 784)
 
@@ -373,7 +375,7 @@ def test_parity_baseline(task):
   losses, metrics = loss_and_metrics(task.score, outputs, batch)
   scores = metrics["error"]
   assert abs(scores.mean() - task.trivial_score) < 4 * 0.5 / MORE ** 0.5
-  # Its cross-entropy is the entropy of the numbers.
+  # The baseline's cross-entropy is the entropy of the number of even digits.
   odds = np.exp(np.asarray(outputs)[0, 0])
   np.testing.assert_allclose(odds.sum(), 1, rtol=1e-5)
   entropy = -sum(p * np.log(p) for p in odds if p > 1e-6)
@@ -382,7 +384,8 @@ def test_parity_baseline(task):
 
 
 def test_parity_trivial_score_by_hand():
-  # Of 1 or 2 digits: none are even in (1/2 + 1/4) / 2, one in 1/2, two in 1/8.
+  # With 1 or 2 digits, the probability of no even digit is (1/2 + 1/4) / 2, of
+  # one even digit 1/2, and of two even digits 1/8.
   task = dataclasses.replace(PARITY, max_digits=2)
   np.testing.assert_allclose(task.trivial_score, 1 / 2)
   np.testing.assert_allclose(PARITY.at_level(4).trivial_score, 1 - 6 / 16)

@@ -26,7 +26,7 @@ LABELS = {split: rng.integers(0, 10, NUM[split]).astype(np.uint8)
 
 
 def idx(array: np.ndarray) -> bytes:
-  """Spelt out: two zeros, 8 for bytes, the axes, big-endian sizes, numbers."""
+  """Encodes as idx: two zeros, 8 for bytes, rank, big-endian sizes, data."""
   sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
   return bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes()
 
@@ -103,7 +103,7 @@ IMAGE_FILE, LABEL_FILE = reader.FILES["test"]
 
 
 def words_of(error) -> str:
-  """A message without the advice at its end, which names all files."""
+  """Returns a message without its final advice, which names all files."""
   return str(error.value).partition("; get the four")[0]
 
 
@@ -127,13 +127,13 @@ def test_broken_files_are_named(folder, name, content, words):
   (folder / name).write_bytes(content)
   with pytest.raises(ValueError, match=words) as error:
     load("test", folder)
-  # Of a pair that does not fit, the images are named.
+  # If images and labels do not match, the message names the images.
   assert {name, IMAGE_FILE} & set(re.findall(r"[\w-]+\.gz", words_of(error)))
   assert len(load("train", folder).labels) == 11
 
 
 def test_a_flipped_bit_is_found(folder):
-  # In the middle of the packed data, which has a checksum.
+  # Flip a bit in the middle of the packed data, which has a checksum.
   content = bytearray((folder / IMAGE_FILE).read_bytes())
   content[len(content) // 2] ^= 1
   (folder / IMAGE_FILE).write_bytes(content)
@@ -151,7 +151,7 @@ def test_too_few_digits_for_validation(folder):
 
 
 class Stock(tfds.core.GeneratorBasedBuilder):
-  """As the stock builder of TensorFlow Datasets stores MNIST."""
+  """Stores MNIST like the stock builder of TensorFlow Datasets."""
 
   name = "mnist_stock"
   VERSION = tfds.core.Version("3.0.1")
@@ -191,7 +191,7 @@ def test_prepared_folders_are_read(stock):
     assert (images.dtype, labels.dtype) == (np.uint8, np.int32)
     for image, label in zip(images, labels, strict=True):
       seen[image.tobytes()] = (split, label)
-  # It is stored in another order, so that the training splits are others.
+  # The stored order differs, so the training and validation splits differ too.
   for split, rest in (("test", {"test"}), ("train", {"train", "validation"})):
     found = [seen.pop(image.tobytes()) for image in IMAGES[split]]
     assert {split for split, _ in found} == rest
@@ -229,7 +229,7 @@ def test_the_original_files_need_no_tfds(folder):
   root = pathlib.Path(__file__).parents[1]
   assert subprocess.run([sys.executable, "-c", code], cwd=root,
                         check=False).returncode == 0
-  assert "tensorflow_datasets" in sys.modules  # As the name is today.
+  assert "tensorflow_datasets" in sys.modules  # The name is still right.
 
 
 def test_real_files(data_root):
@@ -237,12 +237,13 @@ def test_real_files(data_root):
             for split in reader.SPLITS}
   assert {split: len(labels) for split, (_, labels) in digits.items()} == {
       "train": 55_000, "validation": 5_000, "test": 10_000}
-  # As published: how many there are of each digit in test, and the first ones.
+  # Published values: the count of each digit in test, and the first digits of
+  # train.
   np.testing.assert_array_equal(
       np.bincount(digits["test"].labels),
       [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009])
   np.testing.assert_array_equal(digits["train"].labels[:5], [5, 0, 4, 1, 9])
-  # As published, too.
+  # The published mean and standard deviation of the pixels.
   odds = np.bincount(digits["train"].images.ravel(), minlength=256)
   mean, square = (odds @ (np.arange(256) / 255) ** power / odds.sum()
                   for power in (1, 2))

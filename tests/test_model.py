@@ -132,7 +132,7 @@ def test_a_random_key_reaches_core_and_encoder(kwargs):
       for seed in (1, 1, 2))
   np.testing.assert_array_equal(first, same)
   assert np.any(first != other)
-  # Every step and every sequence draws numbers of its own.
+  # Every step and every sequence has its own random numbers.
   assert len(np.unique(np.asarray(first).reshape(T * B, OUT), axis=0)) == T * B
   with pytest.raises(ValueError, match="non-None PRNGKey"):
     unroll(params, None, inputs, start)
@@ -154,7 +154,7 @@ def test_precision_policy(core, output):
   start = half.initial_state(params, B)
   unrolled = jax.jit(half.unroll)(params, None, inputs, start)
   again = jax.jit(half.unroll)(params, None, inputs, unrolled.state)
-  # States of integers stay as they are, others have the output's type.
+  # Integer states keep their type; other states have the output's type.
   assert shapes(start) == shapes(unrolled.state) == shapes(again.state)
   exact = single.initial_state(params, B)
   for ours, theirs in zip(*map(jax.tree.leaves, (start, exact)), strict=True):
@@ -180,7 +180,7 @@ def test_policy_computes_in_bfloat16_and_casts_once(output):
   assert len(operands) == 3 * (1 + 1 + 5)
   assert set(operands) == {jnp.dtype(jnp.bfloat16)}
   scan, = (e for e in jaxpr.eqns if e.primitive.name == "scan")
-  # Its carry, and its outputs.
+  # The carry of the scan, and its outputs.
   assert {v.aval.dtype for v in scan.outvars if jnp.issubdtype(
       v.aval.dtype, jnp.floating)} == {jnp.dtype(jnp.bfloat16)}
   gradients = jax.eval_shape(jax.grad(
@@ -218,7 +218,7 @@ def test_forget(core, kwargs):
   left = [model.steps_left(state) for state in (start, used, forgotten)]
   assert type(left[0]) is int
   assert left[0] == left[1] + T == left[2] + T
-  # A state goes from a model to another with a tape of another length.
+  # A model accepts a state from a model whose tape has another length.
   other = model.with_core_args(gradient_steps=2)
   shorter = other.forget(params, used)
   assert shapes(shorter) == shapes(other.initial_state(params, B))
@@ -277,7 +277,7 @@ def test_penalty_constraint_and_sparsity_error():
   moved = model.constrain(jax.tree.map(lambda w: w - 2, params))
   assert np.all(moved[nau]["w"] == -1)
   assert np.all(moved[nmu]["w"] == 0)
-  (embed,) = set(params) - set(model.units)  # Not a unit: anywhere.
+  (embed,) = set(params) - set(model.units)  # Not a unit, so no limits.
   np.testing.assert_array_equal(moved[embed]["w"], params[embed]["w"] - 2)
 
 
@@ -287,7 +287,7 @@ def test_penalty_constraint_and_sparsity_error():
     ("stack", dict(hidden_size=7)),
     ("rmc", dict(num_slots=17, head_size=5, key_size=1))])
 def test_unit_inputs(core, arguments):
-  """Means over steps and batch; recording them changes nothing else."""
+  """Unit inputs are means over steps and batch; the rest is unchanged."""
   model = make_model(core, OUT, unit="nau", **arguments)
   inputs = draw(T, B, F)
   params = model.init(jax.random.key(0), inputs)

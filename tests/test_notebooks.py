@@ -13,7 +13,7 @@ NOTEBOOKS = pathlib.Path(__file__).parents[1] / "notebooks"
 # Notebook -> how many pictures it shows.
 IMAGES = {"arithmetic.ipynb": 3, "tour.ipynb": 3}
 
-# Notebook -> what replaces its cell tagged "parameters", to be done sooner.
+# Notebook -> replacement of its cell tagged "parameters", for a shorter run.
 SHORTER = {"arithmetic.ipynb": "steps = 20", "tour.ipynb": "steps = 40"}
 
 every_notebook = pytest.mark.parametrize("name", sorted(IMAGES))
@@ -31,12 +31,13 @@ def code_cells(notebook):
 
 @pytest.fixture
 def kernel_manager(tmp_path, monkeypatch):
-  """Starts this interpreter, whatever kernels and profiles the user has."""
+  """Starts this interpreter; ignores the user's kernels and profiles."""
   monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
   monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "runtime"))
-  # The test may hold the memory of an accelerator, and the kernel cannot.
+  # The test may hold the memory of an accelerator, so the kernel runs on CPUs.
   monkeypatch.setenv("JAX_PLATFORMS", "cpu")
-  # Of no directory but ipykernel itself: its "python3" is `sys.executable`.
+  # No directories. The only kernel is then ipykernel's own "python3", which is
+  # `sys.executable`.
   specs = kernelspec.KernelSpecManager(kernel_dirs=[])
   return jupyter_client.AsyncKernelManager(
       kernel_name="python3", kernel_spec_manager=specs)

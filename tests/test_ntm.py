@@ -34,7 +34,7 @@ def reference_first(num_slots, **kwargs):
 
 
 def random_state(net, seed=0):
-  """In the middle of a life: the weights are weights."""
+  """Draws a state as in mid-episode, with weights that sum to 1."""
   state = jax.tree.map(lambda x: draw(x.size + seed, *x.shape),
                        net.initial_state(B))
   access = state.access
@@ -174,7 +174,7 @@ def test_an_open_gate_goes_to_the_content():
 
 @pytest.mark.parametrize("num_heads", [1, 2, 3, 4, 5, 9])
 def test_all_heads_erase_then_all_add(x64, num_heads):
-  """Whatever the number of heads, values and derivatives."""
+  """Values and derivatives are right for any number of heads."""
   memory, weights = draw(0, N, W), jax.nn.softmax(draw(1, num_heads, N))
   erases = jax.nn.sigmoid(draw(2, num_heads, W))
   additions = draw(3, num_heads, W)
