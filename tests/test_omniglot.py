@@ -23,8 +23,8 @@ WARPED = dataclasses.replace(PLAIN, quarter_turns=True, max_angle=30.0,
 DATA = drawings(S)
 
 
-# Compiling takes nearly all the time of these tests; so less of it, and few
-# batch sizes.
+# Compiling takes nearly all the time of these tests. So optimisation is off,
+# and there are few batch sizes.
 jitted_sample = jax.jit(
     tasks.Episodes.sample, static_argnums=(0, 2),
     compiler_options={"xla_backend_optimization_level": 0})
@@ -41,7 +41,7 @@ def shown_images(task, batch) -> np.ndarray:
 
 
 def identify(images: np.ndarray, data: np.ndarray = DATA) -> np.ndarray:
-  """Which drawings the images are: `[..., 2]`, character and drawing."""
+  """Returns the character and the drawing of each image: `[..., 2]`."""
   names = {data[c, d].tobytes(): (c, d) for c in range(len(data))
            for d in range(20)}
   assert len(names) == len(data) * 20
@@ -73,7 +73,7 @@ def test_each_class_is_shown_as_often_as_said():
 def test_order_is_mixed():
   label = sample(PLAIN).targets.argmax(2)
   runs = (label[1:] != label[:-1]).sum(0)
-  assert (runs > 2).all()  # Two, were each shown in one go.
+  assert (runs > 2).all()  # 2 if each class were shown in one go.
 
 
 def test_labels_name_characters_within_an_episode_only():
@@ -139,8 +139,8 @@ def test_levels_and_padding():
   for level, classes in ((1, {1}), (2, {2}), (3, {2, 3}), (5, {2, 3, 4, 5})):
     n = sample(VARIED, batch_size=MANY, level=level).mask.sum(0) / 11
     assert set(n) == classes
-  assert jitted_sample._cache_size() <= before + 1  # A level is traced.
-  # Fewer than `min_classes`: the level itself.
+  assert jitted_sample._cache_size() <= before + 1  # The level is traced.
+  # Below `min_classes`, the number of classes is the level itself.
   assert set(sample(PLAIN, level=2).mask.sum(0) / 11) == {2}
 
 
@@ -171,8 +171,8 @@ def test_quarter_turns_alike_within_an_episode():
 
 
 def test_warp_is_alike_within_an_episode():
-  # With the same image for all drawings, a class is one image; and the same
-  # for all characters: their classes differ by the warp alone.
+  # All drawings of all characters are the same image. So each class has one
+  # image, and classes differ by the warp alone.
   data = np.broadcast_to(DATA[:1, :1], DATA.shape)
   batch = sample(WARPED, data=data)
   images, label = shown_images(WARPED, batch), batch.targets.argmax(2)
@@ -186,13 +186,13 @@ def test_warp_is_alike_within_an_episode():
 @pytest.mark.parametrize("max_angle,max_stretch",
                          ((0.0, 0.3), (40.0, 0.0), (40.0, 0.3)))
 def test_warp_is_within_its_bounds(max_angle, max_stretch):
-  """A wide cross of ink is measured, turned and stretched."""
+  """The turn and the stretch of a blob of ink are within the task's bounds."""
   size = 41
   task = tasks.Omniglot(
       num_classes=1, num_presentations=1, image_size=size, quarter_turns=False,
       max_angle=max_angle, max_stretch=max_stretch)
   y, x = np.mgrid[:size, :size] - size // 2
-  # A Gaussian of unequal axes: its covariance says what befell it.
+  # A Gaussian of unequal axes. Its covariance shows the turn and the stretch.
   blob = np.exp(-(x / 5) ** 2 / 2 - (y / 3) ** 2 / 2)
   data = np.round(255 * blob).astype(np.uint8)[None, None].repeat(20, 1)
   batch = sample(task, batch_size=101, data=data)
@@ -221,7 +221,7 @@ def test_warp_is_within_its_bounds(max_angle, max_stretch):
 
 
 def best_guess(batch):
-  """Recognises known characters; of a new one, guesses among unused labels."""
+  """Recognises known characters; guesses unused labels for new characters."""
   used = batch.targets.cumsum(0) - batch.targets
   is_known = (used * batch.targets).sum(2, keepdims=True) > 0
   return 20 * np.where(is_known, batch.targets, used == 0)

@@ -1,4 +1,4 @@
-"""Omniglot's archives, and what is prepared from them."""
+"""Omniglot's archives, and the images prepared from them."""
 
 import io
 import itertools
@@ -19,7 +19,7 @@ from PIL import Image
 import tasks
 from tasks.omniglot import reader
 
-# Character numbers as the originals have them: not in the alphabets' order.
+# Character numbers are not in the alphabets' order, as in the originals.
 ALPHABETS = {
     "train": {"Anglo": [5, 6, 7], "Zeta": [1, 2, 3, 4]},
     "test": {"Mid": [8, 9, 10, 11, 12]},
@@ -29,13 +29,13 @@ SIZE = 13  # Of scaled images.
 
 
 def fake_ink(character: int, drawer: int) -> np.ndarray:
-  """`[105, 105]` in {0, 1}, another one for every drawing."""
+  """Draws `[105, 105]` in {0, 1}, different for every drawing."""
   rng = np.random.default_rng((character, drawer))
   return (rng.random((105, 105)) < 0.2).astype(np.uint8)
 
 
 def png_of(ink: np.ndarray) -> bytes:
-  """As in the archives: one bit, paper 1."""
+  """Encodes ink as in the archives, with one bit a pixel: paper is 1."""
   file = io.BytesIO()
   Image.fromarray(ink == 0).save(file, "PNG")
   return file.getvalue()
@@ -49,7 +49,7 @@ def write_archives(folder: pathlib.Path, drawers: int = 20) -> pathlib.Path:
       archive.writestr(f"__MACOSX/{stem}/._0001_01.png", b"no image")
       for alphabet, characters in ALPHABETS[split].items():
         for i, character in enumerate(characters, 1):
-          # Backwards: the order of an archive is no order to rely on.
+          # Backwards, because the order of an archive is not reliable.
           for drawer in range(drawers, 0, -1):
             archive.writestr(
                 f"{stem}/{alphabet}/character{i:02}/"
@@ -59,7 +59,7 @@ def write_archives(folder: pathlib.Path, drawers: int = 20) -> pathlib.Path:
 
 
 def expected_images(split: str, size: int) -> np.ndarray:
-  """Means over areas, by cutting each pixel in `size` x `size`."""
+  """Computes means over areas by cutting each pixel into `size` x `size`."""
   characters = sorted(itertools.chain(*ALPHABETS[split].values()))
   ink = np.array([[fake_ink(c, d) for d in range(1, 21)] for c in characters])
   fine = ink.repeat(size, axis=2).repeat(size, axis=3)
@@ -69,7 +69,7 @@ def expected_images(split: str, size: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory) -> pathlib.Path:
-  """A folder of archives, prepared, with nothing cached."""
+  """Returns a folder of prepared archives, without caches."""
   folder = write_archives(tmp_path_factory.mktemp("omniglot"))
   reader.load_images("train", str(folder), SIZE)
   for cache in caches(folder):
@@ -79,7 +79,7 @@ def prepared(tmp_path_factory) -> pathlib.Path:
 
 @pytest.fixture
 def folder(prepared, tmp_path) -> pathlib.Path:
-  """A copy of one's own."""
+  """Returns a separate copy of the folder for each test."""
   return shutil.copytree(prepared, tmp_path / "data")
 
 
@@ -104,7 +104,7 @@ def test_load_scales_and_sorts(folder, split):
   assert images.dtype == np.uint8
   np.testing.assert_allclose(images, expected_images(split, SIZE), atol=0.51)
   assert len({image.tobytes() for image in images.reshape(-1, SIZE ** 2)}
-             ) == NUM[split] * 20  # So a wrong order would have shown.
+             ) == NUM[split] * 20  # All differ, so a wrong order fails.
 
 
 def test_full_size_is_the_ink(folder):
@@ -135,9 +135,9 @@ def test_cache_is_used_until_it_breaks(folder, monkeypatch):
     cache.write_bytes(broken)
     np.testing.assert_array_equal(load("test", folder), first)
     assert len(calls) == 1
-    assert len(cache.read_bytes()) == len(whole)  # Mended.
+    assert len(cache.read_bytes()) == len(whole)  # Repaired.
   assert load("test", folder, 7).shape[2] == 7
-  assert len(calls) == 2  # Another size is another cache.
+  assert len(calls) == 2  # Another size has another cache.
   assert not list(folder.glob("**/*.part"))
 
 
@@ -193,7 +193,7 @@ def test_subfolder_omniglot_and_prepared_folder_are_found(folder, tmp_path):
 
 
 def make_stock(root: pathlib.Path, white: int) -> pathlib.Path:
-  """What the stock builder would make, its pixels 0 or `white`."""
+  """Makes the stock builder's data, with pixels 0 or `white`."""
 
   class Stock(tfds.core.GeneratorBasedBuilder):
     name = f"omniglot_stock_{white}"
@@ -238,7 +238,7 @@ def make_stock(root: pathlib.Path, white: int) -> pathlib.Path:
 def test_stock_folder_is_read(tmp_path, white):
   root = make_stock(tmp_path, white)
   images = load("train", root)
-  # The stock builder forgets drawers: compare as sets.
+  # The stock builder drops the drawers, so sets are compared.
   expected = np.round(expected_images("train", SIZE)).astype(int)
   assert images.shape == expected.shape
   assert (images > 0).any() and (images < 128).any()
@@ -307,7 +307,7 @@ def test_the_task_does_not_import_tfds():
   root = pathlib.Path(__file__).parents[1]
   assert subprocess.run([sys.executable, "-c", code], cwd=root,
                         check=False).returncode == 0
-  assert "tensorflow_datasets" in sys.modules  # As the name is today.
+  assert "tensorflow_datasets" in sys.modules  # The name is still right.
 
 
 def test_real_archives(data_root, tmp_path):
@@ -318,11 +318,11 @@ def test_real_archives(data_root, tmp_path):
   assert images["train"].shape == (964, 20, 20, 20)
   assert images["test"].shape == (659, 20, 20, 20)
   for drawings in images.values():
-    assert 0.05 < drawings.mean() / 255 < 0.12  # Ink is the lesser part.
-    assert (drawings.max((2, 3)) > 0).all()  # And none is empty.
-  # The mean of a character's other drawings is the nearest of all 659 to its
-  # first in one of five, by the cosine; by chance, or out of order, in one of
-  # some hundreds.
+    assert 0.05 < drawings.mean() / 255 < 0.12  # Ink is the smaller part.
+    assert (drawings.max((2, 3)) > 0).all()  # None is empty.
+  # Of all 659 means of drawings 2 to 20, that of the same character is nearest
+  # to the first drawing, by the cosine, for one character in five. By chance,
+  # or out of order, it is one in some hundreds.
   ink = images["test"].reshape(659, 20, -1).astype(float)
   means = ink[:, 1:].mean(1)
   means /= np.linalg.norm(means, axis=1, keepdims=True)

@@ -43,7 +43,7 @@ def test_picture_shows_the_weights(tmp_path, num_steps):
   path = tmp_path / "attention.png"
   picture = draw(path, weights_of(num_steps))
   assert (picture != draw(path, weights_of(num_steps, row=1))).any()
-  # Nothing is asked for: no answer, and no complaint of it.
+  # With mask = 0 everywhere, there is no answer to draw, and no warning.
   assert (picture != draw(path, weights_of(num_steps), mask=0.)).any()
 
 
@@ -65,7 +65,7 @@ def test_of_a_long_episode_the_last_steps_are_drawn(tmp_path):
 
 def test_what_comes_after_the_last_answer_is_not_drawn(tmp_path):
   limit = attention.MAX_STEPS
-  last = limit + 5  # The last step at which an answer is asked for.
+  last = limit + 5  # The last step with mask = 1.
   weights = weights_of(last + 8)
   mask = (np.arange(len(weights)) == last).astype(float)[:, None]
   picture = draw(tmp_path / "a.png", weights, mask)

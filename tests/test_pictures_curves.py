@@ -27,7 +27,7 @@ def test_curves_are_of_the_steps_that_all_seeds_have(tmp_path):
   draw([a, b], "bits_wrong", tmp_path / "ab.png")
   band = colourful(tmp_path / "ab.png")
   draw([a], "bits_wrong", tmp_path / "a.png")
-  assert band > 2 * colourful(tmp_path / "a.png")  # Between the two seeds.
+  assert band > 2 * colourful(tmp_path / "a.png")  # The band between the seeds.
 
 
 def test_curves_against_time_are_steps_where_all_seeds_have_begun(tmp_path):
@@ -81,7 +81,7 @@ def test_names_of_lines_take_no_room_from_the_panels(count, size):
   fig = figure.Figure(figsize=(10, 4), layout="constrained")
   axes = fig.subplots(1, 2)
   layout.name_lines(fig, axes[1])
-  assert not fig.legends  # There is nothing to name.
+  assert not fig.legends  # No line needs a name.
   labels = [f"{number} {'word ' * (size // 5)}" for number in range(count)]
   for label in labels:
     axes[1].plot([0, 1], label=label)

@@ -46,9 +46,9 @@ STEPS, HEADS = 5, 2
 
 
 def sparse_access(rows, slots):
-  """Both heads read and write the three rows `[T, 1, H, 3]` at every step."""
+  """Returns accesses: each head reads and writes the rows `[T, 1, H, 3]`."""
   weights = np.full((STEPS, 1, HEADS, 3), 0.25, np.float32)
-  # Takes no memory, however many slots.
+  # Broadcasting takes no memory for any number of slots.
   memory = np.broadcast_to(np.float32(0), (STEPS, 1, slots, 2))
   return Sparse(memory, rows, weights, rows, weights)
 
@@ -83,9 +83,9 @@ FIRST = np.tile(np.array([0, 1, 1], np.int32), (STEPS, 1, HEADS, 1))
 
 def test_memory_access(draw_access):
   picture = draw_access(sparse_access(FIRST, 7))
-  # Other rows are another picture.
+  # Other rows give another picture.
   assert (picture != draw_access(sparse_access(FIRST + 4, 7))).any()
-  # Nothing is asked for: no answer, and no complaint of it.
+  # With mask = 0 everywhere, there is no answer to draw, and no warning.
   draw_access(sparse_access(FIRST, 7), np.zeros((STEPS, 1)))
 
 

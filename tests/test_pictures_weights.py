@@ -56,7 +56,7 @@ def test_of_several_units_with_vectors_and_a_formula(tmp_path, monkeypatch):
 
 @pytest.fixture
 def drawn(monkeypatch, tmp_path):
-  """Draws a unit; title -> axes."""
+  """Returns a function that draws a unit and returns title -> axes."""
   figures = []
   monkeypatch.setattr(figure.Figure, "savefig",
                       lambda self, *_, **__: figures.append(self))
@@ -77,7 +77,7 @@ def drawn(monkeypatch, tmp_path):
 
 
 def ticks(axis):
-  """Those in view."""
+  """Returns the ticks in view, of the x-axis and of the y-axis."""
   return [[tick for tick in ticks if low <= tick <= high]
           for ticks, (low, high) in (
               (axis.get_xticks(), axis.get_xlim()),
@@ -100,7 +100,7 @@ def test_a_vector_is_of_the_inputs_or_the_outputs(drawn, unit, key, of_inputs,
       ("input", "") if of_inputs else ("", "output"))
   assert ticks(vector) == (
       [of_all[0], []] if of_inputs else [[], of_all[1]])
-  # A number in each of its entries.
+  # Every entry of the vector has a number.
   assert sorted(max(text.get_position()) for text in vector.texts) == (
       of_all[0] if of_inputs else of_all[1])
 

@@ -16,7 +16,7 @@ from launch.experiments.merging import merge
 
 NAMES = experiments.preset_names()
 SETTINGS = ("core_settings", "unit_settings")
-# The numbers of seeds of these papers do not divide over 8 devices.
+# These papers' numbers of seeds are not multiples of 8, so 1 device is used.
 ODD_SEEDS = ("arithmetic_module_paper", "arithmetic_paper",
              "nalu_identity_paper")
 
@@ -24,7 +24,7 @@ ODD_SEEDS = ("arithmetic_module_paper", "arithmetic_paper",
 def test_there_are_presets():
   assert len(NAMES) == len(set(NAMES)) > 40
   assert {"sam_copy", "nth_farthest", "nth_farthest_paper"} <= set(NAMES)
-  # A preset of the paper's size stands beside the small one.
+  # Every preset of a paper's size has a small counterpart.
   for name in NAMES:
     assert name.removesuffix("_paper") in NAMES
   with pytest.raises(KeyError):
@@ -101,7 +101,7 @@ VARIANTS = [
 
 @pytest.mark.parametrize("name, flag", VARIANTS)
 def test_preset_is_built(name, flag):
-  """Only shapes: nothing is compiled."""
+  """The model's output has the task's shape; nothing is compiled."""
   config = config_helpers.resolve(f"--preset={name}", flag)
   checks.check(config, 1 if name in ODD_SEEDS else 8)
   task = build.make_task(config)
@@ -118,7 +118,7 @@ def test_preset_is_built(name, flag):
   assert outputs.shape == (task.num_steps, 2, task.output_size)
 
 
-# Preset, flags -> what of the config they lead to is the paper's.
+# Preset, flags -> fields of the resulting config that are the paper's.
 PAPERS = [
     ("nth_farthest_paper", "", dict(
         task_args=dict(num_objects=8, num_dims=16), batch_size=1600,
@@ -192,7 +192,7 @@ def test_sizes_of_the_papers(name, flag, wanted):
 def test_every_preset_of_a_paper_has_a_test_of_its_sizes():
   tested = {name for name, *_ in PAPERS}
   missing = {name for name in NAMES if name.endswith("_paper")} - tested
-  # They differ from the one of copy in the task alone.
+  # These presets differ from the copy preset in the task alone.
   assert missing == {
       "curriculum_associative_recall_paper", "sam_associative_recall_paper",
       "sam_priority_sort_paper"}

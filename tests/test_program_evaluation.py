@@ -55,12 +55,12 @@ def test_programs_are_python_and_answers_what_it_makes_of_them(kwargs):
   counts = {num_operations(program) for program in seen}
   assert counts == set(range(task.min_operations, task.max_operations + 1))
   assert len(seen) > EPISODES / 2
-  # Every operation of the last, longest program is seldom an 'if'.
+  # A full program is longest if all its operations are 'if', which is rare.
   assert longest == task.num_steps or task.program == "full"
 
 
 def test_the_papers_programs():
-  """Two numbers of [0, 100) to add: `a + b =`."""
+  """The programs add two numbers of [0, 100): `a + b =`."""
   batch = sample(make(), episodes=4001)
   programs_ = [text_of(batch.inputs[:, b]).split() for b in range(4001)]
   assert {(len(p), p[1], p[3]) for p in programs_} == {(4, "+", "=")}
@@ -71,7 +71,7 @@ def test_the_papers_programs():
 
 
 def test_every_form_of_an_operation():
-  """What is there becomes any operand of a full program's operation."""
+  """In full programs, an expression becomes any operand of the next one."""
   batch = sample(make(program="full", max_operations=2, min_operations=2),
                  episodes=4001)
   forms = [" ".join("n" if token.isdigit() else token for token in text_of(
@@ -117,7 +117,7 @@ def test_the_trivial_baseline(kwargs):
   error = scores.std() / np.sqrt(4001)
   assert 0 < error < 0.02
   assert abs(scores.mean() - task.trivial_score) < 4 * error
-  # The constant with the least loss, but for what chance does.
+  # The baseline is the constant with the least loss, up to sampling noise.
   losses = [loss_and_metrics(task.score, outputs + shift, batch)[0].mean()
             for shift in (-10, 0, 10)]
   assert losses[1] == min(losses)
@@ -167,7 +167,7 @@ def test_loss_and_metrics_look_at_the_answer_alone():
   batch = sample(task, 4, EPISODES)
   noise = np.random.default_rng(1).normal(size=batch.targets.shape) * 20
   noise = noise.astype(np.float32)
-  noise[:, ::3] = batch.targets[:, ::3] + 0.3  # Right, once rounded.
+  noise[:, ::3] = batch.targets[:, ::3] + 0.3  # Right after rounding.
   wild = np.where(batch.mask[:, :, None] == 1, noise, np.nan)
   answers = noise[..., 0].T[batch.mask.T == 1]
   targets = batch.targets.sum((0, 2))

@@ -17,7 +17,7 @@ def test_snippets_run_in_order(capsys):
     exec(code, namespace)
     if "unrolled.outputs.shape" in snippet and "print" in snippet:
       assert capsys.readouterr().out == "(50, 8, 8)\n"
-  # What the text states of the last two.
+  # The text's claims about the last two snippets hold.
   jax, jnp, hk = (namespace[name] for name in ("jax", "jnp", "hk"))
   apply = hk.transform(namespace["forward"])
   shapes = jax.eval_shape(apply.init, jax.random.key(0), jnp.zeros([7, 3, 5]))
@@ -34,7 +34,7 @@ def test_snippets_run_in_order(capsys):
 
 
 def test_first_screen_has_two_commands():
-  """One trains, one passes the tests."""
+  """One command trains a model, and one runs the tests."""
   screen = README.read_text().split("## ")[0]
   commands = re.findall(r"```sh\n(.*?)```", screen, re.DOTALL)
   assert len(commands) == 2

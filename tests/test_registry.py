@@ -121,7 +121,7 @@ def test_is_a_sorted_collection_of_names():
 def test_arguments(name, expected):
   arguments = REGISTRY.arguments(name)
   assert [tuple(a) for a in arguments.values()] == expected or (
-      # An inherited argument may stand before or behind the own ones.
+      # Inherited arguments may come before or after the class's own.
       sorted(map(str, arguments.values()))
       == sorted(str(Argument(*e)) for e in expected))
   assert all(key == a.name for key, a in arguments.items())
@@ -207,7 +207,7 @@ def test_a_default_of_a_partial_makes_an_argument_optional():
 
 
 def test_a_member_may_be_a_path():
-  """So that a new one takes one line, without an import."""
+  """A new member takes one line, without an import."""
   registry = Registry("thing", {"ordered": "collections:OrderedDict"})
   assert registry.get("ordered") is collections.OrderedDict
   assert list(registry) == ["ordered"]

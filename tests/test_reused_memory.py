@@ -1,4 +1,4 @@
-"""Training in a memory that is used again: the state of a source."""
+"""Training with a reused memory: the state of a source."""
 
 import jax
 import launch_helpers
@@ -10,7 +10,7 @@ from learning_helpers import COPY, start
 
 from launch.learning import trainer as trainer_lib
 
-# More slots than all heads take in two episodes, so that none is used twice.
+# More slots than all heads use in two episodes, so no slot is used twice.
 SDNC = dict(learning_helpers.SAM, num_slots=64, num_links=2, delta=0.)
 KWARGS = dict(core="sdnc", core_args=SDNC, optimizer=optax.adam(.01))
 
@@ -37,7 +37,7 @@ def test_used_memory_gives_the_same_losses(number):
 
 
 def test_source_state_is_split_over_devices_and_comes_back():
-  """It is a part of what is saved: from it, training goes on bit by bit."""
+  """The source state is saved, and training resumes from it bit by bit."""
   trainer, state = start(devices=2, reuse_memory=True, **KWARGS)
   state, _ = trainer.train(state, None, 2)
   assert jax.tree.leaves(state.source)
@@ -45,7 +45,7 @@ def test_source_state_is_split_over_devices_and_comes_back():
     assert leaf.shape[:2] == (2, 4)
     assert {s.data.shape[0] for s in leaf.addressable_shards} == {1}
     assert len(leaf.sharding.device_set) == 2
-  # Shards differ: they are no copies of one another.
+  # Shards are not copies of one another.
   memory = max(jax.tree.leaves(state.source), key=lambda x: x.size)
   assert not np.array_equal(*(s.data for s in memory.addressable_shards))
   saved = trainer.get(state)
@@ -72,7 +72,7 @@ def test_a_large_source_state_is_not_saved(monkeypatch):
 
 
 def test_used_memory_is_made_anew_before_its_versions_run_out(monkeypatch):
-  """Beyond that all rows would seem empty."""
+  """All rows would seem empty if the version numbers ran out."""
   trainer, state = start(devices=2, reuse_memory=True, **KWARGS)
   made, new = [], type(trainer)._new_source
   monkeypatch.setattr(type(trainer), "_new_source", lambda self, params: (

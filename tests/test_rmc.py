@@ -19,7 +19,7 @@ from rmc_nalu_sam.relational import attention, layers
 # All different.
 T, B, N, H, V, K, F = 4, 3, 5, 2, 7, 11, 13
 D = H * V
-NARROW = 3  # Inputs by which `unroll` multiplies weights at once.
+NARROW = 3  # An input size for which `unroll` multiplies weights at once.
 SIZES = dict(num_slots=N, head_size=V, num_heads=H, key_size=K)
 
 OPTIONS = {
@@ -46,7 +46,7 @@ def network(options):
 
 @functools.cache
 def _network(options):
-  """Pure functions; `unroll` returns the states of all steps."""
+  """Returns pure functions; `unroll` returns the states of all steps."""
   def net():
     core = RMC(**sizes(dict(options)))
 
@@ -66,7 +66,7 @@ def make_inputs(options):
 
 
 def make_params(options):
-  """Larger than at initialisation, so that gates and weights vary."""
+  """Draws larger parameters than the initial ones: gates and weights vary."""
   init, _, initial_state = network(options)
   params = jax.eval_shape(init, jax.random.key(0), make_inputs(options),
                           initial_state(B))
@@ -85,7 +85,7 @@ def random_state(options):
     ("unit", {}), ("no_gate", dict(gate_style=None)),
     ("matrix_input", dict(input_rows=3))])
 def test_equals_the_public_implementation(x64, golden_root, case, shared):
-  """Outputs, memories and gradients; see the README of the golden files."""
+  """Outputs, memories and gradients are equal; see the golden files' README."""
   golden = np.load(golden_root / f"sonnet_v1_rmc_{case}.npz")
   facts = json.loads((golden_root / "sonnet_v1_rmc.json").read_text())[case]
   options = dict(num_slots=facts["kwargs"]["mem_slots"], head_size=8,
@@ -196,7 +196,7 @@ def test_first_memory_is_a_part_of_the_identity(num_slots):
 
 
 def test_slots_that_are_equal_stay_equal():
-  """Which is why the first memory is none of zeros."""
+  """For this reason, the initial memory is not all zeros."""
   options = {}
   state = network(options)[2](B)
   same = state._replace(memory=jnp.zeros_like(state.memory))
@@ -228,8 +228,7 @@ def test_what_was_attended_to_does_not_matter():
 
 
 def test_attention_costs_nothing_where_nobody_looks():
-  """The compiled program has no array of all steps' weights; a gradient's has.
-  """
+  """Only the program of a gradient has an array of all steps' weights."""
   def loss(inputs):
     core = RMC(**SIZES)
     return hk.dynamic_unroll(core, inputs, core.initial_state(B))[0].sum()
@@ -331,9 +330,10 @@ def test_bfloat16_policy(options, unroll, size, output):
         lambda *args: net.apply(*args))(params, inputs)
   types = [{v.dtype for v in p} for p in products(jaxpr)]
   blocks = options.get("num_blocks", 1)
-  # Layers, and two products of attention a block; an unroll also computes the
-  # attention of the last step again, and multiplies weights and biases, those
-  # of the gates for each row, if inputs are narrow.
+  # There is a product for each layer, and there are two products of attention
+  # for each block. `unroll` also computes the attention of the last step again.
+  # If inputs are narrow, `unroll` also multiplies weights and biases; those of
+  # the gates are multiplied for each row.
   expected = 4 + 5 * blocks
   if unroll is RMC.unroll:
     expected += 5 * blocks
@@ -367,7 +367,7 @@ def test_layer_norm_of_equal_numbers_is_the_offset():
 
 
 def test_attention_to_the_row_that_matches():
-  """With queries and keys of one head that single out a row each."""
+  """The queries and keys of one head single out one row each."""
   keys = 100 * np.eye(N)
   order = np.array([3, 0, 4, 1, 2])
   values = np.asarray(draw(0, N, V))
@@ -398,12 +398,12 @@ def test_bad_gate_style():
 
 @pytest.mark.parametrize("name, narrow", [
     *[(name, True) for name in OPTIONS],
-    # Wide inputs take the way of a step: options matter less.
+    # Wide inputs use the code of a single step, so options matter less.
     *[pytest.param(name, False, marks=() if name in (
         "defaults", "no gates", "blocks and rows") else pytest.mark.slow)
       for name in OPTIONS]])
 def test_unroll_equals_step_by_step(x64, name, narrow):
-  """Outputs, states and gradients, if inputs are narrower than rows or not."""
+  """Outputs, states and gradients are equal, for narrow and for wide inputs."""
   options, size = OPTIONS[name], 3 if narrow else 2 * D
   inputs = draw(5, T, B, options.get("input_rows", 1), size)
 
@@ -434,7 +434,7 @@ def test_unroll_equals_step_by_step(x64, name, narrow):
 
 
 def unrolled():
-  """Parameters, inputs and `unroll` of the defaults."""
+  """Returns parameters, inputs and `unroll` for the default options."""
   def net():
     core = RMC(**SIZES)
     return core.unroll, (core.unroll, core.initial_state)

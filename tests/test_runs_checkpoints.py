@@ -12,8 +12,8 @@ from launch.configs import config as config_lib
 from launch.learning.learner import RunState, TrainState
 from launch.runs import checkpoints
 
-# A restore that fails leaves some of Orbax's own reads behind, which complain
-# later that they have no event loop.
+# A failed restore leaves some of Orbax's own reads unfinished. They warn later
+# that they have no event loop.
 pytestmark = pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning")
 
@@ -26,7 +26,7 @@ def state(step: int, source=(), **params: np.ndarray) -> RunState:
 
 @pytest.fixture
 def workdir(tmp_path) -> pathlib.Path:
-  """With the checkpoints 1 and 2."""
+  """Returns a folder with the checkpoints 1 and 2."""
   manager = checkpoints.Checkpoints(tmp_path)
   for step in (1, 2):
     manager.save(step, state(step))
@@ -89,7 +89,7 @@ def test_another_network_is_no_damage(workdir, params, words):
 def test_too_many_open_files_are_no_damage(workdir):
   manager = checkpoints.Checkpoints(workdir)
   limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-  # The next file to be opened would get this number, or a higher one.
+  # The next file that is opened gets this number, or a higher one.
   free = os.open(os.devnull, os.O_RDONLY)
   os.close(free)
   resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
@@ -119,12 +119,12 @@ def test_a_failed_save_is_reported(workdir, monkeypatch, method):
 
 
 def test_source_state(tmp_path, caplog):
-  """It is saved beside the training state, and can be left out when reading."""
+  """The source state is saved beside the training state; reads may omit it."""
   source = {"memory": np.arange(6, dtype=np.float32).reshape(2, 3),
             "position": np.arange(2, dtype=np.int32)}
   manager = checkpoints.Checkpoints(tmp_path)
   manager.save(1, state(1, source))
-  manager.save(2, state(2))  # It lacks the source state, and counts as damaged.
+  manager.save(2, state(2))  # Damaged: the source state is missing.
   manager.close()
   empty = {name: 0 * value for name, value in source.items()}
   like = state(0, empty)

@@ -50,7 +50,7 @@ def test_what_is_written_is_read(tmp_path):
       (2, "train"), (2, "eval"), (4, "train"), (4, "eval")]
   assert [r["loss"] for r in records] == [0.25, 0.5, 0.5, 0.5]
   assert [r["bits_wrong"] for r in records] == [3] * 4
-  # Only training has a speed.
+  # Only training records have a speed.
   assert [r.get("steps_per_second", 0) > 0 for r in records] == [
       True, False, True, False]
 
@@ -119,7 +119,7 @@ def test_tensorboard_can_read_it(tmp_path):
   assert events["train/loss", 4] == 0.5
   assert events["eval/bits_wrong", 4] == 3
   assert events["train/steps_per_second", 4] > 0
-  # A resumed run says which later events are void.
+  # A resumed run marks the later events as void.
   report(tmp_path, [6], first_step=2)
   events, purged = read_events(tmp_path)
   assert events["eval/loss", 6] == 0.5
@@ -127,7 +127,7 @@ def test_tensorboard_can_read_it(tmp_path):
 
 
 def test_full_disk_is_reported_and_all_is_closed(tmp_path, monkeypatch):
-  """Reports it in the run's own thread, which would wait for another one."""
+  """The run's own thread raises the error; it would wait for another thread."""
   full = open("/dev/full", "wb")  # noqa: SIM115
   monkeypatch.setattr(record_writer, "open_file", lambda path: full)
   reporter = reporting.Reporter(tmp_path, 0, 100, "bits_wrong")

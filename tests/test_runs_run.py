@@ -93,7 +93,7 @@ def test_description_and_picture(workdir):
   lines = outcome.describe(run).splitlines()
   (row,) = [line for line in lines if line.startswith("extrapolation ")]
   assert "1/4 = 25%" in row
-  assert "5% to 70%" in row  # Wilson.
+  assert "5% to 70%" in row  # The Wilson interval.
   assert "diverged: 1 of 4 seeds: 5" in lines
   assert not run.scores()  # There is no evaluation before training.
   pictures._draw_success(run, "a title")

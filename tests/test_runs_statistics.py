@@ -33,7 +33,7 @@ def test_seeds_are_judged_at_their_best_validation():
   test = np.array([[8, 8, 8, nan, 1], [8, 1, 1, nan, 9], [1, 2, 3, nan, 1]])
   sparsity = np.arange(15.).reshape(3, 5)
   outcomes = statistics.judge(steps, validation, test, 2.5, sparsity)
-  # The first is solved at last, but validation would have taken another.
+  # The first seed is solved at the last step, but validates best at step 10.
   np.testing.assert_array_equal(outcomes.solved,
                                 [False, True, False, False, True])
   np.testing.assert_array_equal(outcomes.solved_at, [30, 20, 20, nan, 10])

@@ -17,14 +17,14 @@ from rmc_nalu_sam.memory.access.sam_interface import SAMInterface
 from rmc_nalu_sam.memory.cotangent_store import CotangentStore
 from rmc_nalu_sam.memory.index import recall, search
 
-# All different; N so small that every row is erased several times in T steps,
-# and that rows just read are erased.
+# All sizes differ. N is so small that every row is erased several times in T
+# steps, and that rows just read are erased.
 H, K, B, N, W, T, F, HIDDEN, OUT = 2, 3, 5, 7, 11, 13, 17, 19, 23
-STEPS = 4  # Where gradients are taken.
+STEPS = 4  # Number of steps in the tests of gradients.
 SIZES = dict(hidden_size=HIDDEN, num_slots=N, word_size=W, num_heads=H, top_k=K)
 DELTA = 0.005
 EXACT = search.ExactIndex(N, W)
-# Similarities are computed in float32 whatever the inputs are.
+# Similarities are computed in float32 for all types of inputs.
 TOLERANCE = 1e-5
 NUMERICAL = 3e-3
 
@@ -50,14 +50,14 @@ def draw(seed, *shape):
 
 
 def make_params(init, initial_state, seed=0):
-  """Larger than at initialisation, so that gates and words vary."""
+  """Draws larger parameters than the initial ones: gates and words vary."""
   params = jax.eval_shape(
       init, jax.random.key(0), draw(0, 1, B, F), initial_state(B))
   return jax.tree.map(lambda p: .4 * draw(p.size + seed, *p.shape), params)
 
 
 def make_ring(order):
-  """The usage in which rows come in this order, least recent first."""
+  """Returns the usage with the rows in this order, least recent first."""
   ring = jnp.append(order, N).astype(jnp.int32)
   return usage.Usage(jnp.zeros_like(ring).at[ring].set(jnp.roll(ring, -1)),
                      jnp.zeros_like(ring).at[ring].set(jnp.roll(ring, 1)))
@@ -68,7 +68,7 @@ def order_of(state):
 
 
 def random_state(state, seed):
-  """A state of [B] in the middle of a life, consistent with itself."""
+  """Draws a consistent state of B episodes, as after some steps."""
   rng = np.random.default_rng(seed)
   state = jax.tree.map(
       lambda x: jnp.asarray(rng.normal(size=x.shape), x.dtype), state)
@@ -95,8 +95,8 @@ def to_dense(indices, weights):
 @pytest.mark.parametrize("arguments", [
     {},  # The defaults.
     dict(delta=.2, write_bias=2., interpolation_bias=1., strength_bias=.5),
-    # Where an index looks at all rows, it finds what exact search finds; how
-    # far gradients reach changes no value.
+    # An index that searches all rows finds the same rows as exact search. The
+    # number of gradient steps changes no value.
     dict(index="lsh", index_args=dict(num_recent=T * H), gradient_steps=2),
 ], ids=["defaults", "others", "lsh"])
 def test_equals_the_numpy_reference(x64, arguments):
@@ -146,7 +146,7 @@ def test_equals_the_numpy_reference(x64, arguments):
   assert np.ptp(np.asarray(states.access.read_weights)) > .3
   found, wanted = np.moveaxis(states.access.index.counts, -1, 0)
   np.testing.assert_array_equal(found, wanted)
-  assert np.all(wanted[-1] > .9 * T * H * K)  # Some were empty.
+  assert np.all(wanted[-1] > .9 * T * H * K)  # Some rows were empty.
 
 
 def test_initial_state_is_empty():
@@ -166,7 +166,7 @@ def norm(x):
 
 
 def dense_access_step(interface, prev, *, delta, index):
-  """`sam_access.access_step` with weights of N, and JAX's own derivatives."""
+  """Computes `access_step` with weights of N, and JAX's own derivatives."""
   one_hot = jnp.eye(N, dtype=prev.memory.dtype)
   order = order_of(prev.usage)
   oldest = order[:H]
@@ -204,7 +204,7 @@ def dense_access_step(interface, prev, *, delta, index):
 
 
 def float_leaves(state):
-  """Those that gradients flow to; the norms serve the search alone."""
+  """Returns the floats with gradients: all but the norms, used in searches."""
   state = state._replace(access=state.access._replace(index=None))
   return [x for x in jax.tree.leaves(state)
           if jnp.issubdtype(x.dtype, jnp.floating)]
@@ -221,7 +221,7 @@ def with_float_leaves(state, floats):
 
 
 def make_loss(unroll):
-  """Every output and every float of the states of all steps counts."""
+  """Returns a loss of all outputs and of all floats of all steps' states."""
   def loss(variables, state):
     params, inputs, floats = variables
     outputs, states = unroll(params, inputs, with_float_leaves(state, floats))
@@ -233,7 +233,7 @@ def make_loss(unroll):
 
 @functools.cache
 def value_and_gradients():
-  """Of the loss; cached, as it is slow to compile."""
+  """Compiles the loss and its gradients; cached, as compiling is slow."""
   return jax.jit(jax.value_and_grad(make_loss(network()[1]), has_aux=True))
 
 
@@ -255,7 +255,7 @@ def test_gradients_equal_those_of_the_dense_formulation(x64, monkeypatch):
   for seed in range(5):
     variables, state = variables_and_state(seed)
     (loss, states), gradients = value_and_gradients()(variables, state)
-    with monkeypatch.context() as patch:  # While it is traced.
+    with monkeypatch.context() as patch:  # During tracing.
       patch.setattr(sam_access, "access_step", dense_access_step)
       (dense_loss, dense_states), dense_gradients = dense(variables, state)
     chex.assert_trees_all_equal(integers(states), integers(dense_states))
@@ -264,13 +264,13 @@ def test_gradients_equal_those_of_the_dense_formulation(x64, monkeypatch):
         gradients, dense_gradients, rtol=10 * TOLERANCE, atol=10 * TOLERANCE)
     assert all(np.any(np.abs(g) > .01) for g in jax.tree.leaves(
         gradients[:2])), "a gradient is trivial"
-    # What was written last is not used again; the rest of the state is.
+    # The last write weights are not used again; the rest of the state is.
     assert [bool(np.any(np.abs(g) > .01)) for g in gradients[2]] == [
         *5 * [True], False]
 
 
 def test_random_states_erase_rows_that_were_read(x64):
-  """The cases above hold the overlaps that could go wrong."""
+  """The cases above include the overlaps that could go wrong."""
   _, state = jax.device_get(variables_and_state(0))
   read = state.access.read_rows
   oldest = np.asarray(jax.vmap(order_of)(state.access.usage))[:, :H]
@@ -293,7 +293,7 @@ def test_numerical_gradients(x64, seed):
     moved = [loss(treedef.unflatten(
         [*leaves[:i], leaf + sign * eps * direction, *leaves[i + 1:]]), state)
              for sign in (1, -1)]
-    # Else the loss may jump in between.
+    # If rows changed in between, the loss could jump.
     chex.assert_trees_all_equal(
         *[integers(s) for s in (states, moved[0][1], moved[1][1])])
     slope = (moved[0][0] - moved[1][0]) / (2 * eps)
@@ -324,7 +324,7 @@ def test_gradients_at_zero_queries():
   gradients = first_gradients(params, state)
   chex.assert_tree_all_finite(gradients)
   interface = [g for name, g in gradients[0].items() if "interface" in name]
-  assert np.any(interface[0]["w"][:, :H * W] != 0)  # Those of the queries.
+  assert np.any(interface[0]["w"][:, :H * W] != 0)  # Weights of the queries.
 
 
 def test_gradients_at_ties_of_the_top_k():
@@ -351,7 +351,7 @@ def interface(seed=0, alpha=.5, gamma=.5):
 
 
 def used_access(seed=0):
-  """All rows written, and rows 2, 3, 4 and 4, 5, 6 last read."""
+  """Returns an access to a full memory; last reads: 2, 3, 4 and 4, 5, 6."""
   access = sam_access.initial_access(N, W, H, K, EXACT)
   memory = draw(seed + 7, N, W)
   return access._replace(
@@ -419,7 +419,7 @@ def test_words_read_are_the_weighted_rows():
 
 
 def test_usage_counts_what_is_above_delta():
-  """Every access counts, none does, or the large ones do."""
+  """All accesses, only large ones, or none count, depending on delta."""
   before = used_access()
   marked = []
   for delta in (-1., .3, 10.):

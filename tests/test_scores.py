@@ -32,7 +32,7 @@ def classes(request):
 def test_metrics_count_the_wrong_bits(bits):
   task, batch = bits
   outputs = oracles.solve(task, batch).copy()
-  # In each episode, answer its first asked step wrongly in two bits.
+  # In each episode, two bits of the first answer are wrong.
   outputs[first_one(batch.mask), np.arange(FEW), :2] *= -1
   _, metrics = loss_and_metrics(task.score, outputs, batch)
   total = batch.mask.sum(0) * task.output_size
@@ -74,7 +74,7 @@ def test_one_wrong_class_is_counted(classes):
   last = batch.mask.shape[0] - 1 - batch.mask[::-1].argmax(0)
   episode = np.arange(FEW)
   outputs = right.copy()
-  # The right class is only the second.
+  # At the last step, the right class has only the second largest output.
   answer = batch.targets[last, episode].argmax(1)
   outputs[last, episode, (answer + 1) % task.output_size] = right.max() + 1
   _, metrics = loss_and_metrics(task.score, outputs, batch)
@@ -82,7 +82,7 @@ def test_one_wrong_class_is_counted(classes):
       metrics["accuracy"], 1 - 1 / batch.mask.sum(0), rtol=1e-6)
   if "sequence_accuracy" in metrics:
     assert not metrics["sequence_accuracy"].any()
-    # Nothing is wrong where nothing is asked.
+    # Outputs at steps with mask = 0 do not count.
     outside = right + 100 * (1 - batch.mask[:, :, None]) * np.eye(
         task.output_size, dtype=np.float32)[3]
     assert (outside != right).any()
@@ -108,11 +108,11 @@ def test_losses_and_metrics_of_a_regression():
   rng = np.random.default_rng(0)
   outputs, targets = rng.normal(size=(2, 7, 5, 3)).astype(np.float32)
   mask = (rng.uniform(size=(7, 5)) < 0.6).astype(np.float32)
-  mask[:, 3] = 0  # An episode that asks for nothing.
+  mask[:, 3] = 0  # An episode without answers.
   assert mask.sum() > 5
   batch = tasks.Batch(targets, targets, mask)
   errors = [(outputs - targets)[mask[:, i] == 1, i] for i in range(5)]
-  outputs[mask == 0] = np.inf  # Where nothing is asked.
+  outputs[mask == 0] = np.inf  # Steps without answers.
   score = tasks.Regression()
   loss, metrics = loss_and_metrics(score, outputs, batch)
   for i in range(5):

@@ -1,4 +1,4 @@
-"""SDNC against NumPy; what it shares with SAM is tested there."""
+"""SDNC against NumPy. For what SDNC shares with SAM, see test_sam.py."""
 
 import functools
 
@@ -16,16 +16,16 @@ from rmc_nalu_sam.memory import sparse_links
 
 pytestmark = pytest.mark.usefixtures("strict_promotion")
 
-# All different; N so small that rows are erased and linked again and again.
+# All sizes differ. N is so small that rows are erased and linked repeatedly.
 H, K, B, N, W, T, F, HIDDEN, OUT = 2, 3, 5, 7, 11, 13, 17, 19, 23
 SIZES = dict(hidden_size=HIDDEN, num_slots=N, word_size=W, num_heads=H, top_k=K)
-# Similarities are computed in float32 whatever the inputs are.
+# Similarities are computed in float32 for all types of inputs.
 TOLERANCE = 1e-5
 NUMERICAL = 3e-3
 
 
 def network(**kwargs):
-  """Init, unroll to all states, the first state, and forget."""
+  """Returns init, unroll (to all states), the first state, and forget."""
   def net():
     core = SDNC(**SIZES | dict(output_size=OUT) | kwargs)
 
@@ -44,13 +44,13 @@ def draw(seed, *shape):
 
 
 def make_params(init, state):
-  """Larger than at initialisation, so that gates and words vary."""
+  """Draws larger parameters than the initial ones: gates and words vary."""
   params = jax.eval_shape(init, jax.random.key(0), draw(0, 1, B, F), state)
   return jax.tree.map(lambda p: .4 * draw(p.size, *p.shape), params)
 
 
 def to_dense(indices, weights):
-  one_hot = np.eye(N + 1)[:, :-1]  # The last row is that of -1.
+  one_hot = np.eye(N + 1)[:, :-1]  # The last row is for -1.
   return np.einsum("...kn,...k->...n", one_hot[np.asarray(indices)],
                    np.asarray(weights))
 
@@ -101,12 +101,12 @@ def test_equals_the_numpy_reference(x64, arguments):
         linked += np.any(expected[0] != expected[1])
       close(to_dense(*access.links.precedence),
             of_dicts([head.precedence for head in ref.links]))
-  assert linked > B * T  # And heads differ.
+  assert linked > B * T  # Heads differ, too.
   assert np.ptp(np.asarray(states.access.read_weights)) > .3
 
 
 def loss_of(unroll, start):
-  """Every output, and the weights of all steps, count."""
+  """Returns a loss of every output and of the weights of all steps."""
   def loss(params, inputs):
     outputs, states = unroll(params, inputs, start)
     access = states.access
@@ -118,13 +118,13 @@ def loss_of(unroll, start):
 
 
 def used_state(unroll, params, start):
-  """With links, and rows that were read along them."""
+  """Returns a state with links, and with rows that were read along links."""
   states = jax.jit(unroll)(params, draw(2, T, B, F), start)[1]
   return jax.tree.map(lambda x: x[-1], states)
 
 
 def test_numerical_gradients(x64, monkeypatch):
-  """Of all but the links, which are kept as they are: they take none."""
+  """The links have no gradients, so they are kept constant here."""
   init, unroll, start, _ = network(num_links=2)
   params = make_params(init, start)
   used = used_state(unroll, params, start)
@@ -135,7 +135,7 @@ def test_numerical_gradients(x64, monkeypatch):
   jax.test_util.check_grads(
       loss, (params, inputs), 1, modes=["rev"], eps=1e-5, rtol=NUMERICAL,
       atol=NUMERICAL)
-  # The modes, too, have gradients.
+  # The modes have gradients, too.
   (gradient,) = [g["w"][:, -3 * H:] for name, g in jax.grad(loss)(
       params, inputs).items() if name.endswith("interface")]
   assert np.all(np.any(np.abs(gradient) > 1e-3, axis=0))
@@ -155,7 +155,7 @@ def test_gradients_by_versions_and_hashing_change_nothing(x64):
 
 
 def test_sdnc_that_has_forgotten_is_as_good_as_new(x64):
-  """Though it reads rows that had links in its earlier life."""
+  """This holds although rows are read that had links before `forget`."""
   init, unroll, start, forget = network(
       num_slots=101, gradient_steps=4, delta=0.)
   params, inputs = make_params(init, start), draw(1, T, B, F)
@@ -173,7 +173,7 @@ def test_sdnc_that_has_forgotten_is_as_good_as_new(x64):
     np.testing.assert_allclose(
         access.links.precedence.weights, reference.links.precedence.weights,
         atol=1e-5)
-  # Rows that were read had links before, which a mere reset does not cut.
+  # Rows that were read had links before `forget`. A mere reset keeps them.
   read = np.asarray(again[1].access.read_rows)
   links = np.asarray(used.access.links.after.weights)
   assert any(links[b, h, read[:, b, h]].any()

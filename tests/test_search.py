@@ -1,4 +1,4 @@
-"""The two-stage search is exact, and so is what is made of it."""
+"""The two-stage search and the searches built on it are exact."""
 
 import functools
 
@@ -58,7 +58,7 @@ def test_all_equal(size):
 
 @pytest.mark.parametrize("size", SIZES)
 def test_minus_infinity_is_not_mistaken_for_padding(size):
-  # From none to three scores that are finite, all in the last block.
+  # Zero to three scores are finite, all in the last block.
   scores = np.full([4, size], -np.inf, np.float32)
   for finite in range(4):
     scores[finite, size - finite:] = 1
@@ -94,7 +94,7 @@ def test_bad_k_is_refused(k):
 
 
 def all_written(rows):
-  """As of a store that cannot forget."""
+  """Returns True, as a store that cannot forget."""
   del rows
   return jnp.array(True)
 
@@ -104,7 +104,7 @@ INDEX_CLASSES = [search.ExactIndex, search.ApproximateIndex]
 
 def exact_search(memory, queries, k, is_written=all_written,
                  index_class=search.ExactIndex):
-  """With the state of a memory all of whose slots were written."""
+  """Searches a memory after writes to all of its slots."""
   index = index_class(*memory.shape)
   written = jnp.arange(len(memory), dtype=jnp.int32)
   state = index.update(index.initial_state(), written, memory, written[:1])
@@ -127,7 +127,7 @@ def test_exact_search_finds_the_largest_cosines(index_class):
   cosines = q @ m.T / np.sqrt((m * m).sum(-1) + content.EPSILON)
   best = np.argsort(-cosines, axis=-1)[:, :3]
   np.testing.assert_array_equal(found, best)  # On the CPU both are exact.
-  # By product alone it would be others.
+  # The largest products belong to other rows.
   assert np.any(best != np.argsort(-(q @ m.T), axis=-1)[:, :3])
 
 
@@ -154,7 +154,7 @@ def test_exact_search_takes_rows_that_were_not_written_for_empty_ones():
 
 
 def test_exact_search_of_bfloat16_accumulates_in_float32():
-  # 257 does not exist in bfloat16: rounded, the products would be equal.
+  # bfloat16 cannot represent 257. Rounded, the two products would be equal.
   memory = jnp.ones([2, 257], jnp.bfloat16).at[0, 0].set(0)
   index = search.ExactIndex(2, 257)
   found, _ = index.find(jnp.ones(2), memory, all_written, memory[1:], 2, None)
@@ -178,7 +178,7 @@ def test_state_of_the_exact_index_are_the_squared_norms():
   assert half.dtype == jnp.bfloat16
 
 
-# How much of it was found.
+# Recall.
 
 
 def test_compare_with_exact_counts_what_was_found():

@@ -13,10 +13,10 @@ import tasks
 from launch.learning import keys
 from launch.learning.penalties import Discrete
 
-SEED, NUM_SEEDS = 3, 8  # Two a device.
+SEED, NUM_SEEDS = 3, 8  # Two per device.
 MULTIPLY = tasks.Arithmetic(operation="mul", input_size=12)
-# An instance a seed, a penalty, constraints, an integer state of Adam; and
-# sequences of different lengths.
+# The first kind has an instance per seed, a penalty, constraints, and an
+# integer in Adam's state. The second has sequences of different lengths.
 KINDS = {
     "arithmetic": dict(
         core="stack", core_args=dict(hidden_size=2, hidden_unit="nau"),
@@ -37,7 +37,7 @@ def fast_compilation():
 
 
 def history(**kwargs):
-  """Metrics of two chunks and of an evaluation, and the state, on the host."""
+  """Returns metrics of two chunks and an evaluation, and the host's state."""
   trainer, state = start(**kwargs)
   state, first = trainer.train(state, None, 1)
   state, second = trainer.train(state, None, 2)
@@ -46,7 +46,7 @@ def history(**kwargs):
 
 
 def seed_of(tree, index):
-  """What many seeds have, of one of them."""
+  """Selects one seed from the values of many seeds."""
   return jax.tree.map(lambda x: x[index], tree)
 
 
@@ -55,13 +55,13 @@ def test_each_seed_is_as_in_a_run_of_its_own(kind):
   many, state = history(**KINDS[kind], seed=SEED, num_seeds=NUM_SEEDS)
   assert {len(value) for metrics in many for value in metrics.values()} == {
       NUM_SEEDS}
-  for number in (0, 3, 7):  # On different devices; one alone has one device.
+  for number in (0, 3, 7):  # On different devices. Run 3 has one device.
     metrics, alone = history(**KINDS[kind], seed=SEED + number,
                              devices=1 if number == 3 else None)
     close([seed_of(each, number) for each in many],
           [seed_of(each, 0) for each in metrics])
     close(seed_of(state, number), alone)
-  # No two of them are alike, in what they start from or in what they draw.
+  # No two seeds have equal initial parameters or draw equal episodes.
   for metrics in many:
     assert len(set(metrics["loss"])) == NUM_SEEDS
 

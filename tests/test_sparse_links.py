@@ -12,7 +12,7 @@ from rmc_nalu_sam.memory.sparse_links import SparseWeights
 
 pytestmark = pytest.mark.usefixtures("strict_promotion")
 
-# So few rows that all of them are written again and again.
+# There are so few rows that all are written repeatedly.
 N, J = 9, 4
 STEPS = 50
 TOLERANCE = 1e-5
@@ -27,7 +27,7 @@ def sparse(rows, weights):
 
 
 def to_dense(weights):
-  """`[..., N]` of `[..., L]` weights, which must be well formed."""
+  """Returns `[..., N]` of `[..., L]` weights, and checks their form."""
   rows, values = map(np.asarray, weights)
   assert rows.dtype == np.int32
   assert np.all(values >= 0)
@@ -42,14 +42,14 @@ def to_dense(weights):
 
 
 def as_dicts(weights):
-  """What is more than 0, of each row."""
+  """Returns the positive weights of each row."""
   dense = to_dense(weights)
   return [{j: row[j] for j in np.flatnonzero(row).tolist()}
           for row in dense.reshape(-1, N)]
 
 
 def draw_writes(seed, num_steps=STEPS):
-  """Rows, which may repeat, and weights, some of them 0, of sum at most 1."""
+  """Draws rows, some repeated, and weights, some 0, with sums of at most 1."""
   rng = np.random.default_rng(seed)
   for _ in range(num_steps):
     weights = rng.dirichlet(np.ones(J)) * rng.uniform()
@@ -134,7 +134,7 @@ def test_update_keeps_the_largest_links_of_each_row(num_links):
         reference, reference_sdnc.nonzero(write), num_links,
         new.tolist())
     full += max(map(len, reference.after)) == num_links
-    # Only of rows that are written; the rest is beyond the end.
+    # Cuts only the links of rows that are written. N stands for no row.
     links = cut(links, np.where(np.isin(rows, new) & (weights > 0), rows, N))
     links = update(links, rows, weights.astype(np.float32))
     for found, expected in zip(
@@ -167,7 +167,7 @@ def test_cut_drops_the_links_of_some_rows():
     expected = to_dense(one)
     expected[7] = 0
     np.testing.assert_array_equal(to_dense(other), expected)
-  # As if it had never been written.
+  # The next write to row 7 acts as if it were the first.
   again = write_one_by_one(after, 7)
   assert as_dicts(again.before)[7].keys() == {3, 1}
   assert as_dicts(again.before)[7] == pytest.approx({3: .0625, 1: .25})
@@ -222,8 +222,8 @@ def test_follow_is_a_product_with_the_links(num_links):
     links = update(links, rows, weights.astype(np.float32))
   read = sparse([1, 4, 7], [.2, .5, .1])
   for matrix in (links.before, links.after):
-    # Equations 21 and 22; the matrices are each other's transposes, but for
-    # what was cut.
+    # Equations 21 and 22. The matrices are transposes of each other, except for
+    # the links that were cut.
     expected = to_dense(read) @ to_dense(matrix)
     largest = np.argsort(-expected)[:3]
     found = sparse_links.follow(matrix, read)

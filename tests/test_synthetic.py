@@ -16,11 +16,11 @@ def test_answers_follow_in_silence(name):
   asked = batch.mask == 1
   assert not asked.all()
   assert set(np.unique(batch.targets)) == {0, 1}
-  # The answer cannot be read off the input, nor is there a hint. Except where
-  # it is asked for at once.
+  # Inputs are zeros at steps with mask = 1: they contain neither the answer nor
+  # a hint. The exception is the task with mask = 1 at the last input.
   at_once = name == "nth_farthest"
   assert batch.inputs[asked].any() == at_once
-  # Answers are asked for in one stretch, after all that is shown.
+  # The steps with mask = 1 form one stretch at the end of all inputs.
   assert (np.abs(np.diff(batch.mask, axis=0)).sum(0) <= 2).all()
   steps = np.arange(batch.mask.shape[0])[:, None]
   last_shown = np.where(batch.inputs.any(-1), steps, -1).max(0)
@@ -75,14 +75,14 @@ def test_recall_answers_with_the_last_value_of_the_key(num_bits, item_length):
     repeated += len(answers) > 1
     np.testing.assert_array_equal(
         batch.targets[batch.mask[:, i] == 1, i], values[found[-1]])
-  assert asked_for == set(range(7))  # Every pair is asked for at times.
+  assert asked_for == set(range(7))  # Every pair is queried at times.
   if num_bits == 1:
     assert repeated > 50  # Keys of one bit repeat.
 
 
 def test_recall_tells_apart_what_comes_after_the_last_pair():
-  # Episodes shorter than the longest: a key beyond the last pair shown must
-  # not count, though the shapes have room for it.
+  # These episodes are shorter than the longest. A key after the last pair must
+  # not count, although the shapes have room for it.
   task = tasks.AssociativeRecall(num_bits=1, item_length=1, min_pairs=1,
                                  max_pairs=7)
   batch = sample(task, 32, FEW, level=1)
@@ -133,7 +133,7 @@ def farthest():
 
 
 def take_apart(inputs):
-  """Vectors, labels, n and m (counted from 0) of an episode `[k, F]`."""
+  """Splits an episode `[k, F]` into vectors, labels, n and m (from 0)."""
   one_hot = inputs[:, DIMS:].reshape(-1, 3, LABELS)
   assert set(np.unique(one_hot)) == {0, 1}
   assert (one_hot.sum(2) == 1).all()
@@ -158,7 +158,7 @@ def test_answers_with_the_label_of_the_nth_farthest(farthest):
     assert batch.targets[k - 1, i].argmax() == answer
     assert batch.targets[:, i].sum() == 1
     if n == k - 1:
-      assert answer == m  # Nothing is nearer to it than itself.
+      assert answer == m  # The object nearest to m is m.
       own += 1
     asked_for.add((k, int(n)))
     places.add((k, place))
@@ -212,8 +212,8 @@ def test_samples_of_sonnet(golden_root, objects, dims):
   labels = golden[f"label_k{objects}d{dims}"]
   assert inputs.shape == (objects, 256, dims + 3 * objects)
   task = tasks.NthFarthest(num_objects=objects, num_dims=dims)
-  # There m stands before n, and the n-th nearest is asked for, m itself being
-  # the 0-th.
+  # In Sonnet's inputs, m stands before n. The target is the n-th nearest
+  # object, where m itself is the 0-th.
   objects_and_labels, m, nth = np.split(
       inputs, (dims + objects, dims + 2 * objects), axis=2)
   ours = np.concatenate([objects_and_labels, nth[:, :, ::-1], m], axis=2)
@@ -224,4 +224,4 @@ def test_samples_of_sonnet(golden_root, objects, dims):
     return (answers[-1].argmax(1) == labels).mean()
 
   assert accuracy(ours) == 1
-  assert accuracy(same_way) < 0.5  # It matters.
+  assert accuracy(same_way) < 0.5  # The direction matters.

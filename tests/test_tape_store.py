@@ -16,7 +16,7 @@ from rmc_nalu_sam.memory.tape_store import TapeStore
 
 pytestmark = pytest.mark.usefixtures("strict_promotion")
 
-# So few rows that all of them are written, erased and read again and again.
+# There are so few rows that all are written, erased and read repeatedly.
 N, W, J, R, E = 5, 3, 7, 4, 2
 STEPS = 12
 
@@ -29,10 +29,10 @@ def draw(seed, *shape):
 
 
 def accesses(num_steps, seed=0):
-  """Rows erased, written and read at each step; written ones may repeat."""
+  """Draws rows to erase, write (may repeat) and read at each step."""
   rng = np.random.default_rng(seed)
   written = rng.integers(0, N, [num_steps, J])
-  # Different ones, and one of those written last.
+  # Erased rows differ from one another, and are the last ones to be written.
   erased = np.array([rng.permutation(N)[:E] for _ in range(num_steps)])
   written[:, J - E:] = erased
   read = rng.integers(0, N, [num_steps, R])
@@ -40,9 +40,9 @@ def accesses(num_steps, seed=0):
 
 
 def unroll(read_and_write, state, additions, rows):
-  """What is read at each step, and the state after all of them.
+  """Returns the words read at each step, and the state after the last step.
 
-  What is written depends on what was read before, so that gradients go from
+  The words written depend on the words read before. So gradients flow from
   version to version in more than one way.
   """
   def step(carry, now):
@@ -63,7 +63,7 @@ def by_versions(state, additions, rows):
 
 
 def by_dense_arrays(gradient_steps, state, additions, rows):
-  """Gradients through the memory, but for versions of older steps."""
+  """Accesses a dense memory; versions of older steps have no gradients."""
   memory, steps, step = state
   erased, written, read = rows
   step += 1
@@ -116,7 +116,7 @@ def test_the_cases_hold_repeated_and_erased_rows():
   assert all(set(e) <= set(w) for e, w in zip(erased, written, strict=True))
   assert any(len(set(w)) < J - 1 for w in written)
   assert any(len(set(r)) < R for r in read)
-  # Written, erased at another step, and read in between and afterwards.
+  # Rows are written, erased at another step, and read in between and after.
   assert any(set(w[:J - E]) & set(e)
              for w, e in zip(written[:-1], erased[1:], strict=True))
   assert any(set(w[:J - E]) - set(e)
@@ -125,7 +125,7 @@ def test_the_cases_hold_repeated_and_erased_rows():
 
 @pytest.mark.parametrize("gradient_steps, num_steps", [
     (STEPS, STEPS), (3 * STEPS, STEPS),
-    # The tape is used again and again.
+    # The tape is shorter than the sequence, so its entries are reused.
     (1, STEPS), (2, 5 * STEPS), (3, 5 * STEPS), (7, 5 * STEPS)])
 def test_equals_gradients_through_the_memory(x64, gradient_steps, num_steps):
   for seed in range(5):
@@ -138,7 +138,7 @@ def test_equals_gradients_through_the_memory(x64, gradient_steps, num_steps):
 
 @pytest.mark.parametrize("gradient_steps", [1, 2])
 def test_fewer_steps_are_other_gradients(x64, gradient_steps):
-  """Or the test above would not see how far they reach."""
+  """Without this, the test above would not check how far gradients reach."""
   additions, rows = draw(0, STEPS, J, W), accesses(STEPS)
   found, longer = (value_and_gradients(steps, additions, rows)
                    for steps in (gradient_steps, gradient_steps + 1))
@@ -181,7 +181,7 @@ def test_gradients_across_two_chunks(x64, gradient_steps, is_cut):
 def test_forgotten_is_as_good_as_new(x64, gradient_steps):
   rows, additions = accesses(STEPS), draw(0, STEPS, J, W)
   def use(additions):
-    # Gradients reached another number of steps in the earlier life.
+    # Before `forget`, gradients reached another number of steps.
     return unroll(
         by_versions, empty(3), additions, accesses(STEPS, seed=7))[1]
 
@@ -252,7 +252,7 @@ SIZES = dict(hidden_size=17, num_slots=7, word_size=5, num_heads=2, top_k=3,
 
 
 def network(**kwargs):
-  """Init, unroll, the first state, and forget, as pure functions."""
+  """Returns init, unroll, the first state, and forget, as pure functions."""
   def net():
     core = SAM(**SIZES | kwargs)
 
@@ -267,13 +267,13 @@ def network(**kwargs):
 
 
 def make_params(init, state):
-  """Larger than at initialisation, so that gates and words vary."""
+  """Draws larger parameters than the initial ones: gates and words vary."""
   params = jax.eval_shape(init, jax.random.key(0), draw(0, 1, B, F), state)
   return jax.tree.map(lambda p: .4 * draw(p.size, *p.shape), params)
 
 
 def sam_gradients(unroll):
-  """Compiles gradients of what counts them all, outputs, and states."""
+  """Compiles gradients of a loss of all values, with outputs and states."""
   @jax.jit
   def gradients(params, inputs, state):
     def loss(params, inputs, controller):
@@ -295,7 +295,7 @@ def random_controller(state):
 
 @functools.cache
 def dense_sam():
-  """Gradients through the memory, however far."""
+  """Computes gradients through the memory, over all steps."""
   init, unroll, state, _ = network()
   return sam_gradients(unroll)(make_params(init, state), draw(1, T, B, F),
                                random_controller(state))
@@ -320,7 +320,7 @@ def test_sam_has_the_gradients_of_the_dense_memory(x64, gradient_steps):
 
 
 def dense_read(gradient_steps, store, rows):
-  """`TapeStore.read` through the memory itself, by the age of versions."""
+  """Replaces `TapeStore.read`; gradients pass through young rows of memory."""
   age = (store.num_versions - 1) // 8 - store.versions // 8
   memory = jnp.where((age < gradient_steps)[:, None], store.memory,
                      jax.lax.stop_gradient(store.memory))
@@ -328,7 +328,7 @@ def dense_read(gradient_steps, store, rows):
 
 
 def dense_write(gradient_steps, write, store, erased, rows, words):
-  """`TapeStore.write` through the memory itself, likewise."""
+  """Replaces `TapeStore.write`; gradients pass through young rows of memory."""
   after, emptied = write(store, erased, rows, words)
   reached, _ = dense_read(
       gradient_steps, store._replace(num_versions=after.num_versions),
@@ -355,16 +355,16 @@ def test_sam_has_no_gradients_of_older_versions(
   close(outputs, dense_outputs)
   difference = jax.tree.map(
       lambda a, b: float(np.abs(a - b).max()), gradients, whole)
-  del difference[0]["sam/output"]  # Behind the memory.
+  del difference[0]["sam/output"]  # The layer after the memory.
   assert min(jax.tree.leaves(difference)) > .1
 
 
-INDICES = {"exact": {}, "lsh": dict(num_recent=2 * T)}  # Their arguments.
+INDICES = {"exact": {}, "lsh": dict(num_recent=2 * T)}  # Name -> arguments.
 
 
 @pytest.mark.parametrize("index", INDICES)
 def test_sam_that_has_forgotten_is_as_good_as_new(x64, index):
-  """Where no row is used twice; then it does not matter which are used."""
+  """No row is used twice here, so it does not matter which rows are used."""
   num_slots = 101
   init, unroll, state, forget = network(
       num_slots=num_slots, gradient_steps=4, delta=0.,
@@ -389,12 +389,12 @@ def test_sam_that_has_forgotten_is_as_good_as_new(x64, index):
   states = again[1][1]
   taken = np.asarray(states.access.write_rows)[:, 0, :, -1]
   assert len(set(taken.ravel())) == taken.size
-  assert set(taken.ravel()) != {*range(taken.size)}  # Those of a new one.
+  assert set(taken.ravel()) != {*range(taken.size)}  # A new memory's rows.
 
 
 @pytest.mark.parametrize("index", INDICES)
 def test_what_was_forgotten_is_never_seen(x64, index):
-  """Not where rows are used again and again, either."""
+  """This also holds where rows are used repeatedly."""
   init, unroll, state, forget = network(
       gradient_steps=2, index=index, index_args=INDICES[index],
       measure_recall=True)

@@ -59,7 +59,7 @@ def test_the_key_is_the_only_randomness(name):
 
 @all_tasks
 def test_an_episode_depends_on_its_own_key_alone(name):
-  """One episode under jit is that of a batch under vmap and jit."""
+  """One episode under jit equals that of a batch under vmap and jit."""
   task = small(name)
   key = jax.random.split(jax.random.key(0), EPISODES)[5]
   level = (jnp.int32(task.max_level) if isinstance(task, tasks.Levelled)
@@ -70,7 +70,7 @@ def test_an_episode_depends_on_its_own_key_alone(name):
 
 @all_tasks
 def test_is_drawn_on_several_devices(name):
-  """Each its share of the batch; what one device draws."""
+  """Each device draws its share of the batch that one device would draw."""
   task, count = small(name), jax.local_device_count()
   assert count > 1
   keys = jax.random.split(jax.random.key(0), EPISODES)[:2 * count]
@@ -113,7 +113,7 @@ def test_the_trivial_answer_scores_its_baseline(name):
   _, metrics = loss_and_metrics(task.score, outputs, batch)
   scores = metrics[task.score.main_metric]
   error = scores.std() / np.sqrt(episodes)
-  # So that the comparison means something.
+  # The standard error is small enough for the comparison below.
   assert 0 < error < 0.05 * task.trivial_score
   assert abs(scores.mean() - task.trivial_score) < 4 * error
 
@@ -161,7 +161,7 @@ def test_default_sizes(name):
 
 
 def test_most_tasks_have_an_oracle():
-  """A new task needs no edit here; the oracles that there are may not go."""
+  """A new task needs no edit here, but existing oracles must remain."""
   assert len(set(tasks.TASKS.values()) & set(oracles.ORACLES)) >= 15
 
 
@@ -222,7 +222,7 @@ def test_examples_are_counted_and_drawn(name):
 
 @all_tasks
 def test_every_argument_is_documented(name):
-  """Its sentence is the help of a flag."""
+  """The sentence that describes an argument is the help of its flag."""
   cls, described = tasks.TASKS[name], {}
   for parent in reversed(cls.__mro__):
     parsed = docstring_parser.parse(inspect.cleandoc(parent.__doc__ or ""))

@@ -37,7 +37,7 @@ def evaluate(trainer, state, **kwargs):
 
 
 # SGD without clipping is sensitive to the gradient's size (a sum instead of a
-# mean), Adam to what becomes of its state.
+# mean). Adam is sensitive to errors in its state.
 @pytest.mark.parametrize("kwargs", [
     dict(optimizer=optax.sgd(.5), max_grad_norm=1e9),
     dict(optimizer=optax.adam(.01)),
@@ -64,7 +64,7 @@ def test_number_of_devices_does_not_matter(kwargs):
             shard.data, leaf.addressable_shards[0].data)
     results[number] = [*metrics, params,
                        evaluate(trainer, state, num_episodes=24)]
-    # More than the tolerance has happened.
+    # The parameters moved by more than the tolerance.
     moved = jax.tree.map(lambda x, y: np.abs(x - y).max(), params, initial)
     assert max(jax.tree.leaves(moved)) > 0.01
   assert results[1][0]["loss"] != results[1][1]["loss"]
@@ -124,18 +124,19 @@ def test_compiles_once(monkeypatch):
   assert len(traces) == first >= 2
 
 
-# Without a memory there is no copy, and numbers are no logits.
+# 'stack' cannot copy, because it has no memory. The outputs of
+# 'controlled_nalu' are numbers, not logits.
 @pytest.mark.parametrize(
     "core", sorted({*CORES} - {"controlled_nalu", "stack"}))
 def test_a_short_run_lowers_the_loss(core):
   trainer, state = start(core, launch_helpers.small_core(core), batch_size=16,
                          optimizer=optax.adam(.02))
-  # One compiled program: means over the first and the last few updates.
+  # Chunks of 5 updates need one compiled program. Metrics are means of a chunk.
   means = []
   for _ in range(60):
     state, metrics = trainer.train(state, None, 5)
     means.append(metrics)
-  # Nothing is known at the start.
+  # The initial loss is that of guessing.
   assert means[0]["loss"] == pytest.approx(math.log(2), rel=0.2)
   assert means[-1]["loss"] < 0.75 * means[0]["loss"]
   assert means[-1]["bits_wrong"] < means[0]["bits_wrong"]
@@ -144,7 +145,7 @@ def test_a_short_run_lowers_the_loss(core):
 def test_every_update_and_seed_has_its_own_episodes():
   losses = []
   for seed in (3, 4):
-    # Without a step of the optimiser: the episodes alone differ.
+    # The learning rate is 0, so only the episodes differ.
     trainer, state = start(seed=seed, optimizer=optax.sgd(0.))
     initial = trainer.get(state)
     for _ in range(3):
@@ -190,7 +191,7 @@ def test_countable_episodes_are_evaluated_once_each(number):
 
 def test_evaluation_of_another_level():
   trainer, state = start()
-  # Untrained, so that half the bits are wrong, of each level's number.
+  # The model is untrained, so half of the bits are wrong at each level.
   for level in (2, 5):
     metrics = evaluate(trainer, state, task=COPY.at_level(level),
                        num_episodes=200)
@@ -211,7 +212,7 @@ def test_trace_shows_every_step_of_one_episode(core):
   assert outputs.shape == batch.targets.shape
   assert {x.shape[:2] for x in jax.tree.leaves(states)} == (
       set() if core == "stack" else {(steps, 1)})
-  # The last of the states is that of the whole unroll.
+  # The last state is that of the whole unroll.
   whole = trainer.model.unroll(params, None, batch.inputs,
                                trainer.model.initial_state(params, 1))
   close(outputs, whole.outputs)

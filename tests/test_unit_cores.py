@@ -1,4 +1,4 @@
-"""UnitRNN and ControlledNALU; what all cores do, test_cores.py tests."""
+"""UnitRNN and ControlledNALU. For tests of all cores, see test_cores.py."""
 
 import haiku as hk
 import jax
@@ -167,9 +167,9 @@ def test_controlled_nalu_without_a_batch():
 
 
 def test_controlled_nalu_can_add_two_numbers_of_two_steps():
-  """With weights of our choice, for numbers of any size."""
+  """With hand-chosen weights, the core adds numbers of any size."""
   net = unroll(ControlledNALU, hidden_size=1, num_registers=1, num_values=1)
-  # A register that starts at 0 is the sum of what there was.
+  # A register that starts at 0 is the sum of all inputs so far.
   chosen = np.array([[[30.], [30.]], [[30.], [30.]], [[30.], [30.]]])
   numbers = jnp.array([[[12.], [345.]], [[30.], [6789.]]])
   params = jax.tree.map(

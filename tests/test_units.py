@@ -19,9 +19,10 @@ pytestmark = pytest.mark.usefixtures("strict_promotion")
 B, I, O = 7, 5, 3  # noqa: E741
 
 W, G = (I, O), (O,)
-# Shapes of the parameters; parameters that make the weights discrete (0 unless
-# named); and the intervals that parameters are drawn from. A unit that is not
-# listed has the shapes of its own `parameters`, and defaults for the rest.
+# `shapes`: shapes of the parameters. `discrete`: parameters that make the
+# weights discrete (0 unless named). `bounds`: intervals that parameters are
+# drawn from. A unit that is not listed has the shapes of its own `parameters`,
+# and defaults for the rest.
 KNOWN = {
     "g_nalu": dict(shapes=dict(w_hat=W, m_hat=W, gate=W)),
     "gated_nau_nmu": dict(shapes=dict(w_add=W, w_mul=W, gate=W),
@@ -106,7 +107,7 @@ def make_params(name, margin=.1, seed=1):
   params = {}
   for key, shape in member(name)["shapes"].items():
     low, high = member(name).get("bounds", {}).get(key, (-1.2, 1.2))
-    # Layers of any width keep numbers of the size of their inputs.
+    # With this scale, outputs are about as large as inputs for any width.
     scale = 1 if name in KNOWN else shape[0] ** -.5
     params[key] = scale * jnp.asarray(
         rng.uniform(low + margin, high - margin, shape), float)
@@ -115,7 +116,7 @@ def make_params(name, margin=.1, seed=1):
 
 def discrete_params(name):
   values = member(name).get("discrete", {})
-  # A softmax is discrete far from 0, at 100 times this value.
+  # A softmax is discrete only far from 0, hence the factor of 100.
   return {key: jnp.asarray(
       np.broadcast_to(values.get(key, 0.), shape)
       * (100 if "shares" in values else 1), float)
@@ -244,7 +245,7 @@ def test_finite_at_zeros_negatives_and_large_values(name):
 
   for params in (make_params(name), initial(name)):
     check(params, rows, of_square=True)
-  # A network without bounds of its own is not made for such weights.
+  # Without bounds of its own, a network is not meant for such weights.
   for params in (initial(name), *(saturated if unit.is_discrete else ())):
     check(params, rows, of_square=False)
     check(params, 1e30 * np.sign(rows - .5), of_square=False)
@@ -256,7 +257,7 @@ def test_constrain_projects(name):
   once = unit.constrain(wild)
   chex.assert_trees_all_equal(once, unit.constrain(once))
   chex.assert_trees_all_equal_shapes_and_dtypes(once, wild)
-  # Those of powers are clipped where they are used, and only there.
+  # NPUs clip their gates only in the forward pass, not in `constrain`.
   bounds = {} if "npu" in name else member(name).get("bounds", {})
   for key, value in once.items():
     if key in bounds:
@@ -304,7 +305,7 @@ def test_squared_penalty(name):
 
 @every_unit
 def test_input_penalty(name, x64):
-  """R_z: 0 for inputs that change nothing, and a slope that leads there."""
+  """R_z is 0 for inputs that change nothing, and decreases towards them."""
   unit, params, mean = unit_of(name), make_params(name), signed_inputs(I)
   penalty = unit.input_penalty(params, mean)
   assert penalty.shape == ()
@@ -342,7 +343,7 @@ def test_a_solved_unit_stays(name, operation):
 
 @every_unit
 def test_sparsity_error(name):
-  """The largest distance of a weight from its discrete values."""
+  """The error is a weight's largest distance from its discrete values."""
   unit = unit_of(name)
   assert unit.is_discrete == bool(unit.VALUES)
   if not unit.is_discrete:
@@ -381,7 +382,7 @@ def test_squashed_weights(squash, function):
         unit.readable(unit.weights(given))["w"], np.round(expected))
 
 
-ACTIVATIONS = {  # Of one number; as PyTorch defines them.
+ACTIVATIONS = {  # Functions of one number, as in PyTorch.
     "elu": lambda x: x if x > 0 else np.expm1(x),
     "hard_shrink": lambda x: x if abs(x) > .5 else 0,
     "hard_tanh": lambda x: min(max(x, -1), 1),
@@ -454,7 +455,7 @@ def test_find_units_finds_nested_ones_in_the_order_of_calls():
   assert names == [("unit_rnn/~/nac", "NAC"), ("inner/a", "NAU"),
                    ("inner/b", "NMU")]
   params = jax.eval_shape(hk.transform(f).init, jax.random.key(0), inputs)
-  assert set(units) < set(params)  # All but the linear layer.
+  assert set(units) < set(params)  # The linear layer is not a unit.
   for name, unit in units.items():
     assert set(params[name]) == set(unit.parameters(2))
 
@@ -498,7 +499,7 @@ def test_products_are_cut_where_their_squares_are_finite():
     ("nau", (-1., 0., 1.)), ("nmu", (0., 1.)), ("nac_mul_nmu", (0., 1.)),
     ("nmru", (0., 1.)), ("gated_nau_nmu", (0., 1.)), ("real_npu", (0., 1.))])
 def test_a_weight_on_the_edge_is_not_stuck(name, edges):
-  """It has the gradient of one beside it; one that is outside has none."""
+  """On the edge, a weight has the gradient of one inside; outside, none."""
   unit = unit_of(name)
 
   def slope(value):
@@ -521,7 +522,7 @@ def test_nac_starts_with_glorot_and_bengios_variance():
       jax.random.key(0), jnp.zeros([101]))["nac"]
   w = arithmetic.squash(params["w_hat"], params["m_hat"])
   np.testing.assert_allclose(w.var(), 2 / (83 + 101), rtol=.05)
-  # There is none of the variance that one input and one output ask for.
+  # No range gives Glorot's variance for I + O < 5; the one for 5 is used.
   assert nac.nac_init(1, 1).maxval == nac.nac_init(3, 2).maxval < 10
 
 
@@ -550,7 +551,7 @@ def test_inalu_and_npu_start_as_their_authors_say():
 
 
 def test_linear_is_haikus():
-  """The same layer with the same first parameters, bit by bit."""
+  """The linear unit's initial parameters equal Haiku's, bit by bit."""
   ours, theirs = (
       hk.transform(lambda x, cls=cls: cls(O)(x)).init(
           jax.random.key(5), draw(B, I))
@@ -577,11 +578,11 @@ def test_discrete_weights_compute_exactly(name, params, inputs, expected):
       unit.forward(params, jnp.array(inputs)), [expected], rtol=1e-5)
 
 
-# Other implementations' numbers.
+# Numbers of other implementations.
 
 
 def golden_case(path, names, arguments=None):
-  """Numbers of a file, and ours for its parameters."""
+  """Returns a file's arrays, and its parameters and gradients as ours."""
   golden = np.load(path)
 
   def parameter(key, kind):

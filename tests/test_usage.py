@@ -18,7 +18,7 @@ touch = jax.jit(usage.touch)
 
 
 def make_ring(order):
-  """The usage in which rows come in this order, least recent first."""
+  """Returns the usage with the rows in this order, least recent first."""
   ring = np.array([*order, len(order)], np.int32)
   after, before = np.empty([2, len(ring)], np.int32)
   after[ring], before[ring] = np.roll(ring, -1), np.roll(ring, 1)
@@ -26,7 +26,7 @@ def make_ring(order):
 
 
 def order_of(state):
-  """All rows, least recently accessed first; the ring must be sound."""
+  """Returns all rows, least recently accessed first; checks the ring."""
   after, before = np.asarray(state.after), np.asarray(state.before)
   assert after.dtype == before.dtype == np.int32
   np.testing.assert_array_equal(before[after], np.arange(len(after)))
@@ -38,7 +38,7 @@ def order_of(state):
 
 @functools.partial(jax.jit, static_argnames="delta")
 def orders(start, indices, weights, delta=DELTA):
-  """The rings after each step, and the oldest rows, up to 40 of them."""
+  """Returns the rings after each step, and up to 40 of the oldest rows."""
   count = min(start.after.shape[0] - 1, 40)
 
   def step(state, accesses):
@@ -49,7 +49,7 @@ def orders(start, indices, weights, delta=DELTA):
 
 
 def last_accesses(num_slots, indices, weights, delta=DELTA):
-  """The step at which each row was last accessed, 0 for never: `[T, N]`."""
+  """Returns the step of each row's last access, 0 for never: `[T, N]`."""
   last, steps = np.zeros(num_slots, int), []
   for when, accesses in enumerate(zip(indices, weights, strict=True), start=1):
     totals = np.zeros(num_slots)
@@ -60,10 +60,10 @@ def last_accesses(num_slots, indices, weights, delta=DELTA):
 
 
 def random_accesses(num_slots, count, seed=0):
-  """Some rows twice, some by too little, in some steps all, in some none."""
+  """Draws repeated rows, small weights, and steps with all or no accesses."""
   rng = np.random.default_rng(seed)
   indices = rng.integers(0, num_slots, [STEPS, count])
-  # Neighbors in the ring move together: those of one step, taken again.
+  # A step's rows are repeated, so that neighbors in the ring move together.
   indices[5::7] = indices[4::7][:len(indices[5::7])]
   weights = rng.choice([0, .003, .1], [STEPS, count])
   weights[::11], weights[4::11] = .1, 0
@@ -95,14 +95,14 @@ def test_random_accesses_hold_all_cases(num_slots, count):
   assert any(0 < m.sum() < len(set(i.tolist()))
              for m, i in zip(moved, indices, strict=True))
   assert any(m.all() for m in moved) == (num_slots < count)
-  # Rows that move together, and were the last three to move before.
+  # The three rows that moved last move together again.
   runs = [set(np.argsort(last[t], kind="stable")[-3:].tolist()) <=
           set(np.flatnonzero(moved[t + 1]).tolist()) for t in range(STEPS - 1)]
   assert any(runs)
 
 
 def test_all_runs_of_neighbors():
-  """Every set of rows of a ring of five, named in any order."""
+  """The order is right for every set of rows of five, named in any order."""
   start = make_ring([3, 0, 4, 1, 2])
   rng = np.random.default_rng(0)
   for chosen in range(2**5):

@@ -1,4 +1,4 @@
-"""How a model is made from the names of its parts."""
+"""Making a model from the names of its parts."""
 
 import doctest
 import functools
@@ -20,7 +20,7 @@ every_core = pytest.mark.parametrize("core", CORES)
 
 
 def layers_of(core, **kwargs):
-  """Name -> shapes of the parameters, and the units among them."""
+  """Returns name -> shapes of the parameters, and the units by name."""
   model = make_model(core, OUT, **kwargs)
   params = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros([T, B, F]))
   assert set(model.units) <= set(params)
@@ -111,7 +111,7 @@ def test_bad_value_is_refused_at_once():
     make_model("sam", OUT, num_slots=17, top_k=19)
 
 
-# Cores of somebody else.
+# Cores of users.
 
 
 @pytest.mark.parametrize("core, kwargs", [
@@ -251,7 +251,7 @@ def test_a_unit_by_path_or_class_is_the_one_by_name(core, unit):
 def test_core_that_maps_to_the_output_needs_no_head(core):
   plain, _ = layers_of(core, **small_args(core))
   assert layers_of(core, head="none", **small_args(core))[0] == plain
-  # The head takes no unit, so the core answers whatever unit there is.
+  # The head 'none' takes no unit, so the core's output ignores `unit`.
   layers, _ = layers_of("sam", head="none", unit="nau", **small_args("sam"))
   assert "nau" not in layers
 
@@ -265,7 +265,7 @@ def test_no_head():
 
 def test_a_head_of_one_s_own():
   class Two(hk.Module):
-    """Answers twice."""
+    """Returns two outputs."""
 
     def __init__(self, output_size, scale=1., name=None):
       super().__init__(name=name)
@@ -276,7 +276,7 @@ def test_a_head_of_one_s_own():
       return dict(one=answer, other=hk.Linear(3)(outputs))
 
   inputs = draw(T, B, F)
-  # It may not be replaced by a core that maps to the output.
+  # The head must be kept, although the core maps to the output.
   model = make_model("sam", OUT, head=Two, head_args=dict(scale=2.),
                      **small_args("sam"))
   params = model.init(jax.random.key(0), inputs)
