@@ -160,7 +160,7 @@ def saved_steps(workdir: pathlib.Path) -> list[int]:
 def saved_state(workdir: pathlib.Path) -> RunState:
   """Returns the newest checkpoint; checks that all of it is finite."""
   run_ = Run(workdir)
-  like = make_trainer(run_.config).initial_state()
+  like = make_trainer(run_.config).empty_state()
   manager = run_.checkpoints()
   state = manager.restore(like)
   manager.close()

@@ -227,6 +227,18 @@ def test_initial_state_is_on_the_host():
   assert {type(x) for x in jax.tree.leaves(state)} == {np.ndarray}
 
 
+@pytest.mark.parametrize("kwargs", [
+    {}, dict(num_seeds=4), dict(core="sam", core_args=SAM | dict(
+        index="lsh"), reuse_memory=True)])
+def test_empty_state_has_the_spec_of_the_initial_one(kwargs):
+  trainer = make_trainer(**kwargs)
+  empty, initial = trainer.empty_state(), trainer.initial_state()
+  spec = lambda tree: jax.tree.map(lambda x: (np.shape(x), x.dtype), tree)  # noqa: E731
+  assert spec(empty) == spec(initial)
+  assert not any(np.any(x) for x in jax.tree.leaves(empty.train))
+  assert bool(jax.tree.leaves(empty.source)) == ("reuse_memory" in kwargs)
+
+
 def test_batches_must_divide_over_devices():
   with pytest.raises(ValueError, match="batch_size=6 does not divide over 4"):
     make_trainer(batch_size=6, core_args=LSTM)

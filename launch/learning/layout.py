@@ -63,6 +63,10 @@ class Layout(abc.ABC):
     """
 
   @abc.abstractmethod
+  def shape_of_all(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Returns the shape on the host of what has this shape for one seed."""
+
+  @abc.abstractmethod
   def compile(self, function: Callable[..., Any], *, num_static: int = 0,
               donate: bool = False) -> Callable[..., Any]:
     """Compiles a function of one seed for all devices and seeds.
@@ -147,6 +151,9 @@ class SplitBatch(Layout):
     (of_seed,) = keys
     return jax.tree.map(np.asarray, function(of_seed))
 
+  def shape_of_all(self, shape):
+    return shape
+
   def compile(self, function, *, num_static=0, donate=False):
     def on_device(keys, state, data, *static):
       share = Share(jax.lax.axis_index(AXIS), len(self.devices),
@@ -203,6 +210,9 @@ class SplitSeeds(Layout):
   def once(self, function, keys):
     compiled = self.compile(lambda share, keys, state, data: function(keys))
     return self.get(compiled(self.put_keys(keys), None, None))
+
+  def shape_of_all(self, shape):
+    return (self.num_seeds, *shape)
 
   def compile(self, function, *, num_static=0, donate=False):
     def on_device(keys, state, data, *static):

@@ -81,6 +81,21 @@ class Trainer:
       return RunState(train)
     return self.get(self.put(RunState(train)))
 
+  def empty_state(self) -> RunState:
+    """Returns zeros like `initial_state`; computes no parameters.
+
+    It is what a checkpoint is read into.
+    """
+    train = jax.eval_shape(self._initial_of_seed, self._key_data_on_host()[0])
+    zeros = lambda x: np.zeros(self.layout.shape_of_all(x.shape), x.dtype)  # noqa: E731
+    if not self._saves_source(train.params):
+      return RunState(jax.tree.map(zeros, train))
+    source = jax.eval_shape(
+        lambda params: self.learner.source.initial_state(
+            params, self.learner.batch_size), train.params)
+    return RunState(jax.tree.map(zeros, train), jax.tree.map(
+        lambda x: np.zeros(x.shape, x.dtype), source))
+
   def put(self, state: RunState) -> RunState:
     """Puts a state from the host on the devices.
 

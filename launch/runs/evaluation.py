@@ -139,8 +139,8 @@ def _config(stored, core_args, data_dir) -> ml_collections.ConfigDict:
 def _check_shapes(stored: Run, trainer: Trainer,
                   core_args: Mapping[str, Any]) -> None:
   """Refuses arguments that change the shapes of parameters."""
-  before = build.make_trainer(stored.config, stored.task).initial_state()
-  now = trainer.initial_state()
+  before = build.make_trainer(stored.config, stored.task).empty_state()
+  now = trainer.empty_state()
   if (jax.tree.map(jnp.shape, before.train) !=
       jax.tree.map(jnp.shape, now.train)):
     raise UsageError(f"the parameters in {stored.workdir} do not fit "
@@ -150,7 +150,7 @@ def _check_shapes(stored: Run, trainer: Trainer,
 def _restore(run: Run, trainer: Trainer) -> RunState:
   checkpoints = run.checkpoints()
   try:
-    state = checkpoints.restore(trainer.initial_state())
+    state = checkpoints.restore(trainer.empty_state())
   finally:
     checkpoints.close()
   if state is None:

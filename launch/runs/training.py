@@ -116,9 +116,8 @@ def catch_interrupts() -> Iterator[list[int]]:
 
 def _first_state(config, trainer, checkpoints):
   """Returns the state to start from, on the host, and whether it is new."""
-  fresh = trainer.initial_state()
-  restored = checkpoints.restore(fresh, set_aside=True)
-  state = fresh if restored is None else restored
+  restored = checkpoints.restore(trainer.empty_state(), set_aside=True)
+  state = trainer.initial_state() if restored is None else restored
   logging.info(
       "%s at step %d of %d, preset %s: %s on %s, %d parameters, %d devices "
       "(%s)", "start" if restored is None else "CONTINUE",
