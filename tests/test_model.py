@@ -145,7 +145,8 @@ def policy(output):
   return jmp.get_policy(f"params=float32,compute=bfloat16,output={output}")
 
 
-@every_output
+@pytest.mark.parametrize("output", [
+    "bfloat16", pytest.param("float32", marks=pytest.mark.slow)])
 @every_core
 def test_precision_policy(core, output):
   single, params, inputs = small_model(core)
