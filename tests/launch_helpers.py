@@ -1,20 +1,16 @@
 """Helpers of the tests of `launch`: a tiny run, and programs in-process."""
 
-import contextlib
 import json
-import os
 import pathlib
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 from unittest import mock
 
 import jax
 import numpy as np
 from absl import app, flags, logging
-from jax.experimental.compilation_cache import compilation_cache
 
 from launch.configs import build, checks
 from launch.configs import config as config_lib
@@ -30,37 +26,6 @@ TINY_TASK = dict(num_bits=3, min_length=2, max_length=2)
 _TINY_SIZES = dict(hidden_size=7, num_slots=11, word_size=5, num_heads=2,
                    top_k=3, num_links=2, num_read_heads=2, head_size=5,
                    num_registers=3)
-
-_CACHE = tempfile.TemporaryDirectory(prefix="test-launch-cache-")
-_COMPILE_OPTIONS = {
-    "jax_compilation_cache_dir": _CACHE.name,
-    "jax_persistent_cache_min_compile_time_secs": 0.,
-    "jax_persistent_cache_min_entry_size_bytes": -1,
-}
-
-
-@contextlib.contextmanager
-def fast_compilation() -> Iterator[None]:
-  """Compiles each program only once a session.
-
-  Compilation takes nearly all the time of these tests, since every run makes a
-  new trainer.
-  """
-  before = {name: getattr(jax.config, name) for name in _COMPILE_OPTIONS}
-  try:
-    for name, value in _COMPILE_OPTIONS.items():
-      jax.config.update(name, value)
-    compilation_cache.reset_cache()
-    yield
-  finally:
-    for name, value in before.items():
-      jax.config.update(name, value)
-    compilation_cache.reset_cache()
-
-
-def environment() -> dict[str, str]:
-  """Returns variables by which a child process shares compiled programs."""
-  return {name.upper(): str(value) for name, value in _COMPILE_OPTIONS.items()}
 
 
 def small_core(core: str) -> dict[str, Any]:
@@ -137,7 +102,7 @@ def start(command: list[Any]) -> subprocess.Popen:
   """Starts Python in a child process; the output is text, and piped."""
   return subprocess.Popen(
       [sys.executable, *map(str, command)], cwd=ROOT, text=True,
-      env=os.environ | environment(), stdout=subprocess.PIPE,
+      stdout=subprocess.PIPE,
       stderr=subprocess.PIPE)
 
 

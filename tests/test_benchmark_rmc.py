@@ -6,7 +6,6 @@ import json
 
 import haiku as hk
 import jax
-import launch_helpers
 import numpy as np
 import pytest
 from launch_helpers import run
@@ -16,12 +15,6 @@ from launch.benchmarks import measure, rmc
 from launch.learning.layout import SplitBatch
 
 SMALL = rmc.Size(num_slots=2, num_heads=2, head_size=3, batch_size=4)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def fast_compilation():
-  with launch_helpers.fast_compilation():
-    yield
 
 
 @pytest.fixture(autouse=True)

@@ -1,16 +1,9 @@
 """Tests the benchmark of drawing episodes."""
 
-import launch_helpers
 import pytest
 
 from launch import benchmarks, experiments
 from launch.benchmarks import measure, sampling
-
-
-@pytest.fixture(autouse=True, scope="module")
-def fast_compilation():
-  with launch_helpers.fast_compilation():
-    yield
 
 
 def test_rows(monkeypatch):

@@ -4,7 +4,6 @@ import functools
 
 import jax
 import jax.numpy as jnp
-import launch_helpers
 import learning_helpers
 import numpy as np
 import optax
@@ -17,12 +16,6 @@ from launch.learning.curriculum import STRETCH, Levels
 COPY = tasks.Copy(num_bits=3)
 # The bound always doubles: every loss is below the threshold.
 ALWAYS = dict(start=1, threshold=10., patience=STRETCH, max_level=6)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def fast_compilation():
-  with launch_helpers.fast_compilation():
-    yield
 
 
 def make(**kwargs) -> curriculum_lib.Exponential:

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import time
 
-import launch_helpers
 import numpy as np
 import pytest
 from absl import flags
@@ -26,12 +25,6 @@ SMALL = dict(hidden_size=3, word_size=2)
 # Few models, so that little is compiled.
 TINY = {"NTM": ("ntm", dict(num_heads=1)),
         "SAM lsh": ("sam", dict(num_heads=1, top_k=2, index="lsh"))}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def fast_compilation():
-  with launch_helpers.fast_compilation():
-    yield
 
 
 @pytest.fixture

@@ -2,27 +2,19 @@
 
 import json
 
-import launch_helpers
 import pytest
 from launch_helpers import (
-    assert_same,
-    records,
-    run,
-    saved_state,
-    saved_steps,
-    tiny_flags,
+  assert_same,
+  records,
+  run,
+  saved_state,
+  saved_steps,
+  tiny_flags,
 )
 
 from launch import evaluate, train
 from launch.configs import config as config_lib
 from launch.pictures import run as pictures
-
-
-@pytest.fixture(autouse=True, scope="module")
-def fast_compilation():
-  with launch_helpers.fast_compilation():
-    yield
-
 
 # Every window doubles the level: no loss is as high as the threshold.
 CURRICULUM = ["--curriculum=exponential", "--curriculum.start=1",
@@ -42,7 +34,7 @@ def no_pictures(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def reference(fast_compilation, tmp_path_factory):
+def reference(tmp_path_factory):
   """Returns the workdir of a run of 60 updates."""
   workdir = tmp_path_factory.mktemp("reference")
   assert run(train, *FLAGS, "--steps=60", f"--workdir={workdir}") == 0

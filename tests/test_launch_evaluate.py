@@ -5,7 +5,6 @@ import math
 import pathlib
 import shutil
 
-import launch_helpers
 import pytest
 from launch_helpers import records, run, saved_steps, small_core, tiny_flags
 
@@ -17,19 +16,13 @@ from launch.runs import evaluation
 from tasks.language import number_words
 
 
-@pytest.fixture(autouse=True, scope="module")
-def fast_compilation():
-  with launch_helpers.fast_compilation():
-    yield
-
-
 @pytest.fixture
 def no_pictures(monkeypatch):
   monkeypatch.setattr(pictures, "draw", lambda *_: None)
 
 
 @pytest.fixture(scope="module")
-def trained(fast_compilation, tmp_path_factory) -> pathlib.Path:
+def trained(tmp_path_factory) -> pathlib.Path:
   workdir = tmp_path_factory.mktemp("trained")
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(pictures, "draw", lambda *_: None)

@@ -20,12 +20,6 @@ from launch.configs import members
 from launch.pictures import run as pictures
 
 
-@pytest.fixture(autouse=True, scope="module")
-def fast_compilation():
-  with launch_helpers.fast_compilation():
-    yield
-
-
 @pytest.fixture
 def refuse_to_train(monkeypatch):
   """Fails if training starts: a missed error must not cost an hour of it."""
@@ -183,7 +177,7 @@ BASE = [*tiny_flags(optimizer="sgd", learning_rate=0.05, max_grad_norm=3),
 
 
 @pytest.fixture(scope="module")
-def baseline(fast_compilation, tmp_path_factory):
+def baseline(tmp_path_factory):
   workdir = tmp_path_factory.mktemp("baseline")
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(pictures, "draw", lambda *_: None)

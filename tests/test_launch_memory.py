@@ -1,18 +1,11 @@
 """Runs that reuse their memory, and the recall of the memory's index."""
 
-import launch_helpers
 import pytest
 from launch_helpers import assert_same, records, run, saved_state, tiny_flags
 
 from launch import train
 from launch.configs import config as config_lib
 from launch.pictures import run as pictures
-
-
-@pytest.fixture(autouse=True, scope="module")
-def fast_compilation():
-  with launch_helpers.fast_compilation():
-    yield
 
 
 def test_resumed_equals_uninterrupted(tmp_path, monkeypatch):

@@ -4,7 +4,6 @@ import json
 import shutil
 import signal
 
-import launch_helpers
 import numpy as np
 import pytest
 from launch_helpers import assert_same, records, run, saved_state, saved_steps
@@ -16,10 +15,9 @@ from tasks.arithmetic import arithmetic
 
 
 @pytest.fixture(autouse=True, scope="module")
-def fast_compilation():
-  """Compiles fast, and leaves one variant of the task instead of four."""
-  with (launch_helpers.fast_compilation(),
-        pytest.MonkeyPatch.context() as patch):
+def one_variant():
+  """Leaves one variant of the task instead of four."""
+  with pytest.MonkeyPatch.context() as patch:
     patch.setattr(arithmetic, "FACTORS", ())
     yield
 
@@ -32,7 +30,7 @@ FLAGS = ["--task=arithmetic", "--core=stack", "--unit=nmu", "--operation=mul",
 
 
 @pytest.fixture(scope="module")
-def trained(fast_compilation, tmp_path_factory):
+def trained(one_variant, tmp_path_factory):
   workdir = tmp_path_factory.mktemp("trained")
   assert run(train, *FLAGS, "--steps=8", f"--workdir={workdir}") == 0
   return workdir

@@ -61,14 +61,8 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def fast_compilation():
-  with launch_helpers.fast_compilation():
-    yield
-
-
 @pytest.fixture(scope="module")
-def reference(fast_compilation, tmp_path_factory) -> pathlib.Path:
+def reference(tmp_path_factory) -> pathlib.Path:
   """Returns the workdir of an uninterrupted run."""
   workdir = tmp_path_factory.mktemp("reference")
   assert run(train, *FLAGS, f"--workdir={workdir}") == 0
@@ -147,7 +141,7 @@ def test_killed_and_continued_equals_uninterrupted(reference, tmp_path):
   assert_equals_reference(workdir, reference)
 
 
-def test_the_unit_of_a_read_out_is_drawn(fast_compilation, tmp_path, capsys):
+def test_the_unit_of_a_read_out_is_drawn(tmp_path, capsys):
   assert run(train, "--task=copy", "--core=lstm", "--core.hidden_size=4",
              "--unit=nac", "--preset=none", "--batch_size=4", "--steps=1",
              "--eval_episodes=4", f"--workdir={tmp_path}") == 0

@@ -18,12 +18,6 @@ from launch.learning.penalties import Discrete
 MULTIPLY = tasks.Arithmetic(operation="mul", input_size=12)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def fast_compilation():
-  with launch_helpers.fast_compilation():
-    yield
-
-
 def nmu(**kwargs):
   return dict(core="stack", core_args=dict(hidden_size=2, hidden_unit="nau"),
               task=MULTIPLY, unit="nmu") | kwargs

@@ -15,12 +15,6 @@ SDNC = dict(learning_helpers.SAM, num_slots=64, num_links=2, delta=0.)
 KWARGS = dict(core="sdnc", core_args=SDNC, optimizer=optax.adam(.01))
 
 
-@pytest.fixture(autouse=True, scope="module")
-def fast_compilation():
-  with launch_helpers.fast_compilation():
-    yield
-
-
 @pytest.mark.parametrize("number", [
     pytest.param(1, marks=pytest.mark.slow), 2])
 def test_used_memory_gives_the_same_losses(number):

@@ -30,12 +30,6 @@ close = functools.partial(
                                     atol=1e-6))
 
 
-@pytest.fixture(autouse=True, scope="module")
-def fast_compilation():
-  with launch_helpers.fast_compilation():
-    yield
-
-
 def history(**kwargs):
   """Returns metrics of two chunks and an evaluation, and the host's state."""
   trainer, state = start(**kwargs)

@@ -26,12 +26,6 @@ from rmc_nalu_sam import CORES
 close = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def fast_compilation():
-  with launch_helpers.fast_compilation():
-    yield
-
-
 def evaluate(trainer, state, **kwargs):
   return trainer.evaluate(state.train.params, None, **kwargs)
 

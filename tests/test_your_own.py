@@ -35,8 +35,7 @@ def test_page_runs_as_it_stands(tmp_path):
       r"```sh\n(.*?)```", PAGE.read_text(), re.DOTALL)
       for line in block.splitlines()]
   assert len(commands) == 5
-  environment = os.environ | launch_helpers.environment() | {
-      "PYTHONPATH": str(launch_helpers.ROOT)}
+  environment = os.environ | {"PYTHONPATH": str(launch_helpers.ROOT)}
   outputs = []
   for command in commands:
     python, *words = shlex.split(command)
