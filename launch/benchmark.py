@@ -8,7 +8,6 @@ that are compared take turns in one process.
 """
 
 import dataclasses
-import json
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ from launch.benchmarks import report
 from launch.configs import flags as flags_lib
 from launch.configs.config import EXIT_USAGE, UsageError
 from launch.pictures import scaling
-from launch.runs import reporting
+from launch.runs import reporting, strict_json
 
 FLAGS = flags.FLAGS
 
@@ -80,7 +79,7 @@ def _publish(result: dict[str, Any], output: pathlib.Path) -> None:
   print(", ".join(f"{k} {v}" for k, v in result["machine"].items()))
   print(report.format_table(result), flush=True)
   _write(output, (output / "benchmark.json").write_text,
-         json.dumps(result, indent=2) + "\n")
+         strict_json.dumps(result, indent=2) + "\n")
   if "table" not in result and len(
       {row["num_slots"] for row in result["rows"]}) > 1:
     _write(output, scaling.draw, result, output / "benchmark.png")

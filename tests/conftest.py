@@ -10,7 +10,6 @@ import tempfile
 # This must precede the import of JAX. Subprocesses inherit the variable. To
 # test on a GPU, set it before starting pytest.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ.setdefault("MPLBACKEND", "Agg")
 # Most of a test's time goes into compiling small programs, so these flags make
 # XLA optimise little. XLA's older fusion emitters take a third of the time of
 # the newer ones. JAX 0.10 and 0.11 still have the older ones. Some tests read

@@ -104,6 +104,36 @@ def test_whole_numbers_are_shown_in_full(tmp_path, capsys):
   assert "level=16384 loss=0.5 " in capsys.readouterr().err
 
 
+def strict(text):
+  """Reads JSON as other languages do."""
+  def refuse(name):
+    raise ValueError(f"{name} is not JSON")
+  return json.loads(text, parse_constant=refuse)
+
+
+def test_numbers_that_are_not_finite_are_strict_json(tmp_path):
+  values = np.array([np.nan, np.inf, -np.inf, 1.5])
+  reporter = reporting.Reporter(tmp_path, 0, 100, "bits_wrong")
+  reporter.train(2, METRICS | {"loss": values})
+  reporter.evaluation(2, METRICS | {"loss": np.array([np.nan])})
+  reporter.close()
+  path = tmp_path / "metrics.jsonl"
+  lines = [strict(line) for line in path.read_text().splitlines()]
+  assert lines[0]["loss"] == ["NaN", "Infinity", "-Infinity", 1.5]
+  records = reporting.read_records(tmp_path)
+  np.testing.assert_array_equal(records[0]["loss"], values)
+  assert np.isnan(records[1]["loss"])
+  report(tmp_path, [4], first_step=2)  # Resuming rewrites the lines.
+  assert [strict(line) for line in path.read_text().splitlines()][:2] == lines
+
+
+def test_records_of_older_versions_are_read(tmp_path):
+  (tmp_path / "metrics.jsonl").write_text(
+      '{"step": 2, "split": "eval", "loss": [NaN, -Infinity, 1.5]}\n')
+  record, = reporting.read_records(tmp_path)
+  np.testing.assert_array_equal(record["loss"], [np.nan, -np.inf, 1.5])
+
+
 def test_records_are_in_the_file_at_once(tmp_path):
   reporter = reporting.Reporter(tmp_path, 0, 100, "bits_wrong")
   reporter.train(2, METRICS)

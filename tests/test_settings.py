@@ -4,7 +4,6 @@ import warnings
 
 import jax
 import jax.numpy as jnp
-import matplotlib
 import pytest
 
 
@@ -23,10 +22,6 @@ def test_x64_fixture(x64):
 
 def test_x64_is_off_without_it():
   assert jnp.ones(2).dtype == jnp.float32
-
-
-def test_plots_need_no_display():
-  assert matplotlib.get_backend().lower() == "agg"
 
 
 def test_warnings_are_errors():

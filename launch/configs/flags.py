@@ -31,7 +31,7 @@ from absl import app, flags
 from launch import experiments
 from launch.configs import config as config_lib
 from launch.configs import help as help_lib
-from launch.configs import members
+from launch.configs import environment, members
 from launch.learning import keys
 from rmc_nalu_sam.registry import Argument
 
@@ -121,7 +121,8 @@ def define_device_flags() -> None:
 
 
 def apply_device_flags() -> None:
-  """Sets up devices; must be called before anything touches one."""
+  """Sets up JAX and its devices; must be called before one is used."""
+  environment.pin_settings()
   if FLAGS.cpu_devices is not None:
     jax.config.update("jax_num_cpu_devices", FLAGS.cpu_devices)
 

@@ -4,7 +4,6 @@ import pathlib
 from typing import Any
 
 import numpy as np
-from matplotlib import figure, ticker
 
 from launch.pictures import layout
 
@@ -46,8 +45,9 @@ def draw(weights: np.ndarray, batch: Any, outputs: np.ndarray,
           f",\nblock {block + 1}" if num_blocks > 1 else "")
       panels.append((name, squares(weights[:, block, head]), "viridis"))
 
-  fig = figure.Figure(figsize=(max(6, min(20, num_steps * 0.9)),
-                               1.4 * len(panels)), layout="constrained")
+  fig = layout.new_figure(
+      figsize=(max(6, min(20, num_steps * 0.9)), 1.4 * len(panels)),
+      layout="constrained")
   axes = fig.subplots(len(panels), 1, sharex=True)
   for axis, (name, image, colours) in zip(axes, panels, strict=True):
     limit = 1. if colours == "viridis" else max(
@@ -64,7 +64,7 @@ def draw(weights: np.ndarray, batch: Any, outputs: np.ndarray,
                   -.5, num_slots - .5, color="white", linewidth=.5)
       axis.set_yticks([0, num_slots - 1])
     fig.colorbar(shown, ax=axis)
-  axes[-1].xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+  axes[-1].locator_params("x", integer=True)
   axes[-1].set_xlabel("step; within it: slots, then the input")
   fig.suptitle(title)
   fig.savefig(path, dpi=layout.DPI)

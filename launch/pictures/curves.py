@@ -2,14 +2,15 @@
 
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from matplotlib import axes as axes_lib
-from matplotlib import figure
 
 from launch.pictures import layout
 from launch.runs import Run, statistics
+
+if TYPE_CHECKING:
+  from matplotlib.axes import Axes
 
 # Values further apart than this factor are drawn on a logarithmic scale.
 MAX_LINEAR = 1e3
@@ -76,7 +77,7 @@ def draw(panels: Sequence[tuple[str, Mapping[str, Curve]]],
     x: 'updates' or 'minutes'.
     guesses: scores of guessing, grey lines in the last panel.
   """
-  fig = figure.Figure(figsize=(10, 4), layout="constrained")
+  fig = layout.new_figure(figsize=(10, 4), layout="constrained")
   axes = fig.subplots(1, len(panels))
   for axis, (name, curves) in zip(axes, panels, strict=True):
     for number, (label, curve) in enumerate(curves.items()):
@@ -94,7 +95,7 @@ def draw(panels: Sequence[tuple[str, Mapping[str, Curve]]],
   fig.savefig(path, dpi=layout.DPI)
 
 
-def _draw_curve(axis: axes_lib.Axes, curve: Curve, label: str, colour: str,
+def _draw_curve(axis: "Axes", curve: Curve, label: str, colour: str,
                 stepped: bool) -> None:
   low, middle, high = statistics.band(curve.values)
   axis.plot(curve.points, middle, color=colour,
@@ -104,7 +105,7 @@ def _draw_curve(axis: axes_lib.Axes, curve: Curve, label: str, colour: str,
                     step="post" if stepped else None)
 
 
-def _draw_guesses(axis: axes_lib.Axes, guesses: Iterable[float]) -> None:
+def _draw_guesses(axis: "Axes", guesses: Iterable[float]) -> None:
   if not axis.lines:
     return
   for number, guess in enumerate(sorted(set(guesses))):
@@ -112,7 +113,7 @@ def _draw_guesses(axis: axes_lib.Axes, guesses: Iterable[float]) -> None:
                  label=None if number else "guessing")
 
 
-def _scale(axis: axes_lib.Axes, name: str) -> None:
+def _scale(axis: "Axes", name: str) -> None:
   if name == "level":
     axis.set_yscale("log", base=2)
   elif _spans_magnitudes(axis):
@@ -122,7 +123,7 @@ def _scale(axis: axes_lib.Axes, name: str) -> None:
     axis.set_ylim(0, 1.05 * top if 0 < top < np.inf else None)
 
 
-def _spans_magnitudes(axis: axes_lib.Axes) -> bool:
+def _spans_magnitudes(axis: "Axes") -> bool:
   """Returns whether the positive lines span more than `MAX_LINEAR`."""
   values = np.concatenate([np.array([]), *(
       np.ma.masked_invalid(line.get_ydata()).compressed()

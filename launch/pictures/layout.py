@@ -1,14 +1,44 @@
-"""What all pictures share: the legend, file formats, saving."""
+"""What all pictures share: the figure, the legend, file formats."""
 
+import os
 import pathlib
 import textwrap
-
-from matplotlib import axes as axes_lib
-from matplotlib import figure
+from typing import TYPE_CHECKING, Any
 
 from launch.configs.config import UsageError
 
+if TYPE_CHECKING:
+  from matplotlib.axes import Axes
+  from matplotlib.figure import Figure
+
 DPI = 120
+
+
+def new_figure(**arguments: Any) -> "Figure":
+  """Returns a new figure; imports matplotlib at the first call.
+
+  So programs start without matplotlib, and a broken one costs a picture only.
+  A figure that is only saved needs no backend. The import does not see the
+  variable `MPLBACKEND`, which notebook kernels export to the programs that they
+  start: matplotlib refuses a backend that is not installed.
+
+  Args:
+    **arguments: of `matplotlib.figure.Figure`.
+
+  Raises:
+    UsageError: matplotlib cannot be imported.
+  """
+  backend = os.environ.pop("MPLBACKEND", None)
+  try:
+    from matplotlib.figure import Figure
+  except Exception as error:  # pylint: disable=broad-except
+    raise UsageError(
+        f"matplotlib cannot be imported ({type(error).__name__}: {error}); "
+        "to draw pictures, install it again") from None
+  finally:
+    if backend is not None:
+      os.environ["MPLBACKEND"] = backend
+  return Figure(**arguments)
 
 
 def check_ending(output: pathlib.Path) -> None:
@@ -17,13 +47,13 @@ def check_ending(output: pathlib.Path) -> None:
   Raises:
     UsageError: the ending is unknown.
   """
-  formats = figure.Figure().canvas.get_supported_filetypes()
+  formats = new_figure().canvas.get_supported_filetypes()
   if output.suffix.removeprefix(".") not in formats:
     raise UsageError(
         f"cannot draw {output}: unknown ending; valid: {', '.join(formats)}")
 
 
-def name_lines(fig: figure.Figure, axis: axes_lib.Axes) -> None:
+def name_lines(fig: "Figure", axis: "Axes") -> None:
   """Adds a legend below all panels, so that long names do not cover them.
 
   Args:

@@ -4,7 +4,6 @@ import pathlib
 from typing import Any
 
 import numpy as np
-from matplotlib import figure
 
 from launch.pictures import layout
 
@@ -44,7 +43,7 @@ def draw(access: Any, batch: Any, outputs: np.ndarray,
       (f"read from {which}", weights_of(rows, *read).T, "Reds"),
   ]
   heights = [1, 1, 1, 2, 2]
-  fig = figure.Figure(figsize=(10, 12), layout="constrained")
+  fig = layout.new_figure(figsize=(10, 12), layout="constrained")
   axes = fig.subplots(len(panels), 1, sharex=True, height_ratios=heights)
   for axis, (name, image, colours) in zip(axes, panels, strict=True):
     limit = np.nanmax(np.abs(image)) if np.isfinite(image).any() else 1

@@ -1,5 +1,7 @@
 """Draws all pictures of a run, and writes the formula that it learned."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -22,6 +24,9 @@ def draw(run: Run, trainer: Trainer, params: Any, data: Any,
          level: int | None = None) -> None:
   """Draws curves, success rates, weights and states into the run's folder.
 
+  Logs a warning for each picture that cannot be drawn: a full disk or a broken
+  matplotlib must not cost the result of a run.
+
   Args:
     run: opened for writing.
     trainer: of the run.
@@ -31,16 +36,31 @@ def draw(run: Run, trainer: Trainer, params: Any, data: Any,
   """
   name = f"{config_lib.label(run.config)} on {run.config.task}"
   title = f"{name}, {describe_seeds(run)}"
-  _draw_curves(run, title)
-  _draw_units(run, trainer, params, name)
+  with _may_fail("learning curve"):
+    _draw_curves(run, title)
+  with _may_fail("weights"):
+    _draw_units(run, trainer, params, name)
   if len(run.seeds) > 1:
-    _draw_success(run, title)
-  else:
-    task = run.task
-    if level is not None and isinstance(task, tasks.Levelled):
-      # A level above the task's own would leave too little to see.
-      task = task.at_level(min(level, task.max_level))
+    with _may_fail("success rates"):
+      _draw_success(run, title)
+    return
+  task = run.task
+  if level is not None and isinstance(task, tasks.Levelled):
+    # A level above the task's own would leave too little to see.
+    task = task.at_level(min(level, task.max_level))
+  with _may_fail("states"):
     _draw_states(run, trainer, params, data, task, title)
+
+
+@contextlib.contextmanager
+def _may_fail(picture: str) -> Iterator[None]:
+  """Logs an error in one line."""
+  try:
+    yield
+  except Exception as error:  # pylint: disable=broad-except
+    reason = str(error).strip().split("\n")[0]
+    logging.warning("no picture of the %s: %s: %s", picture,
+                    type(error).__name__, reason)
 
 
 def describe_seeds(run: Run) -> str:

@@ -4,7 +4,6 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from matplotlib import figure
 
 from launch.pictures import layout
 
@@ -16,7 +15,7 @@ def draw(result: Mapping[str, Any], path: pathlib.Path) -> None:
     result: of a suite of `launch.benchmark` that compares sizes.
     path: the picture to write.
   """
-  fig = figure.Figure(figsize=(10, 4), layout="constrained")
+  fig = layout.new_figure(figsize=(10, 4), layout="constrained")
   axes = fig.subplots(1, 2)
   models = list(dict.fromkeys(row["model"] for row in result["rows"]))
   for number, model in enumerate(models):

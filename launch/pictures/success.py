@@ -4,7 +4,6 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib import figure
 
 from launch.pictures import layout
 from launch.runs import statistics
@@ -28,7 +27,7 @@ def draw(runs: Mapping[str, Mapping[str, tuple[int, int]]],
     if list(run) != variants:
       raise ValueError(f"{label} was tested on {', '.join(run)}, the first run "
                        f"on {', '.join(variants)}")
-  fig = figure.Figure(figsize=(7, 4), layout="constrained")
+  fig = layout.new_figure(figsize=(7, 4), layout="constrained")
   axis = fig.subplots()
   for number, (label, run) in enumerate(runs.items()):
     rates = [statistics.wilson(*counts) for counts in run.values()]

@@ -2,13 +2,15 @@
 
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib import axes as axes_lib
-from matplotlib import figure
 
 from launch.pictures import layout
 from launch.runs import statistics
+
+if TYPE_CHECKING:
+  from matplotlib.axes import Axes
 
 # A larger median is drawn on a scale that is logarithmic from 1 on.
 MAX_LINEAR = 100.
@@ -28,7 +30,7 @@ def draw(groups: Mapping[str, np.ndarray], names: Sequence[str], metric: str,
     path: the picture to write.
     title: above the picture.
   """
-  fig = figure.Figure(figsize=(8, 5), layout="constrained")
+  fig = layout.new_figure(figsize=(8, 5), layout="constrained")
   axis = fig.subplots()
   places, shown = _places(axis, names)
   largest = 0.
@@ -55,7 +57,7 @@ def draw(groups: Mapping[str, np.ndarray], names: Sequence[str], metric: str,
   fig.savefig(path, dpi=layout.DPI)
 
 
-def _places(axis: axes_lib.Axes, names: Sequence[str]
+def _places(axis: "Axes", names: Sequence[str]
             ) -> tuple[np.ndarray, np.ndarray]:
   """Returns the variants' places on the axis, and which are shown `[V]`."""
   numbers = [_number(name) for name in names]

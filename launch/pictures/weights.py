@@ -6,7 +6,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from matplotlib import figure
 
 from launch.pictures import layout
 from rmc_nalu_sam import Unit
@@ -45,8 +44,8 @@ def draw(units: Mapping[str, Unit], params: Mapping[str, Mapping[str, Any]],
   columns = max(len(weights) for _, _, weights in rows)
   most = max(len(w) for _, _, weights in rows for w in weights.values())
   width = np.clip(most / 20, 3, max(3, 18 / columns))
-  fig = figure.Figure(figsize=(2 + width * columns, 1 + 2.2 * len(rows)),
-                      layout="constrained")
+  fig = layout.new_figure(
+      figsize=(2 + width * columns, 1 + 2.2 * len(rows)), layout="constrained")
   axes = fig.subplots(len(rows), columns, squeeze=False)
   for axis_row, (name, unit, weights) in zip(axes, rows, strict=True):
     for axis in axis_row[len(weights):]:

@@ -1,6 +1,5 @@
 """Evaluates the newest checkpoint of a run, also beyond its training levels."""
 
-import json
 import math
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from launch.configs import build, checks
 from launch.configs.config import UsageError
 from launch.learning.learner import RunState
 from launch.learning.trainer import Trainer
-from launch.runs import reporting, statistics, tables
+from launch.runs import reporting, statistics, strict_json, tables
 from launch.runs.run import TRAINED, Run, at_level
 
 EVALUATION_FILE = "evaluation.json"
@@ -80,7 +79,7 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
 
 def write(workdir: pathlib.Path, result: Mapping[str, Any]) -> None:
   """Writes `evaluation.json` into the folder of the run."""
-  (workdir / EVALUATION_FILE).write_text(json.dumps(result, indent=2) + "\n")
+  (workdir / EVALUATION_FILE).write_text(strict_json.dumps(result, indent=2) + "\n")
 
 
 def default_levels(task: tasks.Levelled) -> list[int]:

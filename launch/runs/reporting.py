@@ -1,7 +1,6 @@
 """Reports the progress of a run: metrics.jsonl, TensorBoard, a progress bar."""
 
 import contextlib
-import json
 import logging as stdlib_logging
 import pathlib
 import sys
@@ -15,7 +14,7 @@ from absl import logging
 from tensorboardX import event_file_writer, summary
 from tensorboardX.proto import event_pb2
 
-from launch.runs import statistics, tables
+from launch.runs import statistics, strict_json, tables
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -34,7 +33,8 @@ def read_records(workdir: pathlib.Path) -> list[dict[str, Any]]:
   A torn last line is left out. A record has `step`, `split` ('train' or
   'eval'), `seconds` (run time up to these updates, pauses not counted) and the
   metrics; those of 'train' are means over the updates since the last record. A
-  metric is a number, or, in a run of many seeds, a list of one number a seed.
+  metric is a number, or, in a run of many seeds, a list of one number a seed. In
+  the file, numbers that are not finite are strings; see `strict_json`.
 
   Args:
     workdir: of the run.
@@ -43,7 +43,7 @@ def read_records(workdir: pathlib.Path) -> list[dict[str, Any]]:
   records = []
   for line in path.read_text().splitlines() if path.exists() else ():
     try:
-      records.append(json.loads(line))
+      records.append(strict_json.loads(line))
     except ValueError:
       break
   return records
@@ -129,7 +129,7 @@ class Reporter:
     self.seconds = time.monotonic() - self._start
     record = {"step": step, "split": split, "seconds": self.seconds} | {
         name: stored(values) for name, values in metrics.items()}
-    self._file.write(json.dumps(record) + "\n")
+    self._file.write(strict_json.dumps(record) + "\n")
     for name, values in metrics.items():
       self._tensorboard.write_event(event_pb2.Event(
           wall_time=time.time(), step=step, summary=summary.scalar(
@@ -153,7 +153,7 @@ def stored(values: np.ndarray) -> Any:
 def _rewrite(workdir: pathlib.Path, records: Iterable[Any]) -> None:
   """Replaces `metrics.jsonl`; an interrupted call leaves the old file."""
   temporary = workdir / (METRICS_FILE + ".tmp")
-  temporary.write_text("".join(json.dumps(r) + "\n" for r in records))
+  temporary.write_text("".join(strict_json.dumps(r) + "\n" for r in records))
   temporary.replace(workdir / METRICS_FILE)
 
 
