@@ -30,8 +30,8 @@ from absl import app, flags
 
 from launch import experiments
 from launch.configs import config as config_lib
-from launch.configs import help as help_lib
 from launch.configs import environment, members
+from launch.configs import help as help_lib
 from launch.learning import keys
 from rmc_nalu_sam.registry import Argument
 

@@ -79,7 +79,8 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
 
 def write(workdir: pathlib.Path, result: Mapping[str, Any]) -> None:
   """Writes `evaluation.json` into the folder of the run."""
-  (workdir / EVALUATION_FILE).write_text(strict_json.dumps(result, indent=2) + "\n")
+  (workdir / EVALUATION_FILE).write_text(
+      strict_json.dumps(result, indent=2) + "\n")
 
 
 def default_levels(task: tasks.Levelled) -> list[int]:

@@ -33,8 +33,8 @@ def read_records(workdir: pathlib.Path) -> list[dict[str, Any]]:
   A torn last line is left out. A record has `step`, `split` ('train' or
   'eval'), `seconds` (run time up to these updates, pauses not counted) and the
   metrics; those of 'train' are means over the updates since the last record. A
-  metric is a number, or, in a run of many seeds, a list of one number a seed. In
-  the file, numbers that are not finite are strings; see `strict_json`.
+  metric is a number, or, in a run of many seeds, a list of one number a seed.
+  In the file, numbers that are not finite are strings; see `strict_json`.
 
   Args:
     workdir: of the run.
