@@ -2,6 +2,24 @@
 
 import setuptools
 
+# What the programs of a checkout need beside the library.
+_PROGRAMS = (
+    "absl-py>=2.5.1",
+    # Has no wheels for Windows. Only prepared data sets need it.
+    "array_record>=0.8.6; platform_system != 'Windows'",
+    "filelock>=4.3.1",
+    # tensorflow-datasets needs it, and does not say so.
+    "importlib_resources>=7.1.0",
+    "matplotlib>=3.11.2",
+    "ml_collections>=1.1.0",
+    "optax>=0.2.8",
+    "orbax-checkpoint>=0.12.8",
+    "pillow>=13.0.0",
+    "scipy>=1.17.1",
+    "tensorboardX>=2.6.5",
+    "tensorflow-datasets>=4.9.10",
+    "tqdm>=4.70.1",
+)
 _TEST = (
     "import-linter>=2.17",
     "ipykernel>=7.4.0",
@@ -25,31 +43,18 @@ setuptools.setup(
     packages=setuptools.find_packages(include=["rmc_nalu_sam*"]),
     package_data={"rmc_nalu_sam": ["py.typed"]},
     install_requires=[
-        "absl-py>=2.5.1",
-        "array_record>=0.8.6",
         "chex>=0.1.92",
         "dm-haiku>=0.0.17",
         "docstring_parser>=0.18.0",
-        "filelock>=4.3.1",
-        # tensorflow-datasets needs it, and does not say so.
-        "importlib_resources>=7.1.0",
         "jax>=0.10.2",
         "jmp>=0.0.4",
-        "matplotlib>=3.11.2",
-        "ml_collections>=1.1.0",
         "numpy>=2.4.6",
-        "optax>=0.2.8",
-        "orbax-checkpoint>=0.12.8",
-        "pillow>=13.0.0",
-        "scipy>=1.17.1",
-        "tensorboardX>=2.6.5",
-        "tensorflow-datasets>=4.9.10",
-        "tqdm>=4.70.1",
     ],
     extras_require={
-        "benchmark": ["torch>=2.13.0"],  # To compare with.
-        "gpu": ["jax[cuda13]>=0.10.2"],
-        "notebooks": ["ipykernel>=7.4.0", "jupyterlab"],
-        "test": _TEST,
+        "benchmark": [*_PROGRAMS, "torch>=2.13.0"],  # To compare with.
+        "gpu": [*_PROGRAMS, "jax[cuda13]>=0.10.2"],
+        "notebooks": [*_PROGRAMS, "ipykernel>=7.4.0", "jupyterlab"],
+        "programs": _PROGRAMS,
+        "test": [*_PROGRAMS, *_TEST],
     },
 )

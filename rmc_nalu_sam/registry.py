@@ -14,6 +14,8 @@ import typing
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from docstring_parser import google
+
 # What a name may be: that of a built-in member, "package.module:attribute", or
 # the member itself.
 Name = str | Callable[..., Any]
@@ -309,9 +311,6 @@ def _own_docstring(documented) -> str:
 
 def _descriptions(docstring: str) -> dict[str, str]:
   """Returns the descriptions of a Google docstring's arguments."""
-  # Only programs that print help need it.
-  from docstring_parser import google
-
   return {param.arg_name: " ".join((param.description or "").split())
           for param in google.parse(docstring).params}
 
