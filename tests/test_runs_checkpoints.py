@@ -138,3 +138,135 @@ def test_source_state(tmp_path, caplog):
   assert restore(tmp_path, state(0)).source == ()
   with pytest.raises(config_lib.UsageError, match="source/position is int32"):
     restore(tmp_path, state(0, empty | {"position": np.zeros(3, np.int32)}))
+
+
+def flip(path: pathlib.Path, bit: int) -> None:
+  """Flips one bit of a file."""
+  data = bytearray(path.read_bytes())
+  data[bit // 8 % len(data)] ^= 1 << bit % 8
+  path.write_bytes(data)
+
+
+def files(workdir: pathlib.Path, step: int) -> list[pathlib.Path]:
+  folder = workdir / "checkpoints" / str(step)
+  return sorted(path for path in folder.rglob("*")
+                if path.is_file() and path.stat().st_size)
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_a_flipped_bit_is_noticed(tmp_path, number):
+  """Reads exactly what was written, or the checkpoint before it."""
+  rng = np.random.default_rng(number)
+  written = {}
+  manager = checkpoints.Checkpoints(tmp_path)
+  for step in (1, 2):
+    written[step] = state(step, w=rng.normal(size=(7, 5)).astype(np.float32),
+                          v=np.zeros(400, np.float32))
+    manager.save(step, written[step])
+  manager.close()
+  like = written[2]
+  found_in = set()
+  whole = tmp_path / "whole"
+  shutil.copytree(tmp_path / "checkpoints", whole)
+  for path in files(tmp_path, 2):
+    flip(path, int(rng.integers(8 * path.stat().st_size)))
+    found = restore(tmp_path, like)
+    step = int(found.train.step)
+    found_in.add(step)
+    for name, array in written[step].train.params.items():
+      np.testing.assert_array_equal(found.train.params[name], array)
+    shutil.rmtree(tmp_path / "checkpoints")
+    shutil.copytree(whole, tmp_path / "checkpoints")
+  assert 1 in found_in  # The files of numbers are among those damaged.
+
+
+def test_another_value_of_the_same_type_is_noticed(workdir, caplog):
+  """Damage that no format notices: the arrays of another checkpoint."""
+  folder = workdir / "checkpoints"
+  shutil.rmtree(folder / "2" / "train")
+  shutil.copytree(folder / "1" / "train", folder / "2" / "train")
+  assert restore(workdir, state(0)).train.step == 1
+  assert "train/step is not what was written" in caplog.text
+
+
+def test_a_damaged_manifest_is_noticed(workdir):
+  path, = (path for path in files(workdir, 2) if b"[3]" in path.read_bytes()
+           and "manifest" in path.parts)
+  path.write_text(path.read_text().replace("[3]", "[4]"))
+  assert restore(workdir, state(0)).train.step == 1
+
+
+def test_a_checkpoint_without_checksums_is_read(workdir, caplog):
+  shutil.rmtree(workdir / "checkpoints" / "2" / "manifest")
+  assert restore(workdir, state(0)).train.step == 2
+  assert "checkpoints/2 has no checksums" in caplog.text
+  with pytest.raises(config_lib.UsageError, match="w is float32"):
+    restore(workdir, state(0, w=np.ones(4, np.float32)))
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_save_is_read_back(tmp_path, monkeypatch, first):
+  """A store that drops what it is given is noticed, the first time at once."""
+  manager = checkpoints.Checkpoints(tmp_path)
+  if not first:
+    manager.save(1, state(1))
+  restored = manager._restore
+
+  def other(step, like):
+    found = restored(step, like)
+    found["train"]["params"]["w"] = found["train"]["params"]["w"] + 1
+    return found
+
+  monkeypatch.setattr(manager, "_restore", other)
+  with pytest.raises(OSError, match="cannot be read back after it was written: "
+                     "train/params/w is not what"):
+    manager.save(2, state(2))
+    assert not first
+    manager.save(3, state(3))
+  manager.close()
+
+
+@pytest.mark.parametrize("name", ["a[b]", "a]", "back\\slash"])
+def test_a_path_that_the_store_cannot_handle_is_refused(tmp_path, name):
+  with pytest.raises(config_lib.UsageError, match="rename to a path without"):
+    checkpoints.Checkpoints(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", [
+    "st*r", "q?m", "ha#sh", "per%20cent", "sp ace", "ünï", "new\nline", "{br}",
+    "-dash", "$d", "a,b:c;d"])
+def test_other_paths_work(tmp_path, name):
+  manager = checkpoints.Checkpoints(tmp_path / name)
+  manager.save(1, state(1))
+  manager.close()
+  assert restore(tmp_path / name, state(0)).train.step == 1
+
+
+def test_a_reader_looks_again_after_a_removal(workdir, monkeypatch, caplog):
+  """The writer removes a checkpoint after the reader has listed it."""
+  reader = checkpoints.Checkpoints(workdir)
+  read = reader._read
+
+  def after_a_removal(step, like):
+    if step == 2:
+      for old in (1, 2):
+        shutil.rmtree(workdir / "checkpoints" / str(old))
+      writer = checkpoints.Checkpoints(workdir)
+      writer.save(3, state(3))
+      writer.close()
+    return read(step, like)
+
+  monkeypatch.setattr(reader, "_read", after_a_removal)
+  assert reader.restore(state(0)).train.step == 3
+  reader.close()
+  assert "CANNOT BE READ" not in caplog.text
+
+
+def test_only_the_writer_clears_what_was_left_half_written(workdir):
+  left = workdir / "checkpoints" / "3.orbax-checkpoint-tmp"
+  left.mkdir()
+  (left / "train").touch()
+  restore(workdir, state(0))
+  assert left.exists()
+  checkpoints.Checkpoints(workdir, writes=True).close()
+  assert not left.exists()

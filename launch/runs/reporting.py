@@ -20,11 +20,19 @@ METRICS_FILE = "metrics.jsonl"
 
 
 def quiet_libraries() -> None:
-  """Drops log lines of libraries below a warning."""
+  """Drops log lines of libraries below a warning, and Orbax's errors.
+
+  Orbax logs the tracebacks of errors that it raises, too.
+  """
   here = str(pathlib.Path(__file__).parent.parent)
-  logging.get_absl_handler().addFilter(
-      lambda record: record.levelno >= stdlib_logging.WARNING
-      or record.pathname.startswith(here))
+
+  def is_kept(record):
+    if record.levelno < stdlib_logging.WARNING:
+      return record.pathname.startswith(here)
+    return (record.levelno < stdlib_logging.ERROR
+            or "orbax" not in pathlib.Path(record.pathname).parts)
+
+  logging.get_absl_handler().addFilter(is_kept)
 
 
 def read_records(workdir: pathlib.Path) -> list[dict[str, Any]]:

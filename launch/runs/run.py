@@ -114,10 +114,14 @@ class Run:
     """Writes `config.json`, atomically."""
     config_lib.save(self.config, self.workdir)
 
-  def checkpoints(self) -> checkpoints_lib.Checkpoints:
-    """Opens the checkpoints; the caller closes them."""
+  def checkpoints(self, writes: bool = False) -> checkpoints_lib.Checkpoints:
+    """Opens the checkpoints; the caller closes them.
+
+    Args:
+      writes: whether the caller has opened the run by `writing`.
+    """
     return checkpoints_lib.Checkpoints(
-        self.workdir, are_finite=self.config.num_seeds == 1)
+        self.workdir, are_finite=self.config.num_seeds == 1, writes=writes)
 
   def records(self, split: str | None = None) -> list[dict[str, Any]]:
     """Returns the records, oldest first.
@@ -289,6 +293,7 @@ def _in_memory(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_writable(workdir: pathlib.Path) -> None:
+  checkpoints_lib.check_path(workdir)
   try:
     workdir.mkdir(parents=True, exist_ok=True)
     probe = workdir / f".writable-{os.getpid()}"

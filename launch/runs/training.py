@@ -56,7 +56,7 @@ def train(run: Run, trainer: Trainer, train_data: Any, test_data: Any
   """
   config, task = run.config, run.task
   many = config.num_seeds > 1
-  checkpoints = run.checkpoints()
+  checkpoints = run.checkpoints(writes=True)
   state, is_new = _first_state(config, trainer, checkpoints)
   step = int(np.min(state.train.step))  # All seeds have the same step.
   state = trainer.put(state)
