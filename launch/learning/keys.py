@@ -82,5 +82,5 @@ def check(generator: str, is_split: bool) -> None:
     # Under vmap, JAX draws for all keys from the first one. The numbers of a
     # seed or a device would depend on the others in the same program.
     raise ValueError("rng='rbg' has no independent streams for several seeds "
-                     "or devices; valid with them: threefry; rbg needs one seed "
+                     "or devices; valid with them: threefry; or take one seed "
                      "and --cpu_devices=1")

@@ -74,13 +74,15 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
   on_devices = trainer.put_data(data)
   rows = []
   for name, variant in variants.items():
-    logging.info("evaluating at %s", name)
-    metrics = trainer.evaluate(
-        params, on_devices, variant, episodes, batch_size)
+    # All examples of a finite task count once each.
+    count = (variant.num_examples if isinstance(variant, tasks.Countable)
+             else episodes)
+    logging.info("evaluating %d episodes at %s", count, name)
+    metrics = trainer.evaluate(params, on_devices, variant, count, batch_size)
     if recall:
       metrics["index_recall"] = evaluators.index_recall(
           trainer, params, on_devices, variant)
-    rows.append(_row(name, variant, metrics, episodes, task))
+    rows.append(_row(name, variant, metrics, count, task))
   result = {"task": run.config.task, "core": run.config.core,
             "core_args": run.config.core_args.to_dict(),
             "unit": run.config.unit, "step": int(np.min(state.train.step)),
@@ -197,11 +199,8 @@ def _variants(task: tasks.Episodes, levels: Sequence[int]) -> dict[Any, Any]:
   return variants if levels else variants | dict(task.extrapolations)
 
 
-def _row(name, variant, metrics, episodes, task):
+def _row(name, variant, metrics, count, task):
   """Returns the row of one variant."""
-  # All examples of a finite task count once each.
-  count = (variant.num_examples if isinstance(variant, tasks.Countable)
-           else episodes)
   trained = name == TRAINED or (
       None if isinstance(name, str) else name <= task.max_level)
   return {"level": name, "trained": trained, "episodes": count,
