@@ -19,7 +19,7 @@ from launch_helpers import (
 import tasks
 from launch import evaluate, train
 from launch.configs import config as config_lib
-from launch.learning import evaluators
+from launch.learning import evaluators, scoring
 from launch.pictures import run as pictures
 from launch.runs import evaluation
 from tasks.language import number_words
@@ -136,7 +136,9 @@ def test_many_seeds_take_any_batch_and_devices(
   assert run(train, *tiny_flags(), "--num_seeds=4", "--steps=2",
              f"--workdir={tmp_path}") == 0
   flags = (f"--workdir={tmp_path}", "--levels=2", "--episodes=19")
-  rows = []
+  rows, sizes, share_size = [], [], scoring.share_size
+  monkeypatch.setattr(scoring, "share_size", lambda size, share: (
+      sizes.append(size) or share_size(size, share)))
   for number, size in ((4, 8), (3, 5)):  # Two of three devices.
     local = jax.local_devices()[:number]
     with monkeypatch.context() as patch:
@@ -144,6 +146,7 @@ def test_many_seeds_take_any_batch_and_devices(
       assert run(evaluate, *flags, f"--batch_size={size}") == 0
     (row,) = json.loads((tmp_path / "evaluation.json").read_text())["levels"]
     rows.append(row)
+  assert sizes == [8, 5]
   assert len(set(rows[0]["loss"])) == 4
   assert rows[0].keys() == rows[1].keys()
   for name, values in rows[0].items():
