@@ -10,6 +10,9 @@ where the task allows; and the task's variants for extrapolation. The column
 as the size of its memory: --core.num_slots=256. For a run of many seeds the
 table shows medians, and the share of seeds that solved the task.
 
+Neither --cpu_devices nor --batch_size changes the episodes. The sums over them
+are in another order, so the last digits of a number may differ.
+
   python -m launch.evaluate --workdir=/tmp/numbers --show=5
 
 also prints five episodes with the answers, for tasks of text: episodes of the
@@ -40,7 +43,7 @@ def main(argv: Sequence[str]) -> None:
     result = evaluation.evaluate(
         workdir, _levels(FLAGS.levels), FLAGS.episodes,
         flags_lib.member_overrides(["core"])["core"], FLAGS.data_dir,
-        FLAGS.show)
+        FLAGS.show, FLAGS.batch_size, FLAGS.recall)
     print(_title(result))
     print(evaluation.format_table(result), flush=True)
     for line in result.get("examples", ()):
@@ -74,6 +77,14 @@ def run() -> None:
                     "items or classes).")
   flags.DEFINE_integer("episodes", 512, "Episodes at each level.",
                        lower_bound=1)
+  flags.DEFINE_integer("batch_size", None, "Episodes at once, over all "
+                       "devices. Changes neither the episodes nor, but for the "
+                       "last digits, the numbers. Default: that of training.",
+                       lower_bound=1)
+  flags.DEFINE_boolean("recall", False, "Adds the column index_recall: the "
+                       "share of exact search's words that the core's index "
+                       "finds, over one episode at each level. Takes the time "
+                       "of an exact search.")
   flags.DEFINE_string("data_dir", None, "Folder of the files of tasks with "
                       "real data. Default: the one used in training.")
   flags.DEFINE_integer("show", 0, "Number of episodes to print with the "

@@ -53,7 +53,8 @@ def prepare(workdir: str | None, resume: bool | None):
         f"--noresume: {path} already holds a run; choose another --workdir")
   config = (config_lib.reconcile(config_lib.load(path), *given) if exists
             else config_lib.resolve(*given))
-  checks.check(config, jax.local_device_count())
+  # Devices that were asked for must all be used; others need not.
+  checks.check(config, FLAGS.cpu_devices and jax.local_device_count())
   return path, config
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import pytest
 from config_helpers import reconcile, resolve
 
-from launch.configs import build, checks, members
+from launch.configs import build, checks, devices, members
 from launch.configs import config as config_lib
 from launch.configs.config import UsageError
 
@@ -241,7 +241,8 @@ def test_resuming_takes_a_default_that_was_not_set():
     ("--task=copy --task.max_pairs=3", "'copy' ... 'max_pairs' ... max_length"),
     ("--optimizer=sgd --optimizer.b1=.3",
      "--optimizer.b1: optimizer 'sgd' ... learning_rate ... adam"),
-    ("--batch_size=18", "batch_size=18 ... 4 devices ... multiple of 4"),
+    ("--batch_size=18",
+     "batch_size=18 ... 4 devices ... multiple of 4, or --cpu_devices=3"),
     ("--core.num_slots=3", "top_k ... num_slots=3 ... 4"),
     ("--core.hidden_size=0", "hidden_size ... at least 1 ... 0"),
     ("--core.gradient_steps=0", "gradient_steps ... at least 1 ... 0"),
@@ -318,10 +319,31 @@ def test_usage_errors(argv, words):
   assert_words(str(error.value), words)
 
 
-def test_checks_take_the_number_of_local_devices():
-  assert jax.local_device_count() == 4
-  with pytest.raises(UsageError, match="4 devices"):
-    checks.check(resolve("--batch_size=18"))
+@pytest.mark.parametrize("argv, number, words", [
+    ("--batch_size=18", 3, "3 of 4 devices ... batch_size=18 ... over 4"),
+    ("--batch_size=7", 1, "1 of 4 devices ... batch_size=7 ... over 4"),
+    ("--num_seeds=6", 3, "3 of 4 devices ... num_seeds=6 ... over 4"),
+    ("--rng=rbg", 1, "1 of 4 devices ... rng=rbg"),
+    ("--batch_size=16", 4, None),
+    ("--num_seeds=4 --batch_size=7", 4, None),
+])
+def test_training_takes_as_many_devices_as_have_equal_shares(
+    caplog, argv, number, words):
+  config = resolve(*TINY, *argv.split())
+  checks.check(config)  # Refuses them only if they are all asked for.
+  if number < 4:
+    with pytest.raises(UsageError, match="--cpu_devices="):
+      checks.check(config, 4)
+  found = build.make_layout(config).devices
+  assert found == jax.local_devices()[:number]
+  if words:
+    (record,) = caplog.records
+    assert_words(record.getMessage(), words)
+  else:
+    assert not caplog.records
+  # An evaluation pads the last share, so only seeds must divide.
+  assert len(devices.for_evaluation(config)) == (
+      number if config.num_seeds > 1 else 4)
 
 
 def test_own_preset_with_a_field_that_does_not_exist(monkeypatch):

@@ -5,12 +5,21 @@ import math
 import pathlib
 import shutil
 
+import jax
 import pytest
-from launch_helpers import records, run, saved_steps, small_core, tiny_flags
+from launch_helpers import (
+  records,
+  run,
+  saved_steps,
+  small_core,
+  start,
+  tiny_flags,
+)
 
 import tasks
 from launch import evaluate, train
 from launch.configs import config as config_lib
+from launch.learning import evaluators, scoring
 from launch.pictures import run as pictures
 from launch.runs import evaluation
 from tasks.language import number_words
@@ -91,17 +100,100 @@ def test_evaluation(workdir, capsys):
 
 def test_defaults_and_a_larger_memory(workdir):
   assert run(evaluate, f"--workdir={workdir}", "--core.num_slots=23",
-             "--episodes=9") == 0
+             "--episodes=9", "--batch_size=5") == 0
   result = json.loads((workdir / "evaluation.json").read_text())
   assert result["core_args"] == dict(small_core("sam"), num_slots=23)
-  # The number of episodes is rounded up to whole batches of 8.
-  assert [row["episodes"] for row in result["levels"]] == [16, 16, 16]
+  assert [row["episodes"] for row in result["levels"]] == [9, 9, 9]
   assert [row["level"] for row in result["levels"]] == [2, 4, 8]
   assert [row["trained"] for row in result["levels"]] == [True, False, False]
   assert all(math.isfinite(value) for row in result["levels"]
              for value in row.values())
   # The run's own configuration is unchanged.
   assert config_lib.load(workdir).core_args.num_slots == 11
+
+
+def evaluated(workdir, *argv, num_devices: int):
+  """Returns the rows of an evaluation by a process of its own."""
+  process = start(["-m", "launch.evaluate", f"--workdir={workdir}",
+                   f"--cpu_devices={num_devices}", *argv])
+  _, err = process.communicate(timeout=300)
+  assert process.returncode == 0, err
+  return json.loads((workdir / "evaluation.json").read_text())["levels"]
+
+
+def test_neither_devices_nor_batch_change_the_numbers(workdir):
+  """The run has a batch of 8. The order of float32 sums changes."""
+  flags = ("--levels=2,5", "--episodes=19")
+  assert run(evaluate, f"--workdir={workdir}", *flags) == 0  # 4 devices.
+  expected = json.loads((workdir / "evaluation.json").read_text())["levels"]
+  found = evaluated(workdir, *flags, "--batch_size=5", num_devices=3)
+  assert [row["episodes"] for row in found] == [19, 19]
+  assert found == [pytest.approx(row, rel=1e-5) for row in expected]
+
+
+def test_many_seeds_take_any_batch_and_devices(
+    no_pictures, tmp_path, monkeypatch):
+  assert run(train, *tiny_flags(), "--num_seeds=4", "--steps=2",
+             f"--workdir={tmp_path}") == 0
+  flags = (f"--workdir={tmp_path}", "--levels=2", "--episodes=19")
+  rows, sizes, share_size = [], [], scoring.share_size
+  monkeypatch.setattr(scoring, "share_size", lambda size, share: (
+      sizes.append(size) or share_size(size, share)))
+  for number, size in ((4, 8), (3, 5)):  # Two of three devices.
+    local = jax.local_devices()[:number]
+    with monkeypatch.context() as patch:
+      patch.setattr(jax, "local_devices", lambda local=local: local)
+      assert run(evaluate, *flags, f"--batch_size={size}") == 0
+    (row,) = json.loads((tmp_path / "evaluation.json").read_text())["levels"]
+    rows.append(row)
+  assert sizes == [8, 5]
+  assert len(set(rows[0]["loss"])) == 4
+  assert rows[0].keys() == rows[1].keys()
+  for name, values in rows[0].items():
+    assert rows[1][name] == pytest.approx(values, rel=1e-5)
+
+
+def test_the_regulariser_of_a_batch_is_no_column(no_pictures, tmp_path):
+  """It would depend on the batch."""
+  assert run(train, *tiny_flags(), "--unit=nau", "--penalty=discrete",
+             "--penalty.input_weight=1", "--steps=2", "--eval_every=2",
+             f"--workdir={tmp_path}") == 0
+  (record,) = records(tmp_path, "eval")
+  assert record["input_penalty"] > 0
+  assert run(evaluate, f"--workdir={tmp_path}", "--levels=2",
+             "--episodes=24") == 0
+  (row,) = json.loads((tmp_path / "evaluation.json").read_text())["levels"]
+  assert record.keys() - row.keys() == {"input_penalty", "step", "split"}
+  assert row["loss"] == pytest.approx(record["loss"], rel=1e-5)
+
+
+def test_recall_of_each_seed(no_pictures, tmp_path, capsys):
+  assert run(train, *tiny_flags("sam"), "--core.index=lsh", "--num_seeds=2",
+             "--index.num_recent=1", "--index.num_tables=1", "--core.top_k=5",
+             "--index.bucket_size=1", "--steps=2", f"--workdir={tmp_path}") == 0
+  capsys.readouterr()
+  assert run(evaluate, f"--workdir={tmp_path}", "--levels=5", "--episodes=8",
+             "--recall") == 0
+  (row,) = json.loads((tmp_path / "evaluation.json").read_text())["levels"]
+  assert len(set(row["index_recall"])) == 2
+  assert 0 < min(row["index_recall"]) < 1
+  assert "index_recall" in capsys.readouterr().out.splitlines()[1].split()
+
+
+def test_recall_when_asked_for(workdir, monkeypatch, capsys):
+  """The limit on an exact search is for trainings, which do not ask for it."""
+  assert run(evaluate, f"--workdir={workdir}",
+             "--recall") == config_lib.EXIT_USAGE
+  assert stderr_of(capsys) == (
+      "error: --recall: core 'sam' with the index 'exact' searches exactly; "
+      "valid cores: sam, sdnc, with --core.index=approx|lsh; leave out "
+      "--recall\n")
+  monkeypatch.setattr(evaluators, "MAX_RECALL_WORK", 0)
+  # The index is no parameter, so it may change.
+  assert run(evaluate, f"--workdir={workdir}", "--recall", "--levels=2",
+             "--core.index=lsh", "--episodes=8") == 0
+  (row,) = json.loads((workdir / "evaluation.json").read_text())["levels"]
+  assert row["index_recall"] == 1  # The lists of recent rows hold all rows.
 
 
 def test_episodes_as_in_training_have_a_row(no_pictures, tmp_path, capsys):

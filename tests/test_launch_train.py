@@ -298,6 +298,20 @@ def overwrite(checkpoint: pathlib.Path) -> None:
     path.write_bytes(b"\xff" * path.stat().st_size)
 
 
+def test_resumes_on_any_number_of_devices(tmp_path, monkeypatch, caplog):
+  monkeypatch.setattr(pictures, "draw", lambda *_: None)
+  flags = [*tiny_flags(batch_size=6), "--log_every=1", f"--workdir={tmp_path}"]
+  devices = jax.local_devices()
+  with monkeypatch.context() as patch:
+    patch.setattr(jax, "local_devices", lambda: devices[:2])
+    assert run(train, *flags, "--steps=1") == 0
+  assert "devices: batch_size" not in caplog.text
+  monkeypatch.setattr(Trainer, "initial_state", None)  # It must not start anew.
+  assert run(train, *flags, "--steps=2") == 0
+  assert "using 3 of 4 devices: batch_size=6 does not divide" in caplog.text
+  assert [record["step"] for record in records(tmp_path, "train")] == [1, 2]
+
+
 @pytest.mark.parametrize("damage", [truncate, delete_arrays, empty, overwrite])
 def test_damaged_checkpoint_falls_back_to_the_one_before(
     reference, copy, damage, caplog):

@@ -12,6 +12,7 @@ import optax
 
 import rmc_nalu_sam
 import tasks
+from launch.configs import devices as devices_lib
 from launch.configs import members
 from launch.learning import (
     curriculum,
@@ -97,8 +98,10 @@ def make_layout(config: ml_collections.ConfigDict,
 
   Args:
     config: From `config.resolve` or `config.load`.
-    devices: The devices; all local ones if None.
+    devices: The devices; those of `devices.for_training` if None.
   """
+  if devices is None:
+    devices = devices_lib.for_training(config)
   if config.num_seeds > 1:
     return layout.SplitSeeds(devices, num_seeds=config.num_seeds)
   return layout.SplitBatch(devices)
@@ -112,7 +115,7 @@ def make_trainer(config: ml_collections.ConfigDict, task: tasks.Episodes,
   Args:
     config: From `config.resolve` or `config.load`.
     task: The run's task.
-    devices: The devices; all local ones if None.
+    devices: The devices; those of `devices.for_training` if None.
   """
   return trainer.Trainer(
       make_learner(config, task), make_layout(config, devices),

@@ -1,12 +1,10 @@
 """Checks of a configuration before a run starts."""
 
-import jax
 import ml_collections
 
 import tasks
-from launch.configs import build, members
+from launch.configs import build, devices, members
 from launch.configs.config import UsageError
-from launch.learning import keys
 from rmc_nalu_sam.registry import attribute
 
 _AT_LEAST_ONE = ("steps", "batch_size", "log_every", "eval_every",
@@ -22,14 +20,12 @@ def check(config: ml_collections.ConfigDict,
 
   Args:
     config: From `config.resolve`, `config.load` or `config.reconcile`.
-    num_devices: Number of devices; that of all local ones if None.
+    num_devices: Number of devices that every update must use; None if it may
+      use fewer than there are, as `devices.for_training` chooses.
   """
-  if num_devices is None:
-    num_devices = jax.local_device_count()
   try:
     _check_numbers(config)
-    _check_division(config, num_devices)
-    keys.check(config.rng, config.num_seeds > 1 or num_devices > 1)
+    devices.check(config, num_devices or 1)
     _check_names(config)
     task = build.make_task(config)
     build.make_optimizer(config)
@@ -52,16 +48,6 @@ def _check_numbers(config):
   rate = members.arguments_of(config, "optimizer").get("learning_rate", 1.)
   if not rate > 0:
     raise ValueError(f"learning_rate must be above 0, got {rate}")
-
-
-def _check_division(config, num_devices):
-  # The batch of one seed is split over devices; of several seeds, each device
-  # has its own.
-  divided = "num_seeds" if config.num_seeds > 1 else "batch_size"
-  if config[divided] % num_devices:
-    raise ValueError(
-        f"{divided}={config[divided]} does not divide over {num_devices} "
-        f"devices; take a multiple of {num_devices}")
 
 
 def _check_names(config):

@@ -21,59 +21,66 @@ def evaluate_all(trainer: Trainer, params: Any, data: Any,
     params: on the devices.
     data: from `put_data`, of the split to evaluate.
     task: the one trained on, or the same one at another level.
-    num_episodes: of each variant and seed.
+    num_episodes: of each variant and seed, rounded up to whole batches.
 
   Returns:
     Name -> `[S]`. Metrics of a variant are named `VARIANT/metric`. Where one
-    network has an index that is not exact, `index_recall` on the task.
+    network has an index that is not exact, `index_recall` on the task, unless
+    an exact search would take too long.
   """
+  batch_size = trainer.learner.batch_size
+  num_episodes = -(-num_episodes // batch_size) * batch_size
   metrics = trainer.evaluate(params, data, task, num_episodes)
   for name, variant in task.extrapolations.items():
     assert isinstance(variant, tasks.Episodes)
     found = trainer.evaluate(params, data, variant, num_episodes)
     metrics |= {f"{name}/{metric}": value for metric, value in found.items()}
-  recall = index_recall(trainer, params, data, task)
-  if recall is not None:
-    metrics["index_recall"] = np.array([recall])
+  if len(trainer.seeds) == 1 and trainer.model.searches_approximately and (
+      _recall_work(trainer, params, task) <= MAX_RECALL_WORK):
+    metrics["index_recall"] = index_recall(trainer, params, data, task)
   return metrics
 
 
 def index_recall(trainer: Trainer, params: Any, data: Any,
-                 task: tasks.Episodes) -> float | None:
+                 task: tasks.Episodes) -> np.ndarray:
   """Returns the share of exact search's rows that the core's index finds.
 
   Args:
-    trainer: of one seed.
+    trainer: of a core whose index is not exact.
     params: on the devices.
     data: from `put_data`, of the split to evaluate.
     task: the one trained on, or the same one at another level.
 
   Returns:
-    The share over one evaluation episode; None for many seeds, for a core that
-    searches exactly, and if an exact search would take too long.
+    `[S]`, the share over one evaluation episode of each seed; NaN if exact
+    search finds no rows.
   """
-  model = trainer.model
-  if len(trainer.seeds) > 1 or not model.searches_approximately:
-    return None
-  model = model.with_core_args(measure_recall=True)
+  model = trainer.model.with_core_args(measure_recall=True)
   assert model.recall is not None
   recall = model.recall
   params, data = trainer.get_params(params), trainer.get_data(data)
-  state = jax.eval_shape(lambda: model.initial_state(params, 1))
-  largest = max(x.size for x in jax.tree.leaves(state))
-  if largest * task.num_steps > MAX_RECALL_WORK:
-    return None
 
   @jax.jit
-  def unroll(params, keys, data):
+  def count(params, keys, data):
     data = trainer.learner.data(keys, data)
     inputs = task.sample(keys.evaluate, 1, data=data).inputs
     unrolled = model.unroll(
         params, None, inputs, model.initial_state(params, 1))
     return recall(unrolled.state)[0]
 
-  found, existing = unroll(params, trainer.keys(), data)
-  return float(found / existing)
+  counts = np.array([
+      count(trainer.params_of(params, index), trainer.keys(index), data)
+      for index in range(len(trainer.seeds))], np.float64)
+  found, existing = counts.T
+  return np.divide(found, existing, out=np.full_like(found, np.nan),
+                   where=existing > 0)
+
+
+def _recall_work(trainer: Trainer, params: Any, task: tasks.Episodes) -> int:
+  """Returns how many numbers exact search reads in an episode, at most."""
+  params = trainer.get_params(params)
+  state = jax.eval_shape(lambda: trainer.model.initial_state(params, 1))
+  return task.num_steps * max(x.size for x in jax.tree.leaves(state))
 
 
 def trace(trainer: Trainer, params: Any, data: Any, task: tasks.Episodes

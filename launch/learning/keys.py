@@ -56,6 +56,14 @@ def wrap(key_data: Keys, generator: str) -> Keys:
                 for data in key_data))
 
 
+def is_independent(key: jax.Array) -> bool:
+  """Returns whether a key's numbers are the same beside any other keys.
+
+  Under `jax.vmap`, 'rbg' draws for all keys from the first one.
+  """
+  return str(jax.random.key_impl(key)) == GENERATORS["threefry"]
+
+
 def check(generator: str, is_split: bool) -> None:
   """Refuses a generator that cannot be used.
 
@@ -74,4 +82,5 @@ def check(generator: str, is_split: bool) -> None:
     # Under vmap, JAX draws for all keys from the first one. The numbers of a
     # seed or a device would depend on the others in the same program.
     raise ValueError("rng='rbg' has no independent streams for several seeds "
-                     "or devices; valid with them: threefry")
+                     "or devices; valid with them: threefry; or take one seed "
+                     "and --cpu_devices=1")

@@ -4,6 +4,7 @@ A `Learner` gets objects: a network, a task, an optimiser. It knows nothing of
 configurations or devices. `trainer.py` runs its functions on all devices.
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -174,7 +175,8 @@ class Learner:
     return value, (metrics, self.source.finish(source_state, params, last))
 
   def evaluate(self, keys: Keys, params: Any, data: Any, task: tasks.Episodes,
-               num_batches: int, share: Share) -> dict[str, jax.Array]:
+               num_episodes: int, batch_size: int, share: Share
+               ) -> dict[str, jax.Array]:
     """Returns mean loss and metrics over fixed episodes; `solved` for a task
     with a criterion; `sparsity_error` for units that are to become discrete.
 
@@ -183,17 +185,20 @@ class Learner:
       params: of the network.
       data: from `data`.
       task: to evaluate.
-      num_batches: of `batch_size` episodes. A `Countable` task is evaluated on
-        each of its episodes once instead.
+      num_episodes: how many. A `Countable` task is evaluated on each of its
+        episodes once instead.
+      batch_size: episodes at once, over all devices. Does not change which
+        episodes are drawn.
       share: of each batch.
     """
     if isinstance(task, tasks.Countable):
       metrics = self._scorer.mean_of_examples(
-          self.model, params, data, task, self.batch_size, share)
+          self.model, params, data, task, batch_size, share)
     else:
-      metrics = self._scorer.mean_of_batches(
-          self.model, params, keys.evaluate, data, task, num_batches,
-          self.batch_size, share)
+      draw = functools.partial(sources.draw_numbered, keys.evaluate, task, data,
+                               self.batch_size)
+      metrics = self._scorer.mean_of_drawn(
+          self.model, params, draw, task, num_episodes, batch_size, share)
     metrics = task.score.with_ratios(share.mean(metrics))
     if task.solved_below is not None:
       is_solved = metrics[task.score.main_metric] < task.solved_below

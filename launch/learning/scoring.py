@@ -11,9 +11,11 @@ import jax
 import jax.numpy as jnp
 
 import tasks
-from launch.learning import sources
 from launch.learning.layout import Share
 from rmc_nalu_sam import Model, Unrolled
+
+# (number of the first episode, how many of them) -> these episodes.
+Draw = Callable[[jax.Array, int], tasks.Batch]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,10 +45,15 @@ class Scorer:
     """
     episodes, unrolled = self.score(model, params, rng, start, batch, task)
     metrics = jax.tree.map(jnp.mean, episodes)
-    if self.measures_inputs:
-      metrics["input_penalty"] = model.input_penalty(params, jax.tree.map(
-          _mean_with_own_gradient(share), unrolled.unit_inputs))
+    metrics |= self._input_penalty(model, params, unrolled, share)
     return metrics["loss"], metrics, unrolled.state
+
+  def _input_penalty(self, model, params, unrolled, share):
+    """Returns the regulariser of the mean inputs over a batch, if measured."""
+    if not self.measures_inputs:
+      return {}
+    return {"input_penalty": model.input_penalty(params, jax.tree.map(
+        _mean_with_own_gradient(share), unrolled.unit_inputs))}
 
   def score(self, model: Model, params: Any, rng: jax.Array | None, start: Any,
             batch: tasks.Batch, task: tasks.Episodes
@@ -80,31 +87,33 @@ class Scorer:
     outputs = outputs.at[steps, jnp.arange(batch_size)].set(answers)
     return unrolled._replace(outputs=outputs)
 
-  def mean_of_batches(self, model: Model, params: Any, key: jax.Array,
-                      data: Any, task: tasks.Episodes, num_batches: int,
-                      batch_size: int, share: Share) -> dict[str, jax.Array]:
-    """Returns this share's mean loss and metrics over drawn batches.
+  def mean_of_drawn(self, model: Model, params: Any, draw: Draw,
+                    task: tasks.Episodes, num_episodes: int, batch_size: int,
+                    share: Share) -> dict[str, jax.Array]:
+    """Returns this share's part of the means over drawn episodes.
+
+    The mean over shares of these parts is the mean over episodes. If all
+    batches are whole, `input_penalty` is the mean over batches.
 
     Args:
       model: the network.
       params: of the network.
-      key: has the number of the batch folded in.
-      data: that the episodes draw from.
+      draw: draws the episodes.
       task: of the episodes.
-      num_batches: how many batches.
-      batch_size: episodes of a batch, over all shares.
+      num_episodes: how many.
+      batch_size: see `share_size`.
       share: of each batch.
     """
-    def one(_, index):
-      batch = sources.draw_share(
-          jax.random.fold_in(key, index), task, None, data, batch_size, share)
-      start = model.initial_state(params, batch.mask.shape[1])
-      _, metrics, _ = self.mean_loss(
-          model, params, None, start, batch, task, share)
-      return None, metrics
-
-    _, metrics = jax.lax.scan(one, None, jnp.arange(num_batches))
-    return jax.tree.map(jnp.mean, metrics)
+    size = share_size(batch_size, share)
+    sums, of_batches = self._sums(
+        model, params, draw, task, num_episodes, size, share)
+    num_drawn = len(sums["loss"]) * size * share.num_parts
+    means = jax.tree.map(
+        lambda x: (x / size).mean() * (num_drawn / num_episodes), sums)
+    # A batch that is not whole has padding among its inputs.
+    if num_drawn == num_episodes:
+      means |= jax.tree.map(jnp.mean, of_batches)
+    return means
 
   def mean_of_examples(self, model: Model, params: Any, data: Any,
                        task: Any, batch_size: int, share: Share
@@ -118,25 +127,43 @@ class Scorer:
       params: of the network.
       data: that the episodes draw from.
       task: a `Countable` one.
-      batch_size: examples at once, over all shares.
+      batch_size: see `share_size`.
       share: of each batch.
     """
-    size, num_examples = batch_size // share.num_parts, task.num_examples
-
-    def one(_, index):
-      number = index * batch_size + share.part * size + jnp.arange(size)
+    def draw(first, size):
       # Numbers beyond the last example repeat it, and do not count.
-      batch = jax.vmap(task.example, (0, None), 1)(
-          jnp.minimum(number, num_examples - 1), data)
-      start = model.initial_state(params, size)
-      episodes, _ = self.score(model, params, None, start, batch, task)
-      return None, jax.tree.map(
-          lambda x: jnp.where(number < num_examples, x, 0).sum(), episodes)
+      number = jnp.minimum(first + jnp.arange(size), task.num_examples - 1)
+      return jax.vmap(task.example, (0, None), 1)(number, data)
 
-    num_batches = -(-num_examples // batch_size)
-    _, sums = jax.lax.scan(one, None, jnp.arange(num_batches))
-    weight = share.num_parts / num_examples
+    sums, _ = self._sums(model, params, draw, task, task.num_examples,
+                         share_size(batch_size, share), share)
+    weight = share.num_parts / task.num_examples
     return jax.tree.map(lambda x: x.sum() * weight, sums)
+
+  def _sums(self, model, params, draw, task, num_episodes, size, share):
+    """Returns sums over the share of each batch, and metrics of the batches."""
+    def one(_, index):
+      first = (index * share.num_parts + share.part) * size
+      batch = draw(first, size)
+      start = model.initial_state(params, size)
+      episodes, unrolled = self.score(model, params, None, start, batch, task)
+      counts = first + jnp.arange(size) < num_episodes
+      sums = jax.tree.map(lambda x: jnp.where(counts, x, 0).sum(), episodes)
+      return None, (sums, self._input_penalty(model, params, unrolled, share))
+
+    num_batches = -(-num_episodes // (size * share.num_parts))
+    return jax.lax.scan(one, None, jnp.arange(num_batches))[1]
+
+
+def share_size(batch_size: int, share: Share) -> int:
+  """Returns the number of episodes that a share computes at once.
+
+  Args:
+    batch_size: episodes at once over all shares, rounded up to a multiple of
+      their number.
+    share: of the batch.
+  """
+  return -(-batch_size // share.num_parts)
 
 
 def _mean_with_own_gradient(share: Share) -> Callable[[jax.Array], jax.Array]:

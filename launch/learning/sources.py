@@ -12,11 +12,14 @@ Letters: B episodes of a batch on one device.
 """
 
 import functools
+import math
 from typing import Any, Protocol
 
 import jax
+import jax.numpy as jnp
 
 import tasks
+from launch.learning import keys as keys_lib
 from launch.learning import layout
 from rmc_nalu_sam import Model
 
@@ -194,3 +197,35 @@ def draw_share(key: jax.Array, task: tasks.Episodes, level: jax.Array | None,
     size = batch_size // share.num_parts
     keys = jax.lax.dynamic_slice_in_dim(keys, share.part * size, size)
   return task.sample_from_keys(keys, level, data)
+
+
+def draw_numbered(key: jax.Array, task: tasks.Episodes, data: Any,
+                  batch_size: int, first: jax.Array, size: int) -> tasks.Batch:
+  """Draws a range of the episodes that a key determines.
+
+  Episode i is number `i % batch_size` of batch `i // batch_size`, as a training
+  with this key would draw it. So it is the same one in any range.
+
+  Args:
+    key: has the number of the batch folded in.
+    task: what to draw from.
+    data: what `task.load` or `task.instance` returned.
+    batch_size: number of episodes of a batch.
+    first: `[]` int32, number of the first episode; a multiple of `size`.
+    size: number of episodes to draw.
+  """
+  # The range may begin at any multiple of this number within a batch.
+  unit = math.gcd(size, batch_size)
+  num_batches = -(-(batch_size - unit + size) // batch_size)
+  start = first % batch_size
+  keys = jax.vmap(lambda number: jax.random.split(
+      jax.random.fold_in(key, number), batch_size))(
+          first // batch_size + jnp.arange(num_batches))
+  if keys_lib.is_independent(key):
+    keys = jax.lax.dynamic_slice_in_dim(keys.reshape(-1), start, size)
+    return task.sample_from_keys(keys, None, data)
+  batches = jax.lax.map(
+      lambda of_batch: task.sample_from_keys(of_batch, None, data), keys)
+  return jax.tree.map(
+      lambda x: jax.lax.dynamic_slice_in_dim(
+          jnp.concatenate(list(x), 1), start, size, 1), batches)

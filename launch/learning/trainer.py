@@ -41,17 +41,9 @@ class Trainer:
       layout: devices and seeds; `SplitBatch()` if None.
       seed: the first seed.
       generator: a name in `keys.GENERATORS`.
-
-    Raises:
-      ValueError: the batch size does not divide over the layout's parts.
     """
     self.learner = learner
     self.layout = layout or SplitBatch()
-    if learner.batch_size % self.layout.num_parts:
-      raise ValueError(
-          f"batch_size={learner.batch_size} does not divide over "
-          f"{self.layout.num_parts} devices; valid: multiples of "
-          f"{self.layout.num_parts}")
     self.seeds = range(seed, seed + self.layout.num_seeds)
     self._generator = generator
     self._keys = [keys_lib.make_keys(each, generator) for each in self.seeds]
@@ -63,7 +55,7 @@ class Trainer:
     self._train = self.layout.compile(
         self._train_on_device, num_static=2, donate=True)
     self._evaluate = self.layout.compile(
-        self._evaluate_on_device, num_static=2)
+        self._evaluate_on_device, num_static=3)
 
   @property
   def model(self) -> Model:
@@ -121,9 +113,19 @@ class Trainer:
     """Returns one copy of the task's data on the host."""
     return self.layout.first(data)
 
+  def put_params(self, params: Any) -> Any:
+    """Puts parameters from the host on the devices, to evaluate them."""
+    return self.layout.put(params)
+
   def get_params(self, params: Any) -> Any:
     """Returns parameters on the host; of many seeds, `[S, ...]`."""
     return self.layout.get(params)
+
+  def params_of(self, params: Any, index: int) -> Any:
+    """Returns the parameters of seed number `index`, from `get_params`."""
+    if len(self.seeds) == 1:
+      return params
+    return jax.tree.map(lambda x: x[index], params)
 
   def train(self, state: RunState, data: Any,
             num_updates: int) -> tuple[RunState, Metrics]:
@@ -137,7 +139,11 @@ class Trainer:
     Returns:
       The state after them; the means of loss, metrics and the gradient's norm
       over them.
+
+    Raises:
+      ValueError: the batch size does not divide over the layout's parts.
     """
+    self._check_division()
     if not self.learner.curriculum:
       return self._call_train(state, data, num_updates, None)
     means: Metrics = collections.defaultdict(lambda: np.zeros(1))
@@ -153,6 +159,14 @@ class Trainer:
         means[name] = means[name] + value * count / num_updates
       step += count
     return state, dict(means)
+
+  def _check_division(self):
+    # Only updates need equal shares: an evaluation pads the last one.
+    batch_size, num_parts = self.learner.batch_size, self.layout.num_parts
+    if batch_size % num_parts:
+      raise ValueError(
+          f"batch_size={batch_size} does not divide over {num_parts} devices; "
+          f"valid: multiples of {num_parts}")
 
   def _call_train(self, state, data, num_updates, levels):
     num_steps = self.learner.padded_task(levels).num_steps
@@ -177,18 +191,32 @@ class Trainer:
 
   def evaluate(self, params: Any, data: Any,
                task: tasks.Episodes | None = None,
-               num_episodes: int = 512) -> Metrics:
+               num_episodes: int = 512,
+               batch_size: int | None = None) -> Metrics:
     """Returns mean loss and metrics over fixed episodes, always the same ones.
+
+    Neither the number of devices nor `batch_size` changes the episodes. Their
+    float32 sums are in another order, so the last bits may differ.
 
     Args:
       params: on the devices.
       data: from `put_data`, of the split to evaluate.
       task: the task if it is not the one trained on.
-      num_episodes: of each seed; rounded up to whole batches.
+      num_episodes: of each seed.
+      batch_size: episodes at once, over all devices; that of an update if None.
+        A share of it on each device is rounded up.
+
+    Raises:
+      ValueError: one of these numbers is not above 0.
     """
-    num_batches = -(-num_episodes // self.learner.batch_size)
+    if batch_size is None:
+      batch_size = self.learner.batch_size
+    if num_episodes < 1 or batch_size < 1:
+      raise ValueError("num_episodes and batch_size must be at least 1, got "
+                       f"{num_episodes} and {batch_size}")
     return self.layout.metrics(self._evaluate(
-        self._key_data, params, data, task or self.learner.task, num_batches))
+        self._key_data, params, data, task or self.learner.task, num_episodes,
+        batch_size))
 
   def _key_data_on_host(self):
     return [keys_lib.unwrap(keys) for keys in self._keys]
@@ -223,7 +251,8 @@ class Trainer:
         keys, state, self.learner.data(keys, data), num_updates, levels, share)
 
   def _evaluate_on_device(self, share, key_data, params, data, task,
-                          num_batches):
+                          num_episodes, batch_size):
     keys = keys_lib.wrap(key_data, self._generator)
     return self.learner.evaluate(
-        keys, params, self.learner.data(keys, data), task, num_batches, share)
+        keys, params, self.learner.data(keys, data), task, num_episodes,
+        batch_size, share)

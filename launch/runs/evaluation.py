@@ -1,6 +1,5 @@
 """Evaluates the newest checkpoint of a run, also beyond its training levels."""
 
-import math
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,20 +11,25 @@ import numpy as np
 from absl import logging
 
 import tasks
-from launch.configs import build, checks
+from launch.configs import build, checks, devices, members
 from launch.configs.config import UsageError
+from launch.learning import evaluators
 from launch.learning.learner import RunState
 from launch.learning.trainer import Trainer
 from launch.runs import reporting, statistics, strict_json, tables
 from launch.runs.run import TRAINED, Run, at_level
+from rmc_nalu_sam.registry import attribute
 
 EVALUATION_FILE = "evaluation.json"
 
 
 def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
              core_args: Mapping[str, Any], data_dir: str | None = None,
-             show: int = 0) -> dict[str, Any]:
-  """Evaluates the newest checkpoint of a run.
+             show: int = 0, batch_size: int | None = None,
+             recall: bool = False) -> dict[str, Any]:
+  """Evaluates the newest checkpoint of a run, on all local devices.
+
+  Neither their number nor `batch_size` changes the episodes.
 
   Args:
     workdir: of the run.
@@ -35,6 +39,8 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
     core_args: arguments of the core that differ from training.
     data_dir: folder of real data, if not the one used in training.
     show: number of episodes of the last variant to transcribe.
+    batch_size: episodes at once, over all devices; as in training if None.
+    recall: measures `index_recall` of each row, see `evaluators`.
 
   Returns:
     The content of `evaluation.json`. `trained` of a row is whether its level is
@@ -42,8 +48,8 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
     `guess` is the main metric of guessing.
 
   Raises:
-    UsageError: there is no run, no checkpoint, no such level, or the task has
-      no words to show.
+    UsageError: there is no run, no checkpoint, no such level, the task has no
+      words to show, or the core no recall to measure.
   """
   stored = Run(workdir)
   run = Run(workdir, _config(stored.config, core_args, data_dir))
@@ -54,16 +60,29 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
     raise UsageError(f"--show needs a task of text, not {run.config.task}; "
                      f"valid: {', '.join(valid)}")
   data = run.load_data("test")
-  trainer = build.make_trainer(run.config, task)
+  trainer = build.make_trainer(
+      run.config, task, devices.for_evaluation(run.config))
+  if recall and not trainer.model.searches_approximately:
+    raise UsageError(_no_recall(run.config))
   if core_args:
     _check_shapes(stored, trainer, core_args)
   state = _restore(run, trainer)
   if state.train.curriculum:
     task = at_level(task, int(state.train.curriculum.level))
   variants = _variants(task, levels)
-  params, on_devices = trainer.put(state).train.params, trainer.put_data(data)
-  rows = [_row(name, variant, trainer, params, on_devices, episodes, task)
-          for name, variant in variants.items()]
+  params = trainer.put_params(state.train.params)
+  on_devices = trainer.put_data(data)
+  rows = []
+  for name, variant in variants.items():
+    # All examples of a finite task count once each.
+    count = (variant.num_examples if isinstance(variant, tasks.Countable)
+             else episodes)
+    logging.info("evaluating %d episodes at %s", count, name)
+    metrics = trainer.evaluate(params, on_devices, variant, count, batch_size)
+    if recall:
+      metrics["index_recall"] = evaluators.index_recall(
+          trainer, params, on_devices, variant)
+    rows.append(_row(name, variant, metrics, count, task))
   result = {"task": run.config.task, "core": run.config.core,
             "core_args": run.config.core_args.to_dict(),
             "unit": run.config.unit, "step": int(np.min(state.train.step)),
@@ -130,16 +149,21 @@ def _config(stored, core_args, data_dir) -> ml_collections.ConfigDict:
   with config.unlocked():
     config.core_args.update(core_args)
   config.reuse_memory = False  # Each evaluation starts in a new memory.
+  # The regulariser of inputs is a metric of a batch, not of episodes.
+  config.penalty = members.NONE
+  with config.unlocked():
+    config.penalty_args = {}
   if data_dir is not None:
     config.data_dir = data_dir
-  checks.check(config, jax.local_device_count())
+  checks.check(config)
   return config
 
 
 def _check_shapes(stored: Run, trainer: Trainer,
                   core_args: Mapping[str, Any]) -> None:
   """Refuses arguments that change the shapes of parameters."""
-  before = build.make_trainer(stored.config, stored.task).empty_state()
+  before = build.make_trainer(
+      stored.config, stored.task, trainer.layout.devices).empty_state()
   now = trainer.empty_state()
   if (jax.tree.map(jnp.shape, before.train) !=
       jax.tree.map(jnp.shape, now.train)):
@@ -175,20 +199,28 @@ def _variants(task: tasks.Episodes, levels: Sequence[int]) -> dict[Any, Any]:
   return variants if levels else variants | dict(task.extrapolations)
 
 
-def _row(name, variant, trainer: Trainer, params, data, episodes, task):
-  """Evaluates one variant."""
-  size = trainer.learner.batch_size
-  is_counted = isinstance(variant, tasks.Countable)
-  # All examples once each, or whole batches.
-  count = variant.num_examples if is_counted else (
-      math.ceil(episodes / size) * size)
-  logging.info("evaluating %d episodes at %s", count, name)
-  metrics = trainer.evaluate(params, data, variant, episodes)
+def _row(name, variant, metrics, count, task):
+  """Returns the row of one variant."""
   trained = name == TRAINED or (
       None if isinstance(name, str) else name <= task.max_level)
   return {"level": name, "trained": trained, "episodes": count,
           **{key: reporting.stored(value) for key, value in metrics.items()},
           "guess": float(variant.trivial_score)}
+
+
+def _no_recall(config):
+  """Returns why there is no recall to measure, and where there is."""
+  cores, indices = members.REGISTRIES["core"], members.REGISTRIES["index"]
+  index = members.name_of(config, "index")
+  found = f"with the index {index!r} searches exactly" if index else (
+      "has no index")
+  measured = [name for name in cores
+              if attribute(cores.get(name), "MEASURES_RECALL", False)]
+  valid = [name for name in indices
+           if not attribute(indices.get(name), "is_exact", True)]
+  return (f"--recall: core {config.core!r} {found}; valid cores: "
+          f"{', '.join(measured)}, with --core.index={'|'.join(valid)}; leave "
+          "out --recall")
 
 
 def _transcribe(trainer: Trainer, params, task, count):

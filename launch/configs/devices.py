@@ -1,0 +1,71 @@
+"""Which of the local devices a run uses.
+
+An update needs equal shares: of its batch, or of the seeds if there are many.
+An evaluation of one seed pads the last share, so it uses any number of devices.
+"""
+
+import jax
+import ml_collections
+from absl import logging
+
+from launch.learning import keys
+
+
+def check(config: ml_collections.ConfigDict, num_devices: int) -> None:
+  """Refuses a number of devices that have no equal shares of an update.
+
+  Args:
+    config: From `config.resolve`, `config.load` or `config.reconcile`.
+    num_devices: Number of devices.
+
+  Raises:
+    ValueError: The batch or the seeds do not divide, or the generator of random
+      numbers is for one device.
+  """
+  field = _divided(config)
+  if config[field] % num_devices:
+    raise ValueError(
+        f"{field}={config[field]} does not divide over {num_devices} devices; "
+        f"take a multiple of {num_devices}, or "
+        f"--cpu_devices={_most(config, num_devices)}")
+  keys.check(config.rng, config.num_seeds > 1 or num_devices > 1)
+
+
+def for_training(config: ml_collections.ConfigDict) -> list[jax.Device]:
+  """Returns as many local devices as have equal shares of an update.
+
+  Logs a line if it leaves devices out.
+
+  Args:
+    config: A checked configuration.
+  """
+  devices = jax.local_devices()
+  count = _most(config, len(devices))
+  if count < len(devices):
+    field = _divided(config)
+    why = ("rng=rbg is for one device" if config.rng == "rbg" else
+           f"{field}={config[field]} does not divide over {len(devices)}")
+    logging.warning("using %d of %d devices: %s", count, len(devices), why)
+  return devices[:count]
+
+
+def for_evaluation(config: ml_collections.ConfigDict) -> list[jax.Device]:
+  """Returns the local devices to evaluate a run on.
+
+  Args:
+    config: A checked configuration.
+  """
+  return for_training(config) if config.num_seeds > 1 else jax.local_devices()
+
+
+def _divided(config):
+  """Returns the field that is split: each device has all of a seed's batch."""
+  return "num_seeds" if config.num_seeds > 1 else "batch_size"
+
+
+def _most(config, num_devices):
+  """Returns the largest number of devices with equal shares, up to this one."""
+  if config.rng == "rbg":
+    return 1
+  total = config[_divided(config)]
+  return max(n for n in range(1, num_devices + 1) if total % n == 0)
