@@ -261,17 +261,18 @@ def test_recent_rows_are_found_wherever_the_query_is(is_recent_of_state):
 
 
 def test_stale_entries_do_no_harm():
+  index = dataclasses.replace(SMALL, bucket_size=10)
   memory = draw(0, N, W)
   rows = np.arange(10, 20)
-  state = enter(SMALL, rows, memory[rows], 0 * rows)
+  state = enter(index, rows, memory[rows], 0 * rows)
   query = memory[12:13]
-  assert find(SMALL, state, memory, query, 1) == [[12]]
+  assert find(index, state, memory, query, 1) == [[12]]
   # The word changed, and the index was updated.
   moved = memory.at[12].set(-memory[12])
-  state = SMALL.update(state, int32([12]), moved[12:13], int32([0]))
-  assert (np.asarray(state.buckets) == 12).sum() == 2 * SMALL.num_tables
-  assert find(SMALL, state, moved, query, 1) != [[12]]
-  assert find(SMALL, state, moved, -query, 1) == [[12]]
+  state = index.update(state, int32([12]), moved[12:13], int32([0]))
+  assert (np.asarray(state.buckets) == 12).sum() == 2 * index.num_tables
+  assert find(index, state, moved, query, 1) != [[12]]
+  assert find(index, state, moved, -query, 1) == [[12]]
 
 
 def test_rows_of_zeros_and_forgotten_ones_come_last():

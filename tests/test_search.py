@@ -253,7 +253,8 @@ def test_arguments_of_an_index():
   assert indices.make_index(
       "lsh", 11, 7, dict(num_tables=3)) == lsh.LSHIndex(11, 7, num_tables=3)
   assert set(indices.INDICES.arguments("lsh")) == {
-      "num_tables", "min_bits", "max_bits", "bucket_size", "num_recent", "seed"}
+      "num_tables", "min_bits", "max_bits", "bucket_size", "num_recent",
+      "num_turned", "seed"}
   with pytest.raises(ValueError, match="'lsh' has no argument 'num_table'"):
     indices.make_index("lsh", 11, 7, dict(num_table=3))
   made = lsh.LSHIndex(11, 7)

@@ -55,8 +55,8 @@ class LSHIndex:
 
   Of the defaults, only the bits depend on N. The table below is for these
   defaults but `num_recent=1`, W = 32 and 1,000 random words (250 for N = 256).
-  It gives a lower bound on the fraction of queries that find the word nearest to them, at a
-  given cosine between the two. Exact search finds all. The test
+  It gives a lower bound on the fraction of queries that find the word nearest
+  to them, at a given cosine between the two. Exact search finds all. The test
   `pytest tests/test_lsh.py -k near_words` checks the bounds.
 
   =========  ===========  ===========
@@ -108,8 +108,8 @@ class LSHIndex:
       raise ValueError(f"max_bits must be from min_bits={self.min_bits} to 24, "
                        f"got {self.max_bits}")
     if not 0 <= self.num_turned <= self.min_bits:
-      raise ValueError(f"num_turned must be from 0 to min_bits={self.min_bits}, "
-                       f"got {self.num_turned}")
+      raise ValueError(f"num_turned must be from 0 to min_bits={self.min_bits},"
+                       f" got {self.num_turned}")
 
   @property
   def bits(self) -> np.ndarray:
