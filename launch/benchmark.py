@@ -49,7 +49,8 @@ def read_options() -> benchmarks.Options:
   return benchmarks.Options(
       sizes=sizes, repeats=FLAGS.repeats, time_limit=FLAGS.time_limit,
       memory_limit=int(FLAGS.memory_limit * 2**30), models=FLAGS.models,
-      num_steps=FLAGS.num_steps, batch_size=FLAGS.batch_size)
+      num_steps=FLAGS.num_steps, batch_size=FLAGS.batch_size,
+      records=FLAGS.records)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -107,6 +108,8 @@ def run() -> None:
   flags.DEFINE_integer("num_steps", 250_000, "Steps of the long sequence.",
                        lower_bound=1)
   flags.DEFINE_list("models", [], "Labels of models to measure; default: all.")
+  flags.DEFINE_string("records", "", "index_recall: folder of records of a "
+                      "trained memory, *.npz.")
   flags.DEFINE_integer("batch_size", 8, "Sequences in a timed batch.",
                        lower_bound=1)
   flags_lib.define_device_flags()

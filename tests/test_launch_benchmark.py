@@ -13,6 +13,7 @@ from test_launch_plot import colourful
 from launch import benchmark, benchmarks
 from launch.benchmarks import (
   arithmetic,
+  index_recall,
   long_sequence,
   measure,
   products,
@@ -193,7 +194,7 @@ def test_suites_are_those_of_the_flag(tmp_path, capsys):
 
   defaults = benchmarks.Options(sizes=[], models=[])
   asked = dict(sizes=[8], repeats=3, time_limit=9, memory_limit=2**29,
-               num_steps=7, models=["a", "b"], batch_size=5)
+               num_steps=7, models=["a", "b"], batch_size=5, records="c")
   flags_of = dict(asked, sizes="8", memory_limit=".5", models="a,b")
   for name, (_, options) in benchmarks.SUITES.items():
     with pytest.MonkeyPatch.context() as patch:
@@ -206,9 +207,9 @@ def test_suites_are_those_of_the_flag(tmp_path, capsys):
         defaults, **{option: asked[option] for option in options})
   with pytest.raises(flags.IllegalFlagValueError, match="sam_scaling"):
     run(benchmark, "--suite=none", f"--output={tmp_path}")
-  assert set(benchmarks.SUITES) == {"arithmetic", "long_sequence", "rmc",
-                                    "sampling",
-                                    "sam_scaling", "sdnc"}
+  assert set(benchmarks.SUITES) == {
+      "arithmetic", "index_recall", "long_sequence", "rmc", "sampling",
+      "sam_scaling", "sdnc"}
 
 
 @pytest.mark.parametrize("suite, flag, valid", [
@@ -487,3 +488,25 @@ def test_growth_of_the_process():
     pytest.skip("this system does not report a process's peak")
   assert 1.5 * size < grown < 4 * size
   assert measure.peak_growth(lambda: None) < size
+
+
+def test_index_recall(tmp_path, capsys, monkeypatch):
+  """On a record of far words, exact search's rows are found."""
+  rng = np.random.default_rng(0)
+  words = rng.normal(size=(23, 1, 7)).astype(np.float32)
+  written = np.arange(23)[:, None]
+  order = np.argsort(-(words[:, 0] / np.linalg.norm(words[:, 0], axis=1)[
+      :, None]) @ words[-1, 0])[:4]
+  np.savez(tmp_path / "record.npz", written=written, words=words,
+           queries=words[:, 0], found=np.tile(order, (23, 1)))
+  monkeypatch.setattr(index_recall, "CASES", ({}, dict(num_turned=0)))
+  result = measured(tmp_path, f"--records={tmp_path}", "--sizes=31",
+                    "--repeats=1", suite="index_recall")
+  assert [row["arguments"] for row in result["rows"]] == [{}, {"num_turned": 0}]
+  assert all(0 < row["recall"] <= 1 for row in result["rows"])
+  assert "num_turned=0" in capsys.readouterr().out
+
+
+def test_index_recall_needs_records(tmp_path, capsys):
+  assert run(benchmark, "--suite=index_recall", f"--output={tmp_path}") == 2
+  assert "--records= holds no record" in capsys.readouterr().err

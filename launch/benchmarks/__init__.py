@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from launch.benchmarks import (
     arithmetic,
+    index_recall,
     long_sequence,
     rmc,
     sampling,
@@ -24,6 +25,8 @@ _SCALING = ("sizes", "repeats", "time_limit", "memory_limit", "models",
             "batch_size")
 SUITES: Mapping[str, Suite] = {
     "arithmetic": Suite(arithmetic.arithmetic, ("repeats",)),
+    "index_recall": Suite(index_recall.index_recall,
+                          ("sizes", "repeats", "records")),
     "sam_scaling": Suite(scaling.sam_scaling, _SCALING),
     "sdnc": Suite(scaling.sdnc, _SCALING),
     "long_sequence": Suite(long_sequence.long_sequence,

@@ -50,6 +50,7 @@ class Options:
     num_steps: steps of the long sequence.
     models: labels of the models to measure; all of the suite if empty.
     batch_size: batch size at which time is measured.
+    records: folder of the records of `index_recall`.
     report: called with the result so far whenever it grows.
   """
 
@@ -60,6 +61,7 @@ class Options:
   num_steps: int = 250_000
   models: Sequence[str] = ()
   batch_size: int = 8
+  records: str = ""
   report: Callable[[dict[str, Any]], None] = dataclasses.field(
       default=lambda result: None, compare=False)
 
