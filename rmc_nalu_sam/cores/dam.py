@@ -13,6 +13,7 @@ import haiku as hk
 import jax
 
 from rmc_nalu_sam.checks import check_positive
+from rmc_nalu_sam.cores.controllers import Controller
 from rmc_nalu_sam.cores.memory_core import MemoryCore
 from rmc_nalu_sam.memory.access.dam_access import access_step, initial_access
 from rmc_nalu_sam.memory.access.sam_interface import (
@@ -72,12 +73,13 @@ class DAM(MemoryCore):
       write_bias: float = 1.0,
       interpolation_bias: float = -2.0,
       strength_bias: float = 3.0,
+      controller: Controller = "lstm",
       name: str | None = None,
   ):
     """Constructs a core.
 
     Args:
-      hidden_size: units of the LSTM controller.
+      hidden_size: units of the controller.
       num_slots: N, slots of the memory.
       word_size: W, numbers per word.
       num_heads: H, read-and-write heads.
@@ -89,22 +91,23 @@ class DAM(MemoryCore):
       write_bias: added to the write gates before the sigmoid.
       interpolation_bias: added to the interpolation gates before the sigmoid.
       strength_bias: added to the key strengths before the softplus.
+      controller: 'lstm' or 'feedforward'. Also takes
+        "package.module:attribute" or a constructor, with `hidden_size` as an
+        argument, or a core that is made already and ignores `hidden_size`.
       name: name of the module.
 
     Raises:
       ValueError: a size is not positive, `num_heads` exceeds `num_slots`, or
         `discount` is not in [0, 1].
     """
-    super().__init__(name=name)
-    check_positive(hidden_size=hidden_size, num_slots=num_slots,
-                   word_size=word_size, num_heads=num_heads)
+    super().__init__(hidden_size, output_size, controller, name=name)
+    check_positive(
+        num_slots=num_slots, word_size=word_size, num_heads=num_heads)
     if num_heads > num_slots:
       raise ValueError(f"num_heads must be at most num_slots={num_slots}, "
                        f"got {num_heads}")
     if not 0 <= discount <= 1:
       raise ValueError(f"discount must be in [0, 1], got {discount}")
-    self.output_size = hidden_size if output_size is None else output_size
-    self._controller = hk.LSTM(hidden_size, name="controller")
     self._interface = hk.Linear(
         interface_size(num_heads, word_size), name="interface")
     # As the forget bias of an LSTM: fixed, beside the learned bias.

@@ -18,8 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from rmc_nalu_sam.checks import check_positive
+from rmc_nalu_sam.cores.controllers import Controller
 from rmc_nalu_sam.cores.memory_core import MemoryCore
-from rmc_nalu_sam.cores.recurrent import lstm
 from rmc_nalu_sam.memory.access.dnc_access import (
     DNCInterface,
     access_step,
@@ -115,12 +115,13 @@ class DNC(MemoryCore):
       deallocate: bool = False,
       sharpen_links: bool = False,
       num_layers: int = 1,
+      controller: Controller = "lstm",
       name: str | None = None,
   ):
     """Constructs a core.
 
     Args:
-      hidden_size: units per layer of the LSTM controller.
+      hidden_size: units per layer of the controller.
       num_slots: N, slots of the memory; the links take N * N numbers per write
         head.
       word_size: W, numbers per word.
@@ -138,34 +139,43 @@ class DNC(MemoryCore):
         weights, which blur as the links are followed.
       num_layers: layers of the controller. Each takes the controller's input
         and the output of the layer below; the outputs of all are joined.
+      controller: 'lstm' or 'feedforward'. Also takes
+        "package.module:attribute" or a constructor, with `hidden_size` as an
+        argument, or a core that is made already and ignores `hidden_size`.
       name: name of the module.
 
     Raises:
       ValueError: a size is not positive, `clip` is negative, or `mask_min` is
         not in [0, 1).
     """
-    super().__init__(name=name)
-    self.output_size = hidden_size if output_size is None else output_size
-    check_positive(hidden_size=hidden_size, num_slots=num_slots,
-                   word_size=word_size, num_read_heads=num_read_heads,
-                   num_write_heads=num_write_heads,
-                   output_size=self.output_size)
+    super().__init__(
+        hidden_size, output_size, controller, num_layers, name=name)
+    check_positive(num_slots=num_slots, word_size=word_size,
+                   num_read_heads=num_read_heads,
+                   num_write_heads=num_write_heads)
     if not clip >= 0:
       raise ValueError(f"clip must be at least 0, got {clip}")
     if not 0 <= mask_min < 1:
       raise ValueError(f"mask_min must be in [0, 1), got {mask_min}")
     shapes = _shapes(num_read_heads, num_write_heads, word_size, masked,
                      sharpen_links)
-    self._controller = lstm(hidden_size, num_layers, name="controller")
     self._interface = hk.Linear(
         sum(map(math.prod, shapes.values())), name="interface")
     self._make_interface = functools.partial(
         _make_interface, shapes=shapes, mask_min=mask_min)
     if clip:
-      self._clip = functools.partial(jnp.clip, min=-clip, max=clip)
+      self._clip = functools.partial(_clip, limit=clip)
     self._step = functools.partial(access_step, deallocate=deallocate)
     self._initial_access = functools.partial(
         initial_access, num_slots, word_size, num_read_heads, num_write_heads)
+
+
+def _clip(x: jax.Array, limit: float) -> jax.Array:
+  """Clips numbers. A controller's state may also hold integers, such as keys.
+  """
+  if not jnp.issubdtype(x.dtype, jnp.floating):
+    return x
+  return jnp.clip(x, min=-limit, max=limit)
 
 
 def _shapes(reads: int, writes: int, word_size: int, masked: bool,

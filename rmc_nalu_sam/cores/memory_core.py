@@ -7,6 +7,9 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
+from rmc_nalu_sam.checks import check_positive
+from rmc_nalu_sam.cores.controllers import Controller, make_controller
+
 
 class MemoryState(NamedTuple):
   """State of a memory core. Every leaf has a leading B axis with a batch.
@@ -27,10 +30,10 @@ class MemoryCore(hk.RNNCore):
   its output to the interface, which drives the memory. Another linear layer
   maps the controller's output and the words just read to the core's output.
 
-  The constructor of a core calls this one with the name only, and then sets the
-  attributes below. The functions among them are no methods, because Haiku's
-  mixed-precision policies cast the results of methods, and a step computes with
-  the results of these.
+  The constructor of a core calls this one, which makes the controller, and then
+  sets the other attributes below. The functions among them are no methods,
+  because Haiku's mixed-precision policies cast the results of methods, and a
+  step computes with the results of these.
 
   Attributes:
     output_size: size of the output.
@@ -40,15 +43,31 @@ class MemoryCore(hk.RNNCore):
   PICTURE = "memory"
 
   output_size: int
-  _controller: hk.RNNCore
   _interface: hk.Linear
   _make_interface: Callable[[jax.Array], Any]  # Of `_interface`'s output.
   _step: Callable[[Any, Any], Any]  # (interface, access) -> access; no batch.
   _initial_access: Callable[..., Any]  # Of one memory, before the first step.
   _clip: Callable[[jax.Array], jax.Array]  # Of what controller and core return.
 
-  def __init__(self, name: str | None = None):
+  def __init__(self, hidden_size: int, output_size: int | None,
+               controller: Controller, num_layers: int = 1,
+               name: str | None = None):
+    """Makes the controller.
+
+    Args:
+      hidden_size: units per layer of the controller, if it is a name.
+      output_size: size of the output; `hidden_size` if None.
+      controller: see `make_controller`.
+      num_layers: layers of the controller, if it is a name.
+      name: name of the module.
+
+    Raises:
+      ValueError: a size is not positive, or as `make_controller`.
+    """
     super().__init__(name=name)
+    self.output_size = hidden_size if output_size is None else output_size
+    check_positive(hidden_size=hidden_size, output_size=self.output_size)
+    self._controller = make_controller(controller, hidden_size, num_layers)
     self._clip = lambda x: x
 
   def __call__(self, inputs: jax.Array,

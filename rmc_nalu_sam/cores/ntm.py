@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from rmc_nalu_sam.checks import check_positive
+from rmc_nalu_sam.cores.controllers import Controller
 from rmc_nalu_sam.cores.memory_core import MemoryCore
 from rmc_nalu_sam.memory.access.ntm_access import (
     Addressing,
@@ -77,12 +78,13 @@ class NTM(MemoryCore):
       memory_init: float = 1e-6,
       output_size: int | None = None,
       recompute: bool = True,
+      controller: Controller = "lstm",
       name: str | None = None,
   ):
     """Constructs a core.
 
     Args:
-      hidden_size: units of the LSTM controller.
+      hidden_size: units of the controller.
       num_slots: N, slots of the memory.
       word_size: W, numbers per word.
       num_heads: H, read heads, and as many write heads.
@@ -91,22 +93,23 @@ class NTM(MemoryCore):
       output_size: size of the output; `hidden_size` if None.
       recompute: whether the backward pass recomputes the inside of a step
         instead of keeping it, which takes less memory over time.
+      controller: 'lstm' or 'feedforward'. Also takes
+        "package.module:attribute" or a constructor, with `hidden_size` as an
+        argument, or a core that is made already and ignores `hidden_size`.
       name: name of the module.
 
     Raises:
       ValueError: a size is not positive, `shift_range` is negative, or
         `memory_init` is not finite.
     """
-    super().__init__(name=name)
-    check_positive(hidden_size=hidden_size, num_slots=num_slots,
-                   word_size=word_size, num_heads=num_heads)
+    super().__init__(hidden_size, output_size, controller, name=name)
+    check_positive(
+        num_slots=num_slots, word_size=word_size, num_heads=num_heads)
     if shift_range < 0:
       raise ValueError(f"shift_range must be at least 0, got {shift_range}")
     if not math.isfinite(memory_init):
       raise ValueError(f"memory_init must be finite, got {memory_init}")
-    self.output_size = hidden_size if output_size is None else output_size
     num_shifts = 2 * shift_range + 1
-    self._controller = hk.LSTM(hidden_size, name="controller")
     self._interface = hk.Linear(
         num_heads * sum(_sizes(word_size, num_shifts)), name="interface")
     self._make_interface = functools.partial(

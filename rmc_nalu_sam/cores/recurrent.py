@@ -112,8 +112,24 @@ def lstm(hidden_size: int = 100, num_layers: int = 1,
   Raises:
     ValueError: a size is below 1.
   """
+  return join_layers(hk.LSTM, hidden_size, num_layers, name)
+
+
+def join_layers(layer: Callable[..., hk.RNNCore], hidden_size: int,
+                num_layers: int, name: str) -> hk.RNNCore:
+  """Returns one layer, or a stack of several as that of `lstm`.
+
+  Args:
+    layer: constructs a layer from its size and its name.
+    hidden_size: units of each layer.
+    num_layers: number of layers.
+    name: name of the layers.
+
+  Raises:
+    ValueError: a size is below 1.
+  """
   check_positive(hidden_size=hidden_size, num_layers=num_layers)
-  layers = [hk.LSTM(hidden_size, name=name) for _ in range(num_layers)]
+  layers = [layer(hidden_size, name=name) for _ in range(num_layers)]
   if num_layers == 1:
     return layers[0]
   return hk.deep_rnn_with_skip_connections(layers)

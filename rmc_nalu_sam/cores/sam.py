@@ -15,6 +15,7 @@ import haiku as hk
 import jax
 
 from rmc_nalu_sam.checks import check_positive
+from rmc_nalu_sam.cores.controllers import Controller
 from rmc_nalu_sam.cores.memory_core import MemoryCore, MemoryState
 from rmc_nalu_sam.memory.access import sam_access
 from rmc_nalu_sam.memory.access.sam_interface import (
@@ -95,13 +96,13 @@ class SAM(MemoryCore):
       write_bias: float = 1.0,
       interpolation_bias: float = -2.0,
       strength_bias: float = 3.0,
-      controller: hk.RNNCore | None = None,
+      controller: Controller = "lstm",
       name: str | None = None,
   ):
     """Constructs a core.
 
     Args:
-      hidden_size: units of the LSTM controller.
+      hidden_size: units of the controller.
       num_slots: N, slots of the memory.
       word_size: W, numbers per word.
       num_heads: H, read-and-write heads.
@@ -126,29 +127,29 @@ class SAM(MemoryCore):
       write_bias: added to the write gates before the sigmoid.
       interpolation_bias: added to the interpolation gates before the sigmoid.
       strength_bias: added to the key strengths before the softplus.
-      controller: a core that replaces the LSTM; its output is `[B, F]`.
+      controller: 'lstm' or 'feedforward'. Also takes
+        "package.module:attribute" or a constructor, with `hidden_size` as an
+        argument, or a core that is made already and ignores `hidden_size`.
       name: name of the module.
 
     Raises:
       ValueError: a size is not positive, `top_k` or `num_heads` exceeds
         `num_slots`, there is no such index, or it refuses its arguments.
     """
-    super().__init__(name=name)
-    check_positive(hidden_size=hidden_size, num_slots=num_slots,
-                   word_size=word_size, num_heads=num_heads, top_k=top_k,
-                   gradient_steps=1 if gradient_steps is None else
-                   gradient_steps)
+    super().__init__(hidden_size, output_size, controller, name=name)
+    check_positive(
+        num_slots=num_slots, word_size=word_size, num_heads=num_heads,
+        top_k=top_k, gradient_steps=1 if gradient_steps is None else
+        gradient_steps)
     for size_name, size in (("top_k", top_k), ("num_heads", num_heads)):
       if size > num_slots:
         raise ValueError(f"{size_name} must be at most num_slots={num_slots}, "
                          f"got {size}")
-    self.output_size = hidden_size if output_size is None else output_size
     self.gradient_steps = gradient_steps
     self.measure_recall = measure_recall
     self._recompute = recompute
     self._index = make_index(
         index, num_slots, word_size, index_args, measure_recall)
-    self._controller = controller or hk.LSTM(hidden_size, name="controller")
     self._interface = hk.Linear(
         interface_size(num_heads, word_size, self._HAS_LINKS), name="interface")
     # As the forget bias of an LSTM: fixed, beside the learned bias.
