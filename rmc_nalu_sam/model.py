@@ -51,9 +51,9 @@ class Model:
       if `batch_size` is None.
     units: maps names in `params` to the arithmetic units with these parameters,
       in the order of their first call.
-    forget: `(params, state) -> state`: makes a used state equivalent to an
-      initial one, in the same arrays, at no cost that grows with them. None if
-      the core cannot forget.
+    forget: `(params, state) -> state`: empties a used state in the same arrays,
+      at no cost that grows with them. `SAM.forget` says how far it then equals
+      an initial state. None if the core cannot forget.
     steps_left: `(state) -> int`: how many more steps a state may be used for
       without a new `initial_state`. Runs on the host; it cannot be traced. None
       if the core cannot forget.

@@ -90,6 +90,14 @@ def test_first_free_row_takes_all():
       allocation.allocation(jnp.zeros(N)), jnp.eye(N)[0], atol=1e-5)
 
 
+def test_a_difference_that_vanishes_in_one_minus_usage_still_counts():
+  """The public implementation sorts by 1 - usage, where these two rows tie."""
+  usage = jnp.ones(N).at[4].set(2e-8).at[7].set(0)
+  assert 1 - usage[4] == 1 - usage[7]
+  np.testing.assert_allclose(
+      allocation.allocation(usage), jnp.eye(N)[7], atol=1e-5)
+
+
 def test_full_memory_allocates_nothing():
   np.testing.assert_allclose(allocation.allocation(jnp.ones(N)), 0, atol=1e-5)
 

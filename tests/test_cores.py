@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from core_cases import (
     CASES,
+    SLOW,
     SMALL,
     B,
     F,
@@ -30,12 +31,20 @@ from rmc_nalu_sam import CORES, SAM
 
 pytestmark = pytest.mark.usefixtures("strict_promotion")
 
-every_core = pytest.mark.parametrize("name", CASES)
+
+def of_each(names):
+  return pytest.mark.parametrize("name", [
+      pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW))
+      for name in names])
+
+
+every_core = of_each(CASES)
 SHAPES, OUTPUTS = read_goldens()
 # The built-in cores that the goldens must hold.
 AT_LEAST = {"controlled_nalu", "dam", "dnc", "gru", "lstm", "ntm", "rmc", "rnn",
             "sam", "sam at a constant cost", "sdnc", "stack", "ugrnn",
-            "unit_rnn"}
+            "unit_rnn"} | {f"{core} without an LSTM" for core in (
+                "dam", "dnc", "ntm", "sam", "sdnc")}
 
 
 @functools.cache
@@ -95,7 +104,7 @@ def test_a_core_of_ones_own_is_tested_with_small_sizes():
       output_size=19, hidden_size=SMALL["hidden_size"])
 
 
-@pytest.mark.parametrize("name", OUTPUTS)
+@of_each(OUTPUTS)
 def test_shapes_and_outputs_are_as_they_always_were(name):
   assert parameter_shapes(name) == SHAPES[name]
   outputs = golden_outputs(name)
@@ -235,7 +244,7 @@ def test_gradients_are_finite_at_zero_inputs(name):
 
 
 # A SAM at a constant cost has all parts of a SAM.
-@pytest.mark.parametrize("name", [name for name in CASES if name != "sam"])
+@of_each(name for name in CASES if name != "sam")
 def test_no_tracer_leaks(name):
   params, inputs = make_params(name), draw(T, B, F)
   net = unroll(name)
@@ -267,6 +276,8 @@ def test_float64(name):
 WIDE = dict.fromkeys(AT_LEAST, 0) | {
     "controlled_nalu": 1, "dam": 1, "dnc": 9, "ntm": 2, "sam": 2, "sdnc": 2,
     "sam at a constant cost": 8}
+WIDE |= {f"{core} without an LSTM": WIDE[core] for core in (
+    "dam", "dnc", "ntm", "sam", "sdnc")}
 
 
 @every_output

@@ -18,12 +18,17 @@ from rmc_nalu_sam.registry import Argument
 
 # The tests set an argument to twice its default, or to 3 if it has no default.
 # Arguments for which that value is not valid have another value here.
-VALUES = {("core", "dam", "discount"): .5,
+VALUES = {("core", "dam", "controller"): "feedforward",
+          ("core", "dam", "discount"): .5,
+          ("core", "dnc", "controller"): "feedforward",
           ("core", "dnc", "mask_min"): .25,
+          ("core", "ntm", "controller"): "feedforward",
           ("core", "rmc", "gate_style"): "memory",
           ("core", "rmc", "input_bias"): .5,
           ("core", "rmc", "input_rows"): 2,
+          ("core", "sam", "controller"): "feedforward",
           ("core", "sam", "index"): "lsh",
+          ("core", "sdnc", "controller"): "feedforward",
           ("core", "sdnc", "index"): "lsh",
           ("core", "rnn", "activation"): "relu",
           ("core", "stack", "hidden_unit"): "nau",
@@ -81,8 +86,7 @@ OTHERS = {"unit": ["--core=lstm"],
           "penalty": ["--unit=nmu", "--penalty.weight=1", "--penalty.end=11",
                       "--penalty.input_weight=1"]}
 # Objects or mappings, which can be passed only in Python.
-NO_FLAG = {("core", "sam", "controller"), ("core", "sdnc", "controller"),
-           ("core", "sam", "index_args"), ("core", "sdnc", "index_args")}
+NO_FLAG = {("core", "sam", "index_args"), ("core", "sdnc", "index_args")}
 
 
 def member_arguments():
@@ -160,11 +164,10 @@ def note_constructions(monkeypatch, kind, member):
 
 def test_arguments_without_a_flag():
   known = {each[:3] for each in member_arguments()}
-  optional = {each for each in NO_FLAG if each[2] == "index_args"}
-  assert known >= NO_FLAG - optional
+  assert known >= NO_FLAG
   with parsed():
     for kind, member, name, argument in member_arguments():
-      if name in ("index_args", "controller"):
+      if name == "index_args":
         assert f"{kind}.{name}" not in flags.FLAGS
         continue
       has_flag = f"{kind}.{name}" in flags.FLAGS

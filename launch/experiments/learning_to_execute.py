@@ -51,8 +51,8 @@ def learning_to_execute_paper() -> Preset:
     evaluations in metrics.jsonl (`launch.plot` prints and draws it with
     --metric=hardest/character_accuracy). Its LSTM had 1,024 or 2,048 units, its
     DNC a controller of 128, 256 or 512. For memorising, its DNC had a
-    controller without a state, which this project does not have. The released
-    code also lowers the learning rate, from 1e-4 to no less than 8e-5.
+    controller without a state: --core=dnc --core.controller=feedforward. The
+    released code also lowers the learning rate, from 1e-4 to no less than 8e-5.
   """
   small = learning_to_execute()
   del small["core_args"]["sam"]  # Not in the paper.

@@ -4,6 +4,11 @@ from rmc_nalu_sam.cores.controlled_nalu import (
     ControlledNALU,
     ControlledNALUState,
 )
+from rmc_nalu_sam.cores.controllers import (
+    CONTROLLERS,
+    FeedForward,
+    feed_forward,
+)
 from rmc_nalu_sam.cores.dam import DAM
 from rmc_nalu_sam.cores.dnc import DNC
 from rmc_nalu_sam.cores.memory_core import MemoryCore, MemoryState
@@ -14,6 +19,7 @@ from rmc_nalu_sam.cores.sam import SAM, SDNC
 from rmc_nalu_sam.cores.stack import Stack
 from rmc_nalu_sam.cores.unit_rnn import UnitRNN, UnitRNNState
 
-__all__ = ("DAM", "DNC", "NTM", "RMC", "RNN", "SAM", "SDNC", "UGRNN",
-           "ControlledNALU", "ControlledNALUState", "MemoryCore", "MemoryState",
-           "RMCState", "Stack", "UnitRNN", "UnitRNNState", "gru", "lstm")
+__all__ = ("CONTROLLERS", "DAM", "DNC", "NTM", "RMC", "RNN", "SAM", "SDNC",
+           "UGRNN", "ControlledNALU", "ControlledNALUState", "FeedForward",
+           "MemoryCore", "MemoryState", "RMCState", "Stack", "UnitRNN",
+           "UnitRNNState", "feed_forward", "gru", "lstm")

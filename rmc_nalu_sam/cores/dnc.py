@@ -93,6 +93,13 @@ class DNC(MemoryCore):
     - the controller is an LSTM of `num_layers` layers; its output and state,
       and the output of the core, are clipped.
 
+    Slots are allocated in the order of rising usage :math:`u_t`, as the paper's
+    free list :math:`\phi_t`. The public implementation sorts by falling
+    :math:`1 - u_t`. Both take slots that tie in the order of their rows. In
+    float32, however, usages that differ by less than 6e-8 tie in
+    :math:`1 - u_t`, but not here. Which of these slots is allocated first can
+    then differ.
+
     Where the options' paper leaves something open, here
 
     - the strengths of the lookup stay a softplus, and the epsilons those above;

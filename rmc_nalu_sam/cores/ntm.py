@@ -64,6 +64,9 @@ class NTM(MemoryCore):
     - key strengths are `softplus(.)`, gates and erase vectors sigmoids, shifts
       a softmax, and sharpness is `1 + softplus(.)`; keys and additions are
       linear;
+    - the output depends on the words just read, as in Rae et al. 2016. The
+      paper's controller computes the output; that it does so after the read is
+      not said;
     - the memory starts at a small constant, with all heads on row 0 and nothing
       read; the paper resets them to bias values.
   """

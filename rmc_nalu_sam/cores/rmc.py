@@ -60,8 +60,10 @@ class RMC(hk.RNNCore):
 
   Notes:
     Where this core differs from the paper, it follows the reference
-    implementation that the authors published: the layer norm of queries, keys
-    and values; layer norms after the residuals; tanh of the candidate, and of
+    implementation that the authors published: the row of the input attends as
+    well, and is updated by every block, where the queries of the paper's
+    equation 2 are those of the memory only; the layer norm of queries, keys and
+    values; layer norms after the residuals; tanh of the candidate, and of
     the memory before its gates; gates that take the input's row, not the input;
     no output gate; blocks with their own parameters, except one MLP that they
     share.

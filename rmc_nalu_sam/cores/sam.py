@@ -70,9 +70,18 @@ class SAM(MemoryCore):
     - the memory starts at zero, with no slot ever accessed; the search finds
       words of zeros last.
 
-    One more deviation: usage counts the accesses of a step, write and read
-    together, once the step is over. Slots of the same age are taken in the
-    order of their rows.
+    The paper's usage is, for one head,
+    :math:`U_T(i) = T - \max \{t : w^W_t(i) + w^R_t(i) > \delta\}`. Here
+
+    - the weights of all heads are added up first: a slot is accessed if
+      :math:`\sum_h (w^{W,h}_t(i) + w^{R,h}_t(i)) > \delta`;
+    - the accesses of a step count once the step is over. Slots of the same age
+      are taken in the order of their rows;
+    - the oldest slot is taken, the one of largest :math:`U`. Equation 6 prints
+      the smallest, but the text means the oldest;
+    - a head whose LRA slot gets a weight of :math:`\delta` or less takes the
+      same slot at the next step. In the ring of supplement A.3, a slot that is
+      taken goes to the end whatever its weight is.
   """
 
   CAN_FORGET = True
@@ -116,7 +125,7 @@ class SAM(MemoryCore):
       gradient_steps: number of steps that a word keeps its gradient after it
         was last written; with the length of a sequence, nothing is lost. A
         backward pass then costs nothing that grows with N, no gradient reaches
-        an initial memory, and `forget` makes a used state new. None keeps
+        an initial memory, and a used state can `forget`. None keeps
         gradients for any number of steps, but then each backward pass, and each
         new state, clears an array of the memory's size.
       recompute: whether the backward pass recomputes the inside of the
@@ -176,6 +185,12 @@ class SAM(MemoryCore):
 
   def forget(self, state: MemoryState) -> MemoryState:
     """Returns an initial state in the arrays of a used one, at O(1) in N.
+
+    The order in which slots are taken stays that of the used state. Outputs are
+    those after `initial_state` for T steps if N >= H T and K <= H. After more
+    steps, slots are taken again, in another order. With a larger K, the first
+    reads include empty slots, and other ones. With an approximate index, old
+    entries of its tables may also change which words are found.
 
     Writes are numbered in 32 bits, and `forget` does not restart the count.
     Before `steps_left(state)` reaches 0, after
@@ -254,6 +269,19 @@ class SDNC(SAM):
   for the rest.
 
   Notes:
+    The paper keeps the K_L largest entries of each row of
+    :math:`N_t \approx L_t` and :math:`P_t \approx L_t^T`, and reads
+    :math:`f_t = N_t w^R_{t-1}` and :math:`b_t = P_t w^R_{t-1}` (equations 21
+    and 22). Here :math:`f_t = P_t^T w^R_{t-1}` and
+    :math:`b_t = N_t^T w^R_{t-1}`, so that only the rows of the slots last read
+    are needed. Without truncation both are equal. With it, a head follows the
+    K_L strongest links from a slot; in the paper, those among the K_L strongest
+    of the slot they lead to.
+
+    In equation 20, every entry :math:`P_{t-1}(i, j)` decays when slot j is
+    written. Here it does so only if :math:`N_{t-1}(j, i)`, the same link from
+    the other end, has been kept as well.
+
     Where the paper leaves something open, here
 
     - each head has its own links, for its own writes, and follows these only;
@@ -262,8 +290,7 @@ class SDNC(SAM):
       usage;
     - no gradient flows through the links; it does through the read weights that
       are moved along them;
-    - an entry of the links after a slot decays only while the same link is
-      present from the other end, in the links before.
+    - entries of the same weight are kept in the order in which they were found.
   """
 
   _HAS_LINKS = True

@@ -2,6 +2,9 @@
 
 "Hybrid computing using a neural network with dynamic external memory", Graves
 et al., 2016, Nature 538, Methods: "Dynamic memory allocation".
+
+The notes of `cores.dnc.DNC` say where this differs from the paper and from the
+public implementation.
 """
 
 import jax

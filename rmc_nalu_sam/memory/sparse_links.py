@@ -6,8 +6,10 @@ line (`N` in the paper) and, for the other direction, in each column (`P`):
 supplement D of "Scaling Memory-Augmented Neural Networks with Sparse Reads and
 Writes" (Rae et al., 2016, arXiv 1610.09027), equations 19 to 22.
 
-No gradient passes through the links. All functions are for one memory and one
-head. Letters: N slots, L links per slot, J slots written, K slots read.
+No gradient passes through the links. The truncated links are read by the
+transposed equations; see the notes of `cores.sam.SDNC`. All functions are for
+one memory and one head. Letters: N slots, L links per slot, J slots written, K
+slots read.
 """
 
 from typing import NamedTuple
@@ -152,7 +154,10 @@ def update(links: SparseLinks, written: jax.Array,
 
 
 def follow(links: SparseWeights, read: SparseWeights) -> SparseWeights:
-  """Moves read weights along the links (equations 21 and 22).
+  """Moves read weights along the links.
+
+  With `after`, P, this is f = P^T w; with `before`, N, it is b = N^T w. Without
+  truncation, these are equations 21 and 22: f = N w and b = P w.
 
   Args:
     links: `[N, L]` weights: `after` to go on, `before` to go back.

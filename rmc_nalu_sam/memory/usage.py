@@ -5,6 +5,8 @@ al., 2016, arXiv 1610.09027), supplement A.3: a circular, doubly linked list of
 all rows in the order of their last access. Rows that are accessed are unlinked
 and pushed to the end of the list. So its first row is always the least recently
 accessed one. No function here costs more with more slots.
+
+The notes of `cores.sam.SAM` say where this differs from the paper.
 """
 
 from typing import NamedTuple

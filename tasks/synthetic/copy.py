@@ -20,6 +20,10 @@ class Copy(base.Episodes, base.Levelled):
   See "Neural Turing Machines" (Graves, Wayne, Danihelka, 2014, arXiv
   1410.5401), section 4.1, and Rae et al. 2016 (arXiv 1610.09027), section 4.2.
 
+  Notes:
+    The NTM paper has one marker, the delimiter after the sequence. The start
+    marker, with a step and a channel of its own, is added here.
+
   Attributes:
     num_bits: number of bits in a vector.
     min_length: length of the shortest sequence.

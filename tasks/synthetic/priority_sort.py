@@ -22,6 +22,12 @@ class PrioritySort(base.Episodes, base.Levelled):
   See "Neural Turing Machines" (Graves, Wayne, Danihelka, 2014, arXiv
   1410.5401), section 4.5, and Rae et al. 2016 (arXiv 1610.09027), section 4.2.
 
+  Notes:
+    The papers give one size, the top 16 of 20 keys. For n keys there are
+    ceil(4 n / 5) targets here, which is 16 for n = 20. Rae et al. vary n in
+    their curriculum, but do not give the number of targets. The NTM paper
+    describes no end marker.
+
   Attributes:
     num_bits: number of bits in a vector.
     min_keys: smallest number of keys; `max_keys` if None, which fixes n.

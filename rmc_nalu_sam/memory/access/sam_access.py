@@ -93,8 +93,8 @@ def forget(access: SAMAccess, index: search.Index,
            gradient_steps: int) -> SAMAccess:
   """Returns an empty memory in the arrays of a used one, at O(1) in N.
 
-  It is as good as a new one, except that slots which were never accessed are
-  taken in another order.
+  Slots that were never accessed since are taken in another order than those of
+  a new memory. `cores.sam.SAM.forget` says where the results are the same.
 
   Args:
     access: of a memory with a `TapeStore`, of any batch shape.

@@ -69,6 +69,10 @@ class LSHIndex:
   =========  ===========  ===========
   See `search.Index` for the methods.
 
+  Notes:
+    The paper builds its index anew after every N insertions. Here nothing is
+    built anew: a new entry overwrites the oldest one of its bucket.
+
   Attributes:
     num_slots: N.
     word_size: W.
