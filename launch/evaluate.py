@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> None:
     result = evaluation.evaluate(
         workdir, _levels(FLAGS.levels), FLAGS.episodes,
         flags_lib.member_overrides(["core"])["core"], FLAGS.data_dir,
-        FLAGS.show, FLAGS.batch_size, FLAGS.recall)
+        FLAGS.show, FLAGS.batch_size, FLAGS.recall, FLAGS.cache_dir)
     print(_title(result))
     print(evaluation.format_table(result), flush=True)
     for line in result.get("examples", ()):
@@ -87,6 +87,8 @@ def run() -> None:
                        "of an exact search.")
   flags.DEFINE_string("data_dir", None, "Folder of the files of tasks with "
                       "real data. Default: the one used in training.")
+  flags.DEFINE_string("cache_dir", None, "Folder for real data in the form in "
+                      "which a task needs them. Default: as in training.")
   flags.DEFINE_integer("show", 0, "Number of episodes to print with the "
                        "answers, for tasks of text.", lower_bound=0)
   flags_lib.define_member_flags(["core"])

@@ -18,6 +18,7 @@ from launch import evaluate, experiments, plot, train
 from launch.configs import config as config_lib
 from launch.configs import members
 from launch.pictures import run as pictures
+from tasks.data import cache
 
 
 @pytest.fixture
@@ -168,6 +169,8 @@ EFFECTS = {
     # No synthetic task reads this field; see the test after the next.
     "data_dir": (["--data_dir=/nowhere"],
                  lambda w: json.loads((w / "config.json").read_text())),
+    "cache_dir": (["--cache_dir=/nowhere"],
+                  lambda w: json.loads((w / "config.json").read_text())),
 }
 ELSEWHERE = {  # In test_launch_curriculum.py and test_launch_memory.py.
     "curriculum", "reuse_memory",
@@ -230,17 +233,20 @@ def test_learning_rate_has_an_effect(baseline, tmp_path, monkeypatch):
   assert not same(params(tmp_path), params(baseline))
 
 
-def test_data_dir_reaches_the_task(tmp_path, monkeypatch):
+def test_folders_of_data_reach_the_task(tmp_path, monkeypatch):
   seen = []
 
   def load(self, split, data_dir):
-    seen.append((split, data_dir))
+    seen.append((split, data_dir, str(cache.folder())))
     raise OSError("no data")
 
   monkeypatch.setattr(tasks.TASKS["copy"], "load", load)
-  run(train, "--data_dir=/there", f"--workdir={tmp_path}")
+  monkeypatch.setenv("XDG_CACHE_HOME", "/home")
+  run(train, "--data_dir=/there", "--cache_dir=/cached",
+      f"--workdir={tmp_path}")
   run(train, f"--workdir={tmp_path}")
-  assert seen == [("train", "/there"), ("train", None)]
+  assert seen == [("train", "/there", "/cached"),
+                  ("train", None, "/home/rmc_nalu_sam")]
 
 
 def test_run_without_a_workdir(monkeypatch, tmp_path, refuse_to_train):

@@ -1,7 +1,6 @@
-"""MNIST's files, packed idx or prepared, as arrays."""
+"""MNIST's files, idx or prepared, as arrays; test_damaged_data.py has more."""
 
 import gzip
-import io
 import json
 import pathlib
 import re
@@ -12,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-from PIL import Image
+from data_helpers import idx, png, prepare
 
 from tasks.mnist import reader
 
@@ -23,12 +22,6 @@ IMAGES = {split: rng.integers(0, 256, (NUM[split], 28, 28), np.uint8)
           for split, rng in NUMBERS.items()}
 LABELS = {split: rng.integers(0, 10, NUM[split]).astype(np.uint8)
           for split, rng in NUMBERS.items()}
-
-
-def idx(array: np.ndarray) -> bytes:
-  """Encodes as idx: two zeros, 8 for bytes, rank, big-endian sizes, data."""
-  sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
-  return bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes()
 
 
 def pack(content: bytes) -> bytes:
@@ -80,8 +73,9 @@ def test_a_split_needs_its_own_files_alone(folder):
   for name in reader.FILES["train"]:
     (folder / name).unlink()
   assert len(load("test", folder).labels) == 13
-  with pytest.raises(FileNotFoundError, match=r"there: t10k-images-idx3-ubyte\."
-                     r"gz, t10k-labels-idx1-ubyte\.gz; no prepared"):
+  with pytest.raises(FileNotFoundError, match=r"looked for train-images-idx3-u"
+                     r"byte.*there: t10k-images-idx3-ubyte\.gz, "
+                     r"t10k-labels-idx1-ubyte\.gz\)"):
     load("train", folder)
 
 
@@ -109,26 +103,31 @@ def words_of(error) -> str:
 
 @pytest.mark.parametrize("name, content, words", [
     (IMAGE_FILE, b"", "should begin with the magic number 00000803"),
-    (IMAGE_FILE, b"no gzip", "is not a whole gzip file"),
-    (IMAGE_FILE, pack(idx(IMAGES["test"]))[:-1000], "is not a whole gzip file"),
+    (IMAGE_FILE, b"no gzip", "should begin with the magic number 00000803"),
+    (IMAGE_FILE, pack(idx(IMAGES["test"]))[:-1000], "end-of-stream"),
+    (IMAGE_FILE, pack(idx(IMAGES["test"])) + b"no gzip", "gzip"),
     (IMAGE_FILE, pack(idx(LABELS["test"])), "magic number 00000803"),
     (LABEL_FILE, pack(idx(IMAGES["test"])), "magic number 00000801"),
     (LABEL_FILE, pack(idx(LABELS["test"])[:6]), "begins with 000008010000"),
     (IMAGE_FILE, pack(idx(IMAGES["test"])[:-1]),
      r"\(13, 28, 28\) = 10192 bytes .* holds 10191"),
-    (LABEL_FILE, pack(idx(LABELS["test"]) + b"x"), "= 13 bytes .* holds 14"),
+    (LABEL_FILE, pack(idx(LABELS["test"]) + b"x"), "holds more than 13"),
     (LABEL_FILE, pack(idx(LABELS["test"][:11])),
-     "has 13 images, but there are 11 labels"),
+     "there are 13 images, but 11 labels"),
     (LABEL_FILE, pack(idx(np.append(LABELS["test"][:12], np.uint8(11)))),
-     "should be digits, but one is 11"),
-    (IMAGE_FILE, pack(idx(IMAGES["test"][:, :27])), r"has \(27, 28\)"),
-], ids=range(11))
+     "should be digits, but they are 0 to 11"),
+    (IMAGE_FILE, pack(idx(IMAGES["test"][:, :27])), r"has \(13, 27, 28\)"),
+    (IMAGE_FILE, pack(idx(IMAGES["test"][:0])), r"has \(0, 28, 28\)"),
+    # A bomb: the header alone is read.
+    (IMAGE_FILE, pack(b"\0\0\x08\x03" + b"\xff" * 12 + bytes(10 ** 6)),
+     "up to .* has .4294967295"),
+], ids=range(14))
 def test_broken_files_are_named(folder, name, content, words):
   (folder / name).write_bytes(content)
   with pytest.raises(ValueError, match=words) as error:
     load("test", folder)
-  # If images and labels do not match, the message names the images.
-  assert {name, IMAGE_FILE} & set(re.findall(r"[\w-]+\.gz", words_of(error)))
+  # If images and labels do not match, the message names the labels.
+  assert {name, LABEL_FILE} & set(re.findall(r"[\w-]+\.gz", words_of(error)))
   assert len(load("train", folder).labels) == 11
 
 
@@ -137,7 +136,7 @@ def test_a_flipped_bit_is_found(folder):
   content = bytearray((folder / IMAGE_FILE).read_bytes())
   content[len(content) // 2] ^= 1
   (folder / IMAGE_FILE).write_bytes(content)
-  with pytest.raises(ValueError, match="is not a whole gzip file"):
+  with pytest.raises(ValueError, match=rf"cannot read .*{IMAGE_FILE}: "):
     load("test", folder)
 
 
@@ -146,41 +145,78 @@ def test_too_few_digits_for_validation(folder):
                          strict=True):
     (folder / name).write_bytes(pack(idx(array["train"][:5000])))
   for split in ("train", "validation"):
-    with pytest.raises(ValueError, match="has 5000 digits"):
+    with pytest.raises(ValueError, match="there are 5000"):
       load(split, folder)
 
 
-class Stock(tfds.core.GeneratorBasedBuilder):
-  """Stores MNIST like the stock builder of TensorFlow Datasets."""
+FORMS = {
+    "packed": lambda name: name,
+    "unpacked": lambda name: name.removesuffix(".gz"),
+    "packed, with a dot": lambda name: name.replace("-idx", ".idx"),
+    "with a dot": lambda name: name.replace("-idx", ".idx").removesuffix(".gz"),
+}
 
-  name = "mnist_stock"
-  VERSION = tfds.core.Version("3.0.1")
 
-  def _info(self):
-    return tfds.core.DatasetInfo(
-        builder=self, description="-", features=tfds.features.FeaturesDict({
-            "image": tfds.features.Image(
-                shape=(28, 28, 1), encoding_format="png"),
-            "label": tfds.features.ClassLabel(num_classes=10),
-        }))
+@pytest.mark.parametrize("place", ["", "mnist", "MNIST/raw", "raw"])
+@pytest.mark.parametrize("form", FORMS)
+def test_files_as_people_have_them(tmp_path, packed, place, form):
+  (tmp_path / place).mkdir(parents=True, exist_ok=True)
+  for name in reader.FILES["test"]:
+    given = FORMS[form](name)
+    content = packed[name]
+    (tmp_path / place / given).write_bytes(
+        content if given.endswith(".gz") else gzip.decompress(content))
+  images, labels = load("test", tmp_path)
+  np.testing.assert_array_equal(images, IMAGES["test"])
+  np.testing.assert_array_equal(labels, LABELS["test"])
 
-  def _split_generators(self, dl_manager):
-    return {split: self._generate_examples(split) for split in NUM}
 
-  def _generate_examples(self, split):
-    for i, image in enumerate(IMAGES[split]):
-      file = io.BytesIO()
-      Image.fromarray(image).save(file, "PNG", compress_level=0)
-      file.seek(0)
-      yield i, {"image": file, "label": int(LABELS[split][i])}
+def test_content_tells_whether_a_file_is_packed(folder, packed):
+  for name in reader.FILES["test"]:  # As some browsers save them.
+    (folder / name).write_bytes(gzip.decompress(packed[name]))
+  np.testing.assert_array_equal(load("test", folder).images, IMAGES["test"])
+
+
+def test_of_several_files_the_original_is_read(folder):
+  for form in ("unpacked", "with a dot"):
+    for name in reader.FILES["test"]:
+      (folder / FORMS[form](name)).write_bytes(b"not read")
+  assert len(load("test", folder).labels) == 13
+
+
+def test_swapped_files_are_found_by_their_content(tmp_path):
+  # The first labels of the two original files, as published.
+  first = {"train": [5, 0, 4, 1, 9, 2, 1, 3, 1, 4, 3, 5, 3, 6, 1, 7],
+           "test": [7, 2, 1, 0, 4, 1, 4, 9, 5, 9, 0, 6, 9, 0, 1, 5]}
+  for split, other in (("train", "test"), ("test", "train")):
+    images, labels = (tmp_path / name for name in reader.FILES[split])
+    images.write_bytes(idx(np.zeros((6007, 28, 28), np.uint8)))
+    for digits, words in ((first[other], "the files were swapped"),
+                          (first[split], "")):
+      labels.write_bytes(idx(np.resize(np.uint8(digits), 6007)))
+      if words:
+        with pytest.raises(ValueError, match=rf"{labels.name}.*{words}"):
+          load(split, tmp_path)
+      else:
+        load(split, tmp_path)
+  # Whatever the labels are, there are only so many.
+  images.write_bytes(idx(np.zeros((10_001, 28, 28), np.uint8)))
+  with pytest.raises(ValueError, match=r"up to \(10000, 28, 28\), has \(10001"):
+    load("test", tmp_path)
 
 
 @pytest.fixture(scope="module")
 def stock(tmp_path_factory) -> pathlib.Path:
+  """Makes a folder as the stock builder of TensorFlow Datasets does."""
   root = tmp_path_factory.mktemp("stock")
-  builder = Stock(data_dir=root / "build", file_format="array_record")
-  builder.download_and_prepare()
-  shutil.copytree(builder.data_dir, root / "tfds" / "mnist" / "3.0.1")
+  features = {
+      "image": tfds.features.Image(shape=(28, 28, 1), encoding_format="png"),
+      "label": tfds.features.ClassLabel(num_classes=10)}
+  folder = prepare(root / "build", features, {split: [
+      {"image": png(image, compress_level=0), "label": int(label)}
+      for image, label in zip(IMAGES[split], LABELS[split], strict=True)]
+      for split in NUM})
+  shutil.copytree(folder, root / "tfds" / "mnist" / "3.0.1")
   return root / "tfds"
 
 
@@ -202,13 +238,48 @@ def test_prepared_folders_are_read(stock):
                                   load("test", stock).images)
 
 
+def make_tensors(root: pathlib.Path, feature, convert) -> pathlib.Path:
+  """Prepares the test digits as arrays, not as pictures."""
+  return prepare(root, {"image": feature, "label": np.int64}, {"test": [
+      {"image": convert(image), "label": int(label)}
+      for image, label in zip(IMAGES["test"], LABELS["test"], strict=True)]})
+
+
+@pytest.mark.parametrize("shape", [(28, 28), (28, 28, 1), (28, 28, 3)])
+@pytest.mark.parametrize("encoding", ["none", "bytes", "zlib"])
+def test_prepared_tensors_are_read(tmp_path, shape, encoding):
+  feature = tfds.features.Tensor(
+      shape=shape, dtype=np.uint8, encoding=encoding)
+  images, labels = load("test", make_tensors(
+      tmp_path, feature, lambda image: np.broadcast_to(
+          image.reshape(28, 28, *shape[2:] and (1,)), shape).copy()))
+  found = {image.tobytes(): label
+           for image, label in zip(images, labels, strict=True)}
+  assert found == {image.tobytes(): label for image, label in zip(
+      IMAGES["test"], LABELS["test"], strict=True)}
+
+
+@pytest.mark.parametrize("feature, words", [
+    (tfds.features.Tensor(shape=(28, 28), dtype=np.float32), "is float32"),
+    (tfds.features.Tensor(shape=(784,), dtype=np.uint8), r"shape \(784,\)"),
+    (tfds.features.Text(), "is "),
+], ids=["float", "flat", "text"])
+def test_prepared_features_of_other_kinds_are_refused(tmp_path, feature, words):
+  converters = {(28, 28): np.float32, (784,): np.ravel, (): lambda _: "x"}
+  folder = make_tensors(tmp_path, feature, converters[feature.shape])
+  with pytest.raises(ValueError, match=r"features.json: feature 'image' should "
+                     rf"be uint8 of shape .*{words}"):
+    load("test", folder)
+
+
 def test_other_prepared_data_sets_are_refused(stock, tmp_path):
   folder = shutil.copytree(stock / "mnist" / "3.0.1", tmp_path / "mnist")
   content = json.loads((folder / "features.json").read_text())
   features = content["featuresDict"]["features"]
   features["picture"] = features.pop("image")
   (folder / "features.json").write_text(json.dumps(content))
-  with pytest.raises(ValueError, match=r"is not MNIST: .*label, picture"):
+  with pytest.raises(ValueError, match="feature 'image'; its features: "
+                     "label, picture"):
     load("test", folder)
 
 

@@ -23,7 +23,8 @@ NO_PRESET = members.NONE
 # Fields that may change when a run is resumed. They do not affect learning,
 # except `steps`, which sets the length of the learning-rate schedule.
 RUNTIME_FIELDS = ("steps", "max_minutes", "log_every", "eval_every",
-                  "eval_episodes", "checkpoint_every", "data_dir")
+                  "eval_episodes", "checkpoint_every", "data_dir",
+                  "cache_dir")
 # Arguments of cores that do not affect learning either: how the same result is
 # computed or measured.
 NOT_LEARNT = ("recompute", "measure_recall")
@@ -68,6 +69,7 @@ def default_config() -> ml_collections.ConfigDict:
       eval_episodes=512,
       checkpoint_every=1_000,
       data_dir="",
+      cache_dir="",
   ))
 
 

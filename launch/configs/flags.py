@@ -79,7 +79,11 @@ _HELP: Mapping[str, str] = {
     "eval_every": "Updates between evaluations.",
     "eval_episodes": "Episodes per evaluation.",
     "checkpoint_every": "Updates between checkpoints.",
-    "data_dir": "Folder with the files of tasks with real data.",
+    "data_dir": "Folder with the files of tasks with real data. It is only "
+                "read.",
+    "cache_dir": "Folder for real data in the form in which a task needs them; "
+                 "it may be deleted. Default: $XDG_CACHE_HOME/rmc_nalu_sam, or "
+                 "~/.cache/rmc_nalu_sam.",
 }
 
 # Short name -> the flag that it stands for.

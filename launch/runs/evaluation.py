@@ -26,7 +26,8 @@ EVALUATION_FILE = "evaluation.json"
 def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
              core_args: Mapping[str, Any], data_dir: str | None = None,
              show: int = 0, batch_size: int | None = None,
-             recall: bool = False) -> dict[str, Any]:
+             recall: bool = False, cache_dir: str | None = None
+             ) -> dict[str, Any]:
   """Evaluates the newest checkpoint of a run, on all local devices.
 
   Neither their number nor `batch_size` changes the episodes.
@@ -41,6 +42,7 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
     show: number of episodes of the last variant to transcribe.
     batch_size: episodes at once, over all devices; as in training if None.
     recall: measures `index_recall` of each row, see `evaluators`.
+    cache_dir: folder of converted data, if not the one used in training.
 
   Returns:
     The content of `evaluation.json`. `trained` of a row is whether its level is
@@ -52,7 +54,8 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
       words to show, or the core no recall to measure.
   """
   stored = Run(workdir)
-  run = Run(workdir, _config(stored.config, core_args, data_dir))
+  run = Run(workdir, _config(stored.config, core_args, data_dir=data_dir,
+                             cache_dir=cache_dir))
   task = run.task
   if show and not isinstance(task, tasks.Transcribable):
     valid = sorted(name for name, cls in tasks.TASKS.items()
@@ -143,7 +146,7 @@ def format_table(result: Mapping[str, Any]) -> str:
   return "\n".join(table)
 
 
-def _config(stored, core_args, data_dir) -> ml_collections.ConfigDict:
+def _config(stored, core_args, **folders) -> ml_collections.ConfigDict:
   """Returns the configuration to evaluate with, checked."""
   config = ml_collections.ConfigDict(stored.to_dict())
   with config.unlocked():
@@ -153,8 +156,8 @@ def _config(stored, core_args, data_dir) -> ml_collections.ConfigDict:
   config.penalty = members.NONE
   with config.unlocked():
     config.penalty_args = {}
-  if data_dir is not None:
-    config.data_dir = data_dir
+  config.update({name: folder for name, folder in folders.items()
+                 if folder is not None})
   checks.check(config)
   return config
 

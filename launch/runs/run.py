@@ -20,6 +20,7 @@ from launch.configs import build
 from launch.configs import config as config_lib
 from launch.runs import checkpoints as checkpoints_lib
 from launch.runs import reporting, statistics
+from tasks.data import cache
 
 # Stands for the task as it was trained, among the names of its variants.
 TRAINED = "as trained"
@@ -106,7 +107,8 @@ class Run:
       UsageError: the data cannot be read.
     """
     try:
-      return self.task.load(split, self.config.data_dir or None)
+      with cache.placed_in(self.config.cache_dir or None):
+        return self.task.load(split, self.config.data_dir or None)
     except (OSError, ValueError) as error:
       raise config_lib.UsageError(str(error)) from None
 

@@ -1,28 +1,63 @@
-"""A cache of arrays in files. A file is either complete or absent."""
+"""A cache of arrays in files. A file is either complete or absent.
 
+All files lie in one folder, which may be deleted at any time. The folder of the
+data is never written to.
+"""
+
+import contextlib
+import contextvars
 import hashlib
 import os
 import pathlib
-import stat
-import tempfile
 import uuid
-import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from absl import logging
 
+_chosen: contextvars.ContextVar[str | None] = contextvars.ContextVar(
+    "cache_folder", default=None)
 
-def read(path: pathlib.Path) -> np.ndarray | None:
+
+@contextlib.contextmanager
+def placed_in(chosen: str | None) -> Iterator[None]:
+  """Moves the cache while the context lasts.
+
+  Args:
+    chosen: the folder; None for the default of `folder`.
+  """
+  token = _chosen.set(chosen)
+  try:
+    yield
+  finally:
+    _chosen.reset(token)
+
+
+def folder() -> pathlib.Path:
+  """Returns the folder of the cache, which may not exist.
+
+  It is the folder given to `placed_in`, or `$XDG_CACHE_HOME/rmc_nalu_sam`, or
+  `~/.cache/rmc_nalu_sam`.
+  """
+  if chosen := _chosen.get():
+    return pathlib.Path(os.path.expanduser(chosen))
+  root = os.environ.get("XDG_CACHE_HOME", "")
+  if not os.path.isabs(root):  # The standard says to ignore a relative one.
+    root = os.path.expanduser("~/.cache")
+  return pathlib.Path(root) / "rmc_nalu_sam"
+
+
+def read(name: str) -> np.ndarray | None:
   """Reads an array that `write` stored.
 
   Args:
-    path: the file.
+    name: of the file.
 
   Returns:
     The array, or None if there is no file or if it is broken. Logs a warning in
     the latter case.
   """
+  path = folder() / name
   try:
     # A zip file, so its checksum is verified. Opened here because NumPy does
     # not close a broken one.
@@ -30,63 +65,42 @@ def read(path: pathlib.Path) -> np.ndarray | None:
       return file["array"]
   except FileNotFoundError:
     return None
-  except (OSError, ValueError, KeyError, EOFError,
-          zipfile.BadZipFile) as error:
+  except Exception as error:  # A broken file raises nearly anything.
     logging.warning("Ignoring a broken cache, %s: %s", path, error)
     return None
 
 
-def write(folders: Sequence[pathlib.Path], name: str,
-          array: np.ndarray) -> None:
-  """Stores an array in the first writable folder, or nowhere if there is none.
+def write(name: str, array: np.ndarray) -> None:
+  """Stores an array; logs a warning if the folder cannot be written.
 
   Args:
-    folders: in the order to try; missing folders are created.
     name: of the file.
     array: what to store.
   """
-  for folder in folders:
-    if not is_writable(folder):
-      continue
-    # Renamed when complete, so no other process reads a partial file.
-    part = folder / f".{uuid.uuid4().hex}.part"
+  # Renamed when complete, so no other process reads a partial file.
+  part = folder() / f".{uuid.uuid4().hex}.part"
+  try:
+    part.parent.mkdir(parents=True, exist_ok=True)
     try:
       with part.open("xb") as file:
         np.savez_compressed(file, array=array)
-      part.replace(folder / name)
-      return
-    except OSError as error:
+      part.replace(folder() / name)
+    finally:
       part.unlink(missing_ok=True)
-      logging.warning("Cannot write to %s: %s", folder, error)
+  except OSError as error:
+    logging.warning("Data are converted again in each run, since the cache "
+                    "cannot be written: %s; choose another --cache_dir", error)
 
 
 def fingerprint(version: int, *files: pathlib.Path) -> str:
-  """Returns a string that changes with the files and with their contents.
+  """Returns a string that changes with the contents of files.
 
   Args:
     version: of the format of the cached arrays; raise it when that changes.
     *files: existing files.
   """
-  stats = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns)
-           for file in files]
-  return hashlib.sha256(repr((version, stats)).encode()).hexdigest()[:12]
-
-
-def user_folder() -> pathlib.Path:
-  """Returns the user's cache folder of this project, which may not exist."""
-  root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-  return pathlib.Path(root).expanduser() / "rmc_nalu_sam"
-
-
-def is_writable(folder: pathlib.Path) -> bool:
-  """Returns whether files can be made in a folder; creates a missing one."""
-  # A folder that its owner marked read-only is left alone, also by root, whom
-  # the mode does not stop.
-  if folder.exists() and not folder.stat().st_mode & stat.S_IWUSR:
-    return False
-  try:
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder):
-      return True
-  except OSError:
-    return False
+  digest = hashlib.sha256(str(version).encode())
+  for path in files:
+    with path.open("rb") as file:
+      digest.update(hashlib.file_digest(file, "sha256").digest())
+  return digest.hexdigest()[:16]

@@ -1,21 +1,18 @@
-"""Data sets prepared by TensorFlow Datasets, read without TensorFlow.
+"""Data sets prepared by TensorFlow Datasets, read without TensorFlow."""
 
-Import this module only where such data are read. It imports TensorFlow
-Datasets, which takes a second.
-"""
-
-import io
+import contextlib
 import pathlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-import tensorflow_datasets as tfds
-from PIL import Image
+
+from tasks.data import errors, files
 
 INFO = "dataset_info.json"  # tfds writes it last, so the rest is complete.
 
+_FEATURES = "features.json"
 _CHUNK = 500  # Examples read at once; bounds the memory for float32 images.
 
 
@@ -42,33 +39,133 @@ def _version(folder: pathlib.Path) -> list[int]:
   return [int(number) for number in re.findall(r"\d+", folder.name)]
 
 
-def chunks(builder: tfds.core.DatasetBuilder, split: str,
-           encoded: tuple[str, ...],
-           advice: str) -> Iterator[list[dict[str, Any]]]:
-  """Yields the examples of a split in the order stored, hundreds at a time.
+class Split:
+  """Reads one split of a prepared data set.
 
-  Args:
-    builder: of the prepared data set, from `tfds.builder_from_directory`.
-    split: 'train' or 'test'.
-    encoded: names of features that are not decoded, such as a PNG.
-    advice: what to do if the files cannot be read, for the error message.
-
-  Raises:
-    ValueError: only TensorFlow can read the format of the files.
+  Attributes:
+    features: the names of the features.
+    files: all that the examples depend on, existing files.
   """
-  decoders = {name: tfds.decode.SkipDecoding() for name in encoded}
+
+  def __init__(self, folder: pathlib.Path, split: str, max_examples: int,
+               advice: str):
+    """Checks the descriptions and the names of the files.
+
+    Args:
+      folder: from `find`.
+      split: 'train' or 'test'.
+      max_examples: upper bound of the number of examples.
+      advice: what to do if the files cannot be read, for the error message.
+
+    Raises:
+      DataError: the data set is damaged, or its format or size is another.
+    """
+    tfds, self._open = _libraries(folder, advice)
+    self._folder = folder
+    self._advice = ("prepare it again with file_format='array_record', or "
+                    f"{advice}")
+    with self._reading(INFO):
+      info = tfds.builder_from_directory(folder).info
+      if split not in info.splits:
+        raise ValueError(f"has no split {split!r}; its splits: "
+                         f"{', '.join(info.splits) or 'none'}")
+      if info.file_format.value != "array_record":
+        raise ValueError(f"the format {info.file_format.value} needs "
+                         "TensorFlow")
+      stored = info.splits[split]
+      if not 0 < stored.num_examples <= max_examples:
+        raise ValueError(f"should have at most {max_examples} examples of "
+                         f"{split}, has {stored.num_examples}")
+      self._features = info.features
+      self._is_png = {name: isinstance(feature, tfds.features.Image)
+                      for name, feature in info.features.items()}
+      self._skip = tfds.decode.SkipDecoding()
+      self._shards = {
+          pathlib.Path(path): length for path, length in zip(
+              stored.filepaths, stored.shard_lengths, strict=True)}
+    self.features = tuple(self._features)
+    self.files = (folder / INFO, folder / _FEATURES, *self._shards)
+    for path in self.files:
+      with self._reading(path.name):
+        path.stat()
+
+  def _reading(self, name: str) -> contextlib.AbstractContextManager[None]:
+    return errors.reading(self._folder / name, self._advice)
+
+  def check(self, name: str, *shapes: tuple[int, ...], dtype: type) -> None:
+    """Checks the shape and the type of a feature.
+
+    Raises:
+      DataError: the feature is missing, or another one.
+    """
+    with self._reading(_FEATURES):
+      if name not in self.features:
+        raise ValueError(f"should have a feature {name!r}; its features: "
+                         f"{', '.join(sorted(self.features))}")
+      feature = self._features[name]
+      is_right = np.issubdtype(feature.np_dtype, dtype)
+      if not is_right or tuple(feature.shape) not in shapes:
+        raise ValueError(
+            f"feature {name!r} should be {dtype.__name__} of shape "
+            f"{' or '.join(map(str, shapes))}, is "
+            f"{np.dtype(feature.np_dtype)} of shape {tuple(feature.shape)}")
+
+  def check_image(self, name: str, size: int) -> None:
+    """Checks a feature that `image` reads; raises as `check`."""
+    self.check(name, (size, size), *((size, size, c) for c in (1, 3, 4)),
+               dtype=np.uint8)
+
+  def chunks(self, read: Mapping[str, Callable[[Any], Any]]
+             ) -> Iterator[dict[str, list[Any]]]:
+    """Yields the examples in the order stored, hundreds at a time.
+
+    Args:
+      read: maps a feature to a function of its value, such as `int`. A PNG is
+        not decoded.
+
+    Yields:
+      Maps a feature to what its function returned for each example.
+
+    Raises:
+      DataError: a file is damaged.
+    """
+    decoders = {name: self._skip for name in read if self._is_png[name]}
+    for path, length in self._shards.items():
+      with self._reading(path.name), contextlib.closing(
+          self._open(str(path))) as shard:
+        if shard.num_records() != length:
+          raise ValueError(f"should hold {length} examples according to "
+                           f"{INFO}, holds {shard.num_records()}")
+        for start in range(0, length, _CHUNK):
+          examples = [
+              self._features.deserialize_example_np(record, decoders=decoders)
+              for record in shard.read(start, min(start + _CHUNK, length))]
+          yield {name: [function(example[name]) for example in examples]
+                 for name, function in read.items()}
+
+
+def image(size: int) -> Callable[[Any], np.ndarray]:
+  """Returns a function that reads an image's first channel, `[size, size]`.
+
+  The image was stored as a PNG, or as an array with or without channels.
+  """
+  def read(value: Any) -> np.ndarray:
+    if isinstance(value, bytes):
+      return files.read_png(value, size)
+    return np.asarray(value).reshape(size, size, -1)[:, :, 0]
+  return read
+
+
+def _libraries(folder: pathlib.Path, advice: str) -> tuple[Any, Any]:
+  """Returns TensorFlow Datasets, and the reader of its files.
+
+  They are imported only here, since they take a second.
+  """
   try:
-    source = builder.as_data_source(split=split, decoders=decoders or None)
-  except NotImplementedError as error:
-    raise ValueError(
-        f"{builder.data_dir} cannot be read without TensorFlow: prepare it "
-        f"with file_format='array_record', or {advice}") from error
-  for start in range(0, len(source), _CHUNK):
-    indices = range(start, min(start + _CHUNK, len(source)))
-    yield source.__getitems__(list(indices))  # 3 x faster than one by one.
-
-
-def pixels(png: bytes) -> np.ndarray:
-  """Decodes the first channel of a PNG, `[height, width]` uint8."""
-  with Image.open(io.BytesIO(png)) as image:
-    return np.asarray(image.convert("RGB"))[:, :, 0]
+    import tensorflow_datasets as tfds
+    from array_record.python import array_record_module
+  except ImportError as error:
+    raise errors.DataError(
+        f"cannot read {folder}, which TensorFlow Datasets prepared: {error}; "
+        f"pip install -e '.[programs]', or {advice}") from error
+  return tfds, array_record_module.ArrayRecordReader

@@ -5,14 +5,15 @@ Bottou, Bengio, Haffner, 1998, Proceedings of the IEEE 86) has 60,000 + 10,000
 handwritten digits of 28 x 28 pixels, in files of the simple format idx.
 """
 
-import gzip
+import os
 import pathlib
-import zlib
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tasks import checks
+from tasks.data import errors, files, prepared
 
 SIZE = 28  # Width and height in pixels.
 NUM_VALIDATION = 5000
@@ -21,13 +22,19 @@ FILES = {
     "train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
     "test": ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"),
 }
+NUM_DIGITS = {"train": 60_000, "test": 10_000}
 
 _ALL_FILES = sum(FILES.values(), ())
 _HELP = (
     f"get the four original files {', '.join(_ALL_FILES)} (11 MB, for example "
-    "from https://storage.googleapis.com/cvdf-datasets/mnist/), do not unpack "
-    "them, and pass their folder as --data_dir")
-_UINT8 = 0x08  # The type code of idx.
+    "from https://storage.googleapis.com/cvdf-datasets/mnist/), packed or "
+    "unpacked, and pass their folder as --data_dir")
+_SUBFOLDERS = ("", "mnist", "MNIST/raw", "raw")  # torchvision makes MNIST/raw.
+# The first labels of the original files tell which of the two a file is.
+_FIRST_LABELS = {
+    "train": (5, 0, 4, 1, 9, 2, 1, 3, 1, 4, 3, 5, 3, 6, 1, 7),
+    "test": (7, 2, 1, 0, 4, 1, 4, 9, 5, 9, 0, 6, 9, 0, 1, 5),
+}
 
 
 class Digits(NamedTuple):
@@ -47,7 +54,10 @@ def load_digits(split: str, data_dir: str | None) -> Digits:
 
   `data_dir` holds the four original files, or the data set `mnist` prepared by
   TensorFlow Datasets with `file_format="array_record"`. Reading needs no
-  TensorFlow. Either may also be in the subfolder `mnist`.
+  TensorFlow. Either may also be in the subfolder `mnist`, and the files in
+  `MNIST/raw` or `raw`. The files may be unpacked, and have names such as
+  `train-images.idx3-ubyte`. If there are several, the first in the order of
+  `_candidates` is read.
 
   Args:
     split: 'train' for the training digits except the last 5000, 'validation'
@@ -60,103 +70,87 @@ def load_digits(split: str, data_dir: str | None) -> Digits:
   """
   checks.check_member("split", split, SPLITS)
   stored = "test" if split == "test" else "train"
+  if data_dir is None:
+    raise FileNotFoundError(f"MNIST needs --data_dir: {_HELP}")
   digits, source = _load_stored(stored, data_dir)
-  _check(digits, source)
+  with errors.reading(source, _HELP):
+    _check(digits, stored)
   if split == "test":
     return digits
-  if len(digits.labels) <= NUM_VALIDATION:
-    raise ValueError(
-        f"need more than {NUM_VALIDATION} training digits, since the last "
-        f"{NUM_VALIDATION} are for validation; {source} has "
-        f"{len(digits.labels)} digits")
   rows = slice(-NUM_VALIDATION, None) if split == "validation" else (
       slice(-NUM_VALIDATION))
   return Digits(*(array[rows] for array in digits))
 
 
-def _load_stored(split: str,
-                 data_dir: str | None) -> tuple[Digits, pathlib.Path]:
+def _load_stored(split: str, data_dir: str) -> tuple[Digits, pathlib.Path]:
   """Returns the digits as stored, and the file or folder to name in errors."""
-  if data_dir is None:
-    raise FileNotFoundError(f"MNIST needs --data_dir: {_HELP}")
-  given = pathlib.Path(data_dir).expanduser()
-  folders = (given, given / "mnist")
-  for folder in folders:
-    images, labels = (folder / name for name in FILES[split])
-    if images.is_file() and labels.is_file():
-      return Digits(_read_idx(images, 3), _read_idx(labels, 1).astype(np.int32)
-                    ), images
-  if given.is_dir():
-    # TensorFlow Datasets takes a second to import, so import it only here.
-    from tasks.data import prepared as prepared_lib
-
-    for folder in folders:
-      prepared = prepared_lib.find(folder)
-      if prepared:
-        return _read_prepared(prepared, split), prepared
-  found = [name for folder in folders for name in _ALL_FILES
-           if (folder / name).is_file()]
+  given = pathlib.Path(os.path.expanduser(data_dir))
+  for folder in (given / name for name in _SUBFOLDERS):
+    images, labels = (_first_file(folder, name) for name in FILES[split])
+    if images and labels:
+      return _read_idx(images, labels, NUM_DIGITS[split]), labels
+  for folder in (given, given / "mnist"):
+    found = prepared.find(folder)
+    if found:
+      return _read_prepared(found, split), found
+  there = [str(path.relative_to(given)) for path in (
+      _first_file(given / folder, name)
+      for folder in _SUBFOLDERS for name in _ALL_FILES) if path]
   raise FileNotFoundError(
-      f"no MNIST in --data_dir={data_dir} (files there: "
-      f"{', '.join(found) or 'none'}; no prepared data set): {_HELP}")
+      f"no MNIST in --data_dir={data_dir}: looked for "
+      f"{' and '.join(FILES[split])}, also unpacked or with a dot before "
+      f"'idx', in it and in its {', '.join(_SUBFOLDERS[1:])}, and for a "
+      f"prepared data set with {prepared.INFO} (files there: "
+      f"{', '.join(there) or 'none'}); {_HELP}")
 
 
-def _read_idx(path: pathlib.Path, num_axes: int) -> np.ndarray:
-  """Reads the array of a packed idx file of bytes.
-
-  The format is: two zeros, a type code, the number of axes, a big-endian int32
-  for each axis, and the numbers, with the last axis fastest.
-  """
-  try:
-    content = gzip.decompress(path.read_bytes())
-  except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-    raise ValueError(f"{path} is not a whole gzip file: {error}; {_HELP}"
-                     ) from error
-  magic = bytes((0, 0, _UINT8, num_axes))
-  start = len(magic) + 4 * num_axes
-  if content[:4] != magic or len(content) < start:
-    raise ValueError(
-        f"{path} should begin with the magic number {magic.hex()} and "
-        f"{num_axes} sizes, begins with {content[:start].hex()}; {_HELP}")
-  shape = tuple(map(int, np.frombuffer(content, ">i4", num_axes, 4)))
-  numbers = np.frombuffer(content, np.uint8, offset=start)
-  if numbers.size != np.prod(shape):
-    raise ValueError(f"{path} should hold {shape} = {np.prod(shape)} bytes "
-                     f"according to its header, holds {numbers.size}; {_HELP}")
-  return numbers.reshape(shape)
+def _first_file(folder: pathlib.Path, name: str) -> pathlib.Path | None:
+  return next((folder / candidate for candidate in _candidates(name)
+               if (folder / candidate).is_file()), None)
 
 
-def _read_prepared(prepared: pathlib.Path, split: str) -> Digits:
+def _candidates(name: str) -> Sequence[str]:
+  """Returns the names of a file in the order in which they are tried."""
+  dotted = name.replace("-idx", ".idx")
+  return [name, name.removesuffix(".gz"), dotted, dotted.removesuffix(".gz")]
+
+
+def _read_idx(images: pathlib.Path, labels: pathlib.Path,
+              num: int) -> Digits:
+  with errors.reading(images, _HELP):
+    pixels = files.read_idx(images, (num, SIZE, SIZE))
+  with errors.reading(labels, _HELP):
+    return Digits(pixels, files.read_idx(labels, (num,)).astype(np.int32))
+
+
+def _read_prepared(folder: pathlib.Path, split: str) -> Digits:
   """Reads the digits of a data set prepared by TensorFlow Datasets."""
-  import tensorflow_datasets as tfds
-
-  from tasks.data import prepared as prepared_lib
-
-  builder = tfds.builder_from_directory(prepared)
-  if not {"image", "label"} <= set(builder.info.features):
-    raise ValueError(f"{prepared} is not MNIST: its features are "
-                     f"{', '.join(sorted(builder.info.features))}; {_HELP}")
-  examples = [
-      example for chunk in prepared_lib.chunks(builder, split, ("image",),
-                                               _HELP) for example in chunk]
-  images = [prepared_lib.pixels(example["image"]) for example in examples]
-  shapes = {image.shape for image in images}
-  if shapes != {(SIZE, SIZE)}:
-    raise ValueError(f"{prepared} should have images of {SIZE} x {SIZE} "
-                     f"pixels, has {sorted(shapes)}; {_HELP}")
-  return Digits(np.stack(images),
-                np.array([example["label"] for example in examples], np.int32))
+  data = prepared.Split(folder, split, NUM_DIGITS[split], _HELP)
+  data.check_image("image", SIZE)
+  data.check("label", (), dtype=np.integer)
+  images: list[np.ndarray] = []
+  labels: list[int] = []
+  for chunk in data.chunks({"image": prepared.image(SIZE), "label": int}):
+    images += chunk["image"]
+    labels += chunk["label"]
+  return Digits(np.stack(images), np.array(labels, np.int32))
 
 
-def _check(digits: Digits, source: pathlib.Path) -> None:
-  """Raises a ValueError unless the arrays hold digits."""
+def _check(digits: Digits, split: str) -> None:
+  """Raises a ValueError unless the arrays hold digits of the split."""
   images, labels = digits
-  if images.shape[1:] != (SIZE, SIZE):
-    raise ValueError(f"{source} should have images of {SIZE} x {SIZE} pixels, "
-                     f"has {images.shape[1:]}; {_HELP}")
-  if len(images) != len(labels) or not len(images):
-    raise ValueError(f"{source} has {len(images)} images, but there are "
-                     f"{len(labels)} labels; {_HELP}")
-  if labels.max() > 9:
-    raise ValueError(f"the labels of {source} should be digits, but one is "
-                     f"{labels.max()}; {_HELP}")
+  if len(images) != len(labels):
+    raise ValueError(f"there are {len(images)} images, but {len(labels)} "
+                     "labels")
+  if labels.min() < 0 or labels.max() > 9:
+    raise ValueError("labels should be digits, but they are "
+                     f"{labels.min()} to {labels.max()}")
+  other = "train" if split == "test" else "test"
+  first = _FIRST_LABELS[other]
+  if tuple(labels[:len(first)]) == first:
+    raise ValueError(f"holds the digits of {other}, under a name of {split}; "
+                     "the files were swapped")
+  if split == "train" and len(labels) <= NUM_VALIDATION:
+    raise ValueError(f"need more than {NUM_VALIDATION} training digits, since "
+                     f"the last {NUM_VALIDATION} are for validation; there "
+                     f"are {len(labels)}")

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.scipy import ndimage
 
 from tasks import base, checks, scores
+from tasks.omniglot import reader
 
 _PRESENTATIONS = {1: "error_1st", 2: "error_2nd", 5: "error_5th",
                   10: "error_10th"}
@@ -139,10 +140,8 @@ class Omniglot(base.Episodes, base.Levelled):
 
   def load(self, split: str, data_dir: str | None = None) -> Any:
     """Loads the drawings of a split, see `reader.load_images`."""
-    # TensorFlow Datasets takes a second to import, so import it only here.
-    from tasks.omniglot import reader
-
-    return reader.load_images(split, data_dir, self.image_size)
+    return reader.load_images(split, data_dir, self.image_size,
+                              self.num_classes)
 
   def episode(self, key: jax.Array, level: jax.Array, data: Any) -> base.Batch:
     """Draws one episode from drawings `[C, D, S, S]` uint8, ink 255."""
