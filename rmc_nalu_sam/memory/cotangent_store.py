@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
-from rmc_nalu_sam.memory.store import KEPT
+from rmc_nalu_sam.memory.store import KEPT, residuals
 
 
 class CotangentStore(NamedTuple):
@@ -62,7 +62,7 @@ def gather_words(memory: jax.Array,
 
 
 def _gather_words_fwd(memory, rows):
-  return gather_words(memory, rows), rows
+  return gather_words(memory, rows), residuals(rows)
 
 
 def _gather_words_bwd(rows, cotangents):
@@ -82,11 +82,12 @@ def erase_and_add_words(memory: jax.Array, erased: jax.Array, rows: jax.Array,
 
 
 def _erase_and_add_words_fwd(memory, erased, rows, words):
-  return erase_and_add_words(memory, erased, rows, words), (erased, rows)
+  return (erase_and_add_words(memory, erased, rows, words),
+          residuals((erased, rows)))
 
 
-def _erase_and_add_words_bwd(residuals, d_memory):
-  erased, rows = residuals
+def _erase_and_add_words_bwd(kept, d_memory):
+  erased, rows = kept
   read = d_memory[jnp.concatenate([rows, erased])]
   d_words, d_erased = jnp.split(read, [rows.shape[0]])
   # Zero by subtraction. `.set(0)` would not depend on the words just read, and

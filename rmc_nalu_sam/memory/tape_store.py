@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.ad_checkpoint import checkpoint_name
 
-from rmc_nalu_sam.memory.store import KEPT
+from rmc_nalu_sam.memory.store import KEPT, residuals
 
 # Version numbers stay below this bound. Beyond it, they would overflow, and new
 # slots would seem older than they are.
@@ -135,7 +135,7 @@ def _read_tape(tape, words, places):
 
 
 def _read_tape_fwd(tape, words, places):
-  return _read_tape(tape, words, places), places
+  return _read_tape(tape, words, places), residuals(places)
 
 
 def _read_tape_bwd(places, cotangents):
@@ -154,11 +154,11 @@ def _write_tape(tape, words, places, new_places, old_places):
 
 
 def _write_tape_fwd(tape, words, *places):
-  return _write_tape(tape, words, *places), places
+  return _write_tape(tape, words, *places), residuals(places)
 
 
-def _write_tape_bwd(residuals, d_tape):
-  places, new_places, old_places = residuals
+def _write_tape_bwd(kept, d_tape):
+  places, new_places, old_places = kept
   d_versions = d_tape[places]
   # A place is used again: clear it. By subtraction, so that XLA knows that it
   # is read before, and need not copy the tape.
