@@ -18,6 +18,7 @@ from absl import app, flags
 from launch import benchmarks
 from launch.benchmarks import report
 from launch.configs import flags as flags_lib
+from launch.configs import numbers
 from launch.configs.config import EXIT_USAGE, UsageError
 from launch.pictures import scaling
 from launch.runs import reporting, strict_json
@@ -29,7 +30,7 @@ def read_options() -> benchmarks.Options:
   """Returns the suite's options, from flags.
 
   Raises:
-    UsageError: the suite does not take a flag, or a size is not valid.
+    ValueError: the suite does not take a flag, or a number is not valid.
   """
   suite = benchmarks.SUITES[FLAGS.suite]
   for field in dataclasses.fields(benchmarks.Options):
@@ -39,13 +40,9 @@ def read_options() -> benchmarks.Options:
       raise UsageError(f"--suite={FLAGS.suite} does not take --{name}; "
                        f"valid: {valid}")
   least = benchmarks.min_slots(FLAGS.suite)
-  try:
-    sizes = [int(size) for size in FLAGS.sizes]
-    if any(size < least for size in sizes):
-      raise ValueError
-  except ValueError:
-    raise UsageError(f"--sizes takes integers of at least {least}, got "
-                     f"{','.join(FLAGS.sizes)}") from None
+  sizes = numbers.integers("sizes", FLAGS.sizes, least)
+  for name in ("time_limit", "memory_limit"):
+    numbers.check(f"--{name}", FLAGS[name].value)
   return benchmarks.Options(
       sizes=sizes, repeats=FLAGS.repeats, time_limit=FLAGS.time_limit,
       memory_limit=int(FLAGS.memory_limit * 2**30), models=FLAGS.models,
@@ -101,17 +98,20 @@ def run() -> None:
   flags.DEFINE_string("output", None, "Folder for the results.", required=True)
   flags.DEFINE_list("sizes", [], "Numbers of slots; default: the suite's own.")
   flags.DEFINE_integer("repeats", 5, "Turns of each program (long_sequence: at "
-                       "most 2); the median counts.", lower_bound=1)
+                       "most 2); the median counts.", lower_bound=1,
+                       upper_bound=numbers.MAX_INT)
   flags.DEFINE_float("time_limit", 600, "Seconds after which a program has one "
-                     "turn only; in sam_scaling and sdnc, none if not begun.")
-  flags.DEFINE_float("memory_limit", 12, "GiB that one program may need.")
+                     "turn only; in sam_scaling and sdnc, none if not begun.",
+                     lower_bound=0)
+  flags.DEFINE_float("memory_limit", 12, "GiB that one program may need.",
+                     lower_bound=0)
   flags.DEFINE_integer("num_steps", 250_000, "Steps of the long sequence.",
-                       lower_bound=1)
+                       lower_bound=1, upper_bound=numbers.MAX_INT)
   flags.DEFINE_list("models", [], "Labels of models to measure; default: all.")
   flags.DEFINE_string("records", "", "index_recall: folder of records of a "
                       "trained memory, *.npz.")
   flags.DEFINE_integer("batch_size", 8, "Sequences in a timed batch.",
-                       lower_bound=1)
+                       lower_bound=1, upper_bound=numbers.MAX_INT)
   flags_lib.define_device_flags()
   flags.adopt_module_key_flags(flags_lib)
   app.run(main)

@@ -17,6 +17,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from absl import app, flags
 
+from launch.configs import numbers
 from launch.configs.config import EXIT_USAGE, UsageError
 from launch.pictures import layout, success
 from launch.runs import Run, outcome, statistics, tables
@@ -79,18 +80,11 @@ def main(argv: Sequence[str]) -> None:
     if not workdirs:
       raise UsageError("name one workdir or more to compare")
     print(compare(pathlib.Path(FLAGS.reference), workdirs,
-                  pathlib.Path(FLAGS.output), _seeds(FLAGS.leave_out)))
+                  pathlib.Path(FLAGS.output), numbers.integers(
+                      "leave_out", FLAGS.leave_out, 0, numbers.MAX_SEED)))
   except (UsageError, OSError) as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(EXIT_USAGE)
-
-
-def _seeds(words: Sequence[str]) -> list[int]:
-  try:
-    return [int(word) for word in words]
-  except ValueError:
-    raise UsageError("--leave_out takes seeds, such as 3,7; got "
-                     f"{','.join(words)}") from None
 
 
 def run() -> None:

@@ -26,6 +26,7 @@ from collections.abc import Sequence
 from absl import app, flags
 
 from launch.configs import flags as flags_lib
+from launch.configs import numbers
 from launch.configs.config import EXIT_USAGE, UsageError
 from launch.runs import evaluation, reporting
 
@@ -40,8 +41,9 @@ def main(argv: Sequence[str]) -> None:
   reporting.quiet_libraries()
   workdir = pathlib.Path(FLAGS.workdir).expanduser().absolute()
   try:
+    levels = numbers.integers("levels", FLAGS.levels, 1)
     result = evaluation.evaluate(
-        workdir, _levels(FLAGS.levels), FLAGS.episodes,
+        workdir, levels, FLAGS.episodes,
         flags_lib.member_overrides(["core"])["core"], FLAGS.data_dir,
         FLAGS.show, FLAGS.batch_size, FLAGS.recall, FLAGS.cache_dir)
     print(_title(result))
@@ -53,14 +55,6 @@ def main(argv: Sequence[str]) -> None:
   except (UsageError, OSError) as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(EXIT_USAGE)
-
-
-def _levels(words: Sequence[str]) -> list[int]:
-  try:
-    return [int(word) for word in words]
-  except ValueError:
-    raise UsageError(
-        f"--levels takes integers, got {','.join(words)}") from None
 
 
 def _title(result) -> str:
@@ -76,11 +70,11 @@ def run() -> None:
   flags.DEFINE_list("levels", [], "Levels to evaluate at (lengths, numbers of "
                     "items or classes).")
   flags.DEFINE_integer("episodes", 512, "Episodes at each level.",
-                       lower_bound=1)
+                       lower_bound=1, upper_bound=numbers.MAX_INT)
   flags.DEFINE_integer("batch_size", None, "Episodes at once, over all "
                        "devices. Changes neither the episodes nor, but for the "
                        "last digits, the numbers. Default: that of training.",
-                       lower_bound=1)
+                       lower_bound=1, upper_bound=numbers.MAX_INT)
   flags.DEFINE_boolean("recall", False, "Adds the column index_recall: the "
                        "share of exact search's words that the core's index "
                        "finds, over one episode at each level. Takes the time "
@@ -90,7 +84,8 @@ def run() -> None:
   flags.DEFINE_string("cache_dir", None, "Folder for real data in the form in "
                       "which a task needs them. Default: as in training.")
   flags.DEFINE_integer("show", 0, "Number of episodes to print with the "
-                       "answers, for tasks of text.", lower_bound=0)
+                       "answers, for tasks of text.", lower_bound=0,
+                       upper_bound=numbers.MAX_INT)
   flags_lib.define_member_flags(["core"])
   flags_lib.define_device_flags()
   flags.adopt_module_key_flags(flags_lib)

@@ -1,6 +1,9 @@
 """Configurations: defaults, presets, overrides, resuming, checks."""
 
+import functools
 import json
+import math
+import types
 
 import config_helpers
 import jax
@@ -262,7 +265,7 @@ def test_resuming_takes_a_default_that_was_not_set():
     ("--checkpoint_every=0", "checkpoint_every ... at least 1"),
     ("--learning_rate=0", "learning_rate ... above 0 ... 0"),
     ("--learning_rate=-1e-3", "learning_rate ... above 0 ... -0.001"),
-    ("--learning_rate=nan", "learning_rate ... above 0 ... nan"),
+    ("--learning_rate=nan", "learning_rate ... finite ... nan"),
     ("--max_grad_norm=-1", "max_grad_norm ... 0 (off) or above ... -1"),
     ("--max_grad_value=-1", "max_grad_value ... 0 (off) or above ... -1"),
     ("--penalty=discrete --penalty.weight=-1", "weight >= 0 ... weight=-1"),
@@ -411,3 +414,78 @@ def test_model_takes_other_arguments_of_the_core():
   assert 11 in sizes()
   assert 13 in sizes(num_slots=13)
   assert 11 not in sizes(num_slots=13)
+
+
+# Numbers that JAX would cut off.
+
+_INTEGERS = [2**31, 2**40, 2**63, 2**70, -1]
+
+
+def number_flags(of_type):
+  """Yields (flag, fields, arguments) for every flag of this type."""
+  for name, value in config_lib.default_config().items():
+    if type(value) is of_type:
+      yield name, lambda x, name=name: ({name: x}, {})
+  for kind, registry in members.REGISTRIES.items():
+    for member in registry:
+      for argument in registry.arguments(member).values():
+        if members.flag_type(argument) is of_type:
+          yield f"{kind}.{argument.name}", functools.partial(
+              given, kind, member, argument.name)
+
+
+def given(kind, member, name, value):
+  if kind == "index":
+    return {}, {"core": {"index": member}, "index": {name: value}}
+  return {kind: member}, {kind: {name: value}}
+
+
+def refusal(fields, arguments=types.MappingProxyType({})):
+  """Returns the line that refuses a run; None if it is taken."""
+  try:
+    checks.check(config_lib.resolve(None, fields, arguments))
+  except UsageError as error:
+    return str(error)
+  return None
+
+
+@pytest.mark.parametrize("flag, setting", [*number_flags(int)])
+def test_integers_are_refused_or_used(flag, setting):
+  for value in _INTEGERS:
+    line = refusal(*setting(value))
+    if flag == "seed" and value == 2**31:
+      assert line is None  # It trains what no other seed does.
+      continue
+    assert line is not None
+    assert_words(line, f"{flag.split('.')[-1]} ... {value}")
+
+
+@pytest.mark.parametrize("flag, setting", [*number_flags(float)])
+def test_floats_are_finite_in_float32(flag, setting):
+  for value in (math.nan, math.inf, -math.inf, 1e39, 1e-50):
+    line = refusal(*setting(value))
+    assert line is not None
+    assert_words(line, f"{flag} must be ... {value}")
+
+
+def test_a_seed_is_no_other_seed():
+  def key(seed):
+    return jax.random.key_data(jax.random.key(seed)).tolist()
+
+  assert key(2**32) == key(0)
+  assert key(-1) == key(2**32 - 1)  # So these two are refused.
+  assert key(2**32 - 1) == [0, 2**32 - 1]
+  assert refusal({"seed": 2**32 - 1}) is None
+  assert refusal({"seed": 2**32 - 5, "num_seeds": 5}) is None
+  assert_words(refusal({"seed": 2**32}),
+               "seed ... 4294967295 ... 4294967296")
+  assert_words(refusal({"seed": 2**32 - 4, "num_seeds": 5}),
+               "num_seeds=5 ... last seed ... 4294967295, got 4294967296")
+
+
+def test_stored_config_is_strict_json(tmp_path):
+  config = resolve()
+  config.max_minutes = float("nan")
+  with pytest.raises(ValueError, match="JSON"):
+    config_lib.save(config, tmp_path)
+  assert not list(tmp_path.iterdir())

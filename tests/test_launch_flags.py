@@ -11,10 +11,11 @@ import sys
 import jax
 import launch_helpers
 import pytest
+from absl import flags
 from launch_helpers import records, run, saved_state, saved_steps, tiny_flags
 
 import tasks
-from launch import evaluate, experiments, plot, train
+from launch import benchmark, compare, evaluate, experiments, plot, train
 from launch.configs import config as config_lib
 from launch.configs import members
 from launch.pictures import run as pictures
@@ -120,6 +121,41 @@ def test_plot_needs_runs(tmp_path, capsys):
     assert run(plot, f"--output={output}", *argv) == config_lib.EXIT_USAGE
     assert_one_line(capsys, words)
     assert not output.exists()
+
+
+@pytest.mark.parametrize("program, argv, words", [
+    (evaluate, "--levels=1099511627776", "--levels ... 2147483647 ... 109951"),
+    (evaluate, "--levels=3,x", "--levels takes integers ... 3,x"),
+    (compare, "--leave_out=-1", "--leave_out ... 4294967295 ... -1"),
+    (benchmark, "--sizes=4294967296", "--sizes ... 2147483647 ... 4294967296"),
+    (benchmark, "--memory_limit=inf", "--memory_limit ... finite ... inf"),
+    (benchmark, "--time_limit=nan", "--time_limit ... finite ... nan"),
+])
+def test_numbers_out_of_range(tmp_path, capsys, program, argv, words):
+  needs = {evaluate: ["--workdir=none"], compare: ["--reference=none", "none"],
+           benchmark: ["--suite=sam_scaling", f"--output={tmp_path / 'a'}"]}
+  assert run(program, *argv.split(), *needs[program]) == config_lib.EXIT_USAGE
+  assert_one_line(capsys, words)
+  assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("program, flag, others", [
+    (train, "cpu_devices", ()),
+    (evaluate, "episodes", ["--workdir=none"]),
+    (evaluate, "batch_size", ["--workdir=none"]),
+    (evaluate, "show", ["--workdir=none"]),
+    (evaluate, "cpu_devices", ["--workdir=none"]),
+    *((benchmark, flag, ["--suite=rmc", "--output=none"]) for flag in (
+        "repeats", "num_steps", "batch_size", "cpu_devices"))])
+def test_integers_of_programs_are_bounded(
+    refuse_to_train, capsys, program, flag, others):
+  for value in (2**31, 2**40, 2**63, 2**70, -1):
+    try:  # absl prints the error, unless the test's own parser raises it.
+      assert run(program, f"--{flag}={value}", *others) == 1
+      text = capsys.readouterr().err
+    except flags.IllegalFlagValueError as error:
+      text = str(error)
+    assert f"flag --{flag}={value}: {value} is not" in text
 
 
 # Every field has an effect.

@@ -3,7 +3,7 @@
 import ml_collections
 
 import tasks
-from launch.configs import build, devices, members
+from launch.configs import build, devices, members, numbers
 from launch.configs.config import UsageError
 from rmc_nalu_sam.registry import attribute
 
@@ -24,9 +24,10 @@ def check(config: ml_collections.ConfigDict,
       use fewer than there are, as `devices.for_training` chooses.
   """
   try:
+    _check_range(config)
+    _check_names(config)
     _check_numbers(config)
     devices.check(config, num_devices or 1)
-    _check_names(config)
     task = build.make_task(config)
     build.make_optimizer(config)
     _check_memory(config)
@@ -37,10 +38,20 @@ def check(config: ml_collections.ConfigDict,
     raise UsageError(str(error)) from None
 
 
+def _check_range(config):
+  """Refuses numbers that JAX would cut off, before one of them is used."""
+  for field, value in config.items():
+    if field in _AT_LEAST_ONE:
+      numbers.check_range(field, value, 1, numbers.MAX_INT)
+    elif field != "seed":
+      numbers.check(field, value)
+  numbers.check_seeds(config.seed, config.num_seeds)
+  for kind in members.KINDS:
+    for name, value in config[f"{kind}_args"].items():
+      numbers.check(f"{kind}.{name}", value)
+
+
 def _check_numbers(config):
-  for field in _AT_LEAST_ONE:
-    if config[field] < 1:
-      raise ValueError(f"{field} must be at least 1, got {config[field]}")
   for field, zero in _ZERO_OR_ABOVE.items():
     if not config[field] >= 0:
       raise ValueError(

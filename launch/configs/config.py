@@ -197,7 +197,8 @@ def _arguments(config, kind):
 def save(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   """Writes `config.json` atomically."""
   temporary = workdir / (CONFIG_FILE + ".tmp")
-  temporary.write_text(json.dumps(config.to_dict(), indent=2) + "\n")
+  temporary.write_text(json.dumps(
+      config.to_dict(), indent=2, allow_nan=False) + "\n")
   temporary.replace(workdir / CONFIG_FILE)
 
 

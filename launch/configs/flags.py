@@ -42,6 +42,7 @@ def _names(kind: str) -> str:
   return ", ".join(members.REGISTRIES[kind])
 
 
+MAX_DEVICES = 1024  # On a CPU, each has threads of its own.
 _OWN = "or a path: package.module:Class"
 _HELP: Mapping[str, str] = {
     "task": f"Task to learn: {_names('task')}; {_OWN}.",
@@ -121,7 +122,7 @@ def define_device_flags() -> None:
   flags.DEFINE_integer(
       "cpu_devices", None, "Number of devices on the CPU, each with its share "
       "of the batch; the number of cores is fastest. Default: 1, or as JAX is "
-      "set up.", lower_bound=1)
+      "set up.", lower_bound=1, upper_bound=MAX_DEVICES)
 
 
 def apply_device_flags() -> None:

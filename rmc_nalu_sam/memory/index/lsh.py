@@ -106,6 +106,8 @@ class LSHIndex:
   def __post_init__(self):
     check_positive(num_tables=self.num_tables, min_bits=self.min_bits,
                    bucket_size=self.bucket_size, num_recent=self.num_recent)
+    if self.seed < 0:
+      raise ValueError(f"seed must be at least 0, got {self.seed}")
     if self.min_bits > 24:
       raise ValueError(f"min_bits must be at most 24, got {self.min_bits}")
     if self.max_bits is not None and not self.min_bits <= self.max_bits <= 24:
