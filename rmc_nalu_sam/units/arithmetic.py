@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rmc_nalu_sam.arrays import align
+
 
 def delicate(x: jax.Array) -> jax.Array:
   """Casts to float32, unless the dtype is as precise already."""
@@ -111,7 +113,9 @@ def multiply(inputs: jax.Array, weights: jax.Array) -> jax.Array:
   """
   inputs = delicate(inputs)
   weights = weights.astype(inputs.dtype)
-  return product(inputs[..., None] * weights + 1 - weights)
+  inputs = inputs[..., None]
+  weights = align(weights, inputs)
+  return product(inputs * weights + 1 - weights)
 
 
 def product(factors: jax.Array) -> jax.Array:

@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rmc_nalu_sam.arrays import align
 from rmc_nalu_sam.checks import check_positive
 from rmc_nalu_sam.units.expressions import Expression
 
@@ -200,7 +201,8 @@ class Unit(hk.Module):
 
 def _nearest(weights: jax.Array, values: tuple[float, ...]) -> jax.Array:
   choices = jnp.asarray(values, weights.dtype)
-  distances = jnp.abs(weights[..., None] - choices)
+  weights = weights[..., None]
+  distances = jnp.abs(weights - align(choices, weights))
   return choices[jnp.argmin(distances, axis=-1)]
 
 

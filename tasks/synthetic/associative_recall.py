@@ -105,7 +105,7 @@ class AssociativeRecall(base.Episodes, base.Levelled):
 
   def _last_value(self, pairs, query, num_pairs):
     """Returns the value `[L, bits]` of the last pair with the query's key."""
-    found = (pairs[:, 0] == query).all((1, 2))
+    found = (pairs[:, 0] == query[None]).all((1, 2))
     index = jnp.arange(self.max_pairs)
     return pairs[jnp.where(found & (index < num_pairs), index, -1).max(), 1]
 

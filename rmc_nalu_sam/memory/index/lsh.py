@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rmc_nalu_sam.arrays import align
 from rmc_nalu_sam.checks import check_positive
 from rmc_nalu_sam.memory import content
 from rmc_nalu_sam.memory.index import search
@@ -150,11 +151,14 @@ class LSHIndex:
       words = memory[rows].astype(jnp.float32)
       squared_norms = jnp.square(words).sum(-1)
       similarity = jnp.einsum(product, queries.astype(jnp.float32), words)
-      similarity *= jax.lax.rsqrt(squared_norms + content.EPSILON)
+      similarity *= align(
+          jax.lax.rsqrt(squared_norms + content.EPSILON), similarity)
       written = (squared_norms > 0) & is_written(rows)
       # Empty slots come last; a candidate of -1 is never found.
-      similarity = jnp.where(written, similarity, jnp.finfo(jnp.float32).min)
-      return jnp.where(candidates >= 0, similarity, -jnp.inf)
+      similarity = jnp.where(align(written, similarity), similarity,
+                             jnp.finfo(jnp.float32).min)
+      return jnp.where(
+          align(candidates >= 0, similarity), similarity, -jnp.inf)
 
     scores = jnp.concatenate(
         [score(near, "hw,hcw->hc"), score(shared, "hw,cw->hc")], axis=1)
@@ -185,4 +189,4 @@ class LSHIndex:
     counts = np.zeros([bits.sum(), len(bits)], np.float32)
     counts[np.arange(bits.sum()), table] = 2.0**place
     codes = signs.astype(jnp.float32) @ counts  # Exact: below 2^24.
-    return codes.astype(jnp.int32) + offsets.astype(np.int32)
+    return codes.astype(jnp.int32) + align(offsets.astype(np.int32), codes)

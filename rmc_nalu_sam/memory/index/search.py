@@ -175,9 +175,9 @@ class ExactIndex:
     products = jnp.einsum("hw,nw->hn", queries, memory,
                           preferred_element_type=jnp.float32)
     squared_norms = state.astype(jnp.float32)
-    similarity = products * jax.lax.rsqrt(squared_norms + EPSILON)
+    similarity = products * jax.lax.rsqrt(squared_norms + EPSILON)[None]
     written = (squared_norms > 0) & is_written(slice(None))
-    scores = jnp.where(written, similarity, -jnp.inf)
+    scores = jnp.where(written[None], similarity, -jnp.inf)
     return self.best(scores, k), state
 
   def best(self, scores: jax.Array, k: int) -> jax.Array:
