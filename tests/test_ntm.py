@@ -25,6 +25,8 @@ from core_helpers import (
 from rmc_nalu_sam import NTM
 from rmc_nalu_sam.memory.access import ntm_access
 
+pytestmark = pytest.mark.usefixtures("strict_promotion")
+
 N = 7
 
 

@@ -17,6 +17,8 @@ from rmc_nalu_sam.memory.access.sam_interface import SAMInterface
 from rmc_nalu_sam.memory.cotangent_store import CotangentStore
 from rmc_nalu_sam.memory.index import recall, search
 
+pytestmark = pytest.mark.usefixtures("strict_promotion")
+
 # All sizes differ. N is so small that every row is erased several times in T
 # steps, and that rows just read are erased.
 H, K, B, N, W, T, F, HIDDEN, OUT = 2, 3, 5, 7, 11, 13, 17, 19, 23

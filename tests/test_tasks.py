@@ -24,6 +24,8 @@ from task_helpers import (
 
 import tasks
 
+pytestmark = pytest.mark.usefixtures("strict_promotion")
+
 all_tasks = pytest.mark.parametrize("name", sorted(tasks.TASKS))
 solved_tasks = pytest.mark.parametrize("name", sorted(
     name for name, cls in tasks.TASKS.items() if cls in oracles.ORACLES))

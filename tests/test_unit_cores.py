@@ -12,6 +12,8 @@ from rmc_nalu_sam import UNITS, ControlledNALU, UnitRNN
 from rmc_nalu_sam.cores.controlled_nalu import compress
 from rmc_nalu_sam.units import arithmetic
 
+pytestmark = pytest.mark.usefixtures("strict_promotion")
+
 T, B, F, HIDDEN, R = 5, 3, 2, 7, 4
 
 
