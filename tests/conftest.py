@@ -77,6 +77,13 @@ def strict_promotion():
 
 
 @pytest.fixture
+def strict_ranks():
+  """Refuses implicit ranks in this test."""
+  with jax.numpy_rank_promotion("raise"):
+    yield
+
+
+@pytest.fixture
 def data_root() -> pathlib.Path:
   """Returns the folder of the real data sets; skips the test without it."""
   return _folder("RMC_NALU_SAM_DATA", "the real data sets")

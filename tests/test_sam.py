@@ -531,7 +531,8 @@ def test_output_depends_on_the_words_just_read():
       [states.controller.hidden, states.access.read_words.reshape(2, B, H * W)],
       axis=-1)
   np.testing.assert_allclose(
-      outputs, features @ layer["w"] + layer["b"], rtol=1e-4, atol=1e-4)
+      outputs, np.asarray(features @ layer["w"]) + np.asarray(layer["b"]),
+      rtol=1e-4, atol=1e-4)
 
 
 def test_controller_takes_the_words_last_read():

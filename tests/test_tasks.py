@@ -96,7 +96,7 @@ def test_hashable_and_static_under_jit(name):
   @functools.partial(jax.jit, static_argnums=(0, 1))
   def traced(task, score, x):
     traces.append(1)
-    return x + task.input_size + (score == task.score)
+    return x + task.input_size + int(score == task.score)
 
   for _ in range(2):
     assert traced(small(name), small(name).score, 0) == task.input_size + 1

@@ -38,7 +38,8 @@ class PresentationScore(scores.Classes):
     errors = {"error": mean(wrong, batch.mask)}
     for times, name in _PRESENTATIONS.items():
       if times <= self.num_presentations:
-        errors[name] = mean(wrong, batch.mask * (shown == times))
+        errors[name] = mean(
+            wrong, jnp.where(shown == times, batch.mask, 0))
     return errors
 
 

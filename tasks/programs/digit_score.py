@@ -65,7 +65,8 @@ def matching_digits(predictions: jax.Array, targets: jax.Array) -> jax.Array:
   written = _align(jnp.arange(_NUM_DIGITS), shortest) < shortest
   share = ((ours == theirs) & written).sum(-1) / jnp.maximum(
       our_length, their_length)
-  opposed = jnp.sign(jnp.round(predictions)) * jnp.sign(targets) < 0
+  signs = jnp.sign(targets).astype(predictions.dtype)
+  opposed = jnp.sign(jnp.round(predictions)) * signs < 0
   return jnp.where(finite & ~opposed, share, 0).astype(jnp.float32)
 
 
