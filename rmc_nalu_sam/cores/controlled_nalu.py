@@ -12,6 +12,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
+from rmc_nalu_sam.arrays import as_float
 from rmc_nalu_sam.checks import check_positive
 from rmc_nalu_sam.units import arithmetic
 from rmc_nalu_sam.units.nac import nac_init
@@ -124,6 +125,7 @@ class ControlledNALU(hk.RNNCore):
                        f"{inputs.shape[-1]}; got {self._num_values}")
     prev_state = arithmetic.cut_gradients(prev_state)
     prev = prev_state.registers
+    inputs = as_float(inputs, prev.dtype)
     joined = compress(jnp.concatenate([inputs, prev], axis=-1))
     hidden, controller = self._controller(joined, prev_state.controller)
     operands = jnp.concatenate([inputs[..., :self._num_values], prev], axis=-1)

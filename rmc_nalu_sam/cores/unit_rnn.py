@@ -13,6 +13,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
+from rmc_nalu_sam.arrays import as_float
 from rmc_nalu_sam.checks import check_positive
 from rmc_nalu_sam.units import UNITS, Unit, arithmetic
 
@@ -90,7 +91,9 @@ class UnitRNN(hk.RNNCore):
     if inputs.ndim not in (1, 2):
       raise ValueError(f"{type(self).__name__} takes inputs [B, F] or [F], "
                        f"got {inputs.shape}")
-    joined = jnp.concatenate([inputs, prev_state.hidden], axis=-1)
+    hidden = prev_state.hidden
+    joined = jnp.concatenate(
+        [as_float(inputs, hidden.dtype), hidden], axis=-1)
     # The gradients of the parameters overflow too, not only those of the state.
     with hk.custom_getter(
         lambda get, value, _: arithmetic.cut_gradients(get(value))):

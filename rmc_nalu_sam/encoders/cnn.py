@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rmc_nalu_sam.arrays import align
+from rmc_nalu_sam.arrays import align, as_float
 from rmc_nalu_sam.checks import check_positive
 
 
@@ -72,6 +72,7 @@ class CNN(hk.Module):
                        "least 16 x 16 pixels, got inputs of "
                        f"{inputs.shape[-1]} numbers")
     init = _torch_init if self._torch_init else lambda fan_in: {}
+    inputs = as_float(inputs)
     hidden = (inputs.reshape(-1, side, side, 1) - self._mean) / self._std
     for channels in (20, 50):
       hidden = Convolution(channels, 5, **init(25 * hidden.shape[-1]))(hidden)
