@@ -69,8 +69,16 @@ def x64():
 
 @pytest.fixture
 def strict_promotion():
-  """Refuses implicit casts in this test. (Optax needs them.)"""
-  with jax.numpy_dtype_promotion("strict"):
+  """Refuses implicit casts and ranks in this test. (Optax needs them.)"""
+  with (jax.numpy_dtype_promotion("strict"),
+        jax.numpy_rank_promotion("raise")):
+    yield
+
+
+@pytest.fixture
+def strict_ranks():
+  """Refuses implicit ranks in this test."""
+  with jax.numpy_rank_promotion("raise"):
     yield
 
 

@@ -14,6 +14,8 @@ from oracles import OPERATIONS
 from tasks import Arithmetic, RecurrentArithmetic
 from tasks.arithmetic import criteria, operations, ranges, uniform
 
+pytestmark = pytest.mark.usefixtures("strict_promotion")
+
 EPISODES = 211
 SMALL = dict(input_size=23, subset_ratio=0.31, overlap_ratio=0.43)  # 7, 3.
 MODULE = dict(input_size=2, subset_ratio=0.5, overlap_ratio=0.,

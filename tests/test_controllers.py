@@ -179,8 +179,8 @@ def test_sam_with_an_empty_controller_state_forgets():
 @pytest.mark.parametrize("name", ["dnc", "sdnc"])
 def test_an_unknown_controller_is_named_with_the_valid_ones(name):
   with pytest.raises(ValueError, match=r"unknown controller 'feedfoward'; did "
-                     r"you mean 'feedforward'\? valid controllers: feedforward, "
-                     "lstm, or 'package.module:attribute'"):
+                     r"you mean 'feedforward'\? valid controllers: feedforwar"
+                     r"d, lstm, or 'package.module:attribute'"):
     make_model(name, 2, controller="feedfoward")
 
 

@@ -26,6 +26,8 @@ from rmc_nalu_sam import DAM
 from rmc_nalu_sam.memory.access import dam_access
 from rmc_nalu_sam.memory.access.sam_interface import SAMInterface
 
+pytestmark = pytest.mark.usefixtures("strict_promotion")
+
 N = 7
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from tasks.programs import digits
 
+pytestmark = pytest.mark.usefixtures("strict_promotion")
+
 SIZE = 7
 
 

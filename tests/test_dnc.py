@@ -16,6 +16,8 @@ from rmc_nalu_sam.cores import dnc
 from rmc_nalu_sam.memory import allocation, linkage
 from rmc_nalu_sam.memory.access import dnc_access
 
+pytestmark = pytest.mark.usefixtures("strict_promotion")
+
 # H write heads, R read heads.
 H, R, B, N, W, T, F, HIDDEN, OUT = 2, 3, 5, 7, 11, 13, 17, 19, 23
 SIZES = dict(hidden_size=HIDDEN, num_slots=N, word_size=W, num_read_heads=R,

@@ -10,6 +10,8 @@ import pytest
 import tasks
 from tasks.arithmetic.identity import IdentityAt
 
+pytestmark = pytest.mark.usefixtures("strict_promotion")
+
 EPISODES = 4001
 
 

@@ -10,6 +10,8 @@ from task_helpers import loss_and_metrics
 import tasks
 from tasks.language import language_numbers, number_words
 
+pytestmark = pytest.mark.usefixtures("strict_promotion")
+
 SPLITS = ("train", "validation", "test")
 
 # A second, independent reader, which uses only the words' names.

@@ -15,6 +15,8 @@ import tasks
 from launch.learning import optimizers, scoring
 from launch.learning.penalties import Discrete
 
+pytestmark = pytest.mark.usefixtures("strict_ranks")
+
 MULTIPLY = tasks.Arithmetic(operation="mul", input_size=12)
 
 

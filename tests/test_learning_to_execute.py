@@ -16,6 +16,8 @@ import tasks
 from tasks.programs import text_programs
 from tasks.programs.learning_to_execute import MEMORISATION, PROGRAMS
 
+pytestmark = pytest.mark.usefixtures("strict_promotion")
+
 OPERATIONS = (*PROGRAMS, *MEMORISATION)
 EPISODES = 499
 

@@ -20,6 +20,8 @@ from test_tasks import assert_perfect
 
 import tasks
 
+pytestmark = pytest.mark.usefixtures("strict_promotion")
+
 LEVELLED = sorted(name for name, cls in tasks.TASKS.items()
                   if issubclass(cls, tasks.Levelled))
 levelled_tasks = pytest.mark.parametrize("name", LEVELLED)

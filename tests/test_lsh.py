@@ -247,11 +247,11 @@ def test_recent_rows_are_found_wherever_the_query_is(is_recent_of_state):
   """Recent rows opposite to the query are found; the most similar are taken."""
   index = lsh.LSHIndex(N, W, num_tables=2, min_bits=4, max_bits=5,
                        num_recent=6, num_turned=0)
-  memory = draw(0, N, W) + 9 * np.eye(W, dtype=np.float32)[0]
+  memory = draw(0, N, W) + 9 * np.eye(W, dtype=np.float32)[:1]
   rows = np.arange(10, 19)
   state = enter(index, rows, memory[rows], None if is_recent_of_state
                 else 0 * rows)
-  query = -draw(1, 1, W) - 9 * np.eye(W, dtype=np.float32)[0]
+  query = -draw(1, 1, W) - 9 * np.eye(W, dtype=np.float32)[:1]
   found = find(index, state, memory.at[:3].set(0), query, 3,
                recent=[0] if is_recent_of_state else rows[-6:])
   m = np.asarray(memory[rows[-6:]])

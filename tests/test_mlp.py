@@ -28,12 +28,12 @@ def make(num_layers):
 @pytest.mark.parametrize("num_layers", [1, 4])
 def test_numpy(num_layers):
   model, params, inputs = make(num_layers)
-  (layers,) = params.values()
+  (layers,) = jax.device_get(params).values()
   assert len(layers) == 2 * (num_layers + 1)
   outputs = np.asarray(inputs)
   hidden = []
   for i in range(num_layers):
-    outputs = outputs @ np.asarray(layers[f"w_{i}"]) + layers[f"b_{i}"]
+    outputs = outputs @ layers[f"w_{i}"] + layers[f"b_{i}"]
     outputs = np.maximum(outputs, 0)
     assert outputs.shape == (B, H)
     hidden.append(outputs)

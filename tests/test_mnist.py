@@ -12,6 +12,8 @@ from task_helpers import DIGITS, NO_ZEROS, loss_and_metrics
 import tasks
 from tasks.mnist import parity, reader
 
+pytestmark = pytest.mark.usefixtures("strict_promotion")
+
 B, MORE, MANY = 97, 503, 2003
 DATA = DIGITS
 

@@ -25,6 +25,8 @@ from core_helpers import (
 from rmc_nalu_sam import NTM
 from rmc_nalu_sam.memory.access import ntm_access
 
+pytestmark = pytest.mark.usefixtures("strict_promotion")
+
 N = 7
 
 
@@ -181,9 +183,9 @@ def test_all_heads_erase_then_all_add(x64, num_heads):
 
   def naive(memory, weights, erases, additions):
     for w, e in zip(weights, erases, strict=True):
-      memory = memory * (1 - w[:, None] * e)
+      memory = memory * (1 - jnp.outer(w, e))
     return memory + sum(
-        w[:, None] * a for w, a in zip(weights, additions, strict=True))
+        jnp.outer(w, a) for w, a in zip(weights, additions, strict=True))
 
   results = []
   for write in (naive, ntm_access.erase_and_add):

@@ -10,6 +10,8 @@ from task_helpers import drawings, loss_and_metrics
 
 import tasks
 
+pytestmark = pytest.mark.usefixtures("strict_promotion")
+
 # The task. C = 23 characters of 20 drawings of 7 x 7 pixels.
 
 B, MANY, C, S = 17, 1009, 23, 7

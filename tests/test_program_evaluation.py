@@ -14,6 +14,8 @@ import tasks
 from tasks.programs import program_evaluation
 from tasks.programs.digit_score import matching_digits
 
+pytestmark = pytest.mark.usefixtures("strict_promotion")
+
 EPISODES = 211
 KINDS = (
     dict(program="addition", max_operations=1),

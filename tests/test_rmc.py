@@ -16,6 +16,8 @@ from mixed_precision import bfloat16_policy, every_output, products
 from rmc_nalu_sam import RMC
 from rmc_nalu_sam.relational import attention, layers
 
+pytestmark = pytest.mark.usefixtures("strict_promotion")
+
 # All different.
 T, B, N, H, V, K, F = 4, 3, 5, 2, 7, 11, 13
 D = H * V

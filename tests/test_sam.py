@@ -17,6 +17,8 @@ from rmc_nalu_sam.memory.access.sam_interface import SAMInterface
 from rmc_nalu_sam.memory.cotangent_store import CotangentStore
 from rmc_nalu_sam.memory.index import recall, search
 
+pytestmark = pytest.mark.usefixtures("strict_promotion")
+
 # All sizes differ. N is so small that every row is erased several times in T
 # steps, and that rows just read are erased.
 H, K, B, N, W, T, F, HIDDEN, OUT = 2, 3, 5, 7, 11, 13, 17, 19, 23
@@ -529,7 +531,8 @@ def test_output_depends_on_the_words_just_read():
       [states.controller.hidden, states.access.read_words.reshape(2, B, H * W)],
       axis=-1)
   np.testing.assert_allclose(
-      outputs, features @ layer["w"] + layer["b"], rtol=1e-4, atol=1e-4)
+      outputs, np.asarray(features @ layer["w"]) + np.asarray(layer["b"]),
+      rtol=1e-4, atol=1e-4)
 
 
 def test_controller_takes_the_words_last_read():

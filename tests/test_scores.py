@@ -12,6 +12,8 @@ from task_helpers import FEW, first_one, loss_and_metrics, sample, small
 import tasks
 from tasks import scores
 
+pytestmark = pytest.mark.usefixtures("strict_promotion")
+
 SINGLE_CLASS = ("learning_to_execute", "nth_farthest")
 
 
@@ -92,7 +94,7 @@ def test_one_wrong_class_is_counted(classes):
 
 def test_errors_of_classes():
   batch = tasks.Batch(np.zeros((3, 2, 1)), np.eye(2)[[[0, 1], [1, 1], [0, 0]]],
-                      np.array([[1, 0], [1, 1], [1, 0]]))
+                      np.array([[1, 0], [1, 1], [1, 0]], np.float32))
   metrics = scores.ClassErrors().metrics(
       jnp.eye(2)[jnp.array([[1, 0], [1, 1], [0, 1]])], batch)
   np.testing.assert_allclose(metrics["error"], [1 / 3, 0], rtol=1e-6)

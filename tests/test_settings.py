@@ -14,6 +14,8 @@ def test_there_are_four_cpu_devices():
 def test_strict_promotion_fixture(strict_promotion):
   with pytest.raises(ValueError, match="promotion"):
     jnp.ones(2, jnp.float32) + jnp.ones(2, jnp.bfloat16)
+  with pytest.raises(ValueError, match="rank_promotion"):
+    jnp.ones([2, 3]) + jnp.ones(3)
 
 
 def test_x64_fixture(x64):

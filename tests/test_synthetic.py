@@ -7,6 +7,8 @@ from task_helpers import FEW, sample, small
 
 import tasks
 
+pytestmark = pytest.mark.usefixtures("strict_promotion")
+
 
 @pytest.mark.parametrize("name", [
     "associative_recall", "copy", "learning_to_execute", "nth_farthest",

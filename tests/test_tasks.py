@@ -24,6 +24,8 @@ from task_helpers import (
 
 import tasks
 
+pytestmark = pytest.mark.usefixtures("strict_promotion")
+
 all_tasks = pytest.mark.parametrize("name", sorted(tasks.TASKS))
 solved_tasks = pytest.mark.parametrize("name", sorted(
     name for name, cls in tasks.TASKS.items() if cls in oracles.ORACLES))
@@ -94,7 +96,7 @@ def test_hashable_and_static_under_jit(name):
   @functools.partial(jax.jit, static_argnums=(0, 1))
   def traced(task, score, x):
     traces.append(1)
-    return x + task.input_size + (score == task.score)
+    return x + task.input_size + int(score == task.score)
 
   for _ in range(2):
     assert traced(small(name), small(name).score, 0) == task.input_size + 1

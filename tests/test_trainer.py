@@ -23,6 +23,8 @@ from launch.learning.learner import RunState
 from launch.learning.penalties import Discrete
 from rmc_nalu_sam import CORES
 
+pytestmark = pytest.mark.usefixtures("strict_ranks")
+
 close = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
 
 

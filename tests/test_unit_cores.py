@@ -10,6 +10,9 @@ from reference_layers import layer, lstm
 
 from rmc_nalu_sam import UNITS, ControlledNALU, UnitRNN
 from rmc_nalu_sam.cores.controlled_nalu import compress
+from rmc_nalu_sam.units import arithmetic
+
+pytestmark = pytest.mark.usefixtures("strict_promotion")
 
 T, B, F, HIDDEN, R = 5, 3, 2, 7, 4
 
@@ -85,15 +88,55 @@ def test_unit_rnn_multiplies():
   np.testing.assert_allclose(outputs, np.cumprod(inputs, axis=0), rtol=1e-5)
 
 
+def check_long_gradients(net, inputs):
+  """Checks them where outputs are finite; returns for how many inputs."""
+  def loss(params, inputs):
+    outputs = net.apply(params, inputs)[0]
+    return outputs.mean(), jnp.isfinite(outputs).all()
+
+  params = jax.jit(net.init)(jax.random.key(0), inputs[0])
+  gradients_of = jax.jit(jax.grad(loss, (0, 1), has_aux=True))
+  results = [gradients_of(params, x) for x in inputs]
+  for gradients, is_finite in results:
+    assert not is_finite or all(
+        np.isfinite(g).all() for g in jax.tree.leaves(gradients))
+  return sum(bool(is_finite) for _, is_finite in results)
+
+
+LONG = 2000
+LONG_INPUTS = [
+    np.zeros([LONG, B, F], np.float32), draw(LONG, B, F), 10 * draw(LONG, B, F),
+    np.concatenate([draw(2, B, F), np.zeros([LONG - 2, B, F], np.float32)])]
+# These units' outputs overflow, unless all inputs are 0.
+GROWING = {"inalu": 0, "inalu_shared": 0, "nac": 1, "relu": 1}
+
+
 @pytest.mark.parametrize("name", UNITS)
 def test_unit_rnn_of_any_unit_has_finite_gradients(name):
-  net = unroll(UnitRNN, hidden_size=HIDDEN, unit=name)
-  inputs = jnp.concatenate([draw(2, B, F), jnp.zeros([T - 2, B, F])])
-  params = jax.jit(net.init)(jax.random.key(0), inputs)
-  gradients = jax.jit(jax.grad(
-      lambda p: net.apply(p, inputs)[0].mean()))(params)
-  assert all(np.isfinite(g).all() for g in jax.tree.leaves(gradients))
-  assert len(params) == 1
+  net = unroll(UnitRNN, hidden_size=HIDDEN, unit=name,
+               unit_args=dict(hidden_size=HIDDEN) if name == "mlp" else None)
+  count = check_long_gradients(net, LONG_INPUTS)
+  assert count >= GROWING.get(name, len(LONG_INPUTS))
+
+
+def test_controlled_nalu_has_finite_gradients():
+  assert check_long_gradients(controlled(), LONG_INPUTS) == len(LONG_INPUTS)
+
+
+def test_gradients_are_cut_where_they_overflow():
+  x, bound = jnp.array([2., -3., 0., 1.]), 2.**64
+  factors = jnp.array([5., -1e30, jnp.inf, jnp.nan])
+  f = lambda x: jnp.vdot(arithmetic.cut_gradients(x), factors)  # noqa: E731
+  np.testing.assert_allclose(jax.grad(f)(x), [5, -bound, bound, 0], rtol=1e-6)
+  tangents = jnp.array([7., 0., 0., 0.])
+  cut = arithmetic.cut_gradients
+  for value in jax.jvp(cut, (x,), (tangents,)):
+    assert value.dtype == jnp.float32
+  np.testing.assert_array_equal(jax.jvp(cut, (x,), (tangents,))[1], tangents)
+  np.testing.assert_array_equal(jax.vmap(cut)(x), x)
+  half = jax.grad(lambda x: 1e3 * arithmetic.cut_gradients(x))(
+      jnp.float16(2))
+  assert half == 1000
 
 
 def test_unit_rnn_takes_arguments_of_its_unit_and_an_initial_value():

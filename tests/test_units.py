@@ -376,7 +376,8 @@ def test_squashed_weights(squash, function):
     np.testing.assert_allclose(unit.weights(given)["w"], expected, rtol=1e-6)
     bias = np.asarray(params["b"]) if with_bias else 0
     x = draw(B, I)
-    np.testing.assert_allclose(unit.forward(given, x), x @ expected + bias,
+    np.testing.assert_allclose(unit.forward(given, x),
+                               np.asarray(x) @ expected + bias,
                                rtol=1e-5, atol=1e-6)
     chex.assert_trees_all_close(
         unit.readable(unit.weights(given))["w"], np.round(expected))
@@ -405,7 +406,7 @@ def test_activations():
   assert set(ACTIVATIONS) == set(linear.ACTIVATIONS)
   params = make_params("linear")
   x = 5 * draw(B, I)
-  sums = np.asarray(x @ params["w"] + params["b"])
+  sums = np.asarray(x @ params["w"]) + np.asarray(params["b"])
   assert sums.min() < -1 and (abs(sums) < .5).any() and sums.max() > 6
   for name, function in ACTIVATIONS.items():
     outputs = unit_of("linear", activation=name).forward(params, x)

@@ -12,7 +12,9 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
+from rmc_nalu_sam.arrays import as_float
 from rmc_nalu_sam.checks import check_positive
+from rmc_nalu_sam.units import arithmetic
 from rmc_nalu_sam.units.nac import nac_init
 from rmc_nalu_sam.units.nalu import NALU
 
@@ -68,7 +70,9 @@ class ControlledNALU(hk.RNNCore):
       start small;
     - registers start at 1, which changes no product. A register of 0 makes a
       product of 1e7 at a weight of -1;
-    - epsilon is 1e-3: inputs are integers, many of them 0.
+    - epsilon is 1e-3: inputs are integers, many of them 0;
+    - gradients are cut at 2e19 (in float32) at every step, so that they are
+      finite wherever the outputs are; see `arithmetic.cut_gradients`.
   """
 
   def __init__(self, hidden_size: int = 100, num_registers: int = 8,
@@ -119,14 +123,16 @@ class ControlledNALU(hk.RNNCore):
     if self._num_values is not None and self._num_values > inputs.shape[-1]:
       raise ValueError(f"num_values must be at most the number of inputs, "
                        f"{inputs.shape[-1]}; got {self._num_values}")
+    prev_state = arithmetic.cut_gradients(prev_state)
     prev = prev_state.registers
+    inputs = as_float(inputs, prev.dtype)
     joined = compress(jnp.concatenate([inputs, prev], axis=-1))
     hidden, controller = self._controller(joined, prev_state.controller)
     operands = jnp.concatenate([inputs[..., :self._num_values], prev], axis=-1)
     step = self._nalu.forward if inputs.ndim == 1 else jax.vmap(
         self._nalu.forward)
     weights = _nalu_weights(hidden, operands.shape[-1], self._num_registers)
-    registers = step(weights, operands)
+    registers = step(*arithmetic.cut_gradients((weights, operands)))
     return registers, ControlledNALUState(controller, registers)
 
   def initial_state(self, batch_size: int | None) -> ControlledNALUState:

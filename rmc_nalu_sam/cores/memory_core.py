@@ -7,6 +7,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
+from rmc_nalu_sam.arrays import as_float
 from rmc_nalu_sam.checks import check_positive
 from rmc_nalu_sam.cores.controllers import Controller, make_controller
 
@@ -87,8 +88,10 @@ class MemoryCore(hk.RNNCore):
     if inputs.ndim not in (1, 2):
       raise ValueError(f"{type(self).__name__} takes inputs [B, F] or [F], "
                        f"got {inputs.shape}")
+    read_words = prev_state.access.read_words
+    inputs = as_float(inputs, read_words.dtype)
     joined = jnp.concatenate(
-        [inputs, merge_heads(prev_state.access.read_words)], axis=-1)
+        [inputs, merge_heads(read_words)], axis=-1)
     hidden, controller = jax.tree.map(
         self._clip, self._controller(joined, prev_state.controller))
     step = self._step if inputs.ndim == 1 else jax.vmap(self._step)

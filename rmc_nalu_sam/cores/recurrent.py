@@ -6,6 +6,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
+from rmc_nalu_sam.arrays import as_float
 from rmc_nalu_sam.checks import check_positive
 
 ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
@@ -41,6 +42,10 @@ class _Recurrent(hk.RNNCore):
     return jnp.zeros([*batch, self._hidden_size])
 
 
+def _join(inputs: jax.Array, state: jax.Array) -> jax.Array:
+  return jnp.concatenate([as_float(inputs, state.dtype), state], axis=-1)
+
+
 class RNN(_Recurrent):
   """Computes h_t = f(W [x_t, h_{t-1}] + b): Elman's simple recurrent network.
   """
@@ -48,7 +53,7 @@ class RNN(_Recurrent):
   def __call__(self, inputs: jax.Array,
                prev_state: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Runs one step; output and next state are the same `[B, hidden_size]`."""
-    joined = jnp.concatenate([inputs, prev_state], axis=-1)
+    joined = _join(inputs, prev_state)
     state = self._activation(hk.Linear(self._hidden_size)(joined))
     return state, state
 
@@ -71,11 +76,26 @@ class UGRNN(_Recurrent):
   def __call__(self, inputs: jax.Array,
                prev_state: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Runs one step; output and next state are the same `[B, hidden_size]`."""
-    joined = jnp.concatenate([inputs, prev_state], axis=-1)
+    joined = _join(inputs, prev_state)
     candidate, gate = jnp.split(hk.Linear(2 * self._hidden_size)(joined), 2, -1)
     gate = jax.nn.sigmoid(gate + 1)
     state = gate * prev_state + (1 - gate) * self._activation(candidate)
     return state, state
+
+
+class _GRU(hk.GRU):
+  """Is Haiku's GRU, and takes integers as floats."""
+
+  def __call__(self, inputs, prev_state):
+    return super().__call__(as_float(inputs, prev_state.dtype), prev_state)
+
+
+class _LSTM(hk.LSTM):
+  """Is Haiku's LSTM, and takes integers as floats."""
+
+  def __call__(self, inputs, prev_state):
+    return super().__call__(
+        as_float(inputs, prev_state.hidden.dtype), prev_state)
 
 
 def gru(hidden_size: int = 100, name: str = "gru") -> hk.RNNCore:
@@ -89,7 +109,7 @@ def gru(hidden_size: int = 100, name: str = "gru") -> hk.RNNCore:
     ValueError: the size is below 1.
   """
   check_positive(hidden_size=hidden_size)
-  return hk.GRU(hidden_size, name=name)
+  return _GRU(hidden_size, name=name)
 
 
 def lstm(hidden_size: int = 100, num_layers: int = 1,
@@ -112,7 +132,7 @@ def lstm(hidden_size: int = 100, num_layers: int = 1,
   Raises:
     ValueError: a size is below 1.
   """
-  return join_layers(hk.LSTM, hidden_size, num_layers, name)
+  return join_layers(_LSTM, hidden_size, num_layers, name)
 
 
 def join_layers(layer: Callable[..., hk.RNNCore], hidden_size: int,

@@ -15,6 +15,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
+from rmc_nalu_sam.arrays import as_float
 from rmc_nalu_sam.checks import check_positive
 from rmc_nalu_sam.relational import attention, gating, layers, unroll
 
@@ -143,6 +144,7 @@ class RMC(hk.RNNCore):
         split into `input_rows`.
     """
     memory, options = prev_state.memory, self._options
+    inputs = as_float(inputs, memory.dtype)
     rows = _split(inputs, memory.shape[:-2], self._input_rows)
     params = _parameters(self._layers, rows)
     seen = attention.see(params, rows)
@@ -172,6 +174,7 @@ class RMC(hk.RNNCore):
     if not len(inputs):
       raise ValueError("RMC.unroll takes at least one step, got inputs of "
                        f"shape {inputs.shape}")
+    inputs = as_float(inputs, state.memory.dtype)
     rows = _split(
         inputs, (len(inputs), *state.memory.shape[:-2]), self._input_rows)
     memories, weights = unroll.unroll(

@@ -13,8 +13,9 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
+from rmc_nalu_sam.arrays import as_float
 from rmc_nalu_sam.checks import check_positive
-from rmc_nalu_sam.units import UNITS, Unit
+from rmc_nalu_sam.units import UNITS, Unit, arithmetic
 
 
 class UnitRNNState(NamedTuple):
@@ -36,6 +37,12 @@ class UnitRNN(hk.RNNCore):
   Notes:
     The state starts at the neutral value of the unit: 0 for a unit that adds,
     1 for a unit that multiplies, and 0 for a unit that does both.
+
+    Gradients are cut at 2e19 (in float32) at every step, see
+    `arithmetic.cut_gradients`. So they are finite wherever the outputs are,
+    over any number of steps. The outputs are not cut: those of a unit whose
+    sums grow at each step ('nac', 'inalu', 'relu' and others, if their weights
+    are large) become infinite after hundreds of steps, and so does the loss.
   """
 
   OF_UNITS = True
@@ -84,7 +91,13 @@ class UnitRNN(hk.RNNCore):
     if inputs.ndim not in (1, 2):
       raise ValueError(f"{type(self).__name__} takes inputs [B, F] or [F], "
                        f"got {inputs.shape}")
-    hidden = self._unit(jnp.concatenate([inputs, prev_state.hidden], axis=-1))
+    hidden = prev_state.hidden
+    joined = jnp.concatenate(
+        [as_float(inputs, hidden.dtype), hidden], axis=-1)
+    # The gradients of the parameters overflow too, not only those of the state.
+    with hk.custom_getter(
+        lambda get, value, _: arithmetic.cut_gradients(get(value))):
+      hidden = self._unit(arithmetic.cut_gradients(joined))
     return hidden, UnitRNNState(hidden)
 
   def initial_state(self, batch_size: int | None) -> UnitRNNState:

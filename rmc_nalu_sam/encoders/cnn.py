@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rmc_nalu_sam.arrays import align, as_float
 from rmc_nalu_sam.checks import check_positive
 
 
@@ -71,6 +72,7 @@ class CNN(hk.Module):
                        "least 16 x 16 pixels, got inputs of "
                        f"{inputs.shape[-1]} numbers")
     init = _torch_init if self._torch_init else lambda fan_in: {}
+    inputs = as_float(inputs)
     hidden = (inputs.reshape(-1, side, side, 1) - self._mean) / self._std
     for channels in (20, 50):
       hidden = Convolution(channels, 5, **init(25 * hidden.shape[-1]))(hidden)
@@ -118,15 +120,17 @@ class Convolution(hk.Module):
     b = hk.get_parameter(
         "b", [self._output_channels], images.dtype, self._b_init)
     if jax.default_backend() != "cpu":
-      return b + jax.lax.conv_general_dilated(
+      outputs = jax.lax.conv_general_dilated(
           images, w, (1, 1), "VALID",
           dimension_numbers=("NHWC", "HWIO", "NHWC"))
+      return align(b, outputs) + outputs
     rows, columns = (
         np.arange(side - size + 1)[:, None] + np.arange(size)
         for side in images.shape[1:3])
     patches = images[:, rows[:, None, :, None], columns[:, None, :]]
     patches = patches.reshape(*patches.shape[:3], -1)
-    return b + patches @ w.reshape(-1, self._output_channels)
+    outputs = patches @ w.reshape(-1, self._output_channels)
+    return align(b, outputs) + outputs
 
 
 def max_pool(images: jax.Array) -> jax.Array:

@@ -3,6 +3,7 @@
 import haiku as hk
 import jax
 
+from rmc_nalu_sam.arrays import as_float
 from rmc_nalu_sam.checks import check_positive
 
 
@@ -25,4 +26,5 @@ class Embed(hk.Module):
 
   def __call__(self, inputs: jax.Array) -> jax.Array:
     """Returns the vectors `[..., output_size]` of tokens `[..., F]`."""
-    return hk.Linear(self._output_size, with_bias=False)(inputs)
+    return hk.Linear(self._output_size, with_bias=False)(
+        as_float(inputs))

@@ -18,6 +18,7 @@ Letters: N slots, W word size, H heads, K words per head.
 import jax
 import jax.numpy as jnp
 
+from rmc_nalu_sam.arrays import align
 from rmc_nalu_sam.memory.precision import at_least_float32
 
 # Added to squared norms. A word of zeros then has similarity 0 to everything,
@@ -133,5 +134,5 @@ def masked_content_weights(queries: jax.Array, words: jax.Array,
     queries = squared_masks * queries
   products = jnp.einsum("hw,nw->hn", queries, words)
   norms = (jnp.sqrt(query_norms + EPSILON)[:, None]
-           * jnp.sqrt(word_norms + EPSILON))
+           * align(jnp.sqrt(word_norms + EPSILON), products))
   return jax.nn.softmax(strengths[:, None] * products / (norms + EPSILON))

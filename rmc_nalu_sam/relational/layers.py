@@ -14,6 +14,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rmc_nalu_sam.arrays import align
 from rmc_nalu_sam.memory.precision import at_least_float32
 
 EPSILON = 1e-5  # Added to variances, as in the reference implementation.
@@ -100,7 +101,8 @@ def affine(params: Affine, x: jax.Array) -> jax.Array:
   """Applies a linear layer: `[..., F]` to `[..., O]`."""
   # As one matrix: else XLA transposes the gradient for that of the weights.
   rows = x.reshape(-1, x.shape[-1]) @ params.w
-  return rows.reshape(*x.shape[:-1], -1) + params.b
+  rows = rows.reshape(*x.shape[:-1], -1)
+  return rows + align(params.b, rows)
 
 
 def layer_norm(params: Norm, x: jax.Array) -> jax.Array:
@@ -108,8 +110,9 @@ def layer_norm(params: Norm, x: jax.Array) -> jax.Array:
   wide = at_least_float32(x)
   centred = wide - wide.mean(-1, keepdims=True)
   variance = jnp.square(centred).mean(-1, keepdims=True)
-  return params.scale * (centred * jax.lax.rsqrt(variance + EPSILON)).astype(
-      x.dtype) + params.offset
+  scale, offset = (align(p, x) for p in params)
+  return scale * (centred * jax.lax.rsqrt(variance + EPSILON)).astype(
+      x.dtype) + offset
 
 
 def mlp(layers: tuple[Affine, ...], x: jax.Array) -> jax.Array:

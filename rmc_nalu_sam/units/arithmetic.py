@@ -7,9 +7,13 @@ an error of 1e-3, and an experiment counts as solved below an error of 1e-5.
 Letters: I inputs, O outputs.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from rmc_nalu_sam.arrays import align
 
 
 def delicate(x: jax.Array) -> jax.Array:
@@ -24,6 +28,29 @@ def limit(dtype: jnp.dtype) -> float:
   the squared error. An infinite product behind a closed gate would give NaN.
   """
   return float(np.exp(.45 * np.log(jnp.finfo(dtype).max)))
+
+
+def cut_gradients(tree: Any) -> Any:
+  """Returns arrays as they are, and cuts their gradients to finite numbers.
+
+  A recurrence multiplies gradients at every step, and after many steps they
+  overflow. They are cut at the square root of the largest number, 2e19 in
+  float32: an optimiser cannot use a gradient whose square is infinite. (In
+  float16 they are cut at the largest number.) A difference of two infinite
+  numbers becomes 0.
+
+  The forward pass does nothing, and forward differentiation is exact.
+  """
+  def cut(_, gradient):
+    largest = float(jnp.finfo(gradient.dtype).max)
+    bound = min(largest, max(largest ** .5, 2. ** 63))
+    return jnp.where(jnp.isnan(gradient), 0, jnp.clip(gradient, -bound, bound))
+
+  # The solution of a linear equation has a transpose of our own, as a custom
+  # VJP has, but can also be differentiated forwards.
+  return jax.tree.map(
+      lambda x: jax.lax.custom_linear_solve(
+          lambda y: y, x, lambda _, y: y, cut), tree)
 
 
 def clip(x: jax.Array, low: float, high: float) -> jax.Array:
@@ -86,7 +113,9 @@ def multiply(inputs: jax.Array, weights: jax.Array) -> jax.Array:
   """
   inputs = delicate(inputs)
   weights = weights.astype(inputs.dtype)
-  return product(inputs[..., None] * weights + 1 - weights)
+  inputs = inputs[..., None]
+  weights = align(weights, inputs)
+  return product(inputs * weights + 1 - weights)
 
 
 def product(factors: jax.Array) -> jax.Array:

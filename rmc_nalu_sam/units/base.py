@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rmc_nalu_sam.arrays import align, as_float
 from rmc_nalu_sam.checks import check_positive
 from rmc_nalu_sam.units.expressions import Expression
 
@@ -97,7 +98,7 @@ class Unit(hk.Module):
     """Applies the unit.
 
     Args:
-      inputs: `[..., I]`.
+      inputs: `[..., I]`. Integers and booleans are taken as floats.
 
     Returns:
       `[..., O]`, of the dtype of the inputs.
@@ -105,6 +106,7 @@ class Unit(hk.Module):
     Raises:
       ValueError: the inputs are a scalar.
     """
+    inputs = as_float(inputs)
     if not inputs.ndim:
       raise ValueError(f"{type(self).__name__} takes inputs [..., I], got a "
                        f"scalar")
@@ -120,7 +122,7 @@ class Unit(hk.Module):
 
   @pure
   def forward(self, params: Params, inputs: jax.Array) -> jax.Array:
-    """Computes the outputs `[..., O]` of inputs `[..., I]`."""
+    """Computes the outputs `[..., O]` of inputs `[..., I]`, floats."""
     raise NotImplementedError
 
   @pure
@@ -200,7 +202,8 @@ class Unit(hk.Module):
 
 def _nearest(weights: jax.Array, values: tuple[float, ...]) -> jax.Array:
   choices = jnp.asarray(values, weights.dtype)
-  distances = jnp.abs(weights[..., None] - choices)
+  weights = weights[..., None]
+  distances = jnp.abs(weights - align(choices, weights))
   return choices[jnp.argmin(distances, axis=-1)]
 
 

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rmc_nalu_sam.arrays import align
 from rmc_nalu_sam.units import arithmetic
 from rmc_nalu_sam.units.base import Parameter, Params, Unit, pure
 from rmc_nalu_sam.units.expressions import (
@@ -104,7 +105,7 @@ class INALU(Unit):
         jnp.minimum(arithmetic.add(logs, exponents), self.omega))
     signs = arithmetic.multiply(jnp.sign(x), jnp.abs(exponents))
     sums = arithmetic.delicate(arithmetic.add(inputs, weights["w"]))
-    gate = weights["gate"]
+    gate = align(weights["gate"], sums)
     outputs = gate * sums + (1 - gate) * products * signs
     return outputs.astype(inputs.dtype)
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rmc_nalu_sam.arrays import align
 from rmc_nalu_sam.units import arithmetic
 from rmc_nalu_sam.units.base import Parameter, Params, Unit, pure
 from rmc_nalu_sam.units.expressions import Expression, weighted_sums
@@ -102,7 +103,7 @@ class Linear(Unit):
   def forward(self, params: Params, inputs: jax.Array) -> jax.Array:
     outputs = arithmetic.add(inputs, self.weights(params)["w"])
     if self.with_bias:
-      outputs = outputs + params["b"].astype(outputs.dtype)
+      outputs = outputs + align(params["b"].astype(outputs.dtype), outputs)
     return ACTIVATIONS[self.activation](outputs)
 
   @pure

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rmc_nalu_sam.arrays import align
 from rmc_nalu_sam.units import arithmetic
 from rmc_nalu_sam.units.base import Parameter, Params, Unit, pure
 from rmc_nalu_sam.units.expressions import (
@@ -24,15 +25,22 @@ from rmc_nalu_sam.units.expressions import (
 from rmc_nalu_sam.units.nac import check_epsilon
 
 
+def _orthogonal(shape, dtype):
+  # JAX has no QR decomposition in half precision.
+  wide = jnp.promote_types(dtype, jnp.float32)
+  with jax.numpy_rank_promotion("allow"):  # Haiku promotes ranks.
+    return hk.initializers.Orthogonal()(shape, wide).astype(dtype)
+
+
 def _shares_init(shape, dtype):
   """Returns the identity if the shape is square, else an orthogonal matrix."""
   if shape[0] == shape[1]:
     return jnp.eye(shape[0], dtype=dtype)
-  return hk.initializers.Orthogonal()(shape, dtype)
+  return _orthogonal(shape, dtype)
 
 
 def _gate_init(shape, dtype):
-  return hk.initializers.Orthogonal()((*shape, 1), dtype)[:, 0]
+  return _orthogonal((*shape, 1), dtype)[:, 0]
 
 
 class MCFC(Unit):
@@ -71,7 +79,7 @@ class MCFC(Unit):
   @pure
   def forward(self, params: Params, inputs: jax.Array) -> jax.Array:
     weights = self.weights(params)
-    return arithmetic.add(inputs, weights["gate"] * weights["w"])
+    return arithmetic.add(inputs, weights["gate"][None] * weights["w"])
 
   @pure
   def express(self, weights: Mapping[str, np.ndarray],
@@ -128,9 +136,9 @@ class MulMCFC(MCFC):
     weights = self.weights(params)
     x = arithmetic.delicate(inputs)
     logs = jnp.log(jnp.abs(x) + self.epsilon)
-    exponents = arithmetic.add(logs, weights["gate"] * weights["w"])
+    exponents = arithmetic.add(logs, weights["gate"][None] * weights["w"])
     products = arithmetic.exponentiate(
-        exponents + weights["b"].astype(x.dtype))
+        exponents + align(weights["b"].astype(x.dtype), exponents))
     signs = arithmetic.multiply(jnp.sign(x), weights["w"])
     return (products * signs).astype(inputs.dtype)
 

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rmc_nalu_sam.arrays import align
 from rmc_nalu_sam.units import arithmetic
 from rmc_nalu_sam.units.base import Parameter, Params, Unit, pure
 from rmc_nalu_sam.units.expressions import Expression, halves, power_products
@@ -94,7 +95,7 @@ class NPU(Unit):
     magnitudes = jnp.abs(x) + self.epsilon
     turns = jnp.pi * (x < 0).astype(x.dtype)
     if self._GATED:
-      gate = weights["gate"].astype(x.dtype)
+      gate = align(weights["gate"].astype(x.dtype), x)
       magnitudes = gate * magnitudes + 1 - gate
       turns = gate * turns
     logs = jnp.log(magnitudes)

@@ -65,7 +65,7 @@ class Identity(_Identity):
   @property
   def trivial_answer(self) -> float:
     """The median of the range."""
-    return float(self._range.place(0.5))
+    return float(self._range.place(np.float64(.5)))
 
   @property
   def trivial_score(self) -> float:

@@ -87,7 +87,7 @@ class Subsets(NamedTuple):
         The result is a NumPy array unless this is a JAX array.
     """
     start = np.array([0, self.size - self.overlap], np.int32) + offset
-    place = np.arange(input_size, dtype=np.int32)[:, None] - start
+    place = np.arange(input_size, dtype=np.int32)[:, None] - start[None]
     return ((place >= 0) & (place < self.size)).astype(np.float32)
 
 

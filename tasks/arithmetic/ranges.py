@@ -41,7 +41,8 @@ class Range(NamedTuple):
         high - low for low, high in zip(self.lows, self.highs, strict=True))
     for end, start in zip(self.highs[:-1], self.lows[1:], strict=True):
       # Move everything beyond the end of an interval over the gap.
-      position = position + (position >= end) * (start - end)
+      is_beyond = (position >= end).astype(position.dtype)
+      position = position + is_beyond * (start - end)
     return position
 
   def times(self, factor: float) -> "Range":

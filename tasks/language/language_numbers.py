@@ -81,7 +81,7 @@ class LanguageNumbers(base.Episodes, base.Countable, base.Transcribable):
     last = jnp.sum(tokens != _PADDING) - 1
     mask = (jnp.arange(self.num_steps) == last).astype(jnp.float32)
     return base.Batch(jax.nn.one_hot(tokens, self.input_size),
-                      (mask * number)[:, None], mask)
+                      (mask * number.astype(jnp.float32))[:, None], mask)
 
   def episode(self, key: jax.Array, level: None, data: Any) -> base.Batch:
     del level

@@ -157,14 +157,14 @@ def draw_places(key: jax.Array, number: jax.Array, max_number: int,
     `[N, 2]` int32, rows and columns.
   """
   present = jnp.arange(max_number) < number
-  pair = present[:, None] & present & ~jnp.eye(max_number, dtype=bool)
+  pair = present[:, None] & present[None] & ~jnp.eye(max_number, dtype=bool)
 
   def attempt(carry):
     key, draw_key = jax.random.split(carry[0])
     tries = jax.random.randint(
         draw_key, (_TRIES, max_number, 2), 0, image_size - _SIZE + 1)
     offset = tries[:, :, None] - tries[:, None]
-    clash = ((offset ** 2).sum(3) < _SIZE ** 2) & pair
+    clash = ((offset ** 2).sum(3) < _SIZE ** 2) & pair[None]
     fits = ~clash.any((1, 2))
     return key, tries[jnp.argmax(fits)], fits.any()
 

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Self
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy import ndimage
 
 from tasks import base, checks, scores
@@ -38,7 +39,8 @@ class PresentationScore(scores.Classes):
     errors = {"error": mean(wrong, batch.mask)}
     for times, name in _PRESENTATIONS.items():
       if times <= self.num_presentations:
-        errors[name] = mean(wrong, batch.mask * (shown == times))
+        errors[name] = mean(
+            wrong, jnp.where(shown == times, batch.mask, 0))
     return errors
 
 
@@ -163,7 +165,8 @@ class Omniglot(base.Episodes, base.Levelled):
     targets = jax.nn.one_hot(labels, self.output_size)
     images = base.place(images, order, asked)
     targets = base.place(targets, order, asked)
-    preceding = jnp.roll(targets, 1, axis=0).at[0].set(0) * asked[:, None]
+    preceding = jnp.where(
+        asked[:, None], jnp.roll(targets, 1, axis=0).at[0].set(0), 0)
     return base.Batch(jnp.concatenate([images, preceding], axis=1), targets,
                       asked.astype(jnp.float32))
 
@@ -209,7 +212,7 @@ class Omniglot(base.Episodes, base.Levelled):
     if not (self.quarter_turns or self.max_angle or self.max_stretch):
       return images
     turn_key, warp_key = jax.random.split(key)
-    turns = jax.random.randint(turn_key, (), 0, 4) * self.quarter_turns
+    turns = jax.random.randint(turn_key, (), 0, 4) * int(self.quarter_turns)
     chance = jax.random.uniform(warp_key, (3,), minval=-1, maxval=1)
     angle = jnp.deg2rad(self.max_angle) * chance[0]
     zoom = jnp.log1p(self.max_stretch) * chance[1:, None, None]
@@ -217,9 +220,10 @@ class Omniglot(base.Episodes, base.Levelled):
     # factors of quarter turns are whole numbers, so turns alone are exact. With
     # `jnp.rot90` of the images instead, the warp takes five times longer.
     centre = (self.image_size - 1) / 2
-    source = jnp.mgrid[:self.image_size, :self.image_size] - centre
-    source = _rotate(source, jnp.array([1, 0, -1, 0])[turns],
-                     jnp.array([0, 1, 0, -1])[turns])
+    source = jnp.asarray(
+        np.mgrid[:self.image_size, :self.image_size] - centre, jnp.float32)
+    source = _rotate(source, jnp.array([1., 0., -1., 0.])[turns],
+                     jnp.array([0., 1., 0., -1.])[turns])
     source = _rotate(source, jnp.cos(angle), jnp.sin(angle))
     source = source * jnp.exp(-zoom) + centre
     return jax.vmap(

@@ -61,18 +61,24 @@ def matching_digits(predictions: jax.Array, targets: jax.Array) -> jax.Array:
   finite = jnp.isfinite(predictions)
   ours, our_length = _write(jnp.where(finite, predictions, 0))
   theirs, their_length = _write(targets)
-  written = jnp.arange(_NUM_DIGITS) < jnp.minimum(
-      our_length, their_length)[..., None]
+  shortest = jnp.minimum(our_length, their_length)[..., None]
+  written = _align(jnp.arange(_NUM_DIGITS), shortest) < shortest
   share = ((ours == theirs) & written).sum(-1) / jnp.maximum(
       our_length, their_length)
-  opposed = jnp.sign(jnp.round(predictions)) * jnp.sign(targets) < 0
+  signs = jnp.sign(targets).astype(predictions.dtype)
+  opposed = jnp.sign(jnp.round(predictions)) * signs < 0
   return jnp.where(finite & ~opposed, share, 0).astype(jnp.float32)
+
+
+def _align(x: jax.Array, like: jax.Array) -> jax.Array:
+  """Adds axes of size 1 in front of `x`, until it has as many as `like`."""
+  return jnp.expand_dims(x, tuple(range(like.ndim - x.ndim)))
 
 
 def _write(numbers: jax.Array) -> tuple[jax.Array, jax.Array]:
   """Returns the digits `[..., 9]`, units first, and how many count `[...]`."""
   limit = 10**_NUM_DIGITS - 1
-  places = 10**jnp.arange(_NUM_DIGITS)
+  places = _align(10**jnp.arange(_NUM_DIGITS), numbers[..., None])
   # The limit is not a float32, so clip in integers.
   size = jnp.abs(jnp.round(numbers))
   size = jnp.where(size < limit, size, 0).astype(jnp.int32) + jnp.where(

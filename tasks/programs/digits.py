@@ -39,9 +39,9 @@ def multiply(a: jax.Array, b: jax.Array) -> jax.Array:
     b: `[D]` digits.
   """
   place = jnp.arange(a.shape[0])
-  offset = place[:, None] - place
+  offset = place[:, None] - place[None]
   shifted = jnp.where(offset >= 0, a[jnp.maximum(offset, 0)], 0)
-  return (shifted * b).sum(1)
+  return (shifted * b[None]).sum(1)
 
 
 def is_less(a: jax.Array, b: jax.Array) -> jax.Array:

@@ -268,7 +268,7 @@ def _best_guess(task: LearningToExecute) -> tuple[int, float]:
     keys = jax.random.split(jax.random.key(0), _SCORE_EPISODES)
     answers = jax.vmap(lambda key: task._draw(key, jnp.int32(task.max_length))[
         1])(keys)
-    counts = (answers[:, :, None] == jnp.arange(10)).sum(1)
+    counts = (answers[:, :, None] == jnp.arange(10)[None, None]).sum(1)
     return (counts / counts.sum(1, keepdims=True)).mean(0)
 
   with jax.ensure_compile_time_eval():  # `trivial` may be traced.

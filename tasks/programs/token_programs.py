@@ -116,7 +116,8 @@ def _grow(key: jax.Array, inner: Expression, program: str, low: int,
   form_key, branch_key, operand_key, number_key = jax.random.split(key, 4)
   # The two forms of 'if' share the probability of the third operation.
   form = jax.random.randint(form_key, (), 0, len(OPERATIONS[program]))
-  form += (form == 2) & jax.random.bernoulli(branch_key)
+  is_other = (form == 2) & jax.random.bernoulli(branch_key)
+  form += is_other.astype(form.dtype)
   kinds, operands = jnp.asarray(_KINDS)[form], jnp.asarray(_OPERANDS)[form]
   chosen = jax.random.randint(operand_key, (), 0, operands.max() + 1)
   numbers = jax.random.randint(

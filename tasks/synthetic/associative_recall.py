@@ -101,11 +101,11 @@ class AssociativeRecall(base.Episodes, base.Levelled):
     last_marker = end + self.item_length + 1
     markers = jnp.stack([(step < end) & (position == 0),
                          (step == end) | (step == last_marker)], axis=1)
-    return jnp.concatenate([vector, markers], axis=1)
+    return jnp.concatenate([vector, markers.astype(jnp.float32)], axis=1)
 
   def _last_value(self, pairs, query, num_pairs):
     """Returns the value `[L, bits]` of the last pair with the query's key."""
-    found = (pairs[:, 0] == query).all((1, 2))
+    found = (pairs[:, 0] == query[None]).all((1, 2))
     index = jnp.arange(self.max_pairs)
     return pairs[jnp.where(found & (index < num_pairs), index, -1).max(), 1]
 

@@ -72,7 +72,8 @@ class Copy(base.Episodes, base.Levelled):
     asked = (step >= length + 2) & (step < 2 * length + 2)
     markers = jnp.stack([step == 0, step == length + 1], axis=1)
     inputs = jnp.concatenate(
-        [base.place(bits, step - 1, shown), markers], axis=1)
+        [base.place(bits, step - 1, shown), markers.astype(jnp.float32)],
+        axis=1)
     return base.Batch(inputs, base.place(bits, step - length - 2, asked),
                       asked.astype(jnp.float32))
 

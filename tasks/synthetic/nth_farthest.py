@@ -114,7 +114,7 @@ class NthFarthest(base.Episodes, base.Levelled):
     d, o = self.num_dims, self.output_size
     vectors, labels, nth, m = jnp.split(inputs, (d, d + o, d + 2 * o), axis=1)
     reference = vectors[jnp.argmax((labels * m).sum(1))]
-    distance = jnp.square(vectors - reference).sum(1)
+    distance = jnp.square(vectors - reference[None]).sum(1)
     shown = labels.any(1)
     order = jnp.argsort(jnp.where(shown, -distance, jnp.inf))
     return labels[order[jnp.argmax(nth[0])]]

@@ -81,7 +81,7 @@ class PrioritySort(base.Episodes, base.Levelled):
     shown = jnp.concatenate([bits, priorities[:, None]], axis=1)
     inputs = jnp.concatenate(
         [base.place(shown, step, step < num_keys),
-         (step == num_keys)[:, None]], axis=1)
+         (step == num_keys)[:, None].astype(jnp.float32)], axis=1)
     return base.Batch(inputs, *self._answer(bits, priorities, num_keys))
 
   def _answer(self, bits, priorities, num_keys):

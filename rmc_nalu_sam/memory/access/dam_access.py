@@ -81,7 +81,8 @@ def _write(interface: SAMInterface,
   num_heads, num_slots = prev.read_weights.shape
   unused = top_k_indices(
       jax.lax.stop_gradient(prev.usage), num_heads, smallest=True)
-  indicators = unused[:, None] == jnp.arange(num_slots, dtype=unused.dtype)
+  indicators = unused[:, None] == jnp.arange(
+      num_slots, dtype=unused.dtype)[None]
   alpha = interface.write_gates[:, None].astype(dtype)
   gamma = interface.interpolation_gates[:, None].astype(dtype)
   weights = alpha * (

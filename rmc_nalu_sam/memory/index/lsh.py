@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rmc_nalu_sam.arrays import align
 from rmc_nalu_sam.checks import check_positive
 from rmc_nalu_sam.memory import content
 from rmc_nalu_sam.memory.index import search
@@ -168,11 +169,14 @@ class LSHIndex:
       words = memory[rows].astype(jnp.float32)
       squared_norms = jnp.square(words).sum(-1)
       similarity = jnp.einsum(product, queries.astype(jnp.float32), words)
-      similarity *= jax.lax.rsqrt(squared_norms + content.EPSILON)
+      similarity *= align(
+          jax.lax.rsqrt(squared_norms + content.EPSILON), similarity)
       written = (squared_norms > 0) & is_written(rows)
       # Empty slots come last; a candidate of -1 is never found.
-      similarity = jnp.where(written, similarity, jnp.finfo(jnp.float32).min)
-      return jnp.where(candidates >= 0, similarity, -jnp.inf)
+      similarity = jnp.where(align(written, similarity), similarity,
+                             jnp.finfo(jnp.float32).min)
+      return jnp.where(
+          align(candidates >= 0, similarity), similarity, -jnp.inf)
 
     scores = jnp.concatenate(
         [score(near, "hw,hcw->hc"), score(shared, "hw,cw->hc")], axis=1)
@@ -192,7 +196,8 @@ class LSHIndex:
 
   def _buckets(self, vectors: jax.Array) -> jax.Array:
     """Returns the buckets of vectors `[..., W]`, `[..., num_tables]`."""
-    return self._codes(self._products(vectors)) + self._offsets
+    codes = self._codes(self._products(vectors))
+    return codes + align(self._offsets, codes)
 
   def _probes(self, queries: jax.Array) -> jax.Array:
     """Returns the buckets to search, `[..., num_tables, 2^num_turned]`.
@@ -204,9 +209,11 @@ class LSHIndex:
     _, turned = jax.lax.top_k(-jnp.abs(products), self.num_turned)
     subsets = np.arange(1 << self.num_turned)[:, None] >> np.arange(
         self.num_turned) & 1
-    changes = ((1 << turned)[..., None, :] * subsets).sum(-1, dtype=jnp.int32)
+    turned = (1 << turned)[..., None, :]
+    changes = (turned * align(subsets.astype(np.int32), turned)).sum(
+        -1, dtype=jnp.int32)
     codes = self._codes(products)[..., None] ^ changes
-    return codes + self._offsets[:, None]
+    return codes + align(self._offsets[:, None], codes)
 
   @property
   def _offsets(self) -> np.ndarray:
@@ -225,9 +232,11 @@ class LSHIndex:
     directions /= np.linalg.norm(directions, axis=0)
     products = jnp.tensordot(vectors.astype(jnp.float32),
                              directions.astype(np.float32), 1)
-    return jnp.where(np.arange(bits.max()) < bits[:, None], products, -jnp.inf)
+    is_own = np.arange(bits.max()) < bits[:, None]
+    return jnp.where(align(is_own, products), products, -jnp.inf)
 
   def _codes(self, products: jax.Array) -> jax.Array:
     """Returns the signs of products as numbers, `[..., num_tables]`."""
     values = (1 << np.arange(products.shape[-1])).astype(np.int32)
-    return jnp.where(products > 0, values, 0).sum(-1, dtype=jnp.int32)
+    return jnp.where(products > 0, align(values, products), 0).sum(
+        -1, dtype=jnp.int32)

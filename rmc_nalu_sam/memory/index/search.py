@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rmc_nalu_sam.arrays import align
 from rmc_nalu_sam.memory.content import EPSILON
 
 # Maps rows, or a slice of all rows, to whether their slots were written: bool,
@@ -99,8 +100,9 @@ def top_k_indices(scores: jax.Array, k: int, block_size: int = 64,
   last = _last(scores.dtype, smallest)
   best_blocks = jnp.sort(
       _top_k(_block_best(scores, block_size, smallest), k, smallest))
-  candidates = best_blocks[..., None] * block_size + jnp.arange(
-      block_size, dtype=best_blocks.dtype)
+  starts = best_blocks[..., None] * block_size
+  candidates = starts + align(
+      jnp.arange(block_size, dtype=starts.dtype), starts)
   candidates = candidates.reshape(*scores.shape[:-1], -1)
   # From the scores and not from blocks of them, which XLA would write out.
   found = jnp.take_along_axis(
@@ -175,9 +177,9 @@ class ExactIndex:
     products = jnp.einsum("hw,nw->hn", queries, memory,
                           preferred_element_type=jnp.float32)
     squared_norms = state.astype(jnp.float32)
-    similarity = products * jax.lax.rsqrt(squared_norms + EPSILON)
+    similarity = products * jax.lax.rsqrt(squared_norms + EPSILON)[None]
     written = (squared_norms > 0) & is_written(slice(None))
-    scores = jnp.where(written, similarity, -jnp.inf)
+    scores = jnp.where(written[None], similarity, -jnp.inf)
     return self.best(scores, k), state
 
   def best(self, scores: jax.Array, k: int) -> jax.Array:

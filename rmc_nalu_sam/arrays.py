@@ -1,0 +1,37 @@
+"""Types and ranks of arrays, for code that leaves nothing to JAX's promotion.
+
+So a user may set `jax_numpy_rank_promotion="raise"` and
+`jax_numpy_dtype_promotion="strict"`.
+"""
+
+from typing import Any
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def as_float(x: Any, dtype: Any = None) -> jax.Array:
+  """Returns integers and booleans as floats, and other numbers as they are.
+
+  A layer makes its parameters of the type of its inputs, so it must not get
+  integers.
+
+  Args:
+    x: an array, or anything that becomes one.
+    dtype: of the floats. If None, that of the computation under a Haiku policy
+      of mixed precision, else JAX's default.
+  """
+  x = jnp.asarray(x)
+  if jnp.issubdtype(x.dtype, jnp.inexact):
+    return x
+  if dtype is None:
+    policy = hk.mixed_precision.current_policy()
+    dtype = policy.compute_dtype if policy else jnp.result_type(float)
+  return x.astype(dtype)
+
+
+def align(x: jax.Array | np.ndarray, like: jax.Array) -> jax.Array:
+  """Adds axes of size 1 in front of `x`, until it has as many as `like`."""
+  return jnp.expand_dims(x, tuple(range(like.ndim - x.ndim)))
