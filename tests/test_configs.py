@@ -230,6 +230,56 @@ def test_resuming_takes_a_default_that_was_not_set():
     reconcile(first, "--core.num_slots=3")
 
 
+def lines_of(caplog, stored, *argv):
+  """Returns what resuming a run with this command line logs."""
+  caplog.clear()
+  with caplog.at_level("INFO", logger="absl"):
+    reconcile(stored, *argv)
+  return [record.getMessage() for record in caplog.records]
+
+
+def test_resuming_says_what_changes(caplog):
+  first = resolve("--preset=sam_copy", "--steps=13")
+  assert not lines_of(caplog, first, "--steps=13", "--core.num_slots=64")
+  assert lines_of(caplog, first, "--steps=17", "--data_dir=there") == [
+      "resuming with steps=17 (not 13), data_dir='there' (not '')"]
+  (line,) = lines_of(caplog, first, "--preset=sam_copy")
+  assert_words(line, "--preset=sam_copy ... keeps steps=13 (not 4000)")
+  assert lines_of(caplog, first, "--preset=sam_copy", "--steps=17") == [
+      "resuming with steps=17 (not 13)"]
+
+
+def other_value(argument):
+  """Returns a value that is not the argument's default."""
+  of_type = members.flag_type(argument)
+  value = argument.default
+  return (not value if of_type is bool else
+          "other" if of_type is str else of_type((value or 0) + 1))
+
+
+@pytest.mark.parametrize("kind", config_lib.KINDS)
+def test_resuming_refuses_arguments_of_all_kinds(kind):
+  registry, refused, taken = members.REGISTRIES[kind], 0, 0
+  of_members = {member: registry.arguments(member) for member in registry}
+  for member, has in of_members.items():
+    stored = config_lib.resolve(None, *given(kind, member, None, None))
+    foreign = {k: v for each in of_members.values() for k, v in each.items()}
+    for name, argument in (foreign | has).items():
+      if members.flag_type(argument) is None or argument.is_required:
+        continue
+      with pytest.raises(UsageError) as error:
+        config_lib.reconcile(stored, None, {}, {kind: {
+            name: other_value(argument)}})
+      assert_words(str(error.value), f"{kind}.{name}")
+      refused += 1
+      if name in has and argument.default is not None:
+        assert config_lib.reconcile(stored, None, {}, {kind: {
+            name: argument.default}}) == stored
+        taken += 1
+  assert refused or kind == "head"  # No head has arguments.
+  assert taken or kind == "head"
+
+
 # Refusals.
 
 
@@ -435,9 +485,10 @@ def number_flags(of_type):
 
 
 def given(kind, member, name, value):
+  arguments = {name: value} if name else {}
   if kind == "index":
-    return {}, {"core": {"index": member}, "index": {name: value}}
-  return {kind: member}, {kind: {name: value}}
+    return {}, {"core": {"index": member}, "index": arguments}
+  return {kind: member}, {kind: arguments}
 
 
 def refusal(fields, arguments=types.MappingProxyType({})):

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import ml_collections
+from absl import logging
 
 from launch.configs import members
 from launch.experiments.merging import merge
@@ -237,6 +238,9 @@ def reconcile(stored: ml_collections.ConfigDict, preset: str | None,
               ) -> ml_collections.ConfigDict:
   """Returns the configuration of a run that is resumed.
 
+  Logs a line if a field in `RUNTIME_FIELDS` changes, and one if a preset has
+  another value for such a field than the run keeps.
+
   Args:
     stored: From `load`.
     preset: The preset of the command line, or None.
@@ -254,6 +258,9 @@ def reconcile(stored: ml_collections.ConfigDict, preset: str | None,
                if name not in ("preset", *RUNTIME_FIELDS)
                and not name.endswith("_args")}
     by = f"by --preset={preset} "
+    _log_changes(f"--preset={preset} does not change the run in this workdir, "
+                 "which keeps", {name: stored[name] for name in RUNTIME_FIELDS
+                                 if name not in overrides}, wanted)
   _refuse_changes("", fields, stored, by)
   for kind in KINDS:
     given = member_args.get(kind, {})
@@ -264,7 +271,17 @@ def reconcile(stored: ml_collections.ConfigDict, preset: str | None,
     _refuse_changes(f"{kind}.", given, _arguments(stored, kind), by)
   config = ml_collections.ConfigDict(stored)
   config.update(overrides)
+  _log_changes("resuming with", {name: config[name] for name in RUNTIME_FIELDS},
+               stored)
   return config
+
+
+def _log_changes(what, values, others):
+  """Logs each value that differs from the other one of its name."""
+  changes = [f"{name}={value!r} (not {others[name]!r})"
+             for name, value in values.items() if value != others[name]]
+  if changes:
+    logging.info("%s %s", what, ", ".join(changes))
 
 
 def _refuse_changes(prefix, given, has, by):
