@@ -269,7 +269,7 @@ def test_learning_rate_has_an_effect(baseline, tmp_path, monkeypatch):
   assert not same(params(tmp_path), params(baseline))
 
 
-def test_folders_of_data_reach_the_task(tmp_path, monkeypatch):
+def test_folders_of_data_reach_the_task(baseline, tmp_path, monkeypatch):
   seen = []
 
   def load(self, split, data_dir):
@@ -281,8 +281,13 @@ def test_folders_of_data_reach_the_task(tmp_path, monkeypatch):
   run(train, "--data_dir=/there", "--cache_dir=/cached",
       f"--workdir={tmp_path}")
   run(train, f"--workdir={tmp_path}")
+  run(evaluate, "--data_dir=/there", "--cache_dir=/cached",
+      f"--workdir={baseline}")
+  run(evaluate, f"--workdir={baseline}")
   assert seen == [("train", "/there", "/cached"),
-                  ("train", None, "/home/rmc_nalu_sam")]
+                  ("train", None, "/home/rmc_nalu_sam"),
+                  ("test", "/there", "/cached"),
+                  ("test", None, "/home/rmc_nalu_sam")]
 
 
 def test_run_without_a_workdir(monkeypatch, tmp_path, refuse_to_train):

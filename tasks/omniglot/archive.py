@@ -72,15 +72,18 @@ def read(path: pathlib.Path, split: str) -> Iterator[np.ndarray]:
   Raises:
     DataError: the archive is damaged, or of the other split.
   """
-  with errors.reading(path, HELP):
-    if path.stat().st_size > _MAX_ARCHIVE:
-      raise ValueError(f"should have at most {_MAX_ARCHIVE} bytes, has "
-                       f"{path.stat().st_size}")
-    with zipfile.ZipFile(path) as archive:
-      for drawing in _drawings(archive.namelist(), split):
-        with errors.reading(path / drawing.member, HELP):
-          png = files.read_member(archive, drawing.member, _MAX_MEMBER)
-          yield ink_of(files.read_png(png, SIZE))
+  with errors.reading(path, HELP), zipfile.ZipFile(path) as archive:
+    for drawing in _drawings(archive.namelist(), split):
+      with errors.reading(path / drawing.member, HELP):
+        png = files.read_member(archive, drawing.member, _MAX_MEMBER)
+        yield ink_of(files.read_png(png, SIZE))
+
+
+def check_size(path: pathlib.Path) -> None:
+  """Raises a ValueError if an archive is too large to be one of the two."""
+  size = path.stat().st_size
+  if size > _MAX_ARCHIVE:
+    raise ValueError(f"should have at most {_MAX_ARCHIVE} bytes, has {size}")
 
 
 def ink_of(pixels: np.ndarray) -> np.ndarray:

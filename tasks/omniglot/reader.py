@@ -85,11 +85,14 @@ def _find(split: str, data_dir: str) -> pathlib.Path:
 
 def _load(source: pathlib.Path, split: str, image_size: int) -> np.ndarray:
   """Reads images from the cache, or from the source into the cache."""
-  is_archive = source.is_file()
-  data = None if is_archive else prepared.Split(
-      source, split, archive.NUM_CHARACTERS[split] * NUM_DRAWINGS,
-      archive.HELP)
-  files = data.files if data else (source,)
+  data = None
+  files: tuple[pathlib.Path, ...] = (source,)
+  if source.is_file():
+    archive.check_size(source)
+  else:
+    most = archive.NUM_CHARACTERS[split] * NUM_DRAWINGS
+    data = prepared.Split(source, split, most, archive.HELP)
+    files = data.files
   key = cache.fingerprint(_FORMAT, *files)
   name = f"omniglot_{split}_{image_size}_{key}.npz"
   images = cache.read(name)
