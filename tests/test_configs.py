@@ -217,7 +217,7 @@ def test_resuming_takes_the_same_flags_and_runtime_ones():
   assert reconcile(first) == first
   assert first.preset == "sam_copy"
   for name in config_lib.RUNTIME_FIELDS:
-    value = "elsewhere" if name == "data_dir" else 11
+    value = "elsewhere" if name.endswith("_dir") else 11
     assert first[name] != value
     assert reconcile(first, f"--{name}={value}")[name] == value
 
