@@ -263,9 +263,10 @@ def test_a_state_may_change_once_save_returns(workdir, monkeypatch):
   assert_same(restore(workdir, saved), state(4))
 
 
-ODD_NAMES = ["[a]b", "back\\slash", "st*r", "q?m", "latin\udcff", "gs:", "ha#sh",
-             "per%20cent", "sp ace", "ünï", "new\nline", "{br}", "-dash",
-             "$d", "a,b:c;d", "/".join(9 * ["long" * 60])]
+ODD_NAMES = [
+    "[a]b", "back\\slash", "st*r", "q?m", "latin\udcff", "gs:", "ha#sh",
+    "per%20cent", "sp ace", "ünï", "new\nline", "{br}", "-dash", "$d",
+    "a,b:c;d", "/".join(9 * ["long" * 60])]
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
