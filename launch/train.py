@@ -9,6 +9,7 @@ and so on; --describe=NAME describes one of them.
 """
 
 import pathlib
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -77,7 +78,7 @@ def main(argv: Sequence[str]) -> None:
   help_lib.handle_help_flags()  # They exit.
   try:
     workdir, config = prepare(FLAGS.workdir, FLAGS.resume)
-    again = f"python -m launch.train --workdir={workdir}"
+    again = f"python -m launch.train --workdir={shlex.quote(str(workdir))}"
     with Run.writing(workdir, config) as run:
       result = train(run)
   except config_lib.UsageError as error:

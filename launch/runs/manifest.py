@@ -60,19 +60,27 @@ def from_json(stored: Mapping[str, Any]) -> dict[str, ArrayFacts]:
   return arrays
 
 
-def check(tree: Any, arrays: Mapping[str, ArrayFacts]) -> None:
+def check(parts: Mapping[str, Any], arrays: Mapping[str, ArrayFacts]) -> None:
   """Compares what was read with the facts of what was written.
 
   Args:
-    tree: NumPy arrays, as they were read.
-    arrays: the facts of at least these, as they were written.
+    parts: trees of NumPy arrays, as they were read, by name.
+    arrays: the facts of at least these parts, as they were written.
 
   Raises:
-    ValueError: an array differs.
+    ValueError: an array differs, or is missing.
   """
-  for name, found in facts(tree).items():
-    if found != arrays.get(name):
+  found = facts(parts)
+  for name, each in arrays.items():
+    if part_of(name) in parts and found.pop(name, None) != each:
       raise ValueError(f"{name} is not what was written")
+  if found:
+    raise ValueError(f"{', '.join(found)} was never written")
+
+
+def part_of(name: str) -> str:
+  """Returns the part that an array belongs to, from its path."""
+  return name.split("/")[0]
 
 
 def _checksum(array: np.ndarray) -> int:

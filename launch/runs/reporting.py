@@ -22,7 +22,8 @@ METRICS_FILE = "metrics.jsonl"
 def quiet_libraries() -> None:
   """Drops log lines of libraries below a warning, and Orbax's errors.
 
-  Orbax logs the tracebacks of errors that it raises, too.
+  Orbax raises its errors, too. After one file has failed, each of the others
+  prints a traceback that its event loop is closed, or that nobody waits for it.
   """
   here = str(pathlib.Path(__file__).parent.parent)
 
@@ -30,9 +31,17 @@ def quiet_libraries() -> None:
     if record.levelno < stdlib_logging.WARNING:
       return record.pathname.startswith(here)
     return (record.levelno < stdlib_logging.ERROR
-            or "orbax" not in pathlib.Path(record.pathname).parts)
+            or not {"orbax", "asyncio"} & set(pathlib.Path(
+                record.pathname).parts))
 
   logging.get_absl_handler().addFilter(is_kept)
+  show = sys.unraisablehook
+  if show.__module__ != __name__:  # Else it was set before.
+    sys.unraisablehook = lambda each: None if _is_of_orbax(each) else show(each)
+
+
+def _is_of_orbax(unraisable: Any) -> bool:
+  return "Event loop is closed" in str(unraisable.exc_value)
 
 
 def read_records(workdir: pathlib.Path) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ import tasks
 from launch.configs import build
 from launch.configs import config as config_lib
 from launch.runs import checkpoints as checkpoints_lib
-from launch.runs import reporting, statistics
+from launch.runs import reporting, statistics, store
 from tasks.data import cache
 
 # Stands for the task as it was trained, among the names of its variants.
@@ -295,7 +295,7 @@ def _in_memory(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_writable(workdir: pathlib.Path) -> None:
-  checkpoints_lib.check_path(workdir)
+  store.check_path(workdir / checkpoints_lib.FOLDER)
   try:
     workdir.mkdir(parents=True, exist_ok=True)
     probe = workdir / f".writable-{os.getpid()}"

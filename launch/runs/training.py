@@ -116,7 +116,7 @@ def catch_interrupts() -> Iterator[list[int]]:
 
 def _first_state(config, trainer, checkpoints):
   """Returns the state to start from, on the host, and whether it is new."""
-  restored = checkpoints.restore(trainer.empty_state(), set_aside=True)
+  restored = checkpoints.restore(trainer.empty_state())
   state = trainer.initial_state() if restored is None else restored
   logging.info(
       "%s at step %d of %d, preset %s: %s on %s, %d parameters, %d devices "
