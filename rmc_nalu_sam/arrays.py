@@ -32,6 +32,11 @@ def as_float(x: Any, dtype: Any = None) -> jax.Array:
   return x.astype(dtype)
 
 
+def merge_last(x: jax.Array) -> jax.Array:
+  """Reshapes `[..., A, B]` to `[..., A B]`, also if it is empty."""
+  return x.reshape(*x.shape[:-2], x.shape[-2] * x.shape[-1])
+
+
 def align(x: jax.Array | np.ndarray, like: jax.Array) -> jax.Array:
   """Adds axes of size 1 in front of `x`, until it has as many as `like`."""
   return jnp.expand_dims(x, tuple(range(like.ndim - x.ndim)))

@@ -26,8 +26,9 @@ class Unrolled(NamedTuple):
     state: the core's state after the last step; with `return_all_states`, after
       every step, with a leading T axis.
     unit_inputs: maps the names in `Model.units` to the mean input `[I]` of the
-      unit over batch and steps; empty without `return_unit_inputs`. If a step
-      calls a unit several times, its last call counts.
+      unit over batch and steps, 0 if there are none; empty without
+      `return_unit_inputs`. If a step calls a unit several times, its last call
+      counts.
   """
 
   outputs: Any
@@ -185,7 +186,7 @@ class _Network(hk.Module):
     with recording() as unit_inputs:
       outputs = self._answer(outputs)
     return Unrolled(outputs, state, unit_inputs | {
-        name: means.mean(0) for name, means in in_steps.items()})
+        name: _mean(means) for name, means in in_steps.items()})
 
   def initial_state(self, batch_size: int | None) -> Any:
     """Returns the core's initial state."""
@@ -236,7 +237,9 @@ def make_functions(parts: Parts, policy: jmp.Policy | None,
     unroll, initial_state, of_core = functions
 
     def init(inputs):
-      return step(inputs[0], initial_state(inputs.shape[1]))
+      # There may be no steps.
+      first = jnp.zeros(inputs.shape[1:], inputs.dtype)
+      return step(first, initial_state(inputs.shape[1]))
 
     return init, (unroll, initial_state, of_core)
 
@@ -280,6 +283,11 @@ def _nothing() -> Iterator[dict[str, jax.Array]]:
   yield {}
 
 
+def _mean(x: jax.Array) -> jax.Array:
+  """Returns the mean over the first axis; zeros if it is empty."""
+  return x.mean(0) if len(x) else jnp.zeros_like(x, shape=x.shape[1:])
+
+
 @contextlib.contextmanager
 def _unit_inputs() -> Iterator[dict[str, jax.Array]]:
   """Yields a dictionary that fills with mean inputs `[I]` of called units."""
@@ -288,8 +296,8 @@ def _unit_inputs() -> Iterator[dict[str, jax.Array]]:
   def record(call, args, kwargs, context):
     if isinstance(context.module, Unit) and context.method_name == "__call__":
       inputs = args[0]
-      means[context.module.module_name] = inputs.reshape(
-          -1, inputs.shape[-1]).mean(0)
+      means[context.module.module_name] = _mean(inputs.reshape(
+          -1, inputs.shape[-1]))
     return call(*args, **kwargs)
 
   with hk.intercept_methods(record):

@@ -7,7 +7,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from rmc_nalu_sam.arrays import as_float
+from rmc_nalu_sam.arrays import as_float, merge_last
 from rmc_nalu_sam.checks import check_positive
 from rmc_nalu_sam.cores.controllers import Controller, make_controller
 
@@ -91,14 +91,14 @@ class MemoryCore(hk.RNNCore):
     read_words = prev_state.access.read_words
     inputs = as_float(inputs, read_words.dtype)
     joined = jnp.concatenate(
-        [inputs, merge_heads(read_words)], axis=-1)
+        [inputs, merge_last(read_words)], axis=-1)
     hidden, controller = jax.tree.map(
         self._clip, self._controller(joined, prev_state.controller))
     step = self._step if inputs.ndim == 1 else jax.vmap(self._step)
     access = step(
         self._make_interface(self._interface(hidden)), prev_state.access)
     features = jnp.concatenate(
-        [hidden, merge_heads(access.read_words)], axis=-1)
+        [hidden, merge_last(access.read_words)], axis=-1)
     output = hk.Linear(self.output_size, name="output")(features)
     return self._clip(output), MemoryState(controller, access)
 
@@ -109,8 +109,3 @@ class MemoryCore(hk.RNNCore):
       access = jax.tree.map(
           lambda x: jnp.broadcast_to(x, (batch_size, *x.shape)), access)
     return MemoryState(self._controller.initial_state(batch_size), access)
-
-
-def merge_heads(words: jax.Array) -> jax.Array:
-  """Reshapes `[..., H, W]` to `[..., H * W]`."""
-  return words.reshape(*words.shape[:-2], -1)

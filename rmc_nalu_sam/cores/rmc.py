@@ -15,7 +15,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from rmc_nalu_sam.arrays import as_float
+from rmc_nalu_sam.arrays import as_float, merge_last
 from rmc_nalu_sam.checks import check_positive
 from rmc_nalu_sam.relational import attention, gating, layers, unroll
 
@@ -154,7 +154,7 @@ class RMC(hk.RNNCore):
     memory = gating.gate(
         params, seen, memory, candidate, input_bias=options.input_bias,
         forget_bias=options.forget_bias)
-    return memory.reshape(*memory.shape[:-2], -1), RMCState(
+    return merge_last(memory), RMCState(
         memory, jax.lax.stop_gradient(weights))
 
   def unroll(self, inputs: jax.Array,
@@ -169,17 +169,18 @@ class RMC(hk.RNNCore):
       The outputs `[T, B, N D]` and the state after the last step.
 
     Raises:
-      ValueError: as a step, or there are no steps.
+      ValueError: as a step.
     """
-    if not len(inputs):
-      raise ValueError("RMC.unroll takes at least one step, got inputs of "
-                       f"shape {inputs.shape}")
     inputs = as_float(inputs, state.memory.dtype)
     rows = _split(
         inputs, (len(inputs), *state.memory.shape[:-2]), self._input_rows)
+    params = _parameters(self._layers, rows)
+    if not len(rows):
+      return jnp.zeros((0, *merge_last(state.memory).shape),
+                       state.memory.dtype), state
     memories, weights = unroll.unroll(
-        _parameters(self._layers, rows), rows, state.memory, self._options)
-    return memories.reshape(*memories.shape[:-2], -1), RMCState(
+        params, rows, state.memory, self._options)
+    return merge_last(memories), RMCState(
         memories[-1], weights)
 
   def initial_state(self, batch_size: int | None) -> RMCState:
@@ -237,7 +238,7 @@ def _split(inputs: jax.Array, batch_shape: tuple[int, ...],
     raise ValueError(
         f"RMC takes inputs [{sizes}, ...] that it can split into "
         f"input_rows={input_rows}, got {list(inputs.shape)}")
-  return inputs.reshape(*batch_shape, input_rows, -1)
+  return inputs.reshape(*batch_shape, input_rows, size // input_rows)
 
 
 def _parameters(modules: _Layers, rows: jax.Array) -> layers.Parameters:

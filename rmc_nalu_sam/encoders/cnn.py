@@ -77,7 +77,8 @@ class CNN(hk.Module):
     for channels in (20, 50):
       hidden = Convolution(channels, 5, **init(25 * hidden.shape[-1]))(hidden)
       hidden = max_pool(jax.nn.relu(hidden))
-    hidden = hidden.reshape(*inputs.shape[:-1], -1)
+    hidden = hidden.reshape(
+        *inputs.shape[:-1], math.prod(hidden.shape[1:]))
     hidden = jax.nn.relu(
         hk.Linear(self._hidden_size, **init(hidden.shape[-1]))(hidden))
     if not self._output_layer:
@@ -128,7 +129,7 @@ class Convolution(hk.Module):
         np.arange(side - size + 1)[:, None] + np.arange(size)
         for side in images.shape[1:3])
     patches = images[:, rows[:, None, :, None], columns[:, None, :]]
-    patches = patches.reshape(*patches.shape[:3], -1)
+    patches = patches.reshape(*patches.shape[:3], size * size * channels)
     outputs = patches @ w.reshape(-1, self._output_channels)
     return align(b, outputs) + outputs
 

@@ -7,6 +7,7 @@ section 3. Letters are those of `layers`; R and S are any numbers of rows.
 import jax
 import jax.numpy as jnp
 
+from rmc_nalu_sam.arrays import merge_last
 from rmc_nalu_sam.memory.precision import at_least_float32
 from rmc_nalu_sam.relational.gating import input_gates
 from rmc_nalu_sam.relational.layers import (
@@ -43,13 +44,14 @@ def attend(qkv: jax.Array, num_queries: int, num_heads: int,
     The weighted sums of values, `[..., R, H V]`, and their weights,
     `[..., H, R, S]`.
   """
-  heads = qkv.reshape(*qkv.shape[:-1], num_heads, -1)
+  heads = qkv.reshape(
+      *qkv.shape[:-1], num_heads, qkv.shape[-1] // num_heads)
   queries, keys, values = jnp.split(heads, [key_size, 2 * key_size], axis=-1)
   scores = jnp.einsum("...rhk,...shk->...hrs",
                       queries[..., :num_queries, :, :] * key_size**-.5, keys)
   weights = jax.nn.softmax(at_least_float32(scores)).astype(scores.dtype)
   found = jnp.einsum("...hrs,...shv->...rhv", weights, values)
-  return found.reshape(*found.shape[:-2], -1), weights
+  return merge_last(found), weights
 
 
 def transform(block: Block, layers: tuple[Affine, ...], rows: jax.Array,
@@ -81,7 +83,7 @@ def see(params: Parameters, inputs: jax.Array) -> Seen:
   if params.input_gates is not None:
     # The gates take the rows that were made of the input, not the input.
     gates = input_gates(
-        params.input_gates, rows.reshape(*rows.shape[:-2], 1, -1))
+        params.input_gates, merge_last(rows)[..., None, :])
   return Seen(rows, project(params.blocks[0], rows), gates)
 
 

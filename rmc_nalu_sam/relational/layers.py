@@ -101,7 +101,7 @@ def affine(params: Affine, x: jax.Array) -> jax.Array:
   """Applies a linear layer: `[..., F]` to `[..., O]`."""
   # As one matrix: else XLA transposes the gradient for that of the weights.
   rows = x.reshape(-1, x.shape[-1]) @ params.w
-  rows = rows.reshape(*x.shape[:-1], -1)
+  rows = rows.reshape(*x.shape[:-1], rows.shape[-1])
   return rows + align(params.b, rows)
 
 

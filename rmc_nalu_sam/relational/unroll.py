@@ -14,6 +14,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rmc_nalu_sam.arrays import merge_last
 from rmc_nalu_sam.relational import attention, gating
 from rmc_nalu_sam.relational.layers import (
     Affine,
@@ -81,7 +82,7 @@ def see(params: Parameters, inputs: jax.Array) -> Seen:
     whole = Affine(jnp.concatenate([row.w for row in rows]),
                    sum((row.b for row in rows), b))
     gates = gating.input_gates(
-        whole, inputs.reshape(*inputs.shape[:-2], 1, -1))
+        whole, merge_last(inputs)[..., None, :])
   return Seen(affine(params.inputs, inputs), qkv, gates)
 
 

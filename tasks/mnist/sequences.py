@@ -22,7 +22,8 @@ class RunningScore(series.SeriesScore):
 
   def metrics(self, outputs: jax.Array, batch: Batch) -> dict[str, jax.Array]:
     """Also returns the squared error at the last image only."""
-    last = batch.mask - jnp.roll(batch.mask, -1, axis=0).at[-1].set(0)
+    last = batch.mask - jnp.concatenate(
+        [batch.mask[1:], jnp.zeros_like(batch.mask[:1])])
     final = scores.errors(outputs, batch._replace(mask=last))
     return super().metrics(outputs, batch) | {
         "final_mse": scores.mean_over_numbers(jnp.square(final), last)}

@@ -61,7 +61,7 @@ def make_interface(flat: jax.Array, num_heads: int, word_size: int,
       flat, [words, 2 * words, 2 * words + 3 * num_heads], axis=-1)
 
   def split(x):
-    return x.reshape(*flat.shape[:-1], num_heads, -1)
+    return x.reshape(*x.shape[:-1], num_heads, x.shape[-1] // num_heads)
 
   strengths, alpha, gamma = (
       scalar + bias for scalar, bias in
