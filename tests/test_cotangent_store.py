@@ -153,15 +153,21 @@ def test_bfloat16_stays_bfloat16():
 
 
 def test_numerical_gradients(x64):
-  memory, added = normal(0, N, W, dtype=float), normal(1, 7, W, dtype=float)
+  """Of the second order too, under a scan, which hoists constants."""
+  memory, added = normal(0, N, W, dtype=float), normal(1, 3, 7, W, dtype=float)
 
   @jax.jit
   def f(memory, added):
-    memory = cotangent_store.erase_and_add_words(memory, ERASED, ADDED, added)
-    words, memory = cotangent_store.gather_words(memory, READ)
-    return jnp.sin(words), memory**2
+    def step(memory, now):
+      added, move = now
+      memory = cotangent_store.erase_and_add_words(
+          memory, (ERASED + move) % N, (ADDED + move) % N, jnp.sin(added))
+      words, memory = cotangent_store.gather_words(memory, (READ + move) % N)
+      return memory, jnp.sin(words)
 
-  jax.test_util.check_grads(f, (memory, added), order=1, modes=["rev"])
+    return jax.lax.scan(step, memory, (added, jnp.arange(3)))
+
+  jax.test_util.check_grads(f, (memory, added), order=2, modes=["rev"])
 
 
 def test_memory_without_words_is_refused():

@@ -151,7 +151,23 @@ def test_numerical_gradients(x64):
   jax.test_util.check_grads(
       lambda additions: loss_of(
           unroll(by_versions, empty(STEPS), additions, rows)[0]),
-      [draw(0, STEPS, J, W)], order=1, modes=["rev"])
+      [draw(0, STEPS, J, W)], order=2, modes=["rev"])
+
+
+def test_examples_under_vmap_have_gradients_of_their_own(x64):
+  """The tape has no batch axis to start with, as it is the same for all."""
+  rows = [accesses(STEPS, seed) for seed in range(2)]
+  additions = draw(0, 2, STEPS, J, W)
+
+  def loss(additions, rows):
+    return loss_of(unroll(by_versions, empty(STEPS), additions, rows)[0])
+
+  found = jax.jit(jax.grad(lambda *args: jax.vmap(loss)(*args).sum()))(
+      additions, jax.tree.map(lambda *each: jnp.stack(each), *rows))
+  for i in range(2):
+    close(found[i], value_and_gradients(STEPS, additions[i], rows[i])[1])
+
+
 
 
 @pytest.mark.parametrize("gradient_steps", [2, STEPS])

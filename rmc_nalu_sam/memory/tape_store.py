@@ -128,10 +128,20 @@ def _places(store: TapeStore, versions: jax.Array) -> jax.Array:
   return jnp.where(versions >= first, versions % length, length)
 
 
+def _per_example(tape, *others):
+  """Returns the tape; under `jax.vmap`, with a batch axis if any has one.
+
+  The cotangent of a tape depends on the others, but its values do not. Without
+  a batch axis, `jax.vmap` would add up the cotangents of all examples. XLA
+  removes this choice between equal arrays.
+  """
+  is_first = [x.reshape(-1)[:1] > 0 for x in others]
+  return jax.lax.select_n(jnp.concatenate(is_first).all(), tape, tape)
+
+
 @jax.custom_vjp
 def _read_tape(tape, words, places):
-  del places
-  return words, tape
+  return words, _per_example(tape, words, places)
 
 
 def _read_tape_fwd(tape, words, places):
@@ -149,8 +159,7 @@ _read_tape.defvjp(_read_tape_fwd, _read_tape_bwd)
 
 @jax.custom_vjp
 def _write_tape(tape, words, places, new_places, old_places):
-  del words, places, new_places, old_places
-  return tape
+  return _per_example(tape, words, places, new_places, old_places)
 
 
 def _write_tape_fwd(tape, words, *places):
