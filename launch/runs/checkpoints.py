@@ -56,7 +56,7 @@ class Checkpoints:
     """
     check_path(workdir)
     self._are_finite = are_finite
-    self._directory = (workdir / "checkpoints").absolute()
+    self._directory = _directory(workdir)
     self._options = ocp.CheckpointManagerOptions(max_to_keep=max_to_keep)
     self._unverified: tuple[int, Any, dict[str, ArrayFacts]] | None = None
     self._has_verified = False
@@ -263,6 +263,16 @@ class Checkpoints:
         shutil.rmtree(target)
       source.rename(target)
     self._manager = self._open()
+
+
+def saved_step(workdir: pathlib.Path) -> int | None:
+  """Returns the step of the newest checkpoint without opening the store."""
+  return max((int(path.name) for path in _directory(workdir).glob("*")
+              if path.name.isdigit()), default=None)
+
+
+def _directory(workdir):
+  return (workdir / "checkpoints").absolute()
 
 
 def check_path(workdir: pathlib.Path) -> None:
