@@ -6,7 +6,6 @@ programs run.
 
 import functools
 import json
-import subprocess
 import sys
 
 import jax
@@ -428,12 +427,10 @@ def test_own_core_and_task_from_training_to_the_plot(
 
 
 def test_reader_that_closes_stdout():
-  process = subprocess.Popen(
-      [sys.executable, "-m", "launch.train", "--list"], cwd=launch_helpers.ROOT,
-      stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-  process.stdout.close()  # Before the program writes, as `| head` may do.
-  assert process.stderr.read() == b""
-  assert process.wait(timeout=300) == endings.EXIT_PIPE
+  with launch_helpers.start(["-m", "launch.train", "--list"]) as process:
+    process.stdout.close()  # Before the program writes, as `| head` may do.
+    assert process.stderr.read() == ""
+    assert process.wait(timeout=300) == endings.EXIT_PIPE
 
 
 def test_help_and_absl_s_own_errors(tmp_path):

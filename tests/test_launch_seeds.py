@@ -135,7 +135,7 @@ def test_plot_draws_every_seed(trained, tmp_path, capsys):
 
 def test_all_diverged_is_told(tmp_path, capsys):
   flags = [flag for flag in FLAGS if not flag.startswith("--penalty")]
-  status = run(train, *flags, "--learning_rate=inf", "--steps=8",
+  status = run(train, *flags, "--learning_rate=1e38", "--steps=8",
                "--optimizer=sgd", "--unit=linear", "--core.hidden_unit=linear",
                f"--workdir={tmp_path}")
   assert status == train.EXIT_DIVERGED

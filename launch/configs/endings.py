@@ -65,7 +65,7 @@ def _no_device():
     jax.devices()
   except (RuntimeError, AssertionError) as error:
     reason = " ".join(str(error).split()) or "no such device"
-    return (f"JAX_PLATFORMS={jax.config.jax_platforms or ''} does not work "
+    return (f"JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS', '')} does not work "
             f"here: {reason}; set JAX_PLATFORMS=cpu, or leave it out")
   return None
 
