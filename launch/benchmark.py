@@ -9,7 +9,6 @@ that are compared take turns in one process.
 
 import dataclasses
 import pathlib
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,8 +16,8 @@ from absl import app, flags
 
 from launch import benchmarks
 from launch.benchmarks import report
+from launch.configs import endings, numbers
 from launch.configs import flags as flags_lib
-from launch.configs import numbers
 from launch.configs.config import EXIT_USAGE, UsageError
 from launch.pictures import scaling
 from launch.runs import reporting, strict_json
@@ -67,8 +66,7 @@ def main(argv: Sequence[str]) -> None:
       if result:
         _publish(result, output)
   except ValueError as error:  # A wrong option, or a UsageError.
-    print(f"error: {error}", file=sys.stderr)
-    sys.exit(EXIT_USAGE)
+    endings.leave(EXIT_USAGE, f"error: {error}")
 
 
 def _publish(result: dict[str, Any], output: pathlib.Path) -> None:
@@ -114,7 +112,7 @@ def run() -> None:
                        lower_bound=1, upper_bound=numbers.MAX_INT)
   flags_lib.define_device_flags()
   flags.adopt_module_key_flags(flags_lib)
-  app.run(main)
+  endings.run(main, "--sizes, --batch_size or --num_steps")
 
 
 if __name__ == "__main__":

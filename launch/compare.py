@@ -12,13 +12,12 @@ exactly (`--unit.solved`).
 """
 
 import pathlib
-import sys
 from collections.abc import Collection, Mapping, Sequence
 
-from absl import app, flags
+from absl import flags
 
-from launch.configs import numbers
-from launch.configs.config import EXIT_USAGE, UsageError
+from launch.configs import endings, numbers
+from launch.configs.config import UsageError
 from launch.pictures import layout, success
 from launch.runs import Run, outcome, statistics, tables
 
@@ -76,15 +75,11 @@ def _open(workdir: pathlib.Path) -> Run:
 def main(argv: Sequence[str]) -> None:
   """Runs the program."""
   workdirs = [pathlib.Path(name) for name in argv[1:]]
-  try:
-    if not workdirs:
-      raise UsageError("name one workdir or more to compare")
-    print(compare(pathlib.Path(FLAGS.reference), workdirs,
-                  pathlib.Path(FLAGS.output), numbers.integers(
-                      "leave_out", FLAGS.leave_out, 0, numbers.MAX_SEED)))
-  except (UsageError, OSError) as error:
-    print(f"error: {error}", file=sys.stderr)
-    sys.exit(EXIT_USAGE)
+  if not workdirs:
+    raise UsageError("name one workdir or more to compare")
+  print(compare(
+      pathlib.Path(FLAGS.reference), workdirs, pathlib.Path(FLAGS.output),
+      numbers.integers("leave_out", FLAGS.leave_out, 0, numbers.MAX_SEED)))
 
 
 def run() -> None:
@@ -95,7 +90,7 @@ def run() -> None:
                     "count, since they did not learn the task: their errors "
                     "would make every run succeed.")
   flags.DEFINE_string("output", "success.png", "The picture to write.")
-  app.run(main)
+  endings.run(main, "the number of runs")
 
 
 if __name__ == "__main__":

@@ -20,14 +20,12 @@ last row, by the best seed.
 """
 
 import pathlib
-import sys
 from collections.abc import Sequence
 
 from absl import app, flags
 
+from launch.configs import endings, numbers
 from launch.configs import flags as flags_lib
-from launch.configs import numbers
-from launch.configs.config import EXIT_USAGE, UsageError
 from launch.runs import evaluation, reporting
 
 FLAGS = flags.FLAGS
@@ -40,21 +38,16 @@ def main(argv: Sequence[str]) -> None:
   flags_lib.apply_device_flags()
   reporting.quiet_libraries()
   workdir = pathlib.Path(FLAGS.workdir).expanduser().absolute()
-  try:
-    levels = numbers.integers("levels", FLAGS.levels, 1)
-    result = evaluation.evaluate(
-        workdir, levels, FLAGS.episodes,
-        flags_lib.member_overrides(["core"])["core"], FLAGS.data_dir,
-        FLAGS.show, FLAGS.batch_size, FLAGS.recall, FLAGS.cache_dir)
-    print(_title(result))
-    print(evaluation.format_table(result), flush=True)
-    for line in result.get("examples", ()):
-      print(line)
-    # Last, so that a full disk does not cost the table.
-    evaluation.write(workdir, result)
-  except (UsageError, OSError) as error:
-    print(f"error: {error}", file=sys.stderr)
-    sys.exit(EXIT_USAGE)
+  result = evaluation.evaluate(
+      workdir, numbers.integers("levels", FLAGS.levels, 1), FLAGS.episodes,
+      flags_lib.member_overrides(["core"])["core"], FLAGS.data_dir, FLAGS.show,
+      FLAGS.batch_size, FLAGS.recall, FLAGS.cache_dir)
+  print(_title(result))
+  print(evaluation.format_table(result), flush=True)
+  for line in result.get("examples", ()):
+    print(line)
+  # Last, so that a full disk does not cost the table.
+  evaluation.write(workdir, result)
 
 
 def _title(result) -> str:
@@ -89,7 +82,8 @@ def run() -> None:
   flags_lib.define_member_flags(["core"])
   flags_lib.define_device_flags()
   flags.adopt_module_key_flags(flags_lib)
-  app.run(main, flags_parser=flags_lib.parse)
+  endings.run(main, "--batch_size, --levels, --show, or --core.num_slots",
+              flags_parser=flags_lib.parse)
 
 
 if __name__ == "__main__":

@@ -20,12 +20,11 @@ in parentheses, its median.
 """
 
 import pathlib
-import sys
 from collections.abc import Sequence
 
-from absl import app, flags
+from absl import flags
 
-from launch.configs.config import EXIT_USAGE, UsageError
+from launch.configs import endings
 from launch.pictures import curves, layout, variants
 from launch.pictures.run import guesses
 from launch.runs import Run, comparison
@@ -68,11 +67,7 @@ def compare(workdirs: Sequence[pathlib.Path], output: pathlib.Path,
 def main(argv: Sequence[str]) -> None:
   """Runs the program."""
   workdirs = [pathlib.Path(name) for name in argv[1:]]
-  try:
-    print(compare(workdirs, pathlib.Path(FLAGS.output), FLAGS.metric, FLAGS.x))
-  except (UsageError, OSError) as error:
-    print(f"error: {error}", file=sys.stderr)
-    sys.exit(EXIT_USAGE)
+  print(compare(workdirs, pathlib.Path(FLAGS.output), FLAGS.metric, FLAGS.x))
 
 
 def run() -> None:
@@ -83,7 +78,7 @@ def run() -> None:
   flags.DEFINE_enum("x", "updates", ["updates", "minutes", "variants"],
                     "What to draw the metric against; 'variants' are those of "
                     "the last evaluation.")
-  app.run(main)
+  endings.run(main, "the number of runs")
 
 
 if __name__ == "__main__":

@@ -9,23 +9,20 @@ and so on; --describe=NAME describes one of them.
 """
 
 import pathlib
-import shlex
-import sys
 from collections.abc import Sequence
 
 import jax
 from absl import app, flags
 
-from launch.configs import build, checks
+from launch.configs import build, checks, endings
 from launch.configs import config as config_lib
 from launch.configs import flags as flags_lib
 from launch.configs import help as help_lib
 from launch.pictures import run as pictures
-from launch.runs import Run, outcome, reporting, training
+from launch.runs import Run, interrupts, outcome, reporting, training
 
 FLAGS = flags.FLAGS
 EXIT_DIVERGED = 3
-EXIT_INTERRUPTED = 130
 
 
 def prepare(workdir: str | None, resume: bool | None):
@@ -76,30 +73,24 @@ def main(argv: Sequence[str]) -> None:
   flags_lib.apply_device_flags()
   reporting.quiet_libraries()
   help_lib.handle_help_flags()  # They exit.
+  workdir, config = prepare(FLAGS.workdir, FLAGS.resume)
   try:
-    workdir, config = prepare(FLAGS.workdir, FLAGS.resume)
-    again = f"python -m launch.train --workdir={shlex.quote(str(workdir))}"
     with Run.writing(workdir, config) as run:
       result = train(run)
-  except config_lib.UsageError as error:
-    _exit(config_lib.EXIT_USAGE, f"error: {error}")
   except OSError as error:
-    _exit(config_lib.EXIT_USAGE, f"error: cannot write to --workdir={workdir}: "
-          f"{error}; after fixing this, continue with: {again}")
+    endings.leave(
+        config_lib.EXIT_USAGE, f"error: cannot write to --workdir={workdir}: "
+        f"{error}; after fixing this, continue with: "
+        f"{interrupts.command(workdir)}")
   except training.DivergedError as error:
-    _exit(EXIT_DIVERGED, f"diverged: {error}")
+    endings.leave(EXIT_DIVERGED, f"diverged: {error}")
+  except KeyboardInterrupt:
+    endings.leave(endings.EXIT_INTERRUPTED, interrupts.describe(workdir))
   if not result.finished:
     if len(run.seeds) > 1 and result.step:
       print(outcome.describe(run))
-    what = ("and saved; continue" if result.step
-            else "before the first update, nothing is saved; start again")
-    _exit(EXIT_INTERRUPTED, f"interrupted {what} with: {again}")
+    endings.leave(endings.EXIT_INTERRUPTED, interrupts.describe(workdir))
   print(outcome.describe_end(run))
-
-
-def _exit(status: int, message: str) -> None:
-  print(message, file=sys.stderr)
-  sys.exit(status)
 
 
 def run() -> None:
@@ -114,7 +105,9 @@ def run() -> None:
   flags.DEFINE_boolean(
       "resume", None, "True: resume the run in the workdir, which must hold "
       "one. False: the workdir must hold none. Default: resume if it does.")
-  app.run(main, flags_parser=flags_lib.parse)
+  endings.run(main, "--batch_size, --num_seeds, or a size of --core.X or "
+              "--task.X, such as --core.num_slots and --task.max_length",
+              flags_parser=flags_lib.parse)
 
 
 if __name__ == "__main__":

@@ -290,9 +290,9 @@ def stderr_of(capsys) -> str:
 
 
 @pytest.mark.parametrize("argv, words", [
-    ("--levels=two", "--levels takes integers, got two"),
-    ("--levels=2,0", "min_length=0"),
-    ("--levels=-3", "min_length=-3"),
+    ("--levels=two", "--levels takes integers of at least 1"),
+    ("--levels=2,0", "at most 2147483647, got 2,0"),
+    ("--levels=-3", "at least 1 and at most 2147483647, got -3"),
     ("--core.num_slots=2", "num_slots=2"),
 ])
 def test_usage_errors(trained, capsys, argv, words):

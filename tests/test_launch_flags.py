@@ -17,7 +17,7 @@ from launch_helpers import records, run, saved_state, saved_steps, tiny_flags
 import tasks
 from launch import benchmark, compare, evaluate, experiments, plot, train
 from launch.configs import config as config_lib
-from launch.configs import members
+from launch.configs import endings, members
 from launch.pictures import run as pictures
 from tasks.data import cache
 
@@ -156,6 +156,66 @@ def test_integers_of_programs_are_bounded(
     except flags.IllegalFlagValueError as error:
       text = str(error)
     assert f"flag --{flag}={value}: {value} is not" in text
+
+
+# What the machine lacks.
+
+PROGRAMS = {train: [], evaluate: ["--workdir=none"], plot: [],
+            compare: ["--reference=none"],
+            benchmark: ["--suite=rmc", "--output=none"]}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("error, status, words", [
+    (jax.errors.JaxRuntimeError(
+        "RESOURCE_EXHAUSTED: Out of memory allocating 464956000180944 bytes."),
+     endings.EXIT_RESOURCES, "464956000180944 bytes were asked for; lower "),
+    (MemoryError(), endings.EXIT_RESOURCES, "error: out of memory; lower "),
+    (KeyboardInterrupt(), endings.EXIT_INTERRUPTED, "interrupted; start again"),
+    (PermissionError("no"), config_lib.EXIT_USAGE, "error: no"),
+])
+def test_endings_of_all_programs(
+    monkeypatch, capsys, program, error, status, words):
+  def fail(argv):
+    raise error
+
+  monkeypatch.setattr(program, "main", fail)
+  assert run(program, *PROGRAMS[program]) == status
+  out, err = capsys.readouterr()
+  assert out == ""
+  assert err.count("\n") == 1
+  assert words in err
+
+
+def test_sizes_beyond_the_memory(tmp_path, capsys):
+  """Asks for petabytes, which no address space holds."""
+  status = run(train, "--core=lstm", "--core.hidden_size=1000",
+               "--batch_size=2000000000", f"--workdir={tmp_path}")
+  assert status == endings.EXIT_RESOURCES == 4
+  line = capsys.readouterr().err.splitlines()[-1]
+  assert line.startswith("error: out of memory: ")
+  assert "were asked for; lower --batch_size" in line
+
+
+def test_another_error_keeps_its_traceback(monkeypatch):
+  def fail(argv):
+    raise RuntimeError("a fault of ours")
+
+  monkeypatch.setattr(train, "main", fail)
+  with pytest.raises(RuntimeError, match="of ours"):
+    run(train)
+
+
+@pytest.mark.parametrize("error", [
+    RuntimeError("Unable to initialize backend 'cuda'"), AssertionError()])
+def test_no_such_device(monkeypatch, capsys, error):
+  def fail(*args):
+    raise error
+
+  monkeypatch.setattr(jax, "devices", fail)
+  monkeypatch.setattr(train, "main", fail)
+  assert run(train) == endings.EXIT_RESOURCES
+  assert_one_line(capsys, "JAX_PLATFORMS=cpu ... does not work here")
 
 
 # Every field has an effect.
@@ -369,6 +429,13 @@ def test_own_core_and_task_from_training_to_the_plot(
 
 
 # These need a child process.
+
+
+def test_reader_that_closes_stdout():
+  with launch_helpers.start(["-m", "launch.train", "--list"]) as process:
+    process.stdout.close()  # Before the program writes, as `| head` may do.
+    assert process.stderr.read() == ""
+    assert process.wait(timeout=300) == endings.EXIT_PIPE
 
 
 def test_help_and_absl_s_own_errors(tmp_path):

@@ -9,6 +9,7 @@ import pytest
 from launch_helpers import assert_same, records, run, saved_state, saved_steps
 
 from launch import evaluate, plot, train
+from launch.configs import endings
 from launch.pictures import curves
 from launch.runs import Run, reporting, tables
 from tasks.arithmetic import arithmetic
@@ -86,7 +87,7 @@ def test_interrupted_says_how_far_it_came(tmp_path, capsys, monkeypatch):
 
   monkeypatch.setattr(reporting.Reporter, "evaluation", evaluate_and_signal)
   assert run(train, *FLAGS, "--steps=8",
-             f"--workdir={tmp_path}") == train.EXIT_INTERRUPTED
+             f"--workdir={tmp_path}") == endings.EXIT_INTERRUPTED
   out, err = capsys.readouterr()
   assert "0/8 = 0%" in out
   assert "interrupted and saved" in err
@@ -134,7 +135,7 @@ def test_plot_draws_every_seed(trained, tmp_path, capsys):
 
 def test_all_diverged_is_told(tmp_path, capsys):
   flags = [flag for flag in FLAGS if not flag.startswith("--penalty")]
-  status = run(train, *flags, "--learning_rate=inf", "--steps=8",
+  status = run(train, *flags, "--learning_rate=1e38", "--steps=8",
                "--optimizer=sgd", "--unit=linear", "--core.hidden_unit=linear",
                f"--workdir={tmp_path}")
   assert status == train.EXIT_DIVERGED

@@ -4,6 +4,7 @@ A reference run is never interrupted. All other runs must end with the same
 numbers, to the last bit.
 """
 
+import concurrent.futures
 import pathlib
 import shlex
 import shutil
@@ -26,9 +27,10 @@ from launch_helpers import (
 
 from launch import train
 from launch.configs import config as config_lib
+from launch.configs import endings
 from launch.learning.trainer import Trainer
 from launch.pictures import run as pictures
-from launch.runs import Run, checkpoints, reporting, training
+from launch.runs import Run, checkpoints, reporting
 
 STEPS = 18
 # The periods do not coincide; all chunks are of 2 updates, compiled once.
@@ -111,7 +113,7 @@ def test_interrupted_and_continued_equals_uninterrupted(
     reference, tmp_path, capsys):
   workdir = tmp_path / "run"
   status, _, err = hit(workdir, signal.SIGINT)
-  assert status == train.EXIT_INTERRUPTED == 130
+  assert status == endings.EXIT_INTERRUPTED == 130
   assert "Traceback" not in err
   assert "interrupted and saved" in err
   assert "start at step 0 of 18, preset none: lstm on copy" in err
@@ -182,7 +184,7 @@ def test_sigterm_is_like_sigint(
   with monkeypatch.context() as patch:
     patch.setattr(reporting.Reporter, "train", report_and_signal)
     status = run(train, *FLAGS, f"--workdir={tmp_path}")
-  assert status == train.EXIT_INTERRUPTED
+  assert status == endings.EXIT_INTERRUPTED
   assert "interrupted and saved" in capsys.readouterr().err
   assert saved_steps(tmp_path)[-1] == 6
   assert before == [signal.getsignal(name)
@@ -202,7 +204,7 @@ def test_interrupted_before_the_first_update(
   flags = [*tiny_flags(num_seeds=4), "--steps=2", f"--workdir={tmp_path}"]
   with monkeypatch.context() as patch:
     patch.setattr(reporting.Reporter, "evaluation", report_and_signal)
-    assert run(train, *flags) == train.EXIT_INTERRUPTED
+    assert run(train, *flags) == endings.EXIT_INTERRUPTED
   err = capsys.readouterr().err
   assert "nothing is saved; start again with: " in err
   assert "interrupted and saved" not in err
@@ -239,21 +241,67 @@ def test_full_disk(reference, tmp_path, monkeypatch, capsys):
   assert_equals_reference(tmp_path, reference)
 
 
-@pytest.fixture
-def sigint_raises():
-  """Restores Python's handler; background jobs of a shell ignore SIGINT."""
-  original = signal.signal(signal.SIGINT, signal.default_int_handler)
-  yield
-  signal.signal(signal.SIGINT, original)
+# The second SIGINT comes while C code runs, as if XLA compiled.
+HANGING = """
+import ctypes, pathlib, signal, sys
+from launch.runs import interrupts
+workdir = pathlib.Path(sys.argv[1])
+with interrupts.caught(workdir) as caught:
+  signal.raise_signal(signal.SIGINT)
+  assert caught == [signal.SIGINT]
+  print("once", flush=True)
+  ctypes.CDLL(None).pause()
+  ctypes.CDLL(None).sleep(300)
+"""
 
 
-def test_second_signal_is_not_caught(sigint_raises):
-  with training.catch_interrupts() as caught:
-    assert not caught
-    signal.raise_signal(signal.SIGINT)
-    assert caught == [signal.SIGINT]
-    with pytest.raises(KeyboardInterrupt):
-      signal.raise_signal(signal.SIGINT)
+@pytest.mark.parametrize("saved, words", [
+    (["12", "4", "16.orbax-checkpoint-tmp"],
+     "interrupted and saved up to step 12; continue with: "),
+    ([], "interrupted before a checkpoint, nothing is saved; start again with: "
+     )])
+def test_second_signal_ends_at_once(tmp_path, saved, words):
+  workdir = tmp_path / "a run"
+  workdir.mkdir()
+  (workdir / "config.json").touch()
+  for step in saved:
+    (workdir / "checkpoints" / step).mkdir(parents=True)
+  process = launch_helpers.start(["-c", HANGING, workdir])
+  try:
+    assert process.stdout.readline() == "once\n"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=200)
+  finally:
+    process.kill()
+  assert process.returncode == endings.EXIT_INTERRUPTED == 130
+  assert (out, err.strip()) == (
+      "", f"{words}python -m launch.train --workdir='{workdir}'")
+
+
+def test_trains_in_a_thread(reference, tmp_path):
+  config = Run(reference).config
+  with (Run.writing(tmp_path, config) as run_,
+        concurrent.futures.ThreadPoolExecutor(1) as pool):
+    result = pool.submit(train.train, run_).result()
+  assert result.finished
+  assert_equals_reference(tmp_path, reference)
+
+
+@pytest.mark.parametrize("owner, name, words", [
+    (Trainer, "initial_state", "interrupted before a checkpoint"),
+    (Trainer, "train", "interrupted before a checkpoint"),
+    (pictures, "_draw_curves", "interrupted and saved up to step 2; continue"),
+    (train, "prepare", "interrupted; start again with the same command")])
+def test_ctrl_c_outside_of_the_loop(
+    tmp_path, monkeypatch, capsys, owner, name, words):
+  def interrupt(*args):
+    raise KeyboardInterrupt
+
+  monkeypatch.setattr(owner, name, interrupt)
+  workdir = tmp_path / "run"
+  assert run(train, *tiny_flags(), "--steps=2",
+             f"--workdir={workdir}") == endings.EXIT_INTERRUPTED
+  assert capsys.readouterr().err.splitlines()[-1].startswith(words)
 
 
 def test_finished_run_is_left_as_it_is(reference, copy, capsys):

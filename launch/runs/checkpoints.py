@@ -225,6 +225,12 @@ class Checkpoints:
             f"{wanted.get(name, 'none')}")
 
 
+def saved_step(workdir: pathlib.Path) -> int | None:
+  """Returns the step of the newest checkpoint without opening the store."""
+  return max((int(path.name) for path in (workdir / FOLDER).glob("*")
+              if path.name.isdigit()), default=None)
+
+
 def _parts(state: Any) -> dict[str, Any]:
   """Returns the parts of a RunState that hold arrays, by name.
 

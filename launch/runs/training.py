@@ -2,8 +2,6 @@
 
 import contextlib
 import math
-import signal
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -13,6 +11,7 @@ from absl import logging
 from launch.configs import config as config_lib
 from launch.learning import evaluators
 from launch.learning.trainer import Trainer
+from launch.runs import interrupts as interrupts_lib
 from launch.runs import reporting
 from launch.runs.checkpoints import Checkpoints
 from launch.runs.run import Run, at_level
@@ -65,7 +64,7 @@ def train(run: Run, trainer: Trainer, train_data: Any, test_data: Any
   limit = 60 * config.max_minutes or math.inf
   done = step >= config.steps or reporter.seconds >= limit
   with contextlib.ExitStack() as stack:
-    interrupts = stack.enter_context(catch_interrupts())
+    interrupts = stack.enter_context(interrupts_lib.caught(run.workdir))
     stack.callback(checkpoints.close)
     stack.callback(reporter.close)
     if many and is_new:  # Scores are relative to this evaluation.
@@ -89,29 +88,6 @@ def train(run: Run, trainer: Trainer, train_data: Any, test_data: Any
         _save(step, trainer.get(state), config, checkpoints)
   return Result(done, step, trainer.get_params(state.train.params),
                 trainer.level(state))
-
-
-@contextlib.contextmanager
-def catch_interrupts() -> Iterator[list[int]]:
-  """Yields a list that is not empty once SIGINT or SIGTERM came.
-
-  A second signal is not caught.
-  """
-  caught: list[int] = []
-  previous: dict[signal.Signals, Any] = {}
-
-  def handler(number, _):
-    caught.append(number)
-    for name, old in previous.items():
-      signal.signal(name, old)
-
-  for name in (signal.SIGINT, signal.SIGTERM):
-    previous[name] = signal.signal(name, handler)
-  try:
-    yield caught
-  finally:
-    for name, old in previous.items():
-      signal.signal(name, old)
 
 
 def _first_state(config, trainer, checkpoints):

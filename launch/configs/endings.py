@@ -1,0 +1,92 @@
+"""How every program ends: an exit status, and one line on stderr."""
+
+import contextlib
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+import jax
+from absl import app
+
+from launch.configs.config import EXIT_USAGE, UsageError
+
+EXIT_RESOURCES = 4  # Too little memory, or no such device.
+EXIT_INTERRUPTED = 130
+EXIT_PIPE = 141  # As a shell reports SIGPIPE.
+_BYTES = re.compile(r"([\d.]+) ?([KMGTPE]i?B?|bytes)\b")
+
+
+def run(main: Callable[[Any], Any], lower: str, **kwargs: Any) -> None:
+  """Runs a program, as `app.run` does.
+
+  A mistake of the user's, too little memory, a missing device, Ctrl-C and a
+  reader that closed stdout end in one line and a status, not in a traceback.
+
+  Args:
+    main: The program.
+    lower: Flags whose values decide how much memory it needs.
+    **kwargs: Arguments of `app.run`.
+  """
+  with _one_line(lower):
+    app.run(main, **kwargs)
+
+
+def leave(status: int, message: str) -> NoReturn:
+  """Ends the program with one line on stderr."""
+  print(message, file=sys.stderr)
+  sys.exit(status)
+
+
+def describe(error: Exception, lower: str) -> str | None:
+  """Returns one line on what the machine lacks; None for another error.
+
+  Args:
+    error: An error of JAX, NumPy or Python.
+    lower: Flags whose values decide how much memory is needed.
+  """
+  text = " ".join(str(error).split())
+  if isinstance(error, MemoryError) or re.search(
+      r"RESOURCE_EXHAUSTED|[Oo]ut of memory", text):
+    found = _BYTES.search(text)
+    asked = f": {found[1]} {found[2]} were asked for" if found else ""
+    return f"out of memory{asked}; lower {lower}"
+  if isinstance(error, OverflowError) and "jitted computation" in text:
+    return f"a size is beyond int32 ({text}); lower {lower}"
+  if isinstance(error, RuntimeError | AssertionError):
+    return _no_device()
+  return None
+
+
+def _no_device():
+  """Returns a line if JAX has no device; it raises various errors then."""
+  try:
+    jax.devices()
+  except (RuntimeError, AssertionError) as error:
+    reason = " ".join(str(error).split()) or "no such device"
+    return (f"JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS', '')} does not work"
+            f" here: {reason}; set JAX_PLATFORMS=cpu, or leave it out")
+  return None
+
+
+@contextlib.contextmanager
+def _one_line(lower: str) -> Iterator[None]:
+  try:
+    try:
+      yield
+    finally:
+      sys.stdout.flush()  # Not at exit, where its error cannot be caught.
+  except BrokenPipeError:
+    # What is left in the buffer would fail again at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(EXIT_PIPE)
+  except KeyboardInterrupt:
+    leave(EXIT_INTERRUPTED, "interrupted; start again with the same command")
+  except (UsageError, OSError) as error:
+    leave(EXIT_USAGE, f"error: {error}")
+  except Exception as error:
+    line = describe(error, lower)
+    if line is None:
+      raise
+    leave(EXIT_RESOURCES, f"error: {line}")

@@ -1,0 +1,93 @@
+"""Ctrl-C in training: the first one saves, the second one ends at once."""
+
+import contextlib
+import os
+import pathlib
+import shlex
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from launch.configs import config as config_lib
+from launch.configs.endings import EXIT_INTERRUPTED
+from launch.runs.checkpoints import saved_step
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def command(workdir: pathlib.Path) -> str:
+  """Returns the command that continues a run."""
+  return f"python -m launch.train --workdir={shlex.quote(str(workdir))}"
+
+
+def describe(workdir: pathlib.Path) -> str:
+  """Returns what an interrupted run has saved, and how to go on."""
+  again = command(workdir)
+  step = saved_step(workdir)
+  if step is not None:
+    return f"interrupted and saved up to step {step}; continue with: {again}"
+  if (workdir / config_lib.CONFIG_FILE).exists():
+    return ("interrupted before a checkpoint, nothing is saved; start again "
+            f"with: {again}")
+  return "interrupted before the start; start again with the same command"
+
+
+@contextlib.contextmanager
+def caught(workdir: pathlib.Path) -> Iterator[list[int]]:
+  """Yields a list that is not empty once SIGINT or SIGTERM came.
+
+  A second signal ends the process at once, with `describe` on stderr, even
+  while XLA compiles or runs. In a thread no signal is caught: Python delivers
+  them to the main thread.
+
+  Args:
+    workdir: Folder of the run.
+  """
+  found: list[int] = []
+  if threading.current_thread() is not threading.main_thread():
+    yield found
+    return
+
+  def handler(number, _):
+    found.append(number)
+    for name in _SIGNALS:
+      signal.signal(name, lambda *_: None)  # `_watch` ends the process.
+
+  previous: dict[signal.Signals, Any] = {
+      name: signal.signal(name, handler) for name in _SIGNALS}
+  try:
+    with _watched(workdir):
+      yield found
+  finally:
+    for name, old in previous.items():
+      signal.signal(name, old)
+
+
+@contextlib.contextmanager
+def _watched(workdir):
+  """Lets a thread watch signals: Python's handlers wait for XLA to return."""
+  reader, writer = socket.socketpair()
+  writer.setblocking(False)
+  old = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+  thread = threading.Thread(target=_watch, args=(reader, workdir), daemon=True)
+  thread.start()
+  try:
+    yield
+  finally:
+    signal.set_wakeup_fd(old)
+    writer.close()
+    thread.join()
+    reader.close()
+
+
+def _watch(reader, workdir):
+  """Ends the process at the second signal."""
+  count = 0
+  while number := reader.recv(1):
+    count += number[0] in _SIGNALS
+    if count == 2:
+      print(f"\n{describe(workdir)}", file=sys.stderr, flush=True)
+      os._exit(EXIT_INTERRUPTED)
