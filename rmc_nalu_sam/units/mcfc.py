@@ -27,7 +27,7 @@ from rmc_nalu_sam.units.nac import check_epsilon
 
 def _orthogonal(shape, dtype):
   # JAX has no QR decomposition in half precision.
-  wide = jnp.promote_types(dtype, jnp.float32)
+  wide = dtype if jnp.finfo(dtype).bits >= 32 else jnp.float32
   with jax.numpy_rank_promotion("allow"):  # Haiku promotes ranks.
     return hk.initializers.Orthogonal()(shape, wide).astype(dtype)
 
