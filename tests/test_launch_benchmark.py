@@ -151,7 +151,7 @@ def test_fewer_steps_where_memory_is_short(counted, tmp_path, capsys):
 
 
 def test_time_limit_is_reported(counted, tmp_path, capsys):
-  result = measured(tmp_path, "--sizes=8,16", "--time_limit=-1")
+  result = measured(tmp_path, "--sizes=8,16", "--time_limit=0")
   assert counted == []
   for row in result["rows"]:
     assert row["time"] == row["memory"] == (
@@ -168,7 +168,8 @@ def test_bad_sizes(counted, tmp_path, capsys, suite, least, sizes):
                f"--sizes={sizes}")
   assert status == config_lib.EXIT_USAGE == 2
   assert capsys.readouterr().err == (
-      f"error: --sizes takes integers of at least {least}, got {sizes}\n")
+      f"error: --sizes takes integers of at least {least} and at most "
+      f"2147483647, got {sizes}\n")
   assert not output.exists()
   assert counted == []
 

@@ -242,15 +242,6 @@ def test_attention_costs_nothing_where_nobody_looks():
   assert f"[{T},{B},1,{H},{N},{N + 1}]" not in forward.as_text()
 
 
-def test_unroll_needs_a_step():
-  def net(inputs):
-    core = RMC(**SIZES)
-    return core.unroll(inputs, core.initial_state(B))
-
-  with pytest.raises(ValueError, match=rf"one step, got .* \(0, {B}, {F}\)"):
-    hk.transform(net).init(jax.random.key(0), jnp.zeros([0, B, F]))
-
-
 @pytest.mark.parametrize("input_rows", [None, 1, 2])
 def test_inputs_are_flattened_or_split(input_rows):
   options = dict(input_rows=input_rows)
