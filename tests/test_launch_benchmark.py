@@ -258,6 +258,8 @@ def test_what_was_measured_is_not_lost(
   argv = ("--suite=sam_scaling", f"--output={tmp_path}", "--sizes=8,16")
   if isinstance(error, ValueError):
     assert run(benchmark, *argv) == config_lib.EXIT_USAGE
+  elif isinstance(error, KeyboardInterrupt):
+    assert run(benchmark, *argv) == 130
   else:
     with pytest.raises(type(error)):
       run(benchmark, *argv)
