@@ -275,7 +275,7 @@ def test_float64(name):
 # hashes, all of a DNC's access, and the NALU's products of inputs.
 WIDE = dict.fromkeys(AT_LEAST, 0) | {
     "controlled_nalu": 1, "dam": 1, "dnc": 9, "ntm": 2, "sam": 2, "sdnc": 2,
-    "sam at a constant cost": 10}
+    "sam at a constant cost": 6}
 WIDE |= {f"{core} without an LSTM": WIDE[core] for core in (
     "dam", "dnc", "ntm", "sam", "sdnc")}
 
