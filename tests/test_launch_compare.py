@@ -102,9 +102,9 @@ def test_seeds_can_be_left_out(reference, capsys):
 
 @pytest.mark.parametrize("value, message", [
     ("4", "has the seeds 0 to 3, not 4"),
-    ("-1", "has the seeds 0 to 3, not -1"),
+    ("-1", "at least 0 and at most 4294967295, got -1"),
     ("0,1,3", "at least two seeds"),
-    ("x", "takes seeds, such as 3,7; got x"),
+    ("x", "takes integers of at least 0 and at most 4294967295, got x"),
 ])
 def test_seeds_that_cannot_be_left_out(reference, capsys, value, message):
   assert run(compare, f"--reference={reference}", f"--leave_out={value}",

@@ -15,6 +15,7 @@ import jax
 import launch_helpers
 import matplotlib.image
 import numpy as np
+import optax
 import pytest
 from launch_helpers import (
     assert_same,
@@ -26,8 +27,8 @@ from launch_helpers import (
 )
 
 from launch import train
+from launch.configs import build, endings
 from launch.configs import config as config_lib
-from launch.configs import endings
 from launch.learning.trainer import Trainer
 from launch.pictures import run as pictures
 from launch.runs import Run, checkpoints, reporting
@@ -439,12 +440,14 @@ def test_divergence_before_a_checkpoint_and_without_clipping(
   assert "or a --max_grad_norm (it is 0, off)" in err
 
 
-def test_divergence_leaves_no_checkpoint_that_is_not_finite(tmp_path, capsys):
+def test_divergence_leaves_no_checkpoint_that_is_not_finite(
+    tmp_path, monkeypatch, capsys):
   # The loss of an update is computed with the parameters before the update. It
   # may be finite although the new parameters are not.
+  monkeypatch.setattr(build, "make_optimizer", lambda _: optax.sgd(np.inf))
   status = run(
-      train, *tiny_flags(optimizer="sgd", learning_rate="inf"), "--steps=20",
-      "--log_every=1", "--checkpoint_every=1", f"--workdir={tmp_path}")
+      train, *tiny_flags(), "--steps=20", "--log_every=1",
+      "--checkpoint_every=1", f"--workdir={tmp_path}")
   assert status == train.EXIT_DIVERGED
   assert "diverged: " in capsys.readouterr().err
   steps = saved_steps(tmp_path)
