@@ -6,6 +6,7 @@ numbers, to the last bit.
 
 import concurrent.futures
 import pathlib
+import re
 import shlex
 import shutil
 import signal
@@ -217,6 +218,7 @@ def test_interrupted_before_the_first_update(
 
 def test_full_disk(reference, tmp_path, monkeypatch, capsys):
   """One line reports the full disk; the run resumes from its checkpoint."""
+  workdir = tmp_path / "sp ace [1]"
   report = reporting.Reporter.train
 
   def fill_and_report(self, step, metrics):
@@ -231,14 +233,51 @@ def test_full_disk(reference, tmp_path, monkeypatch, capsys):
     close = checkpoints.Checkpoints.close
     patch.setattr(checkpoints.Checkpoints, "close",
                   lambda self: closed.append(close(self)))
-    assert run(train, *FLAGS, f"--workdir={tmp_path}") == config_lib.EXIT_USAGE
+    assert run(train, *FLAGS, f"--workdir={workdir}") == config_lib.EXIT_USAGE
   assert closed  # Even if closing the reporter fails.
   line = capsys.readouterr().err.splitlines()[-1]
-  assert line.startswith(f"error: cannot write to --workdir={tmp_path}: ")
+  assert line.startswith(f"error: cannot write to --workdir={workdir}: ")
   assert "No space left on device" in line
-  assert saved_steps(tmp_path) == [4]
+  assert saved_steps(workdir) == [4]
   command = shlex.split(line.split("continue with: ")[1])
   assert run(train, *command[3:]) == 0
+  assert_equals_reference(workdir, reference)
+
+
+# A run whose files may not grow beyond a limit after step 8. Its records are
+# shorter than the limit, and its checkpoints are longer.
+LIMITED = """
+import resource
+from launch import train
+from launch.runs import reporting
+report = reporting.Reporter.train
+def report_and_limit(self, step, metrics):
+  report(self, step, metrics)
+  if step == 8:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (
+        3800, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+reporting.Reporter.train = report_and_limit
+train.run()
+"""
+
+
+def test_a_checkpoint_that_cannot_be_written(reference, tmp_path):
+  """Orbax's threads print nothing beside the one line."""
+  process = launch_helpers.start(
+      ["-c", LIMITED, *FLAGS, "--cpu_devices=4", f"--workdir={tmp_path}"])
+  _, err = process.communicate(timeout=300)
+  assert process.returncode == config_lib.EXIT_USAGE
+  *before, line = err.splitlines()
+  assert line.startswith(
+      f"error: cannot write to --workdir={tmp_path}: cannot save in "
+      f"{tmp_path}/checkpoints: ")
+  assert "File too large" in line
+  # Otherwise there are a log line and evaluations.
+  assert all(re.match(r"I\d|step \d", each) for each in before), before
+  assert saved_steps(tmp_path) == [4]
+  assert (tmp_path / "checkpoints" / "8.orbax-checkpoint-tmp").exists()
+  assert run(train, f"--workdir={tmp_path}") == 0
+  assert not list((tmp_path / "checkpoints").glob("*tmp*"))
   assert_equals_reference(tmp_path, reference)
 
 
