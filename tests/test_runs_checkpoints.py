@@ -173,7 +173,7 @@ def test_damage_never_gives_other_numbers(tmp_path, damage_file, caplog):
   rng = np.random.default_rng(0)
   written = {step: state(step, dict(p=rng.integers(9, size=5)),
                          w=rng.normal(size=(7, 5)).astype(np.float32),
-                         v=np.zeros(400, np.float32)) for step in (1, 2)}
+                         v=rng.normal(size=400)) for step in (1, 2)}
   save(tmp_path, *written.values())
   folder, whole = tmp_path / "checkpoints" / "2", tmp_path / "whole"
   shutil.copytree(folder, whole)
