@@ -70,6 +70,7 @@ from rmc_nalu_sam.zoo import (
     Model,
     Unrolled,
     make_model,
+    uses_unit,
 )
 
 __version__ = "0.1.0"
@@ -80,4 +81,5 @@ __all__ = ("CORES", "DAM", "DNC", "ENCODERS", "HEADS", "INALU", "INDICES",
            "ControlledNALU", "ControlledNALUState", "GatedNAUNMU", "GoldenNALU",
            "Linear", "MemoryState", "Model", "MulMCFC", "MultiplicativeNAC",
            "NaiveNPU", "RealNPU", "Registry", "Stack", "Unit", "UnitRNN",
-           "UnitRNNState", "Unrolled", "find_units", "make_model")
+           "UnitRNNState", "Unrolled", "find_units", "make_model",
+           "uses_unit")

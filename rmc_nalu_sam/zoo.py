@@ -31,7 +31,7 @@ from rmc_nalu_sam.registry import Registry, all_arguments, attribute
 from rmc_nalu_sam.units import UNITS, Linear, Unit
 
 __all__ = ("CORES", "ENCODERS", "HEADS", "INDICES", "UNITS", "Model",
-           "Unrolled", "make_model")
+           "Unrolled", "make_model", "uses_unit")
 
 CORES = Registry("core", {
     "controlled_nalu": ControlledNALU,
@@ -140,13 +140,44 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
   return Model(with_core_args=with_core_args, **functions)
 
 
+def uses_unit(core: str | Callable[..., hk.RNNCore],
+              unit: str | Callable[..., Unit],
+              head: str | Callable[..., Any]) -> bool:
+  """Returns whether a model of these parts has a unit.
+
+  It has none if its core maps to the output itself, such as 'sam' with the unit
+  'linear', or if neither the core nor the head is made of units. The arguments
+  of the unit then have no effect.
+
+  Args:
+    core: of `make_model`.
+    unit: of `make_model`.
+    head: of `make_model`.
+
+  Raises:
+    ValueError: there is no such part.
+  """
+  core, head = CORES.get(core), HEADS.get(head)
+  return attribute(core, "OF_UNITS", False) or (
+      attribute(head, "OF_UNITS", False)
+      and not _maps_to_output(core, head, unit))
+
+
+def _maps_to_output(core, head, unit):
+  """Returns whether the core is told the output size; see `model.Parts`."""
+  is_same = (attribute(core, "OF_UNITS", False)
+             or not attribute(head, "OF_UNITS", False)
+             or UNITS.get(unit) is Linear)
+  return (is_same and attribute(head, "CORE_MAY_REPLACE", False)
+          and attribute(core, "MAPS_TO_OUTPUT", False))
+
+
 def _fit(core, encoder, head, output_size, core_args, unit, unit_args):
   """Decides whether the core or the head answers; see `model.Parts`."""
   of_units = attribute(core, "OF_UNITS", False)
   may_replace = attribute(head, "CORE_MAY_REPLACE", False)
   head_of_units = attribute(head, "OF_UNITS", False)
-  is_same = of_units or not head_of_units or UNITS.get(unit) is Linear
-  maps = may_replace and is_same and attribute(core, "MAPS_TO_OUTPUT", False)
+  maps = _maps_to_output(core, head, unit)
   of_unit = dict(unit=unit, unit_args=unit_args)
   given = of_unit if of_units else {}
   if maps:

@@ -209,6 +209,24 @@ def test_resuming_by_a_preset_alone_refuses_other_flags():
   assert_words(str(error.value), "67 ... --preset=sam_copy ... 64")
 
 
+def test_resuming_by_a_preset_refuses_what_the_preset_leaves_out():
+  stored = resolve("--preset=sam_copy", "--core.word_size=16")
+  assert "word_size" not in resolve("--preset=sam_copy").core_args
+  with pytest.raises(UsageError) as error:
+    reconcile(stored, "--preset=sam_copy")
+  assert_words(str(error.value),
+               "core.word_size=16 ... --preset=sam_copy core.word_size=32")
+  assert reconcile(
+      stored, "--preset=sam_copy", "--core.word_size=16") == stored
+
+
+def test_resuming_takes_the_encoder_of_the_task():
+  stored = resolve(*TINY)
+  assert reconcile(stored, "--encoder=") == stored
+  with pytest.raises(UsageError, match=r"encoder=embed, now encoder=none"):
+    reconcile(resolve(*TINY, "--encoder=embed"), "--encoder=")
+
+
 def test_resuming_takes_the_same_flags_and_runtime_ones():
   argv = ["--preset=sam_copy", "--core=lstm", "--core.hidden_size=11",
           "--task.max_length=7", "--steps=13"]
@@ -281,6 +299,26 @@ def test_resuming_refuses_arguments_of_all_kinds(kind):
   assert taken or kind == "head"
 
 
+# A unit that the network does not have: its flags would have no effect.
+
+
+def test_flags_of_a_unit_need_a_unit():
+  for argv in (["--unit.with_bias=false"], ["--unit.with_bias=true"],
+               ["--core=ntm", "--unit.w_init=glorot"],
+               ["--head=none", "--unit=nau"]):
+    with pytest.raises(UsageError) as error:
+      resolve(*argv)
+    flag = argv[-1].split("=")[0]
+    assert_words(str(error.value), f"{flag}: ... core= ... has no unit; leave")
+  # A sweep over units names the usual one, too.
+  assert resolve("--unit=linear", "--core=sam") == resolve("--core=sam")
+  # A preset's own arguments of a unit may stand idle.
+  idle = resolve("--preset=arithmetic", "--core=sam", "--unit=linear")
+  assert idle.unit_args.to_dict() == dict(w_init="glorot")
+  with pytest.raises(UsageError, match="has no unit"):
+    reconcile(resolve("--core=sam"), "--unit.with_bias=true")
+
+
 # Refusals.
 
 
@@ -306,6 +344,8 @@ def test_resuming_refuses_arguments_of_all_kinds(kind):
     ("--core=lstm --index.num_tables=3",
      "--index.num_tables: core 'lstm' has no index ... sam, sdnc"),
     ("--task.num_bits=-2", "num_bits=-2"),
+    ("--task=mnist_parity --task.image_size=2147483647",
+     "4611686014132420609 numbers ... 2147483647 ... image_size=2147483647"),
     ("--task.min_length=21", "min_length=21 ... max_length=20"),
     ("--steps=-5", "steps ... at least 1 ... -5"),
     ("--steps=0", "steps ... at least 1 ... 0"),
@@ -489,7 +529,8 @@ def given(kind, member, name, value):
   arguments = {name: value} if name else {}
   if kind == "index":
     return {}, {"core": {"index": member}, "index": arguments}
-  return {kind: member}, {kind: arguments}
+  fields = {"core": "lstm"} if kind == "unit" else {}  # It has a read-out.
+  return fields | {kind: member}, {kind: arguments}
 
 
 def refusal(fields, arguments=types.MappingProxyType({})):

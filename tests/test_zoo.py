@@ -12,7 +12,7 @@ import pytest
 from small_models import OUT, B, F, T, draw, small_args, small_model
 
 import rmc_nalu_sam
-from rmc_nalu_sam import CORES, HEADS, UNITS, make_model, zoo
+from rmc_nalu_sam import CORES, HEADS, UNITS, make_model, uses_unit, zoo
 
 pytestmark = pytest.mark.usefixtures("strict_promotion")
 
@@ -202,6 +202,21 @@ def test_a_core_that_breaks_its_word_is_refused():
 def test_units_are_found_wherever_they_are(core, read_outs):
   layers, units = layers_of(core, unit="nau", **small_args(core))
   assert {name: layers[name] for name in units} == read_outs
+
+
+@every_core
+@pytest.mark.parametrize("unit", ["linear", "relu", "nau"])
+@pytest.mark.parametrize("head", ["unit", "none"])
+def test_a_unit_is_used_if_the_model_has_one(core, unit, head):
+  args = small_args(core)
+  if "hidden_size" in args and head == "none":
+    args |= dict(hidden_size=OUT)  # A core may answer by itself.
+  if core == "controlled_nalu" and head == "none":
+    args |= dict(num_registers=OUT)
+  if core == "rmc" and head == "none":
+    args |= dict(num_slots=1, num_heads=1, head_size=OUT)
+  model = make_model(core, OUT, unit=unit, head=head, **args)
+  assert uses_unit(core, unit, head) == bool(model.units)
 
 
 def test_core_with_another_read_out_maps_to_its_hidden_size():

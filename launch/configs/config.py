@@ -29,6 +29,7 @@ RUNTIME_FIELDS = ("steps", "max_minutes", "log_every", "eval_every",
 # Arguments of cores that do not affect learning either: how the same result is
 # computed or measured.
 NOT_LEARNT = ("recompute", "measure_recall")
+_LINEAR = "linear"  # The unit of a usual read-out.
 # Keys of a preset for fields that hold with one core or one unit only.
 _SETTINGS = {"core": "core_settings", "unit": "unit_settings"}
 
@@ -48,7 +49,7 @@ def default_config() -> ml_collections.ConfigDict:
       preset=NO_PRESET,
       task="copy",
       core="sam",
-      unit="linear",
+      unit=_LINEAR,
       encoder="",
       head="unit",
       optimizer="adam",
@@ -103,6 +104,8 @@ def resolve(preset: str | None, overrides: Mapping[str, Any],
       members.check_given(fields, kind, given)
       of_preset = fields[f"{kind}_args"].get(name, {})
       fields[f"{kind}_args"] = dict(of_preset) | dict(given)
+    if overrides.get("unit", _LINEAR) != _LINEAR:
+      members.check_unit_is_used(fields, "unit")
     config = default_config()
     config.update(fields)
   except (AttributeError, TypeError, ValueError) as error:
@@ -155,7 +158,7 @@ def label(config: ml_collections.ConfigDict) -> str:
   """
   core = members.short_name(config.core)
   try:
-    is_usual = config.unit == "linear" and not is_of_units(config)
+    is_usual = config.unit == _LINEAR and not is_of_units(config)
   except ValueError as error:
     raise UsageError(str(error)) from None
   return core if is_usual else f"{core}/{members.short_name(config.unit)}"
@@ -251,9 +254,10 @@ def reconcile(stored: ml_collections.ConfigDict, preset: str | None,
     UsageError: Something that was set would change what the run learns.
   """
   fields, by = dict(overrides), ""
+  if fields.get("encoder") == "":
+    fields["encoder"] = _default_encoder(stored.task)
   if preset:
     wanted = resolve(preset, overrides, member_args)
-    member_args = {kind: wanted[f"{kind}_args"].to_dict() for kind in KINDS}
     fields |= {name: value for name, value in wanted.items()
                if name not in ("preset", *RUNTIME_FIELDS)
                and not name.endswith("_args")}
@@ -268,9 +272,12 @@ def reconcile(stored: ml_collections.ConfigDict, preset: str | None,
       members.check_given(stored, kind, given)
     except ValueError as error:
       raise UsageError(f"{error} (in the run of this workdir)") from None
+    if preset:  # What it leaves out has the defaults of the member.
+      given = _arguments(wanted, kind)
     _refuse_changes(f"{kind}.", given, _arguments(stored, kind), by)
   config = ml_collections.ConfigDict(stored)
-  config.update(overrides)
+  config.update({name: fields[name] for name in RUNTIME_FIELDS
+                 if name in fields})
   _log_changes("resuming with", {name: config[name] for name in RUNTIME_FIELDS},
                stored)
   return config

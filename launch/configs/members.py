@@ -15,7 +15,15 @@ import ml_collections
 import tasks
 from launch import experiments
 from launch.learning import curriculum, optimizers, penalties
-from rmc_nalu_sam import CORES, ENCODERS, HEADS, INDICES, UNITS, Registry
+from rmc_nalu_sam import (
+    CORES,
+    ENCODERS,
+    HEADS,
+    INDICES,
+    UNITS,
+    Registry,
+    uses_unit,
+)
 from rmc_nalu_sam.registry import Argument
 
 REGISTRIES: Mapping[str, Registry] = {
@@ -109,6 +117,26 @@ def check_given(config: Mapping[str, Any] | ml_collections.ConfigDict,
       except ValueError as error:
         raise ValueError(f"--{kind}.{argument}: {error}"
                          f"{_other_owners(kind, owners)}") from None
+    if kind == "unit":
+      check_unit_is_used(config, f"unit.{argument}")
+
+
+def check_unit_is_used(
+    config: Mapping[str, Any] | ml_collections.ConfigDict, flag: str) -> None:
+  """Refuses a flag of the unit if the run's network has none.
+
+  Args:
+    config: Fields of the run.
+    flag: Name of the flag that the user gave.
+
+  Raises:
+    ValueError: The flag would have no effect; or there is no such member.
+  """
+  if not uses_unit(config["core"], config["unit"], config["head"]):
+    raise ValueError(
+        f"--{flag}: a network of core={config['core']}, unit={config['unit']} "
+        f"and head={config['head']} has no unit; leave it out, or choose "
+        "another of the three")
 
 
 def _absent(config, kind, owners):
