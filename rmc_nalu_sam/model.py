@@ -257,8 +257,10 @@ def make_functions(parts: Parts, policy: jmp.Policy | None,
         lambda new, old: new if new.dtype == old.dtype else new.astype(
             old.dtype), forgotten, state)
 
-  units = find_units(lambda inputs: network()[0](inputs),
-                     jnp.zeros([1, 1, input_size]))
+  # A shape: an array of a size given in error could fill the memory.
+  units = find_units(
+      lambda inputs: network()[0](inputs),
+      jax.ShapeDtypeStruct((1, 1, input_size), jnp.result_type(float)))
   return dict(
       init=init, unroll=model_unroll, forget=forget, units=units,
       initial_state=lambda params, batch_size: initial_state(

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -81,6 +82,7 @@ def run(program: Any, *argv: Any) -> int:
   """
   before = set(flags.FLAGS)
   filters = list(logging.get_absl_logger().filters)
+  handler = signal.getsignal(signal.SIGINT)
 
   def parse_and_run(main, flags_parser=flags.FLAGS):
     main(flags_parser(["program", *map(str, argv)]))
@@ -91,6 +93,7 @@ def run(program: Any, *argv: Any) -> int:
   except SystemExit as error:
     return error.code
   finally:
+    signal.signal(signal.SIGINT, handler)
     for name in set(flags.FLAGS) - before:
       delattr(flags.FLAGS, name)
     flags.FLAGS.unparse_flags()

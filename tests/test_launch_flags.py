@@ -438,6 +438,30 @@ def test_reader_that_closes_stdout():
     assert process.wait(timeout=300) == endings.EXIT_PIPE
 
 
+# SIGINT comes while the program's own module is being imported.
+IMPORTING = """
+import runpy, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+class Finder:
+  def find_spec(name, path, target=None):
+    if name == "absl.app":
+      signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Finder)
+sys.argv[:] = ["-m"]
+runpy.run_module(PROGRAM, run_name="__main__", alter_sys=True)
+"""
+
+
+def test_ctrl_c_during_imports():
+  processes = [
+      launch_helpers.start(["-c", f"PROGRAM = {program.__name__!r}{IMPORTING}"])
+      for program in PROGRAMS]
+  for process in processes:
+    assert process.communicate(timeout=300) == (
+        "", "interrupted before the start; start again with the same command\n")
+    assert process.returncode == endings.EXIT_INTERRUPTED
+
+
 def test_help_and_absl_s_own_errors(tmp_path):
   programs = {
       "help": ["launch.train", "--help"],

@@ -29,6 +29,7 @@ def check(config: ml_collections.ConfigDict,
     _check_numbers(config)
     devices.check(config, num_devices or 1)
     task = build.make_task(config)
+    _check_sizes(config, task)
     build.make_optimizer(config)
     _check_memory(config)
     _check_curriculum(config, task)
@@ -67,6 +68,17 @@ def _check_names(config):
     name = members.name_of(config, kind)
     if name is not None:
       registry.check(name, config[f"{kind}_args"].keys())
+
+
+def _check_sizes(config, task):
+  """Refuses sizes beyond int32, at which XLA ends the process."""
+  for name, size in (("inputs", task.input_size),
+                     ("answers", task.output_size)):
+    if size > numbers.MAX_INT:
+      raise ValueError(
+          f"task {config.task!r} has {name} of {size} numbers a step, and at "
+          f"most {numbers.MAX_INT} are possible; lower a size of --task.X: "
+          + ", ".join(f"{k}={v}" for k, v in config.task_args.items()))
 
 
 def _check_memory(config):

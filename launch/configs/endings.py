@@ -3,17 +3,19 @@
 import contextlib
 import os
 import re
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import jax
 from absl import app
 
+from launch import EXIT_INTERRUPTED, end_at_once
 from launch.configs.config import EXIT_USAGE, UsageError
 
 EXIT_RESOURCES = 4  # Too little memory, or no such device.
-EXIT_INTERRUPTED = 130
 EXIT_PIPE = 141  # As a shell reports SIGPIPE.
 _BYTES = re.compile(r"([\d.]+) ?([KMGTPE]i?B?|bytes)\b")
 
@@ -29,14 +31,25 @@ def run(main: Callable[[Any], Any], lower: str, **kwargs: Any) -> None:
     lower: Flags whose values decide how much memory it needs.
     **kwargs: Arguments of `app.run`.
   """
-  with _one_line(lower):
-    app.run(main, **kwargs)
+  if signal.getsignal(signal.SIGINT) is end_at_once:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+  try:
+    with _one_line(lower):
+      app.run(main, **kwargs)
+  finally:
+    _ignore_interrupts()
 
 
 def leave(status: int, message: str) -> NoReturn:
   """Ends the program with one line on stderr."""
   print(message, file=sys.stderr)
   sys.exit(status)
+
+
+def _ignore_interrupts():
+  """Ignores Ctrl-C from now on: the end of Python would print a traceback."""
+  if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def describe(error: Exception, lower: str) -> str | None:
@@ -82,6 +95,7 @@ def _one_line(lower: str) -> Iterator[None]:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(EXIT_PIPE)
   except KeyboardInterrupt:
+    _ignore_interrupts()
     leave(EXIT_INTERRUPTED, "interrupted; start again with the same command")
   except (UsageError, OSError) as error:
     leave(EXIT_USAGE, f"error: {error}")
