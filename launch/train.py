@@ -105,9 +105,9 @@ def run() -> None:
   flags.DEFINE_boolean(
       "resume", None, "True: resume the run in the workdir, which must hold "
       "one. False: the workdir must hold none. Default: resume if it does.")
-  endings.run(main, "--batch_size, --num_seeds, or a size of --core.X or "
-              "--task.X, such as --core.num_slots and --task.max_length, in "
-              "another --workdir",
+  endings.run(main, "--batch_size, --eval_episodes, --num_seeds, or a size "
+              "of --core.X or --task.X, such as --core.num_slots and "
+              "--task.max_length, in another --workdir",
               flags_parser=flags_lib.parse)
 
 

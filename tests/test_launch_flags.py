@@ -171,6 +171,8 @@ PROGRAMS = {train: [], evaluate: ["--workdir=none"], plot: [],
         "RESOURCE_EXHAUSTED: Out of memory allocating 464956000180944 bytes."),
      endings.EXIT_RESOURCES, "464956000180944 bytes were asked for; lower "),
     (MemoryError(), endings.EXIT_RESOURCES, "error: out of memory; lower "),
+    (OverflowError("Python integer 2147483648 out of bounds for int32"),
+     endings.EXIT_RESOURCES, "error: a size is beyond int32"),
     (KeyboardInterrupt(), endings.EXIT_INTERRUPTED, "interrupted; start again"),
     (PermissionError("no"), config_lib.EXIT_USAGE, "error: no"),
 ])

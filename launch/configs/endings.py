@@ -65,7 +65,8 @@ def describe(error: Exception, lower: str) -> str | None:
     found = _BYTES.search(text)
     asked = f": {found[1]} {found[2]} were asked for" if found else ""
     return f"out of memory{asked}; lower {lower}"
-  if isinstance(error, OverflowError) and "jitted computation" in text:
+  if isinstance(error, OverflowError) and re.search(
+      "jitted computation|int32", text):
     return f"a size is beyond int32 ({text}); lower {lower}"
   if isinstance(error, RuntimeError | AssertionError):
     return _no_device()
