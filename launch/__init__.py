@@ -1,5 +1,6 @@
 """The programs: the only place for flags, devices and files."""
 
+import importlib.util
 import os
 import signal
 import sys
@@ -20,3 +21,8 @@ def end_at_once(*_: Any) -> NoReturn:
 if sys.argv[:1] == ["-m"] and (
     signal.getsignal(signal.SIGINT) is signal.default_int_handler):
   signal.signal(signal.SIGINT, end_at_once)
+
+# The others of the extra `programs` come with it, too.
+if importlib.util.find_spec("ml_collections") is None:
+  raise ImportError("the programs need more packages than the library; in the "
+                    "checkout: pip install -e '.[programs]'")
