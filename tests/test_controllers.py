@@ -10,8 +10,8 @@ import pytest
 from core_cases import B, F, T, arguments_of, draw, transform
 
 from rmc_nalu_sam import CORES, make_model
+from rmc_nalu_sam.arrays import merge_last
 from rmc_nalu_sam.cores import CONTROLLERS, FeedForward, feed_forward
-from rmc_nalu_sam.cores.memory_core import merge_heads
 from rmc_nalu_sam.registry import attribute
 
 pytestmark = pytest.mark.usefixtures("strict_promotion")
@@ -86,7 +86,7 @@ def test_feed_forward_equals_a_composition_by_hand(name):
   assert layers.keys() == {"linear", "interface", "output"}
   outputs, states = jax.jit(net.apply)(params, inputs)
   assert not jax.tree.leaves(states.controller)
-  words = np.asarray(merge_heads(states.access.read_words))
+  words = np.asarray(merge_last(states.access.read_words))
   before = np.concatenate([np.zeros_like(words[:1]), words[:-1]])
 
   def layer(name, *parts):

@@ -107,7 +107,7 @@ def test_evaluation_is_at_the_level_reached_and_beyond(reference, capsys):
   capsys.readouterr()
   assert run(evaluate, f"--workdir={reference}",
              "--levels=0") == config_lib.EXIT_USAGE
-  assert "min_length=0" in capsys.readouterr().err
+  assert "--levels takes integers of at least 1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("flag, levels", [
