@@ -293,7 +293,7 @@ def test_float64(name):
 def test_integers_and_booleans_are_taken_as_floats(name):
   params = jax.eval_shape(
       unroll(name).init, jax.random.key(0), jnp.zeros([1, B, F], bool))
-  assert params == jax.eval_shape(lambda: make_params(name))
+  chex.assert_trees_all_equal_shapes_and_dtypes(params, make_params(name))
   numbers = (jnp.arange(T * B * F).reshape(T, B, F) % 7).astype(jnp.int8)
   results = [apply_of(name)(make_params(name), x)
              for x in (numbers, numbers.astype(jnp.float32))]
