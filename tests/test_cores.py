@@ -53,9 +53,14 @@ def make_params(name):
 
 
 @functools.cache
+def apply_of(name):
+  return jax.jit(unroll(name).apply)
+
+
+@functools.cache
 def plain_unroll(name):
   """Computes outputs and last state on `draw(T, B, F)`."""
-  return jax.jit(unroll(name).apply)(make_params(name), draw(T, B, F))
+  return apply_of(name)(make_params(name), draw(T, B, F))
 
 
 @functools.cache
@@ -226,6 +231,18 @@ def test_state_can_be_fed_back_without_compiling_again(name):
   assert np.any(outputs[0] != outputs[1])
 
 
+@pytest.mark.parametrize("size", [(0, B), (T, 0)])
+@every_core
+def test_without_steps_or_a_batch_the_result_is_empty(name, size):
+  net, inputs = unroll(name, batch=size[1]), jnp.zeros([*size, F])
+  whole, whole_state = plain_unroll(name)
+  outputs, state = jax.eval_shape(net.apply, make_params(name), inputs)
+  assert outputs.shape == (*size, whole.shape[-1])
+  assert outputs.dtype == whole.dtype
+  assert jax.tree.map(lambda x: (x.shape[1:], x.dtype), state) == jax.tree.map(
+      lambda x: (x.shape[1:], x.dtype), whole_state)
+
+
 # Gradients.
 
 
@@ -269,6 +286,19 @@ def test_float64(name):
     assert floats[0].dtype == jnp.float64
     assert {x.dtype for x in floats} == {jnp.dtype(jnp.float64)}
     chex.assert_trees_all_close(single[0], double[0], rtol=1e-4, atol=1e-4)
+
+
+# A SAM at a constant cost has all parts of a SAM.
+@pytest.mark.parametrize("name", [name for name in CASES if name != "sam"])
+def test_integers_and_booleans_are_taken_as_floats(name):
+  params = jax.eval_shape(
+      unroll(name).init, jax.random.key(0), jnp.zeros([1, B, F], bool))
+  chex.assert_trees_all_equal_shapes_and_dtypes(params, make_params(name))
+  numbers = (jnp.arange(T * B * F).reshape(T, B, F) % 7).astype(jnp.int8)
+  results = [apply_of(name)(make_params(name), x)
+             for x in (numbers, numbers.astype(jnp.float32))]
+  chex.assert_trees_all_equal_shapes_and_dtypes(*results)
+  chex.assert_trees_all_equal(*results)
 
 
 # Number of products in float32 under a bfloat16 policy. They are similarities,

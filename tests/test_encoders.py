@@ -144,6 +144,24 @@ def test_cnn_in_bfloat16():
   np.testing.assert_allclose(np.asarray(half, np.float32), outputs, atol=.1)
 
 
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_takes_pixels_and_no_images(encoder):
+  """Integers equal floats for a core; an empty batch has no vectors."""
+  model = make_model("rnn", OUT, encoder=encoder, hidden_size=7)
+  pixels = np.random.default_rng(0).integers(0, 256, [T, B, 256], np.uint8)
+  params = jax.jit(model.init)(jax.random.key(0), pixels)
+  start = model.initial_state(params, B)
+  outputs, expected = (model.unroll(params, None, x, start).outputs
+                       for x in (pixels, pixels.astype(np.float32)))
+  np.testing.assert_array_equal(outputs, expected)
+  assert np.ptp(outputs) > 0
+  for size in ((0, B), (T, 0)):
+    start = model.initial_state(params, size[1])
+    outputs = jax.eval_shape(lambda x, s=start: model.unroll(
+        params, None, x, s).outputs, jnp.zeros([*size, 256]))
+    assert outputs.shape == (*size, OUT)
+
+
 @every_output
 @pytest.mark.parametrize("encoder", [CNN, Embed])
 def test_bfloat16_policy(encoder, output):

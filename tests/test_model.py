@@ -90,6 +90,43 @@ def test_only_the_shape_of_the_inputs_matters_to_init(core):
 # Random keys.
 
 
+@pytest.mark.parametrize("size", [(0, B), (T, 0)])
+@every_core
+def test_without_steps_or_a_batch_the_result_is_empty(core, size):
+  model = make_model(core, OUT, **small_args(core))
+  inputs, key = jnp.zeros([*size, F]), jax.random.key(0)
+  params = jax.eval_shape(model.init, key, inputs)
+  assert params == jax.eval_shape(model.init, key, draw(1, B, F))
+  unrolled = jax.eval_shape(lambda p, x: model.unroll(
+      p, None, x, model.initial_state(p, size[1])), params, inputs)
+  assert unrolled.outputs.shape == (*size, OUT)
+  assert shapes(unrolled.state) == shapes(
+      jax.eval_shape(lambda p: model.initial_state(p, size[1]), params))
+
+
+@pytest.mark.parametrize("size", [(0, B), (T, 0)])
+def test_mean_inputs_of_no_steps_are_zeros(size):
+  model, params, _ = small_model("unit_rnn")
+  unrolled = model.unroll(params, None, jnp.zeros([*size, F]),
+                          model.initial_state(params, size[1]),
+                          return_unit_inputs=True)
+  assert len(unrolled.unit_inputs) == 2
+  assert not any(np.any(x) for x in unrolled.unit_inputs.values())
+  assert np.isfinite(model.input_penalty(params, unrolled.unit_inputs))
+
+
+@pytest.mark.parametrize("policy_name", [None, "bfloat16"])
+@pytest.mark.parametrize("core", ["stack", "sam", "rmc"])
+def test_unrolls_integers_as_floats(core, policy_name):
+  model, params, _ = small_model(
+      core, policy=policy(policy_name) if policy_name else None)
+  numbers = jnp.arange(T * B * F).reshape(T, B, F) % 7
+  results = [model.unroll(params, None, x, model.initial_state(params, B))
+             for x in (numbers, numbers.astype(jnp.float32))]
+  for one, other in zip(*map(jax.tree.leaves, results), strict=True):
+    np.testing.assert_array_equal(one, other)
+
+
 def drop_half(inputs):
   with jax.numpy_dtype_promotion("standard"):  # Haiku's dropout needs it.
     return hk.dropout(hk.next_rng_key(), .5, inputs)

@@ -120,6 +120,28 @@ def test_the_trivial_answer_scores_its_baseline(name):
   assert abs(scores.mean() - task.trivial_score) < 4 * error
 
 
+@all_tasks
+def test_no_episodes_and_no_steps(name):
+  """Nothing is drawn, and nothing scores 0 (a share of right answers: 1)."""
+  task = small(name)
+  batch = jax.eval_shape(
+      lambda key: task.sample(key, 0, data=data_of(task)), jax.random.key(0))
+  assert batch.inputs.shape == (task.num_steps, 0, task.input_size)
+  assert batch.targets.shape == (task.num_steps, 0, task.output_size)
+  assert batch.mask.shape == (task.num_steps, 0)
+  whole = take(sample(task), slice(3))
+  for empty in (take(whole, slice(0)), jax.tree.map(lambda x: x[:0], whole)):
+    loss, metrics = loss_and_metrics(task.score, empty.targets, empty)
+    assert task.trivial(empty).shape == empty.targets.shape
+    assert loss.shape == (empty.mask.shape[1],)
+    assert not np.any(loss)
+    for metric, values in metrics.items():
+      assert values.shape == loss.shape, metric
+      assert np.isin(values, [0, 1]).all(), metric
+  if isinstance(task, tasks.Transcribable):
+    assert task.transcribe(take(whole, slice(0)), whole.targets[:, :0]) == []
+
+
 def assert_perfect(task, batch):
   outputs = oracles.solve(task, batch)
   assert outputs.shape == batch.targets.shape

@@ -180,6 +180,38 @@ def test_forward_is_what_the_module_computes(name):
   np.testing.assert_allclose(pure, batched, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [bool, jnp.int8, jnp.int32, jnp.uint8])
+@every_unit
+def test_integers_and_booleans_are_taken_as_floats(name, dtype):
+  numbers = (jnp.arange(B * I).reshape(B, I) % 5).astype(dtype)
+  floats, key = numbers.astype(jnp.float32), jax.random.key(0)
+  assert jax.eval_shape(network(name).init, key, numbers) == jax.eval_shape(
+      network(name).init, key, floats)
+  params = {unit_of(name).name: make_params(name)}
+  outputs = network(name).apply(params, numbers)
+  assert outputs.dtype == jnp.float32
+  np.testing.assert_array_equal(outputs, network(name).apply(params, floats))
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+@every_unit
+def test_half_precision_initialises(name, dtype):
+  (params,) = network(name).init(
+      jax.random.key(0), draw(B, I).astype(dtype)).values()
+  assert {p.dtype for p in params.values()} == {jnp.dtype(dtype)}
+  assert all(np.isfinite(p).all() for p in params.values())
+  assert any(np.ptp(p.astype(jnp.float32)) > 0 for p in params.values())
+
+
+@every_unit
+def test_no_inputs_have_no_outputs(name):
+  for shape in ((0,), (2, 0), (0, 2)):
+    inputs = jnp.zeros([*shape, I])
+    params = jax.eval_shape(network(name).init, jax.random.key(0), inputs)
+    outputs = jax.eval_shape(network(name).apply, params, inputs)
+    assert outputs.shape == (*shape, O)
+
+
 @every_output
 @every_unit
 def test_bfloat16_policy(name, output):
