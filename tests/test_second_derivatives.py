@@ -67,7 +67,7 @@ def adapted_loss(loss):
   """Returns the loss after one inner step of MAML."""
   def after_step(params, inputs):
     gradients = jax.grad(loss)(params, inputs)
-    params = jax.tree.map(lambda p, g: p - .01 * g, params, gradients)
+    params = jax.tree.map(lambda p, g: p - .001 * g, params, gradients)
     return loss(params, inputs[::-1])
   return after_step
 
