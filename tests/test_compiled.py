@@ -113,8 +113,16 @@ BIG = 10**6 + 3
 BIG_SIZE = BIG // 16
 
 
+def penalty(loss):
+  """Returns the squared gradient for the inputs instead of the loss."""
+  def penalized(params, inputs):
+    gradient, state = jax.grad(loss, 1, has_aux=True)(params, inputs)
+    return jnp.square(gradient).sum(), state
+  return penalized
+
+
 def compile_training(batch, num_slots=BIG, is_forgotten=True, is_donated=True,
-                     core_class=SAM, **kwargs):
+                     core_class=SAM, is_penalized=False, **kwargs):
   """Compiles training on an episode that starts from a used state.
 
   The program also returns the new state.
@@ -140,10 +148,13 @@ def compile_training(batch, num_slots=BIG, is_forgotten=True, is_donated=True,
 
   @functools.partial(jax.jit, donate_argnums=1 if is_donated else ())
   def train(params, state, inputs):
-    (loss, state), gradients = jax.value_and_grad(
-        lambda *args: unroll(args[0], None, args[1], state), (0, 1),
-        has_aux=True)(params, inputs)
-    return loss, gradients, state
+    def loss(params, inputs):
+      return unroll(params, None, inputs, state)
+
+    (value, state), gradients = jax.value_and_grad(
+        penalty(loss) if is_penalized else loss, (0, 1), has_aux=True)(
+            params, inputs)
+    return value, gradients, state
 
   return train.lower(params, state, inputs).compile()
 
@@ -152,8 +163,18 @@ def compile_training(batch, num_slots=BIG, is_forgotten=True, is_donated=True,
     (SAM, None, H), (SAM, 1, H), (SAM, 3, H), (SAM, 3, 1), (SAM, None, 1),
     (SDNC, 2, H)])
 def test_a_training_call_writes_no_array_of_n(core_class, batch, num_heads):
-  text = compile_training(
-      batch, core_class=core_class, num_heads=num_heads).as_text()
+  check_no_array_of_n(compile_training(
+      batch, core_class=core_class, num_heads=num_heads).as_text())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("core_class, batch", [(SAM, 3), (SDNC, 2)])
+def test_a_second_derivative_writes_no_array_of_n(core_class, batch):
+  check_no_array_of_n(compile_training(
+      batch, core_class=core_class, is_penalized=True).as_text())
+
+
+def check_no_array_of_n(text):
   in_loops, new = hlo.writes_in_loops(text, BIG_SIZE)
   assert not new, "\n".join(new)
   # The memory, versions, buckets, cursors, and the two arrays of the ring.
@@ -187,7 +208,10 @@ def test_a_training_call_needs_no_memory_for_n(batch):
     # The memory's cotangent is cleared once.
     (dict(gradient_steps=None, is_forgotten=False), False),
     (dict(is_donated=False), False),
-], ids=["exact", "recall", "cotangent of the memory", "copied state"])
+    pytest.param(dict(gradient_steps=None, is_forgotten=False,
+                      is_penalized=True), True, marks=pytest.mark.slow),
+], ids=["exact", "recall", "cotangent of the memory", "copied state",
+        "second derivative of the memory"])
 def test_the_check_detects_what_costs_more(batch, arguments, is_in_loops):
   text = compile_training(batch, **arguments).as_text()
   new_in_loops = hlo.writes_in_loops(text, BIG_SIZE)[1]

@@ -67,7 +67,7 @@ def adapted_loss(loss):
   """Returns the loss after one inner step of MAML."""
   def after_step(params, inputs):
     gradients = jax.grad(loss)(params, inputs)
-    params = jax.tree.map(lambda p, g: p - .01 * g, params, gradients)
+    params = jax.tree.map(lambda p, g: p - .001 * g, params, gradients)
     return loss(params, inputs[::-1])
   return after_step
 
@@ -112,14 +112,19 @@ def constant_stops(monkeypatch):
       update_usage(usage, quantize(writes), kept)))
 
 
-def check_by_differences(function, variables, step=1e-6):
+# Steps of the differences, by case: NALU's logarithms curve more than the rest.
+STEPS = {"controlled_nalu": 1e-7}
+
+
+def check_by_differences(case, derived):
   """Checks gradients along random directions of parameters and of inputs.
 
   Halving the step must change nothing: no choice of slots, and no kink, lies
   within it. From both steps follows a value without the error of the second
   order.
   """
-  value_and_gradients = compiled(function)
+  variables, step = variables_of(case), STEPS.get(case, 1e-6)
+  value_and_gradients = compiled(derived(loss_of(case)))
   gradients = value_and_gradients(*variables)[1]
   for i in range(len(variables)):
     direction = jax.tree.map(
@@ -144,14 +149,15 @@ def slow_except(cases, kept):
           for case in cases]
 
 
-@pytest.mark.parametrize("case", slow_except(ALL, [*CASES, "sam with a tape"]))
+@pytest.mark.parametrize("case", slow_except(ALL, [
+    *CORES, "sam with a tape"]))
 def test_gradients_of_a_penalty_are_slopes(constant_stops, case):
-  check_by_differences(penalty(loss_of(case)), variables_of(case))
+  check_by_differences(case, penalty)
 
 
 @pytest.mark.parametrize("case", slow_except((*CASES, *TAPES), ["sam"]))
 def test_gradients_of_a_step_of_maml_are_slopes(constant_stops, case):
-  check_by_differences(adapted_loss(loss_of(case)), variables_of(case))
+  check_by_differences(case, adapted_loss)
 
 
 def without_batch(case, remat):

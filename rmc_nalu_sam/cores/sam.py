@@ -82,6 +82,16 @@ class SAM(MemoryCore):
     - a head whose LRA slot gets a weight of :math:`\delta` or less takes the
       same slot at the next step. In the ring of supplement A.3, a slot that is
       taken goes to the end whatever its weight is.
+
+    Derivatives: reverse mode can be repeated, as for a gradient penalty or
+    MAML, under `jax.jit`, `jax.vmap` and `jax.checkpoint`. With
+    `gradient_steps`, a second derivative adds no cost that grows with N.
+    Without, it costs O(N W) per step, and keeps T arrays of the memory's size.
+    Forward mode (`jax.jvp`, `jax.jacfwd`, `jax.linearize`, `jax.hessian`)
+    raises a TypeError, as JAX takes a function with a custom derivative for
+    reverse mode in that mode only. In its place, use reverse mode twice:
+    `jax.grad` of `jnp.vdot(gradient, v)` for a Hessian times v, and
+    `jax.jacrev(jax.grad(f))` for a Hessian.
   """
 
   CAN_FORGET = True
@@ -291,6 +301,9 @@ class SDNC(SAM):
     - no gradient flows through the links; it does through the read weights that
       are moved along them;
     - entries of the same weight are kept in the order in which they were found.
+
+    Derivatives are those of `SAM`: reverse mode only, and any number of times.
+    A second derivative holds the links constant, as the first one does.
   """
 
   _HAS_LINKS = True
