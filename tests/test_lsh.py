@@ -311,7 +311,7 @@ def test_finds_what_exact_search_finds_where_buckets_hold_all():
 
 # Least recall at cosines .9 and .8 to the query. Exact search finds every row.
 LEAST_RECALL = {
-    256: (.99, .99), 1024: (.99, .99), 65536: (.99, .97), 2**20: (.99, .94)}
+    256: (.99, .99), 1024: (.99, .98), 65536: (.99, .95), 2**20: (.99, .94)}
 
 
 @pytest.mark.parametrize("num_slots", LEAST_RECALL)

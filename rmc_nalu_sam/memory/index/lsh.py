@@ -66,8 +66,8 @@ class LSHIndex:
   N          cosine 0.9   cosine 0.8
   =========  ===========  ===========
   256        0.99         0.99
-  1,024      0.99         0.99
-  65,536     0.99         0.97
+  1,024      0.99         0.98
+  65,536     0.99         0.95
   1,048,576  0.99         0.94
   =========  ===========  ===========
 
@@ -98,7 +98,7 @@ class LSHIndex:
 
   num_slots: int
   word_size: int
-  num_tables: int = 7
+  num_tables: int = 6
   min_bits: int = 8
   max_bits: int | None = None
   bucket_size: int = 8
