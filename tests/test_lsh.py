@@ -15,7 +15,7 @@ from rmc_nalu_sam.memory.index import lsh, search
 pytestmark = pytest.mark.usefixtures("strict_promotion")
 
 N, W, J, H, K = 41, 5, 11, 2, 3
-SMALL = lsh.LSHIndex(N, W, num_tables=3, min_bits=2, max_bits=4, bucket_size=3,
+SMALL = lsh.LSHIndex(N, W, num_tables=3, min_bits=2, max_bits=5, bucket_size=3,
                      num_recent=7, num_turned=1)
 STEPS = 60
 
@@ -33,24 +33,23 @@ class SlowIndex:
   """Keeps each bucket as a list; callers pass the numbers of the buckets."""
 
   def __init__(self, index, total):
-    self.index = index
-    self.entered = [[] for _ in range(total)]
-    self.recent = []
+    # The last one is that of the recent rows.
+    self.sizes = [index.bucket_size] * total + [index.num_recent]
+    self.entered = [[] for _ in self.sizes]
 
   def bucket(self, number):
-    return self.entered[number][-self.index.bucket_size:]
+    return self.entered[number][-self.sizes[number]:]
 
-  def update(self, indices, buckets, fresh):
-    there = {b: set(self.bucket(b)) for b in np.ravel(buckets)}
+  def update(self, indices, buckets):
+    there = [set(self.bucket(b)) for b in range(len(self.sizes))]
     for row, several in zip(indices, buckets, strict=True):
-      for b in several:
+      for b in (*several, -1):
         if row not in there[b]:
           self.entered[b].append(row)
           there[b].add(row)
-    self.recent = [*fresh, *self.recent][:self.index.num_recent]
 
   def find(self, memory, written, query, buckets, k, recent):
-    rows = {*self.recent, *recent, *range(k)}.union(
+    rows = {*self.bucket(-1), *recent, *range(k)}.union(
         *map(self.bucket, np.ravel(buckets)))
     def key(row):
       norm = np.sqrt(np.square(memory[row]).sum())
@@ -90,21 +89,23 @@ def test_equals_slow_python(seed):
     state, memory, found, row_buckets, query_buckets = jax.device_get(
         step(SMALL, state, memory, indices, rows, fresh, queries, K, written))
     before = [len(entered) for entered in slow.entered]
-    slow.update(indices.tolist(), row_buckets, fresh.tolist())
+    slow.update(indices.tolist(), row_buckets)
     grown = np.subtract([len(entered) for entered in slow.entered], before)
     counts["several at once"] += (grown > 1).any()
-    counts["more than there is room"] += (grown > SMALL.bucket_size).any()
+    counts["more than there is room"] += (
+        grown[:-1] > SMALL.bucket_size).any()
+    counts["more recent rows than there is room"] += (
+        grown[-1] > SMALL.num_recent)
     counts["repeated"] += len(set(indices.tolist())) < J
+    buckets = [*state.buckets, *state.recent]
+    cursors = [*state.cursors, *state.recent_cursor]
     for b, entered in enumerate(slow.entered):
       # The number of an entry determines its place, which never changes.
-      expected = np.full(SMALL.bucket_size, -1)
+      expected = np.full(slow.sizes[b], -1)
       for number, row in enumerate(entered):
-        expected[number % SMALL.bucket_size] = row
-      np.testing.assert_array_equal(state.buckets[b], expected)
-      assert state.cursors[b] == len(entered)
-    recent = np.full(SMALL.num_recent, -1)
-    recent[:len(slow.recent)] = slow.recent
-    np.testing.assert_array_equal(state.recent, recent)
+        expected[number % slow.sizes[b]] = row
+      np.testing.assert_array_equal(buckets[b], expected)
+      assert cursors[b] == len(entered)
     exact, _ = search.ExactIndex(N, W).find(
         jnp.square(memory).sum(-1), memory, lambda i, w=written: w[i], queries,
         K, None)
@@ -116,19 +117,19 @@ def test_equals_slow_python(seed):
     counts["stale"] += any(
         row not in row_buckets for row in state.buckets[query_buckets[0, 0, 0]])
   assert min(counts.values()) > 3, counts
-  assert len(counts) == 5
+  assert len(counts) == 6
 
 
 # Codes.
 
 
 def test_a_bucket_of_a_table_for_each_code():
-  assert SMALL.bits.tolist() == [2, 3, 4]
+  assert SMALL.bits.tolist() == [2, 3, 5]
   state = SMALL.initial_state()
-  assert state.buckets.shape == (4 + 8 + 16, 3)
-  assert state.cursors.shape == (4 + 8 + 16,)
-  buckets = np.asarray(SMALL._buckets(draw(0, 1000, W)))
-  for table, (start, end) in enumerate([(0, 4), (4, 12), (12, 28)]):
+  assert state.buckets.shape == (4 + 8 + 32, 3)
+  assert state.cursors.shape == (4 + 8 + 32,)
+  buckets = np.asarray(SMALL._buckets(draw(0, 100_000, W)))
+  for table, (start, end) in enumerate([(0, 4), (4, 12), (12, 44)]):
     assert set(buckets[:, table]) == {*range(start, end)}
 
 
@@ -137,7 +138,7 @@ def test_codes_are_of_the_direction_alone():
   buckets = np.asarray(SMALL._buckets(vectors))
   np.testing.assert_array_equal(SMALL._buckets(1e-3 * vectors), buckets)
   # The opposite direction differs in all bits.
-  ends = np.array([0 + 3, 4 + 11, 12 + 27])
+  ends = np.array([0 + 3, 4 + 11, 12 + 43])
   np.testing.assert_array_equal(SMALL._buckets(-vectors), ends - buckets)
 
 
@@ -192,6 +193,8 @@ def test_the_last_table_has_room_for_all_rows(num_slots, first, last):
   assert index.bits[-1] == last
   assert np.all(np.diff(index.bits) >= 0)
   assert index.bucket_size << last >= num_slots
+  # Most tables have few bits.
+  assert np.median(index.bits) <= first + (last - first) / 4 + .5
 
 
 # What is found.
@@ -234,7 +237,7 @@ def test_a_row_in_all_tables_is_found_once():
   memory = draw(0, N, W)
   state = enter(SMALL, [7, 7, 7], memory[np.array([7, 7, 7])])
   assert (np.asarray(state.buckets) == 7).sum() == SMALL.num_tables
-  assert state.recent[:3].tolist() == [7, 7, 7]
+  assert state.recent.tolist() == [[7] + (SMALL.num_recent - 1) * [-1]]
   found = find(SMALL, state, memory, memory[7:8], 4, recent=[7, 7])
   assert found[0, 0] == 7
   others = set(found[0, 1:].tolist())
@@ -246,11 +249,10 @@ def test_a_row_in_all_tables_is_found_once():
 def test_recent_rows_are_found_wherever_the_query_is(is_recent_of_state):
   """Recent rows opposite to the query are found; the most similar are taken."""
   index = lsh.LSHIndex(N, W, num_tables=2, min_bits=4, max_bits=5,
-                       num_recent=6, num_turned=0)
+                       num_recent=6 if is_recent_of_state else 1, num_turned=0)
   memory = draw(0, N, W) + 9 * np.eye(W, dtype=np.float32)[:1]
   rows = np.arange(10, 19)
-  state = enter(index, rows, memory[rows], None if is_recent_of_state
-                else 0 * rows)
+  state = enter(index, rows, memory[rows])
   query = -draw(1, 1, W) - 9 * np.eye(W, dtype=np.float32)[:1]
   found = find(index, state, memory.at[:3].set(0), query, 3,
                recent=[0] if is_recent_of_state else rows[-6:])
@@ -258,6 +260,15 @@ def test_recent_rows_are_found_wherever_the_query_is(is_recent_of_state):
   cosines = (m @ query[0]) / np.linalg.norm(m, axis=1)
   assert np.all(cosines < 0)
   assert found[0].tolist() == rows[-6:][np.argsort(-cosines)[:3]].tolist()
+
+
+def test_recent_rows_are_those_written_last():
+  """A row enters anew when it is written after it was overwritten."""
+  memory = draw(0, N, W)
+  rows = [1, 2, 1, 3, 4, 5, 6, 7, 8, 1, 2]
+  state = enter(SMALL, rows, memory[np.array(rows)], 0 * np.array(rows))
+  # Row 8 took the place of row 1, row 1 that of row 2, row 2 that of row 3.
+  assert state.recent.tolist() == [[8, 1, 2, 4, 5, 6, 7]]
 
 
 def test_stale_entries_do_no_harm():
@@ -300,7 +311,7 @@ def test_finds_what_exact_search_finds_where_buckets_hold_all():
 
 # Least recall at cosines .9 and .8 to the query. Exact search finds every row.
 LEAST_RECALL = {
-    256: (.99, .99), 1024: (.99, .99), 65536: (.99, .96), 2**20: (.99, .90)}
+    256: (.99, .99), 1024: (.99, .98), 65536: (.99, .95), 2**20: (.99, .94)}
 
 
 @pytest.mark.parametrize("num_slots", LEAST_RECALL)
@@ -356,7 +367,7 @@ def test_rows_of_a_trained_memory_are_found(data_root, num_slots):
     with np.load(path) as record:
       found = np.asarray(replay(lsh.LSHIndex(num_slots, 32), record))
       recall.append((found[:, None, :] == record["found"][:, :, None]).any(-1))
-  assert np.mean(recall) > .95
+  assert np.mean(recall) > .97
 
 
 def test_under_vmap():

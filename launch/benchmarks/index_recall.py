@@ -20,9 +20,10 @@ SIZES = (4096, 1 << 20, 1 << 24)
 # The defaults, and what one of them changes.
 CASES: tuple[dict[str, int], ...] = (
     {}, dict(num_turned=0), dict(num_turned=2), dict(num_recent=1),
-    dict(num_recent=256), dict(num_tables=4), dict(num_tables=12),
+    dict(num_recent=256), dict(num_tables=4), dict(num_tables=8),
     dict(bucket_size=16),
-    # The defaults before 2026-11-29.
+    # The sizes before 2026-11-29. Bits then grew evenly from table to table,
+    # and recent rows were those last taken into use.
     dict(num_tables=8, min_bits=4, bucket_size=16, num_recent=32,
          num_turned=0))
 

@@ -3,9 +3,9 @@
 The code of a word in a table is made of the signs of its products with random
 directions. Rows whose words have the same code share a bucket, which keeps the
 rows entered last. A search looks only into the buckets of the query's codes,
-and of codes that differ from them in the signs that are least certain. It
-compares the query with the current words of these rows, so an old entry of a
-word that has changed since does no harm.
+and of codes that differ from them in the signs that are least certain, and at
+the rows written last. It compares the query with the current words of these
+rows, so an old entry of a word that has changed since does no harm.
 
 "Similarity estimation techniques from rounding algorithms", Charikar, 2002, as
 used in Rae et al., 2016, arXiv 1610.09027, section 3.5. The paper gives none of
@@ -32,13 +32,14 @@ class LSHState(NamedTuple):
   Attributes:
     buckets: `[total buckets, bucket_size]` int32, rows; -1 where there is none.
     cursors: `[total buckets]` int32, how many rows were ever entered.
-    recent: `[num_recent]` int32, the rows last taken into use; -1 where there
-      is none.
+    recent: `[1, num_recent]` int32, one more bucket, which all rows enter.
+    recent_cursor: `[1]` int32, how many rows ever entered it.
   """
 
   buckets: jax.Array
   cursors: jax.Array
   recent: jax.Array
+  recent_cursor: jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,10 +48,11 @@ class LSHIndex:
 
   The tables differ in the number of their bits. Tables with few bits keep the
   rows written last, and find a word even if the query is far from it. Tables
-  with many bits have room for all N rows, and find words near the query.
+  with many bits have room for all N rows, and find words near the query. Most
+  tables have few bits, since most memories hold far fewer words than N.
 
   The words of a trained memory are not random. On the records of a memory that
-  was trained to recall 256 pairs, the defaults find more than 0.95 of exact
+  was trained to recall 256 pairs, the defaults find more than 0.97 of exact
   search's four rows, for N from 4,096 to 16M; `pytest tests/test_lsh.py -k
   trained` checks it. RESULTS.md compares other sizes.
 
@@ -64,10 +66,11 @@ class LSHIndex:
   N          cosine 0.9   cosine 0.8
   =========  ===========  ===========
   256        0.99         0.99
-  1,024      0.99         0.99
-  65,536     0.99         0.96
-  1,048,576  0.99         0.90
+  1,024      0.99         0.98
+  65,536     0.99         0.95
+  1,048,576  0.99         0.94
   =========  ===========  ===========
+
   See `search.Index` for the methods.
 
   Notes:
@@ -82,7 +85,8 @@ class LSHIndex:
     max_bits: bits of a code in the last table. None takes as many as give each
       of the N rows a place in it.
     bucket_size: rows per bucket.
-    num_recent: how many of the rows last taken into use every search looks at.
+    num_recent: how many of the rows written last every search looks at. A row
+      that is among them keeps its turn when it is written again.
     num_turned: how many signs a search also turns: it looks into
       2^`num_turned` buckets of each table.
     seed: seed of the random directions.
@@ -94,7 +98,7 @@ class LSHIndex:
 
   num_slots: int
   word_size: int
-  num_tables: int = 7
+  num_tables: int = 6
   min_bits: int = 8
   max_bits: int | None = None
   bucket_size: int = 8
@@ -123,37 +127,23 @@ class LSHIndex:
     """The bits of a code in each table, `[num_tables]`."""
     room = (-(-self.num_slots // self.bucket_size) - 1).bit_length()
     last = self.max_bits or max(self.min_bits, room)
-    return np.linspace(self.min_bits, last, self.num_tables).round().astype(int)
+    share = np.linspace(0, 1, self.num_tables)**2
+    return (self.min_bits + share * (last - self.min_bits)).round().astype(int)
 
   def initial_state(self) -> LSHState:
     total = int((1 << self.bits).sum())
     return LSHState(jnp.full([total, self.bucket_size], -1, jnp.int32),
                     jnp.zeros([total], jnp.int32),
-                    jnp.full([self.num_recent], -1, jnp.int32))
+                    jnp.full([1, self.num_recent], -1, jnp.int32),
+                    jnp.zeros([1], jnp.int32))
 
   def update(self, state: LSHState, rows: jax.Array, words: jax.Array,
              fresh: jax.Array) -> LSHState:
-    buckets = self._buckets(words)
-    is_first = ~jnp.tril(rows[:, None] == rows[None, :], -1).any(1)
-    is_there = (state.buckets[buckets] == rows[:, None, None]).any(-1)
-    enters = is_first[:, None] & ~is_there
-    # Rows that enter the same bucket in one step take turns.
-    same = (buckets[:, None] == buckets[None, :]) & enters[None, :]
-    turn = jnp.where(np.tri(len(rows), k=-1, dtype=bool)[:, :, None],
-                     same, False).sum(1, dtype=jnp.int32)
-    entry = state.cursors[buckets] + turn
-    # A row that does not enter is sent beyond the end, where it is dropped. So
-    # is a row that would be overwritten in this very step, since the order of
-    # such writes is not defined.
-    buckets = jnp.where(enters, buckets, state.cursors.shape[0])
-    stays = turn >= same.sum(1, dtype=jnp.int32) - self.bucket_size
-    entered = jnp.broadcast_to(rows[:, None], buckets.shape)
+    del fresh
     return LSHState(
-        state.buckets.at[jnp.where(stays, buckets, state.cursors.shape[0]),
-                         entry % self.bucket_size].set(entered, mode="drop"),
-        # Not by `.add(1)`, which XLA would not know to come after the read.
-        state.cursors.at[buckets].max(entry + 1, mode="drop"),
-        jnp.concatenate([fresh, state.recent])[:self.num_recent])
+        *_enter(state.buckets, state.cursors, rows, self._buckets(words)),
+        *_enter(state.recent, state.recent_cursor, rows,
+                jnp.zeros([len(rows), 1], jnp.int32)))
 
   def find(self, state: LSHState, memory: jax.Array,
            is_written: search.IsWritten, queries: jax.Array, k: int,
@@ -162,7 +152,7 @@ class LSHIndex:
     near = state.buckets[self._probes(queries)].reshape(num_heads, -1)
     # With the first k rows, there are k different ones in any case.
     shared = jnp.concatenate(
-        [state.recent, recent, jnp.arange(k, dtype=jnp.int32)])
+        [state.recent[0], recent, jnp.arange(k, dtype=jnp.int32)])
 
     def score(candidates, product):
       rows = jnp.maximum(candidates, 0)
@@ -240,3 +230,38 @@ class LSHIndex:
     values = (1 << np.arange(products.shape[-1])).astype(np.int32)
     return jnp.where(products > 0, align(values, products), 0).sum(
         -1, dtype=jnp.int32)
+
+
+def _enter(buckets: jax.Array, cursors: jax.Array, rows: jax.Array,
+           places: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """Enters rows into the buckets that do not hold them yet.
+
+  Args:
+    buckets: `[total buckets, size]`, see `LSHState`.
+    cursors: `[total buckets]`.
+    rows: `[J]` int32; may repeat.
+    places: `[J, tables]` int32, the buckets of each row.
+
+  Returns:
+    The new buckets and cursors.
+  """
+  total, size = buckets.shape
+  is_first = ~jnp.tril(rows[:, None] == rows[None, :], -1).any(1)
+  is_there = (buckets[places] == rows[:, None, None]).any(-1)
+  enters = is_first[:, None] & ~is_there
+  # Rows that enter the same bucket in one step take turns.
+  same = (places[:, None] == places[None, :]) & enters[None, :]
+  turn = jnp.where(np.tri(len(rows), k=-1, dtype=bool)[:, :, None],
+                   same, False).sum(1, dtype=jnp.int32)
+  entry = cursors[places] + turn
+  # A row that does not enter is sent beyond the end, where it is dropped. So
+  # is a row that would be overwritten in this very step, since the order of
+  # such writes is not defined.
+  places = jnp.where(enters, places, total)
+  stays = turn >= same.sum(1, dtype=jnp.int32) - size
+  entered = jnp.broadcast_to(rows[:, None], places.shape)
+  return (
+      buckets.at[jnp.where(stays, places, total), entry % size].set(
+          entered, mode="drop"),
+      # Not by `.add(1)`, which XLA would not know to come after the read.
+      cursors.at[places].max(entry + 1, mode="drop"))
