@@ -58,10 +58,10 @@ class SlowIndex:
     return sorted(rows, key=key)[:k]
 
 
-@functools.partial(jax.jit, static_argnums=(0, 7))
-def step(index, state, memory, indices, rows, fresh, queries, k, written):
+@functools.partial(jax.jit, static_argnums=(0, 6))
+def step(index, state, memory, indices, rows, queries, k, written):
   memory = memory.at[indices].set(rows)
-  state = index.update(state, indices, rows, fresh)
+  state = index.update(state, indices, rows)
   found, _ = index.find(
       state, memory, lambda i: written[i], queries, k, indices)
   return state, memory, found, index._buckets(rows), index._probes(queries)
@@ -75,7 +75,7 @@ def random_step(rng, memory):
   rows = np.where(rng.random([N, 1]) < .3, memory, rows)
   rows = np.where(rng.random([N, 1]) < .1, 0, rows).astype(np.float32)
   queries = rng.normal(size=[H, W]).astype(np.float32)
-  return indices, rows[indices], indices[:H], queries, rng.random(N) < .9
+  return indices, rows[indices], queries, rng.random(N) < .9
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -85,9 +85,9 @@ def test_equals_slow_python(seed):
   slow = SlowIndex(SMALL, state.cursors.shape[0])
   counts = collections.Counter()
   for _ in range(STEPS):
-    indices, rows, fresh, queries, written = random_step(rng, memory)
+    indices, rows, queries, written = random_step(rng, memory)
     state, memory, found, row_buckets, query_buckets = jax.device_get(
-        step(SMALL, state, memory, indices, rows, fresh, queries, K, written))
+        step(SMALL, state, memory, indices, rows, queries, K, written))
     before = [len(entered) for entered in slow.entered]
     slow.update(indices.tolist(), row_buckets)
     grown = np.subtract([len(entered) for entered in slow.entered], before)
@@ -200,17 +200,16 @@ def test_the_last_table_has_room_for_all_rows(num_slots, first, last):
 # What is found.
 
 
-def enter(index, indices, rows, fresh=None):
+def enter(index, indices, rows):
   """Returns the state after all rows were written, one row a step."""
   indices = int32(indices)[:, None]
-  fresh = indices if fresh is None else int32(fresh)[:, None]
 
   def update(state, now):
     return index.update(state, *now), None
 
   return jax.jit(lambda *args: jax.lax.scan(
       update, index.initial_state(), args)[0])(
-          indices, jnp.asarray(rows)[:, None], fresh)
+          indices, jnp.asarray(rows)[:, None])
 
 
 def all_written(rows):
@@ -266,7 +265,7 @@ def test_recent_rows_are_those_written_last():
   """A row enters anew when it is written after it was overwritten."""
   memory = draw(0, N, W)
   rows = [1, 2, 1, 3, 4, 5, 6, 7, 8, 1, 2]
-  state = enter(SMALL, rows, memory[np.array(rows)], 0 * np.array(rows))
+  state = enter(SMALL, rows, memory[np.array(rows)])
   # Row 8 took the place of row 1, row 1 that of row 2, row 2 that of row 3.
   assert state.recent.tolist() == [[8, 1, 2, 4, 5, 6, 7]]
 
@@ -275,12 +274,12 @@ def test_stale_entries_do_no_harm():
   index = dataclasses.replace(SMALL, bucket_size=10)
   memory = draw(0, N, W)
   rows = np.arange(10, 20)
-  state = enter(index, rows, memory[rows], 0 * rows)
+  state = enter(index, rows, memory[rows])
   query = memory[12:13]
   assert find(index, state, memory, query, 1) == [[12]]
   # The word changed, and the index was updated.
   moved = memory.at[12].set(-memory[12])
-  state = index.update(state, int32([12]), moved[12:13], int32([0]))
+  state = index.update(state, int32([12]), moved[12:13])
   assert (np.asarray(state.buckets) == 12).sum() == 2 * index.num_tables
   assert find(index, state, moved, query, 1) != [[12]]
   assert find(index, state, moved, -query, 1) == [[12]]
@@ -344,7 +343,7 @@ def replay(index, record):
     state, memory = carry
     rows, words, query = now
     memory = memory.at[rows].set(words)
-    state = index.update(state, rows, words, rows[-1:])
+    state = index.update(state, rows, words)
     found, state = index.find(
         state, memory, lambda i: jnp.square(memory[i]).sum(-1) > 0, query[None],
         4, rows)
@@ -377,7 +376,7 @@ def test_under_vmap():
   queries = draw(1, 3, H, W)
 
   def one(memory, indices, rows, queries):
-    state = SMALL.update(SMALL.initial_state(), indices, rows, indices[:1])
+    state = SMALL.update(SMALL.initial_state(), indices, rows)
     return state, SMALL.find(
         state, memory, all_written, queries, K, indices)[0]
 

@@ -463,8 +463,8 @@ class NotingIndex:
   def initial_state(self):
     return jnp.zeros([], jnp.int32)
 
-  def update(self, state, rows, words, fresh):
-    self.updates.append((state, rows, words, fresh))
+  def update(self, state, rows, words):
+    self.updates.append((state, rows, words))
     return state + 1
 
   def find(self, state, memory, is_written, queries, k, recent):
@@ -483,11 +483,10 @@ def test_the_index_gets_the_memory_after_the_write(gradient_steps):
                            read_weights=used.read_weights)
   after = sam_access.access_step(said, before, delta=DELTA, index=index)
   written = np.ravel(after.write_rows)
-  ((old_state, rows, words, fresh),) = index.updates
+  ((old_state, rows, words),) = index.updates
   assert old_state == 0
   np.testing.assert_array_equal(rows, written)
   np.testing.assert_array_equal(words, after.memory[written])
-  np.testing.assert_array_equal(fresh, [1, 5])
   ((state, memory, is_written, queries, k, recent),) = index.searches
   assert state == after.index == 1
   np.testing.assert_array_equal(memory, after.memory)

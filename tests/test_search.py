@@ -107,7 +107,7 @@ def exact_search(memory, queries, k, is_written=all_written,
   """Searches a memory after writes to all of its slots."""
   index = index_class(*memory.shape)
   written = jnp.arange(len(memory), dtype=jnp.int32)
-  state = index.update(index.initial_state(), written, memory, written[:1])
+  state = index.update(index.initial_state(), written, memory)
   found, after = index.find(state, memory, is_written, queries, k, written[:2])
   assert after is state
   return found
@@ -167,14 +167,14 @@ def test_state_of_the_exact_index_are_the_squared_norms():
   written = jnp.array([4, 7, 4], jnp.int32)
   start = index.initial_state()
   np.testing.assert_array_equal(start, np.zeros(11))
-  state = index.update(start, written, memory[written], written[:1])
+  state = index.update(start, written, memory[written])
   expected = np.zeros(11)
   expected[[4, 7]] = np.square(memory).sum(-1)[np.array([4, 7])]
   np.testing.assert_allclose(state, expected, rtol=1e-6)
-  emptied = index.update(state, written[:1], jnp.zeros([1, 7]), written[:1])
+  emptied = index.update(state, written[:1], jnp.zeros([1, 7]))
   assert np.flatnonzero(emptied).tolist() == [7]
   half = index.update(start.astype(jnp.bfloat16), written,
-                      memory[written].astype(jnp.bfloat16), written[:1])
+                      memory[written].astype(jnp.bfloat16))
   assert half.dtype == jnp.bfloat16
 
 
@@ -221,7 +221,7 @@ def test_a_measured_index_counts_and_forgets():
   index = recall.MeasuredIndex(inner)
   state = index.initial_state()
   rows = jnp.arange(200, dtype=jnp.int32)
-  state = index.update(state, rows, memory[rows], rows[:1])
+  state = index.update(state, rows, memory[rows])
   found, state = index.find(state, memory, all_written, queries, 3, rows[:2])
   expected, _ = inner.find(
       state.index, memory, all_written, queries, 3, rows[:2])

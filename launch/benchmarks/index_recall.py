@@ -90,7 +90,7 @@ def _replay(index, inputs):
     state, memory = carry
     rows, words, query = now
     memory = memory.at[rows].set(words)
-    state = index.update(state, rows, words, rows[-1:])
+    state = index.update(state, rows, words)
     found, state = index.find(
         state, memory, lambda i: jnp.square(memory[i]).sum(-1) > 0, query[None],
         4, rows)

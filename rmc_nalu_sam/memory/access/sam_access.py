@@ -188,7 +188,7 @@ def _write(interface: SAMInterface, prev: SAMAccess,
   values = jax.lax.stop_gradient(store.memory)[written]
   return prev._replace(
       store=store, links=links,
-      index=index.update(prev.index, written, values, unused),
+      index=index.update(prev.index, written, values),
       write_rows=rows, write_weights=weights)
 
 

@@ -137,9 +137,8 @@ class LSHIndex:
                     jnp.full([1, self.num_recent], -1, jnp.int32),
                     jnp.zeros([1], jnp.int32))
 
-  def update(self, state: LSHState, rows: jax.Array, words: jax.Array,
-             fresh: jax.Array) -> LSHState:
-    del fresh
+  def update(self, state: LSHState, rows: jax.Array,
+             words: jax.Array) -> LSHState:
     return LSHState(
         *_enter(state.buckets, state.cursors, rows, self._buckets(words)),
         *_enter(state.recent, state.recent_cursor, rows,

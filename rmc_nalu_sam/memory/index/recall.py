@@ -40,10 +40,9 @@ class MeasuredIndex:
   def initial_state(self) -> MeasuredState:
     return MeasuredState(self.index.initial_state(), jnp.zeros([2], jnp.int32))
 
-  def update(self, state: MeasuredState, rows: jax.Array, words: jax.Array,
-             fresh: jax.Array) -> MeasuredState:
-    return state._replace(
-        index=self.index.update(state.index, rows, words, fresh))
+  def update(self, state: MeasuredState, rows: jax.Array,
+             words: jax.Array) -> MeasuredState:
+    return state._replace(index=self.index.update(state.index, rows, words))
 
   def find(self, state: MeasuredState, memory: jax.Array, is_written: IsWritten,
            queries: jax.Array, k: int,

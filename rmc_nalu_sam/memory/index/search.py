@@ -32,15 +32,14 @@ class Index(Protocol):
   def initial_state(self) -> Any:
     """Returns the state for a memory of zeros: a tree of arrays."""
 
-  def update(self, state: Any, rows: jax.Array, words: jax.Array,
-             fresh: jax.Array) -> Any:
+  def update(self, state: Any, rows: jax.Array,
+             words: jax.Array) -> Any:
     """Records words that were written.
 
     Args:
       state: of the index.
       rows: `[J]` int32; may repeat.
       words: `[J, W]`, the words of these slots after the write.
-      fresh: `[H]` int32, the rows whose slots were erased first.
 
     Returns:
       The new state.
@@ -163,9 +162,8 @@ class ExactIndex:
   def initial_state(self) -> jax.Array:
     return jnp.zeros([self.num_slots])
 
-  def update(self, state: jax.Array, rows: jax.Array, words: jax.Array,
-             fresh: jax.Array) -> jax.Array:
-    del fresh
+  def update(self, state: jax.Array, rows: jax.Array,
+             words: jax.Array) -> jax.Array:
     squared_norms = jnp.square(words.astype(jnp.float32)).sum(-1)
     return state.at[rows].set(squared_norms.astype(state.dtype))
 
