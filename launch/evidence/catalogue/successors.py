@@ -1,0 +1,5 @@
+"""Arithmetic units after the NALU paper."""
+
+from launch.evidence.experiment import Experiment
+
+EXPERIMENTS: tuple[Experiment, ...] = ()

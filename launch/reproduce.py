@@ -1,0 +1,1 @@
+"""Repeats experiments of the papers."""
