@@ -26,12 +26,14 @@ class Score(abc.ABC):
 
   Attributes:
     main_metric: name of the metric by which runs are compared.
+    lower_is_better: whether a lower main metric is a better one.
     ratios: maps a derived metric to (numerator, denominator), two metrics that
       are per-episode counts; the derived metric is sum(numerator) /
       sum(denominator) over all episodes.
   """
 
   main_metric: str
+  lower_is_better: ClassVar[bool] = True
   ratios: ClassVar[Mapping[str, tuple[str, str]]] = types.MappingProxyType({})
 
   @abc.abstractmethod
@@ -92,6 +94,7 @@ class Classes(Score):
   """Scores answers in classes: one logit each, one-hot targets."""
 
   main_metric: str = "accuracy"
+  lower_is_better: ClassVar[bool] = False
 
   def loss(self, outputs: jax.Array, batch: Batch) -> jax.Array:
     """Returns the mean cross-entropy (nats) of an episode's steps, `[B]`."""
@@ -110,6 +113,7 @@ class ClassErrors(Classes):
   """Scores answers in classes, and compares runs by the share of errors."""
 
   main_metric: str = "error"
+  lower_is_better: ClassVar[bool] = True
 
   def metrics(self, outputs: jax.Array, batch: Batch) -> dict[str, jax.Array]:
     """Returns the shares of wrong and of right classes."""

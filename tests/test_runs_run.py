@@ -120,6 +120,15 @@ def test_parameters_of_the_best_seed(workdir):
   assert found is params
 
 
+@pytest.mark.parametrize("task, metric, best", [
+    ("nth_farthest", "accuracy", 2), ("copy", "bits_wrong", 0)])
+def test_the_best_seed_has_the_best_metric(tmp_path, task, metric, best):
+  config_lib.save(tiny_config(task=task, task_args={}, num_seeds=4), tmp_path)
+  (tmp_path / "metrics.jsonl").write_text(json.dumps(
+      {"step": 2, "split": "eval", metric: [.2, "NaN", .8, .5]}))
+  assert Run(tmp_path).best_seed() == best
+
+
 def test_no_run(tmp_path):
   with pytest.raises(config_lib.UsageError, match="no run was started"):
     Run(tmp_path)

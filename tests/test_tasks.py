@@ -172,6 +172,18 @@ def test_the_oracle_is_perfect_from_the_inputs_alone(name):
                                 oracles.solve(task, blind))
 
 
+@solved_tasks
+def test_the_oracle_is_better_than_guessing(name):
+  task = small(name)
+  batch = take(sample(task), slice(FEW))
+  _, metrics = loss_and_metrics(task.score, oracles.solve(task, batch), batch)
+  best = task.score.with_ratios(
+      {key: value.mean() for key, value in metrics.items()})[
+          task.score.main_metric]
+  assert best != task.trivial_score
+  assert (best < task.trivial_score) == task.score.lower_is_better
+
+
 @all_tasks
 def test_default_sizes(name):
   task = tasks.TASKS[name]()

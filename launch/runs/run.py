@@ -246,15 +246,16 @@ class Run:
   def best_seed(self) -> int:
     """Returns the index of the best seed, from 0 on.
 
-    The best seed has the lowest main metric in the last evaluation, on the last
+    The best seed has the best main metric in the last evaluation, on the last
     variant on which any seed has a finite one. The index is 0 without
     evaluations.
     """
     evaluations = self.records("eval")
     for variant in (TRAINED, *self.task.extrapolations)[::-1]:
       name = column_name(self.main_metric, variant)
-      errors = evaluations[-1].get(name) if evaluations else None
-      if errors is not None and np.isfinite(errors).any():
+      values = evaluations[-1].get(name) if evaluations else None
+      if values is not None and np.isfinite(values).any():
+        errors = values if self.task.score.lower_is_better else -values
         return int(np.argmin(np.nan_to_num(errors, nan=np.inf)))
     return 0
 

@@ -24,6 +24,7 @@ class PresentationScore(scores.Classes):
   """
 
   main_metric: str = "error"
+  lower_is_better: ClassVar[bool] = True
   num_presentations: int = 10
 
   def metrics(self, outputs: jax.Array,
