@@ -1,5 +1,6 @@
 """Describes the result of a suite: the machine, and a table for people."""
 
+import os
 import pathlib
 import platform
 import sys
@@ -13,19 +14,24 @@ from launch.runs import tables
 def machine() -> dict[str, Any]:
   """Describes the machine and the versions; PyTorch's if it was measured."""
   device = jax.devices()[0]
-  name = platform.processor() or platform.machine()
-  cpu = pathlib.Path("/proc/cpuinfo")
-  if device.platform == "cpu" and cpu.exists():
-    names = [line.split(":")[1].strip() for line in cpu.read_text().splitlines()
-             if line.startswith("model name")]
-    name = f"{len(names)} x {names[0]}" if names else name
   facts: dict[str, Any] = dict(
-      device=f"{device.platform}: {device.device_kind}", cpu=name,
+      device=f"{device.platform}: {device.device_kind}",
+      cpu=f"{os.cpu_count()} x {cpu_name()}",
       python=platform.python_version(), jax=jax.__version__)
   if (torch := sys.modules.get("torch")) is not None:
     facts |= dict(torch=str(torch.__version__),
                   torch_threads=torch.get_num_threads())
   return facts
+
+
+def cpu_name() -> str:
+  """Returns the name of the processor, as far as the system tells it."""
+  path = pathlib.Path("/proc/cpuinfo")
+  if path.exists():
+    for line in path.read_text().splitlines():
+      if line.startswith("model name"):
+        return line.split(":")[1].strip()
+  return platform.processor() or platform.machine()
 
 
 def format_table(result: dict[str, Any]) -> str:

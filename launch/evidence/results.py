@@ -17,9 +17,9 @@ from launch.runs import strict_json
 
 VERSION = 1
 STATISTICS = ("value", "mean", "median", "low", "high")
-MACHINE = {"cpu": str, "cores": int, "accelerator": (str, type(None)),
-           "load": str}
-VERSIONS = {"python": str, "jax": str, "rmc_nalu_sam": str}
+MACHINE: Mapping[str, Any] = {
+    "cpu": str, "cores": int, "accelerator": (str, type(None)), "load": str}
+VERSIONS: Mapping[str, Any] = {"python": str, "jax": str, "rmc_nalu_sam": str}
 
 
 @dataclasses.dataclass(frozen=True)
