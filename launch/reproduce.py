@@ -1,1 +1,176 @@
-"""Repeats experiments of the papers."""
+"""Repeats tables and figures of the papers.
+
+  python -m launch.reproduce --list
+  python -m launch.reproduce --describe=sam_figure2_copy
+  python -m launch.reproduce --experiment=sam_figure2_copy --jobs=2
+
+Runs all cores and seeds of an experiment, prints its table, draws its figures
+and writes results/NAME.json. Started again, it goes on where it was stopped; a
+run that fails does not stop the others. --scale=small takes minutes on two
+cores, --scale=paper is the paper's own size.
+
+  python -m launch.reproduce --experiment=accelerator --minutes=12
+
+runs what waits for a GPU or TPU, in order of value, within the minutes.
+
+  python -m launch.reproduce --page
+
+makes RESULTS.md of the files.
+"""
+
+import difflib
+import os
+import pathlib
+from collections.abc import Sequence
+
+from absl import app, flags
+
+from launch.configs import endings
+from launch.configs.config import EXIT_USAGE, UsageError
+from launch.evidence import (
+    accelerator,
+    figures,
+    listing,
+    machine,
+    page,
+    results,
+    runner,
+    tables,
+)
+from launch.evidence.catalogue import EXPERIMENTS
+from launch.evidence.experiment import SCALES, Experiment
+from launch.evidence.view import View
+
+FLAGS = flags.FLAGS
+EXIT_FAILED = 1
+
+
+def jobs_of(name: str, scale: str, pieces: Sequence[str],
+            minutes: float | None) -> list[runner.Job]:
+  """Returns what an experiment runs at a scale.
+
+  Args:
+    name: of the experiment, or 'accelerator'.
+    scale: one of `SCALES`.
+    pieces: names of pieces; all if empty.
+    minutes: each training stops after these; None runs to its end.
+
+  Raises:
+    UsageError: there is no such experiment or piece, or nothing to run.
+  """
+  if name == "accelerator":
+    return accelerator.jobs(EXPERIMENTS, tiny=scale == "tiny")
+  experiment = find(name)
+  if experiment.missing:
+    raise UsageError(f"{name} cannot be run yet: {experiment.missing}")
+  valid = [piece.name for piece in experiment.at(scale)]
+  for piece in pieces:
+    if piece not in valid:
+      raise UsageError(f"--pieces: {name} has no run {piece!r} at --scale="
+                       f"{scale}; valid: {', '.join(valid)}")
+  found = [runner.Job(experiment, piece, scale, minutes)
+           for piece in experiment.at(scale)
+           if not pieces or piece.name in pieces]
+  if not found:
+    scales = [each for each in SCALES if experiment.at(each)]
+    raise UsageError(f"{name} has no runs at --scale={scale}; valid: "
+                     f"{', '.join(scales)}")
+  return found
+
+
+def find(name: str) -> Experiment:
+  """Returns an experiment by its name; raises a UsageError if unknown."""
+  if name not in EXPERIMENTS:
+    near = difflib.get_close_matches(name, [*EXPERIMENTS, "accelerator"], 1)
+    raise UsageError(f"unknown experiment {name!r}; " + "".join(
+        f"did you mean {each!r}? " for each in near) + "--list shows all")
+  return EXPERIMENTS[name]
+
+
+def reproduce(jobs: Sequence[runner.Job], runs: pathlib.Path,
+              folder: pathlib.Path) -> list[runner.Failure]:
+  """Runs jobs, draws their figures and prints their tables."""
+  left = jobs if FLAGS.again else runner.to_do(jobs, folder)
+  view = View(len(left))
+  more = [f"--cpu_devices={FLAGS.cpu_devices}"] if FLAGS.cpu_devices else []
+  try:
+    failures = runner.run(
+        left, runs, folder, view, data=FLAGS.data_dir,
+        side_by_side=FLAGS.jobs, more_flags=more,
+        seconds=FLAGS.minutes and 60 * FLAGS.minutes)
+  finally:
+    view.close()
+  for experiment in dict.fromkeys(job.experiment.name for job in jobs):
+    found = EXPERIMENTS[experiment]
+    for line in figures.draw(found, jobs[0].scale, runs, folder):
+      print(line)
+    print(f"\n{found.title}\n")
+    print(tables.table(found, results.load(folder, experiment)))
+    print(f"\nwritten to {folder / experiment}.json")
+  return failures
+
+
+def main(argv: Sequence[str]) -> None:
+  """Runs the program."""
+  if len(argv) > 1:
+    raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
+  folder = pathlib.Path(FLAGS.results or machine.ROOT / "results").expanduser()
+  runs = pathlib.Path(FLAGS.runs).expanduser().absolute()
+  try:
+    if FLAGS.list:
+      print(listing.overview(EXPERIMENTS.values(), folder))
+    elif FLAGS.describe:
+      print(listing.describe(find(FLAGS.describe), folder, FLAGS.scale))
+    elif FLAGS.page:
+      (folder.parent / page.FILE).write_text(
+          page.render(EXPERIMENTS.values(), folder))
+    elif not FLAGS.experiment:
+      raise UsageError("name an --experiment; --list shows all of them")
+    else:
+      _run(runs, folder)
+  except ValueError as error:
+    endings.leave(EXIT_USAGE, f"error: {error}")
+
+
+def _run(runs, folder) -> None:
+  jobs = jobs_of(FLAGS.experiment, FLAGS.scale, FLAGS.pieces,
+                 FLAGS.minutes_each)
+  lacking = [job.label for job in jobs
+             if job.piece.needs_data and not FLAGS.data_dir]
+  if lacking:
+    raise UsageError(f"{', '.join(lacking)} need real data: give --data_dir")
+  failures = reproduce(jobs, runs, folder)
+  if failures:
+    endings.leave(EXIT_FAILED, "\n".join(
+        f"failed: {each.job.label}: {each.reason}" for each in failures))
+
+
+def run() -> None:
+  """Runs the program with the flags of the command line."""
+  flags.DEFINE_boolean("list", False, "Prints all experiments.")
+  flags.DEFINE_string("describe", None, "Prints one experiment: its table and "
+                      "its commands.")
+  flags.DEFINE_string("experiment", None, "Runs this experiment.")
+  flags.DEFINE_enum("scale", "small", SCALES, "small: minutes on two cores. "
+                    "paper: the paper's size. tiny: a rehearsal.")
+  flags.DEFINE_list("pieces", [], "Runs these pieces alone.")
+  flags.DEFINE_integer("jobs", 1, "Runs side by side.", lower_bound=1,
+                       upper_bound=os.cpu_count())
+  flags.DEFINE_float("minutes", None, "No run starts after these, and "
+                     "training stops; it goes on the next time.",
+                     lower_bound=0)
+  flags.DEFINE_float("minutes_each", None, "Each training stops after these; "
+                     "it goes on the next time.", lower_bound=0)
+  flags.DEFINE_boolean("again", False, "Also runs what has results already.")
+  flags.DEFINE_boolean("page", False, "Makes RESULTS.md of the results.")
+  flags.DEFINE_string("runs", "runs", "Folder for the runs.")
+  flags.DEFINE_string("results", None, "Folder of the results. Default: that "
+                      "of the checkout.")
+  flags.DEFINE_string("data_dir", None, "Folder of real data.")
+  flags.DEFINE_integer("cpu_devices", None, "Devices of each run on the CPU.",
+                       lower_bound=1)
+  endings.run(main, "--jobs")
+
+
+if __name__ == "__main__":
+  run()

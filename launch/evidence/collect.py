@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from launch.evidence.experiment import Piece
-from launch.runs import evaluation, strict_json
+from launch.runs import evaluation, reporting, strict_json
 from launch.runs.run import FACTS, TRAINED, Run
 
 
@@ -24,6 +24,7 @@ class Collected(NamedTuple):
     seconds: it took, as far as its files tell; None if they do not.
     sweep: flag -> values that were tried.
     finished: whether all updates are done.
+    out_of_time: whether `--max_minutes` ended it.
   """
 
   metrics: dict[str, Any]
@@ -33,6 +34,7 @@ class Collected(NamedTuple):
   seconds: float | None
   sweep: dict[str, list[float]]
   finished: bool
+  out_of_time: bool = False
 
 
 def of_piece(piece: Piece, workdir: pathlib.Path) -> Collected:
@@ -62,7 +64,8 @@ def _of_training(run: Run, is_evaluated: bool) -> Collected:
   return Collected(
       metrics, list(run.seeds), last["step"],
       last["step"] * run.config.batch_size, last.get("seconds"),
-      dict(run.config.get("sweep", {})), last["step"] >= run.config.steps)
+      dict(run.config.get("sweep", {})), last["step"] >= run.config.steps,
+      0 < 60 * run.config.max_minutes <= last.get("seconds", 0))
 
 
 def _by_seed(value: np.ndarray, count: int) -> list[float]:
@@ -165,6 +168,15 @@ def _number(text: str) -> float | None:
     return float(text.replace(",", ""))
   except (AttributeError, ValueError):
     return None
+
+
+def seconds_so_far(workdir: pathlib.Path) -> float:
+  """Returns what a training has taken up to now, over all its starts."""
+  try:
+    return max(record.get("seconds", 0.)
+               for record in reporting.read_records(workdir))
+  except (OSError, ValueError):
+    return 0.
 
 
 def progress(piece: Piece, workdir: pathlib.Path) -> tuple[int, int] | None:

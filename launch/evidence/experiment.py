@@ -75,7 +75,7 @@ class Figure:
   Attributes:
     file: its name in the folder of results.
     caption: one line.
-    flags: of `launch.plot`, or of the program named first.
+    flags: of `launch.plot`.
     pieces: names of the pieces that it shows; all if empty.
   """
 

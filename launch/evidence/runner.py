@@ -66,7 +66,9 @@ class Running:
     workdir.mkdir(parents=True, exist_ok=True)
     lines = job.piece.commands(job.scale, str(workdir), shlex.quote(data or ""))
     if job.minutes is not None and job.piece.program == "train":
-      lines[0] += f" --max_minutes={job.minutes:g}"
+      # The flag counts the minutes of all starts of a run.
+      before = collect.seconds_so_far(workdir) / 60
+      lines[0] += f" --max_minutes={before + job.minutes:g}"
     self._lines = [[sys.executable, *shlex.split(line)[1:], *more_flags]
                    for line in lines]
     self._log = (workdir / "log.txt").open("a")
@@ -127,7 +129,8 @@ def entry_of(running: Running) -> results.Entry:
       seconds=round(running.seconds if found.seconds is None
                     else found.seconds, 1),
       metrics=found.metrics, sweep=found.sweep,
-      note="" if found.finished else "not all updates are done yet")
+      note=("" if found.finished or (found.out_of_time and job.minutes is None)
+            else "not all updates are done yet"))
 
 
 def folder_of(job: Job) -> str:
@@ -166,7 +169,8 @@ def run(jobs: Sequence[Job], runs: pathlib.Path, folder: pathlib.Path,
     data: folder of real data.
     side_by_side: number of jobs that run at the same time.
     more_flags: flags of each process.
-    seconds: no job starts after these; None for no limit.
+    seconds: no job starts after these, and training ends then; None for no
+      limit.
     now: the clock.
 
   Returns:
@@ -184,6 +188,9 @@ def run(jobs: Sequence[Job], runs: pathlib.Path, folder: pathlib.Path,
         waiting = []
       while waiting and len(running) < side_by_side:
         job = waiting.pop(0)
+        if end is not None:
+          left = (end - now()) / 60
+          job = job._replace(minutes=min(left, job.minutes or left))
         running.append(Running(job, runs / pathlib.Path(
             folder_of(job)).relative_to("runs"), data, more_flags))
       view.show(waiting, running)
