@@ -18,7 +18,6 @@ runs what waits for a GPU or TPU, in order of value, within the minutes.
 makes RESULTS.md of the files.
 """
 
-import difflib
 import os
 import pathlib
 from collections.abc import Sequence
@@ -28,63 +27,20 @@ from absl import app, flags
 from launch.configs import endings
 from launch.configs.config import EXIT_USAGE, UsageError
 from launch.evidence import (
-    accelerator,
     figures,
     listing,
     machine,
     page,
     results,
     runner,
+    selection,
     tables,
 )
-from launch.evidence.catalogue import EXPERIMENTS
-from launch.evidence.experiment import SCALES, Experiment
+from launch.evidence.experiment import SCALES
 from launch.evidence.view import View
 
 FLAGS = flags.FLAGS
 EXIT_FAILED = 1
-
-
-def jobs_of(name: str, scale: str, pieces: Sequence[str],
-            minutes: float | None) -> list[runner.Job]:
-  """Returns what an experiment runs at a scale.
-
-  Args:
-    name: of the experiment, or 'accelerator'.
-    scale: one of `SCALES`.
-    pieces: names of pieces; all if empty.
-    minutes: each training stops after these; None runs to its end.
-
-  Raises:
-    UsageError: there is no such experiment or piece, or nothing to run.
-  """
-  if name == "accelerator":
-    return accelerator.jobs(EXPERIMENTS, tiny=scale == "tiny")
-  experiment = find(name)
-  if experiment.missing:
-    raise UsageError(f"{name} cannot be run yet: {experiment.missing}")
-  valid = [piece.name for piece in experiment.at(scale)]
-  for piece in pieces:
-    if piece not in valid:
-      raise UsageError(f"--pieces: {name} has no run {piece!r} at --scale="
-                       f"{scale}; valid: {', '.join(valid)}")
-  found = [runner.Job(experiment, piece, scale, minutes)
-           for piece in experiment.at(scale)
-           if not pieces or piece.name in pieces]
-  if not found:
-    scales = [each for each in SCALES if experiment.at(each)]
-    raise UsageError(f"{name} has no runs at --scale={scale}; valid: "
-                     f"{', '.join(scales)}")
-  return found
-
-
-def find(name: str) -> Experiment:
-  """Returns an experiment by its name; raises a UsageError if unknown."""
-  if name not in EXPERIMENTS:
-    near = difflib.get_close_matches(name, [*EXPERIMENTS, "accelerator"], 1)
-    raise UsageError(f"unknown experiment {name!r}; " + "".join(
-        f"did you mean {each!r}? " for each in near) + "--list shows all")
-  return EXPERIMENTS[name]
 
 
 def reproduce(jobs: Sequence[runner.Job], runs: pathlib.Path,
@@ -101,7 +57,7 @@ def reproduce(jobs: Sequence[runner.Job], runs: pathlib.Path,
   finally:
     view.close()
   for experiment in dict.fromkeys(job.experiment.name for job in jobs):
-    found = EXPERIMENTS[experiment]
+    found = selection.EXPERIMENTS[experiment]
     for line in figures.draw(found, jobs[0].scale, runs, folder):
       print(line)
     print(f"\n{found.title}\n")
@@ -118,12 +74,13 @@ def main(argv: Sequence[str]) -> None:
   runs = pathlib.Path(FLAGS.runs).expanduser().absolute()
   try:
     if FLAGS.list:
-      print(listing.overview(EXPERIMENTS.values(), folder))
+      print(listing.overview(selection.EXPERIMENTS.values(), folder))
     elif FLAGS.describe:
-      print(listing.describe(find(FLAGS.describe), folder, FLAGS.scale))
+      print(listing.describe(
+          selection.find(FLAGS.describe), folder, FLAGS.scale))
     elif FLAGS.page:
       (folder.parent / page.FILE).write_text(
-          page.render(EXPERIMENTS.values(), folder))
+          page.render(selection.EXPERIMENTS.values(), folder))
     elif not FLAGS.experiment:
       raise UsageError("name an --experiment; --list shows all of them")
     else:
@@ -133,8 +90,8 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _run(runs, folder) -> None:
-  jobs = jobs_of(FLAGS.experiment, FLAGS.scale, FLAGS.pieces,
-                 FLAGS.minutes_each)
+  jobs = selection.jobs(FLAGS.experiment, FLAGS.scale, FLAGS.pieces,
+                        FLAGS.minutes_each)
   lacking = [job.label for job in jobs
              if job.piece.needs_data and not FLAGS.data_dir]
   if lacking:

@@ -75,7 +75,8 @@ class Entry:
           isinstance(value[key], fields[key]) for key in fields),
             self.piece, name, value)
     for name, metric in self.metrics.items():
-      _need(_is_metric(metric, len(self.seeds)), self.piece, name, metric)
+      _need(_is_metric(metric, len(self.seeds)), self.piece,
+          f"metrics[{name!r}]", metric)
 
 
 def load(folder: pathlib.Path, name: str) -> list[Entry]:

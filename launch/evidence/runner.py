@@ -65,10 +65,8 @@ class Running:
     self.start = time.monotonic()
     workdir.mkdir(parents=True, exist_ok=True)
     lines = job.piece.commands(job.scale, str(workdir), shlex.quote(data or ""))
-    if job.minutes is not None and job.piece.program == "train":
-      # The flag counts the minutes of all starts of a run.
-      before = collect.seconds_so_far(workdir) / 60
-      lines[0] += f" --max_minutes={before + job.minutes:g}"
+    if job.piece.program == "train":
+      lines[0] += _time_limit(lines[0], job.minutes, workdir)
     self._lines = [[sys.executable, *shlex.split(line)[1:], *more_flags]
                    for line in lines]
     self._log = (workdir / "log.txt").open("a")
@@ -108,6 +106,19 @@ class Running:
     lines = (self.workdir / "log.txt").read_text(
         errors="replace").strip().splitlines()
     return lines[-1] if lines else "it printed nothing"
+
+  def close(self) -> None:
+    """Closes the log; the process has ended."""
+    self._log.close()
+
+
+def _time_limit(line: str, minutes: float | None, workdir: pathlib.Path
+                ) -> str:
+  """Returns a flag: a run that resumes has the limit of its last start."""
+  if minutes is None:
+    return "" if "--max_minutes=" in line else " --max_minutes=0"
+  # The flag counts the minutes of all starts of a run.
+  return f" --max_minutes={collect.seconds_so_far(workdir) / 60 + minutes:g}"
 
 
 def entry_of(running: Running) -> results.Entry:
@@ -198,9 +209,11 @@ def run(jobs: Sequence[Job], runs: pathlib.Path, folder: pathlib.Path,
       for each in [each for each in running if each.poll() is not None]:
         running.remove(each)
         failures += _finish(each, folder, view)
+        each.close()
   finally:
     for each in running:
       each.stop()
+      each.close()
   return failures
 
 
