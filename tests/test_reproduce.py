@@ -167,7 +167,8 @@ def test_metrics_as_text(metric, value, text):
     dict(metrics={"bits_wrong": ["much", 1.]}), dict(metrics={"a": {"b": 1.}}),
 ])
 def test_the_schema_is_checked(tmp_path, changed):
-  with pytest.raises(ValueError, match=f"run 'lstm' has {[*changed][0]}"):
+  (field,) = changed
+  with pytest.raises(ValueError, match=f"run 'lstm' has {field}"):
     results.save(tmp_path, COPY, [entry(**changed)])
   path = results.save(tmp_path, COPY, [entry()])
   content = json.loads(path.read_text())
