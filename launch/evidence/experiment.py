@@ -75,7 +75,8 @@ class Figure:
   Attributes:
     file: its name in the folder of results.
     caption: one line.
-    flags: of `launch.plot`, or of the program named first.
+    flags: of `launch.plot`, or of the program named first; or the name of a
+      picture that the run itself draws, such as `memory.png`.
     pieces: names of the pieces that it shows; all if empty.
   """
 
