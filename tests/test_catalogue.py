@@ -1,5 +1,6 @@
 """The experiments: what they name exists, and their commands are accepted."""
 
+import functools
 import importlib
 import itertools
 import json
@@ -9,16 +10,21 @@ import re
 import shlex
 from unittest import mock
 
+import jax
+import jax.numpy as jnp
+import ml_collections
 import pytest
+from absl import flags
 from launch_helpers import run
 
 import tasks
 from launch import benchmark, benchmarks, evaluate, train
-from launch.configs import config as config_lib
+from launch.benchmarks import scaling
+from launch.configs import build, endings
 from launch.evidence import catalogue, results
 from launch.evidence.catalogue import EXPERIMENTS
 from launch.evidence.experiment import SCALES
-from launch.runs import Run, evaluation
+from launch.runs import evaluation
 
 ROOT = pathlib.Path(__file__).parents[1]
 FOLDER = ROOT / "results"
@@ -101,84 +107,145 @@ def test_results(name):
                for line in entry.commands)
 
 
-class AcceptedError(Exception):
-  """Ends a program once it has accepted its flags."""
+def runs_of(program):
+  """Yields name, piece, scale, and command lines as tuples of words."""
+  for experiment in EXPERIMENTS.values():
+    for piece in experiment.pieces:
+      for scale in piece.scales if piece.program == program else ():
+        yield experiment.name, piece, scale, [
+            tuple(shlex.split(line)[3:]) for line in piece.commands(
+                scale, "WORKDIR", "DATA")]
 
 
-def command_lines(name):
-  """Yields a piece, its scale and its command lines as lists of arguments."""
-  for piece in EXPERIMENTS[name].pieces:
-    for scale in piece.scales:
-      yield piece, scale, [shlex.split(line)[3:] for line in piece.commands(
-          scale, "WORKDIR", "DATA")]
+TRAININGS, BENCHMARKS = list(runs_of("train")), list(runs_of("benchmark"))
 
 
-@pytest.fixture
-def accepts(tmp_path):
-  """Returns a function that runs a program up to its first work."""
-  def accepts(program, argv):
-    """Returns the arguments of the function that does the work."""
-    name, target = {
-        train: ("train", train),
-        evaluate: ("evaluate", evaluation)}[program]
-    argv = [each.replace("WORKDIR", str(tmp_path / "run")) for each in argv]
-    with mock.patch.object(target, name, side_effect=AcceptedError) as work:
-      with pytest.raises(AcceptedError):
-        assert run(program, *argv) == 0
-      return work.call_args.args
+def outcomes(program, lines, call):
+  """Returns what `call(main)` gives for each command line, or the error.
 
-  return accepts
+  The program's flags, of which there are hundreds, are defined only once.
+  """
+  found = {}
+
+  def parse_all(main, lower, flags_parser=flags.FLAGS):
+    del lower
+    for line in lines:
+      flags.FLAGS.unparse_flags()
+      try:
+        flags_parser(["program", *line])
+        found[line] = call(main)
+      except (SystemExit, Exception) as error:
+        found[line] = error
+
+  with mock.patch.object(endings, "run", parse_all):
+    run(program)
+  return found
 
 
-@pytest.mark.parametrize("name", WITH_PIECES)
-def test_commands_are_accepted(name, accepts, tmp_path):
-  """Flags of training and evaluation exist and fit each other."""
-  seen = set()
-  for piece, scale, lines in command_lines(name):
-    if piece.program != "train" or str(lines) in seen:
-      continue
-    seen.add(str(lines))
-    workdir = tmp_path / "run"
-    (trained,) = accepts(train, lines[0])
-    assert trained.config.preset != config_lib.NO_PRESET or "--task=" in (
-        " ".join(lines[0])), (piece.name, scale)
-    assert piece.needs_data == (trained.config.data_dir == "DATA")
+def arguments(of, target, name):
+  """Returns a `call` for `outcomes`: what `main` passes to `target.name`."""
+  def call(main):
+    with mock.patch.object(target, name, side_effect=InterruptedError) as work:
+      with pytest.raises(InterruptedError):
+        main([])
+      return of(*work.call_args.args)
+
+  return call
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shared_models():
+  """Makes a network once for all runs that have it: this takes most time."""
+  make, made = build.make_model, {}
+
+  def make_model(config, task, **core_args):
+    network = {name: value for name, value in config.to_dict().items()
+               if name.split("_")[0] in ("core", "index", "unit", "encoder",
+                                         "head")}
+    key = repr((network, task.input_size, task.output_size, core_args))
+    if key not in made:
+      made[key] = make(config, task, **core_args)
+    return made[key]
+
+  with mock.patch.object(build, "make_model", make_model):
+    yield
+
+
+@pytest.fixture(scope="module")
+def configs(shared_models):
+  """Maps a command line of training to the configuration, or the error."""
+  return outcomes(train, {lines[0] for *_, lines in TRAININGS},
+                  lambda main: train.prepare(flags.FLAGS.workdir, None)[1])
+
+
+@pytest.fixture(scope="module")
+def evaluations():
+  """Maps a command line of evaluation to levels and the core's arguments."""
+  lines = {line for *_, lines in TRAININGS for line in lines[1:]}
+  return outcomes(evaluate, lines, arguments(
+      lambda workdir, levels, episodes, core_args, *_: (levels, core_args),
+      evaluation, "evaluate"))
+
+
+@functools.cache
+def metrics_of(score, num_steps, num_outputs):
+  """Returns the names of the metrics of a score."""
+  batch = tasks.Batch(jnp.zeros([num_steps, 2, 1]),
+                      jnp.zeros([num_steps, 2, num_outputs]),
+                      jnp.ones([num_steps, 2]))
+  return {*jax.eval_shape(lambda batch: score.with_ratios(
+      score.metrics(batch.targets, batch)), batch), "loss", "solved"}
+
+
+def recorded(task, variants, with_level):
+  """Returns the names of the metrics of a run; see `collect`."""
+  names = metrics_of(task.score, task.num_steps, task.output_size)
+  own = {*names, "solved_at", "score", "sparsity_error", "index_recall",
+         f"best/{task.score.main_metric}", "updates_per_second"}
+  return own | ({"level"} if with_level else set()) | {
+      f"{variant}/{name}" for variant in task.extrapolations
+      for name in {*names, "solved_at", "score"}} | {
+      f"{name if isinstance(name, str) else f'level {name}'}/{metric}"
+      for name in variants for metric in {*names, "index_recall", "guess"}}
+
+
+EXPERIMENTS_THAT_TRAIN = sorted({name for name, *_ in TRAININGS})
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS_THAT_TRAIN)
+def test_trainings(name, configs, evaluations):
+  """Flags are valid and fit each other, and the cells' metrics exist."""
+  for _, piece, scale, lines in [each for each in TRAININGS if each[0] == name]:
+    where = f"{piece.name} at {scale}: {' '.join(lines[0])}"
+    config = configs[lines[0]]
+    assert isinstance(config, ml_collections.ConfigDict), (where, config)
+    assert piece.needs_data == (config.data_dir == "DATA"), where
+    task, variants = build.make_task(config), {}
     for line in lines[1:]:
-      trained.save_config()
-      _, levels, _, core_args, *_ = accepts(evaluate, line)
-      config = evaluation._config(trained.config, core_args)
-      assert evaluation._variants(Run(workdir, config).task, levels)
-      (workdir / config_lib.CONFIG_FILE).unlink()
+      assert isinstance(evaluations[line], tuple), (where, evaluations[line])
+      levels, core_args = evaluations[line]
+      evaluation._config(config, core_args)
+      variants = evaluation._variants(task, levels)
+    assert set(piece.cells.values()) <= recorded(
+        task, variants, config.curriculum != "none"), where
 
 
-@pytest.mark.parametrize("name", WITH_PIECES)
-def test_benchmarks_are_accepted(name, monkeypatch, tmp_path):
-  """Flags exist and are of the suite, and so are the models."""
-  for piece, _, lines in command_lines(name):
-    if piece.program != "benchmark":
-      continue
-    (argv,) = lines
-    (suite,) = [each.split("=")[1] for each in argv
-                if each.startswith("--suite=")]
-    work = mock.Mock(side_effect=AcceptedError)
-    monkeypatch.setitem(benchmarks.SUITES, suite,
-                        benchmarks.SUITES[suite]._replace(run=work))
-    with pytest.raises(AcceptedError):
-      run(benchmark, *[each.replace("WORKDIR", str(tmp_path))
-                       for each in argv])
-    (options,) = work.call_args.args
-    monkeypatch.undo()
-    models = {"sam_scaling": benchmarks.scaling.SAM_MODELS,
-              "sdnc": benchmarks.scaling.SDNC_MODELS}.get(suite)
-    if models is not None:
-      benchmarks.scaling.chosen(models, options)
-
-
-@pytest.mark.parametrize("name", WITH_PIECES)
-def test_metrics_of_cells_exist(name, accepts):
-  """A cell's metric is one that the task has."""
-  for piece, scale, lines in command_lines(name):
-    if piece.program != "train" or scale == "tiny":
-      continue
-    (trained,) = accepts(train, lines[0])
-    assert isinstance(trained.task, tasks.Episodes)
+@pytest.mark.parametrize("name", sorted({name for name, *_ in BENCHMARKS}))
+def test_benchmarks(name):
+  """Flags are those of the suite, and the models are."""
+  for _, piece, scale, (line,) in [
+      each for each in BENCHMARKS if each[0] == name]:
+    suite = next(word.removeprefix("--suite=") for word in line
+                 if word.startswith("--suite="))
+    unstarted = mock.Mock(side_effect=InterruptedError)
+    replaced = benchmarks.SUITES[suite]._replace(run=unstarted)
+    with mock.patch.dict(benchmarks.SUITES, {suite: replaced}):
+      found = outcomes(benchmark, [line], lambda main: main([]))[line]
+    assert isinstance(found, InterruptedError), (piece.name, scale, found)
+    (options,) = unstarted.call_args.args
+    if models := {"sam_scaling": scaling.SAM_MODELS,
+                  "sdnc": scaling.SDNC_MODELS}.get(suite):
+      names = [f"{size} {model}" for size in options.sizes
+               for model in scaling.chosen(models, options)]
+      assert {metric.split("/")[0] for metric in piece.cells.values()} <= set(
+          names)
