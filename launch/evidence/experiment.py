@@ -76,12 +76,15 @@ class Figure:
     file: its name in the folder of results.
     caption: one line.
     flags: of `launch.plot`.
+    picture: of the first piece's own pictures, such as `memory.png`, in place
+      of one by `launch.plot`; '' for none.
     pieces: names of the pieces that it shows; all if empty.
   """
 
   file: str
   caption: str
   flags: str = ""
+  picture: str = ""
   pieces: Sequence[str] = ()
 
 

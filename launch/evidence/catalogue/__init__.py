@@ -2,10 +2,19 @@
 
 from collections.abc import Mapping
 
-from launch.evidence.catalogue import nalu, rmc, sam, successors
+from launch.evidence.catalogue import (
+    nalu,
+    rmc,
+    sam,
+    sam_babi,
+    sam_omniglot,
+    sam_speed,
+    successors,
+)
 from launch.evidence.experiment import Experiment
 
 EXPERIMENTS: Mapping[str, Experiment] = {
     experiment.name: experiment
-    for module in (sam, nalu, rmc, successors)
+    for module in (sam, sam_omniglot, sam_babi, sam_speed, nalu, rmc,
+                   successors)
     for experiment in module.EXPERIMENTS}

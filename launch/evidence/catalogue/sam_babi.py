@@ -1,0 +1,97 @@
+"""bAbI: section 4.4 of Rae et al. 2016 (arXiv 1610.09027); no runs yet."""
+
+from collections.abc import Callable
+
+from launch.evidence.experiment import Cell, Experiment
+
+_SOURCE = "Rae et al. 2016, arXiv 1610.09027, {}"
+_MISSING = "needs bAbI as a task"
+
+_BEST = """
+task   LSTM DNC  SDNC DAM  SAM  NTM  MemN-S MemN-U
+1      28.8 0.0  0.0  0.0  0.0  16.4 0.0    0.0
+2      57.3 3.2  0.0  0.2  0.2  56.3 0.0    1.0
+3      53.7 9.5  0.7  1.3  0.5  49.0 0.0    8.9
+4      0.7  0.0  0.0  0.0  0.0  0.0  0.0    0.0
+5      3.5  1.7  0.3  0.4  0.7  2.5  0.3    6.1
+6      17.6 0.0  0.0  0.0  0.0  9.6  0.0    0.1
+7      18.5 5.3  0.2  0.4  1.9  12.0 3.3    9.9
+8      20.9 2.0  0.2  0.0  0.4  6.5  1.0    2.7
+9      18.2 0.1  0.0  0.0  0.1  7.0  0.0    0.0
+10     34.0 9.0  0.2  0.0  0.2  9.7  0.0    0.5
+11     9.0  0.0  0.0  0.0  0.0  2.5  0.0    0.0
+12     5.5  0.1  0.1  0.0  0.1  4.6  0.0    0.1
+13     6.3  0.4  0.1  0.0  0.0  2.0  0.0    0.0
+14     56.1 0.2  0.1  3.8  4.3  44.2 0.0    0.0
+15     49.3 0.1  0.0  0.0  0.0  25.4 0.0    0.2
+16     53.2 51.9 54.1 52.8 53.1 52.2 0.0    0.2
+17     41.7 21.7 0.3  0.9  16.0 39.7 0.0    41.8
+18     8.4  1.8  0.1  0.3  1.1  3.6  24.6   8.0
+19     76.4 4.3  1.2  1.5  2.6  5.8  2.1    75.7
+20     1.9  0.1  0.0  0.1  0.0  2.2  31.9   0.0
+mean   28.0 5.2  2.9  3.3  4.1  17.5 3.2    7.5
+failed 17   4    1    2    2    13   2      9
+"""
+
+_ALL = """
+task   LSTM     DNC       SDNC      DAM       SAM       NTM
+1      30.9±1.5 2.2±5.6   0.0±0.0   2.9±10.7  4.7±12.8  31.5±15.3
+2      57.4±1.2 23.9±21.0 7.1±14.6  12.1±19.3 30.9±25.1 57.0±1.3
+3      53.0±1.4 29.7±15.8 9.4±16.7  15.3±17.4 31.4±21.6 49.4±1.3
+4      0.7±0.4  0.1±0.1   0.1±0.1   0.1±0.1   0.2±0.2   0.4±0.3
+5      4.9±0.9  1.3±0.3   0.9±0.3   1.0±0.4   1.0±0.5   2.7±1.2
+6      18.8±1.0 2.8±5.0   0.1±0.2   1.9±5.3   3.9±6.7   18.6±2.7
+7      18.2±1.1 7.3±5.9   1.6±0.9   4.5±6.1   7.3±6.6   18.7±3.2
+8      20.9±1.4 4.0±4.1   0.5±0.4   2.7±5.4   3.6±6.2   18.5±5.9
+9      19.4±1.5 3.0±5.2   0.0±0.1   2.1±5.5   3.8±6.7   17.6±3.4
+10     33.0±1.6 3.2±5.9   0.3±0.2   3.4±8.1   5.7±9.2   25.6±6.9
+11     15.9±3.3 0.9±3.0   0.0±0.0   1.5±5.5   2.6±7.9   15.2±9.4
+12     7.0±1.3  1.5±1.6   0.2±0.3   1.8±6.4   2.9±7.9   14.7±8.9
+13     9.1±1.4  1.5±2.5   0.1±0.1   0.6±2.2   1.3±2.4   6.8±3.3
+14     57.0±1.6 10.6±9.4  5.6±2.9   11.5±15.0 15.0±12.6 52.6±5.1
+15     48.1±1.3 31.3±15.6 3.6±10.3  17.2±19.7 5.5±13.8  42.0±6.9
+16     53.8±1.4 54.0±1.9  53.0±1.3  53.8±1.0  53.6±1.2  53.8±2.1
+17     40.8±1.8 27.7±9.4  12.4±5.9  16.9±10.3 20.4±8.6  40.1±1.3
+18     7.3±1.9  3.5±1.5   1.6±1.1   1.8±1.7   3.0±1.8   5.0±1.2
+19     74.4±1.3 44.9±29.0 30.8±24.2 23.0±25.4 33.7±27.8 60.8±24.6
+20     1.7±0.4  0.1±0.2   0.0±0.0   0.1±0.5   0.0±0.0   2.0±0.3
+mean   28.7±0.5 12.8±4.7  6.4±2.5   8.7±6.4   11.5±5.9  26.6±3.7
+failed 17.1±0.8 8.2±2.5   4.1±1.6   5.4±3.4   7.1±3.4   15.5±1.7
+"""
+
+
+def _cells(text: str, number: Callable[[str], float | str]
+           ) -> dict[Cell, float | str]:
+  """Returns the cells of a table in text; `-` in a column's name is a blank."""
+  (_, *columns), *rows = map(str.split, text.strip().splitlines())
+  return {Cell(row if row.isalpha() else f"task {row}",
+               column.replace("-", " ")): number(cell)
+          for row, *cells in rows
+          for column, cell in zip(columns, cells, strict=True)}
+
+
+EXPERIMENTS: tuple[Experiment, ...] = (
+    Experiment(
+        name="sam_table1_babi",
+        title="bAbI, best of 15 runs",
+        source=_SOURCE.format("Table 1"),
+        measures="test error in per cent; one network for all 20 tasks, 10,000 "
+                 "examples of each; the run that is best on validation; a task "
+                 "with an error above 5 % counts as failed",
+        published=_cells(_BEST, float),
+        headline=tuple(Cell("mean", name) for name in (
+            "SAM", "SDNC", "DAM", "DNC", "NTM", "LSTM")),
+        missing=_MISSING,
+        note="MemN S and MemN U are end-to-end memory networks (as quoted in "
+             "the paper). By its column MemN U fails 6 tasks, as the paper's "
+             "prose says, not 9."),
+    Experiment(
+        name="sam_table2_babi",
+        title="bAbI, mean of 15 runs",
+        source=_SOURCE.format("Table 2"),
+        measures="test error in per cent, mean and deviation over 15 runs with "
+                 "the best settings",
+        published=_cells(_ALL, str),
+        headline=tuple(Cell("mean", name) for name in (
+            "SAM", "SDNC", "DAM", "DNC", "NTM", "LSTM")),
+        missing=_MISSING))
