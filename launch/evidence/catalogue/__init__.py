@@ -2,10 +2,19 @@
 
 from collections.abc import Mapping
 
-from launch.evidence.catalogue import nalu, rmc, sam, successors
+from launch.evidence.catalogue import (
+    nalu,
+    rmc,
+    rmc_missing,
+    rmc_programs,
+    rmc_speed,
+    sam,
+    successors,
+)
 from launch.evidence.experiment import Experiment
 
 EXPERIMENTS: Mapping[str, Experiment] = {
     experiment.name: experiment
-    for module in (sam, nalu, rmc, successors)
+    for module in (sam, nalu, rmc_speed, rmc, rmc_programs, rmc_missing,
+                   successors)
     for experiment in module.EXPERIMENTS}
