@@ -30,7 +30,7 @@ PLAN: tuple[Visit, ...] = (
     Visit("rmc_nth_farthest", "lstm", "paper", 1),
     Visit("rmc_table1", "rmc_program", "paper", 2),
     Visit("rmc_table1", "lstm_program", "paper", 1),
-    Visit("ARITHMETIC", "ARITHMETIC", "paper", 1),
+    Visit("nau_nmu_add", "nau", "paper", 1),
     *(Visit("rmc_table1", f"{core}_{operation}", "paper", 1)
       for operation in ("control", "addition", "copy", "reverse", "double")
       for core in ("rmc", "lstm")),

@@ -30,7 +30,7 @@ def _tiny(core: str) -> str:
 _SMALL = Experiment(
     name="rmc_nth_farthest_small",
     title="Nth farthest, four vectors",
-    source=f"{PAPER}, section 4.1, at a size of ours: no published numbers.",
+    source=f"{PAPER}, section 4.1, at a size of ours: no published numbers",
     measures="share of right answers at the end; four vectors of 4 dimensions",
     pieces=[
         Piece(core, f"--core={core} --num_seeds=3",
@@ -42,9 +42,9 @@ _SMALL = Experiment(
         "from the lowest to the highest.")],
     note="""\
 Batch 256. To know no more than that the last of all is the vector itself gives
-0.5. Every core learns that first. LSTM and DNC stay there; RMC leaves it after
-about 4,000 updates, with each seed. The file of results holds the accuracy
-after every 2,000 updates.
+0.5. Every core learns that first. LSTM and DNC stay there; RMC has left it after
+6,000 updates, with each seed. The file of results holds the accuracy after
+every 2,000 updates.
 """)
 
 _LARGE = Experiment(
@@ -53,7 +53,7 @@ _LARGE = Experiment(
     source=f"{PAPER}, section 4.1: RMC at the end of training, the best batch "
     "of the others. The number of updates, 1e6, is that of the released code. "
     "With 32 dimensions the best runs are similar, and far fewer seeds "
-    "succeed.",
+    "succeed",
     measures="share of right answers at the end; eight vectors of 16 "
     "dimensions",
     published={Cell("RMC", "accuracy"): .91,
@@ -96,7 +96,7 @@ _SIZES = Experiment(
     name="rmc_nth_farthest_slots",
     title="Nth farthest: slots and heads",
     source=f"{PAPER}, section 4.1: curves only. 8 or 16 slots are much better "
-    "than 1; with 1 slot, 8 or 16 heads are better than 1.",
+    "than 1; with 1 slot, 8 or 16 heads are better than 1",
     measures="share of right answers of RMC at the end; 2,048 numbers of "
     "memory in all",
     paper_episodes=_EPISODES,
@@ -111,14 +111,14 @@ _SIZES = Experiment(
 _ATTENTION = Experiment(
     name="rmc_nth_farthest_attention",
     title="Nth farthest: attention",
-    source=f"{PAPER}: pictures only.",
+    source=f"{PAPER}: pictures only",
     measures="share of right answers of the run that is drawn",
     pieces=[Piece("rmc", "--core=rmc", {Cell("RMC", "accuracy"): "accuracy"},
                   {"tiny": _tiny("rmc"), "small": _FOUR, "paper": _PAPER})],
     figures=[Figure(
         "nth_farthest_attention.png",
         "A square for each step, a row in it for each slot that asks, the last "
-        "column the input's.", flags="copy attention.png")],
+        "column the input's.", flags="attention.png")],
     note="""\
 To whom the slots attended on one episode at the end of the run. At the last
 step, when all is known, all slots attend to the input most: two heads to hardly

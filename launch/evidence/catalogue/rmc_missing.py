@@ -10,7 +10,7 @@ _PACMAN = Experiment(
     name="rmc_minipacman",
     title="Mini-Pacman",
     source=f"{PAPER}, Figure 10. The paper gives neither the agent's settings "
-    "nor the mode of the game nor the number of steps.",
+    "nor the mode of the game nor the number of steps",
     measures="score of an episode",
     published={Cell("RMC", "viewport"): 677, Cell("LSTM", "viewport"): 550,
                Cell("RMC", "full observation"): 1159,
@@ -20,7 +20,7 @@ _PACMAN = Experiment(
 _BOXWORLD = Experiment(
     name="rmc_boxworld",
     title="BoxWorld through a viewport",
-    source=f"{PAPER}: after 1e9 steps of the environment, IMPALA.",
+    source=f"{PAPER}: after 1e9 steps of the environment, IMPALA",
     measures="share of solved levels",
     published={Cell("RMC", "levels"): .98, Cell("ConvLSTM", "levels"): .73},
     missing=_ENVIRONMENTS)
@@ -38,7 +38,7 @@ _PERPLEXITY = {
 _TABLE_2 = Experiment(
     name="rmc_table2",
     title="Language modelling",
-    source=f"{PAPER}, Table 2.",
+    source=f"{PAPER}, Table 2",
     measures="perplexity",
     published={Cell(row, text): number
                for row, numbers in _PERPLEXITY.items()
@@ -58,7 +58,7 @@ _TABLE_3 = Experiment(
     name="rmc_table3",
     title="Language modelling by frequency of words",
     source=f"{PAPER}, Table 3, from memory. The text says that RMC gains on "
-    "frequent words.",
+    "frequent words",
     measures="perplexity on GigaWord's test",
     published={Cell(row, words): number
                for row, numbers in _BY_FREQUENCY.items()
@@ -70,7 +70,7 @@ _FIGURE_12 = Experiment(
     name="rmc_figure12",
     title="Language modelling with short contexts",
     source=f"{PAPER}, Figure 12: curves; these numbers are of the text. "
-    "Context beyond 500 words is little used.",
+    "Context beyond 500 words is little used",
     measures="perplexity lost by a context of 100 words",
     published={Cell("RMC", "100 words"): 1, Cell("LSTM", "100 words"): 5},
     missing=_LANGUAGE)

@@ -8,8 +8,8 @@ SIZES = (
     "8 x 4 x 32, batch 32", "1 x 8 x 64, batch 32", "4 x 8 x 128, batch 64")
 _COLUMNS = ("ms a pass", "tokens/s", "of matmul", "times PyTorch")
 _NO_SHARE = ("LSTM",)  # Its products are not counted.
-_MODELS = ("RMC step by step", "RMC unroll", "PyTorch RMC", "LSTM")
 _PARALLEL = "RMC unroll on 2 devices"
+_MODELS = ("RMC step by step", "RMC unroll", _PARALLEL, "PyTorch RMC", "LSTM")
 _GPU_MODELS = ("matmul", "RMC unroll", "PyTorch RMC", "LSTM")
 
 
@@ -37,12 +37,12 @@ _SPEED = Experiment(
     name="rmc_speed",
     title="Speed of the relational memory",
     source="The paper reports no speeds. A plain PyTorch module with the same "
-    "maths (`launch/benchmarks/rmc_torch.py`) takes turns with ours.",
+    "maths (`launch/benchmarks/rmc_torch.py`) takes turns with ours",
     measures="forward and backward pass over 100 steps, by slots x heads x "
     "head size",
     pieces=[
         Piece("cpu", "--suite=rmc --cpu_devices=2",
-              _cells(SIZES, (*_MODELS, _PARALLEL)),
+              _cells(SIZES, _MODELS),
               {"tiny": f'--sizes=1 --repeats=1 --time_limit=0 '
                f'{_flag(["matmul", "RMC unroll"])}',
                "small": "--repeats=7 --time_limit=400"}, "benchmark"),
@@ -52,7 +52,7 @@ _SPEED = Experiment(
               _cells(SIZES[2:], ("RMC unroll", _PARALLEL, "PyTorch RMC"),
                      row=", once more"), {"small": ""}, "benchmark"),
         Piece("gpu", "--suite=rmc",
-              _cells(SIZES, _GPU_MODELS[1:], column=" (GPU)"),
+              _cells(SIZES, _GPU_MODELS[1:], column=" (accelerator)"),
               {"tiny": f'--sizes=1 --repeats=1 --time_limit=0 '
                f'{_flag(["matmul", "RMC unroll"])}',
                "paper": "--repeats=5 --time_limit=60 "
@@ -62,10 +62,10 @@ _SPEED = Experiment(
     note="""\
 "of matmul" is the share of the speed of a product of 2048 x 2048 matrices (186
 to 205 GFLOP/s in the first run, 264 in the second), by the products that a
-model does: `RMC.unroll` does fewer than the others. "Two devices" share the
-batch, as in training with `--cpu_devices=2`; all else has both cores for one
-device, PyTorch 2.13.0 too. The LSTM has as many parameters as the RMC.
-Without PyTorch the rest is measured, and its columns stay empty.
+model does: `RMC.unroll` does fewer than the others. "On 2 devices", these share
+the batch, as in training with `--cpu_devices=2`; all else has both cores for
+one device, PyTorch 2.13.0 too. The LSTM has as many parameters as the RMC.
+Without PyTorch, the rest is measured.
 
 The first run had seven turns of each program, but at the largest size two of
 the RMC step by step and one of each other; so this size was measured once more,
@@ -86,7 +86,7 @@ SAMPLED = (
 _SAMPLING = Experiment(
     name="sampling",
     title="Time of drawing episodes",
-    source="A measurement of ours: no published numbers.",
+    source="A measurement of ours: no published numbers",
     measures="ms of an update, and of drawing its episodes",
     pieces=[Piece(
         "cpu", "--suite=sampling --repeats=3",
