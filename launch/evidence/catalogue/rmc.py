@@ -42,9 +42,9 @@ _SMALL = Experiment(
         "from the lowest to the highest.")],
     note="""\
 Batch 256. To know no more than that the last of all is the vector itself gives
-0.5. Every core learns that first. LSTM and DNC stay there; RMC has left it after
-6,000 updates, with each seed. The file of results holds the accuracy after
-every 2,000 updates.
+0.5. Every core learns that first. LSTM and DNC stay there; RMC has left it
+after 6,000 updates, with each seed. The file of results holds the accuracy
+after every 2,000 updates.
 """)
 
 _LARGE = Experiment(

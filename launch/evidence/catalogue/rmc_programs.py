@@ -87,7 +87,7 @@ _FIGURE_8 = Experiment(
     paper_episodes=_EPISODES)
 
 
-# DNC is slow here.
+# As far as DNC came.
 _STEPS = {("dnc", "control"): 3000, ("dnc", "program"): 1000}
 
 
