@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from launch.evidence.catalogue import (
     nalu,
     rmc,
+    rmc_missing,
+    rmc_programs,
+    rmc_speed,
     sam,
     sam_babi,
     sam_omniglot,
@@ -15,6 +18,6 @@ from launch.evidence.experiment import Experiment
 
 EXPERIMENTS: Mapping[str, Experiment] = {
     experiment.name: experiment
-    for module in (sam, sam_omniglot, sam_babi, sam_speed, nalu, rmc,
-                   successors)
+    for module in (sam_speed, sam, sam_omniglot, sam_babi, rmc, rmc_programs,
+                   rmc_speed, rmc_missing, nalu, successors)
     for experiment in module.EXPERIMENTS}

@@ -1,0 +1,40 @@
+"""What waits for a GPU or TPU, in order of value.
+
+The first twelve minutes fill the most important empty cells. A second visit
+goes on where the first one ended.
+"""
+
+from typing import NamedTuple
+
+
+class Visit(NamedTuple):
+  """Represents a run on an accelerator.
+
+  Attributes:
+    experiment: its name.
+    piece: name of the run within the experiment.
+    scale: one of `SCALES`.
+    minutes: that it may take.
+  """
+
+  experiment: str
+  piece: str
+  scale: str
+  minutes: float
+
+
+PLAN: tuple[Visit, ...] = (
+    Visit("rmc_speed", "gpu", "paper", 2.5),
+    Visit("sam_figure1", "gpu", "paper", 2.5),
+    Visit("rmc_nth_farthest", "rmc", "paper", 2),
+    Visit("rmc_nth_farthest", "lstm", "paper", 1),
+    Visit("rmc_table1", "rmc_program", "paper", 2),
+    Visit("rmc_table1", "lstm_program", "paper", 1),
+    Visit("nau_nmu_add", "nau", "paper", 1),
+    *(Visit("rmc_table1", f"{core}_{operation}", "paper", 1)
+      for operation in ("control", "addition", "copy", "reverse", "double")
+      for core in ("rmc", "lstm")),
+    *(Visit(experiment, "dnc" + suffix, "paper", 1)
+      for experiment, suffix in (("rmc_nth_farthest", ""),
+                                 ("rmc_table1", "_program"))),
+)
