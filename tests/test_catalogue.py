@@ -201,7 +201,7 @@ def recorded(task, variants, with_level):
   """Returns the names of the metrics of a run; see `collect`."""
   names = metrics_of(task.score, task.num_steps, task.output_size)
   own = {*names, "solved_at", "score", "sparsity_error", "index_recall",
-         f"best/{task.score.main_metric}", "updates_per_second"}
+         *(f"best/{name}" for name in names), "updates_per_second"}
   return own | ({"level"} if with_level else set()) | {
       f"{variant}/{name}" for variant in task.extrapolations
       for name in {*names, "solved_at", "score"}} | {

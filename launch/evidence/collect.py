@@ -75,10 +75,15 @@ def _by_seed(value: np.ndarray, count: int) -> list[float]:
 
 def _best(run: Run) -> dict[str, list[float]]:
   """Returns the best of all evaluations; some papers report that."""
-  metric = run.main_metric
-  _, values = run.column(metric)
-  best = np.nanmin if run.task.score.lower_is_better else np.nanmax
-  return {f"best/{metric}": best(values, axis=0).tolist()}
+  metrics = {}
+  for name in run.last():
+    if name in FACTS or name == "level":
+      continue
+    _, values = run.column(name)
+    # Shares of right answers grow; all other metrics are errors.
+    best = np.fmax if name.endswith("accuracy") else np.fmin
+    metrics[f"best/{name}"] = best.reduce(values, axis=0).tolist()
+  return metrics
 
 
 def _outcomes(run: Run) -> dict[str, list[float]]:

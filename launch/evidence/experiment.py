@@ -31,7 +31,6 @@ class Piece:
     scales: scale -> more flags. A piece has no run at a scale that is missing.
     program: 'train' or 'benchmark'.
     evaluate: flags of a `launch.evaluate` after the training; '' for none.
-    minutes: what the run may take on an accelerator; see `accelerator`.
   """
 
   name: str
@@ -41,7 +40,6 @@ class Piece:
       default_factory=lambda: {"small": "", "paper": ""})
   program: str = "train"
   evaluate: str = ""
-  minutes: float | None = None
 
   @property
   def needs_data(self) -> bool:

@@ -2,6 +2,7 @@
 
 import pathlib
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -12,7 +13,7 @@ from launch.evidence.runner import Job, folder_of
 
 def draw(experiment: Experiment, scale: str, runs: pathlib.Path,
          folder: pathlib.Path) -> list[str]:
-  """Draws the figures, each in a process of its own.
+  """Draws the figures, each in a process of its own, or copies a run's own.
 
   Args:
     experiment: whose figures to draw.
@@ -32,8 +33,12 @@ def draw(experiment: Experiment, scale: str, runs: pathlib.Path,
         experiment, experiment.piece(name), scale))).relative_to("runs")
                 for name in names]
     found = [str(path) for path in workdirs
-             if (path / "metrics.jsonl").exists()]
+             if (path / (figure.picture or "metrics.jsonl")).exists()]
     if not found:
+      continue
+    if figure.picture:
+      shutil.copy(pathlib.Path(found[0]) / figure.picture,
+                  folder / figure.file)
       continue
     done = subprocess.run(
         [sys.executable, "-m", "launch.plot", *shlex.split(figure.flags),

@@ -118,7 +118,7 @@ _ATTENTION = Experiment(
     figures=[Figure(
         "nth_farthest_attention.png",
         "A square for each step, a row in it for each slot that asks, the last "
-        "column the input's.", flags="attention.png")],
+        "column the input's.", picture="attention.png")],
     note="""\
 To whom the slots attended on one episode at the end of the run. At the last
 step, when all is known, all slots attend to the input most: two heads to hardly

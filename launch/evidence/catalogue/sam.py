@@ -64,7 +64,7 @@ _COPY = _figure2(
     (Figure("copy_memory.png", "What the memory of SAM, seed 0, wrote and read "
             "on one episode: each vector goes to a row of its own, and the "
             "rows are read in that order once the answers are asked for.",
-            "memory.png", ("sam",)),))
+            picture="memory.png", pieces=("sam",)),))
 
 _RECALL = _figure2(
     "associative_recall", "Associative recall", "bits wrong of the 18 of a "
@@ -159,7 +159,7 @@ def _figure3(task: str, title: str, pieces: tuple[Piece, ...] = (),
                 Cell("DAM", "level")),
       figures=(Figure(f"curriculum_{task}.png", f"Curriculum: {title}.",
                       "--metric=level --x=minutes",
-                      ("ntm", "dam", "sam_lsh")),),
+                      pieces=("ntm", "dam", "sam_lsh")),),
       note=note, **fields)
 
 

@@ -74,7 +74,7 @@ _FIGURE1 = Experiment(
          "at 65,536, at batch 8, best tuned: 401, 81 and 91 times what SAM "
          "takes here. We have not measured it ourselves.",
     figures=(Figure("scaling.png", "Time of a step, and memory of 100 steps.",
-                    "benchmark.png", ("curves",)),))
+                    picture="benchmark.png", pieces=("curves",)),))
 
 _SDNC = {"DNC": "DNC", "SDNC": "SDNC"}
 _FIGURE7 = Experiment(
