@@ -21,7 +21,7 @@ import tasks
 from launch import benchmark, benchmarks, evaluate, train
 from launch.benchmarks import scaling
 from launch.configs import build, endings
-from launch.evidence import catalogue, results
+from launch.evidence import accelerator, catalogue, page, results
 from launch.evidence.catalogue import EXPERIMENTS
 from launch.evidence.experiment import SCALES
 from launch.runs import evaluation
@@ -249,3 +249,20 @@ def test_benchmarks(name):
                for model in scaling.chosen(models, options)]
       assert {metric.split("/")[0] for metric in piece.cells.values()} <= set(
           names)
+
+
+def test_the_page_is_made_of_the_files():
+  """Run `python -m launch.reproduce --page` if this fails."""
+  assert (ROOT / page.FILE).read_text() == page.render(
+      EXPERIMENTS.values(), FOLDER)
+
+
+def test_the_plan_for_an_accelerator_can_be_rehearsed():
+  jobs = accelerator.jobs(EXPERIMENTS)
+  assert len(jobs) > 10
+  assert sum(job.minutes for job in jobs[:7]) <= 12
+  for job, rehearsed in zip(
+      jobs, accelerator.jobs(EXPERIMENTS, tiny=True), strict=True):
+    assert job.scale in job.piece.scales
+    assert rehearsed.scale == "tiny"
+    assert "tiny" in job.piece.scales

@@ -2,11 +2,15 @@
 
 import pathlib
 import re
+import textwrap
 from collections.abc import Iterable, Sequence
 
 from launch.evidence import page, results, tables
 from launch.evidence.experiment import SCALES, Experiment, Piece
 from launch.runs import tables as run_tables
+
+# Longer cells of the list are cut.
+MAX_WIDTH = 44
 
 
 def overview(experiments: Iterable[Experiment], folder: pathlib.Path) -> str:
@@ -23,11 +27,15 @@ def overview(experiments: Iterable[Experiment], folder: pathlib.Path) -> str:
     done = {entry.piece for entry in entries if not entry.note or
             "carried over" in entry.note}
     lines.append([
-        experiment.name, experiment.title,
-        *page.headline(experiment, entries),
+        experiment.name,
+        *map(_cut, (experiment.title, *page.headline(experiment, entries))),
         f"{len(done)} of {len(experiment.pieces)}",
         _minutes(experiment, entries)])
   return run_tables.align(lines, left=True)
+
+
+def _cut(text: str) -> str:
+  return textwrap.shorten(text, MAX_WIDTH, placeholder=" ...")
 
 
 def describe(experiment: Experiment, folder: pathlib.Path, scale: str) -> str:

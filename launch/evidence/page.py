@@ -16,8 +16,9 @@ python -m launch.reproduce --page
 ```
 
 Each number was printed by the command that stands in its section. Numbers in
-parentheses are published ones. More than {tables.MAX_LISTED} seeds are shown as
-their median, lowest and highest value; success rates have 95 % intervals.
+parentheses are published ones. Up to {tables.MAX_LISTED} seeds are listed; more
+are a median and, in brackets, the lowest and highest value. Success rates have
+95 % intervals in brackets.
 
 ## From the papers to here
 
@@ -47,12 +48,12 @@ def render(experiments: Iterable[Experiment], folder: pathlib.Path) -> str:
 
 def _overview(experiments, entries: Mapping[str, Sequence[results.Entry]]
               ) -> str:
-  lines = [["", "what", "published", "here", "budget", "how"]]
+  lines = [["", "published", "here", "budget", "how"]]
   for experiment in experiments:
     found = entries[experiment.name]
     title = (f"[{experiment.title}](#{_anchor(experiment.title)})" if found
              else experiment.title)
-    lines.append([title, experiment.measures, *headline(experiment, found),
+    lines.append([title, *headline(experiment, found),
                   budget(experiment, found), _how(experiment)])
   return tables.markdown(lines)
 
@@ -73,7 +74,7 @@ def headline(experiment: Experiment, found: Sequence[results.Entry]
               for cell in cells if cell in values]
   nothing = ": ".join(["not yet", experiment.missing] if experiment.missing
                       else ["not yet"])
-  return ("; ".join(published) or "curves only",
+  return ("; ".join(published) or "-",
           "; ".join(measured) or nothing)
 
 
@@ -99,7 +100,8 @@ def _how(experiment) -> str:
 
 def _section(experiment, entries, folder) -> str:
   parts = [f"## {experiment.title}",
-           f"{experiment.source}. {experiment.measures}.",
+           f"Source: {experiment.source.rstrip('.')}.",
+           f"Numbers: {experiment.measures}.",
            tables.table(experiment, entries)]
   parts += [_picture(figure, folder) for figure in experiment.figures
             if (folder / figure.file).exists()]

@@ -72,11 +72,12 @@ def text(metric: str, value: Sequence[float] | Mapping[str, float]) -> str:
     rate = statistics.wilson(int(values.sum()), len(values))
     return _statistics(rate._asdict(), True)
   if len(values) <= MAX_LISTED:
-    return ", ".join(value_text(each) for each in values.tolist())
+    shown = [value_text(each) for each in values.tolist()]
+    return ("; " if "," in "".join(shown) else ", ").join(shown)
   finite = np.where(np.isnan(values), np.inf, values)
-  return (f"{value_text(np.median(finite).item())}, "
-          f"{value_text(finite.min().item())} to "
-          f"{value_text(finite.max().item())}")
+  return (f"{value_text(np.median(finite).item())} "
+          f"[{value_text(finite.min().item())} to "
+          f"{value_text(finite.max().item())}]")
 
 
 def _statistics(value: Mapping[str, float], is_rate: bool) -> str:
@@ -86,9 +87,9 @@ def _statistics(value: Mapping[str, float], is_rate: bool) -> str:
   unit = " %" if is_rate else ""
   result = middle + unit
   if "median" in shown and "mean" in shown:
-    result += f" [{shown['mean']}]"
+    result += f" [mean {shown['mean']}]"
   if "low" in shown:
-    result += f", {shown['low']} to {shown['high']}{unit}"
+    result += f" [{shown['low']} to {shown['high']}]"
   return result
 
 
