@@ -21,6 +21,7 @@ import tasks
 from launch import benchmark, benchmarks, evaluate, train
 from launch.benchmarks import scaling
 from launch.configs import build, endings
+from launch.configs import flags as flags_lib
 from launch.evidence import accelerator, catalogue, page, results
 from launch.evidence.catalogue import EXPERIMENTS
 from launch.evidence.experiment import SCALES
@@ -199,14 +200,19 @@ def metrics_of(score, num_steps, num_outputs):
 
 def recorded(task, variants, with_level):
   """Returns the names of the metrics of a run; see `collect`."""
-  names = metrics_of(task.score, task.num_steps, task.output_size)
-  own = {*names, "solved_at", "score", "sparsity_error", "index_recall",
-         *(f"best/{name}" for name in names), "updates_per_second"}
-  return own | ({"level"} if with_level else set()) | {
-      f"{variant}/{name}" for variant in task.extrapolations
-      for name in {*names, "solved_at", "score"}} | {
+  def of(variant):
+    return metrics_of(variant.score, variant.num_steps, variant.output_size)
+
+  last = {*of(task), *(f"{name}/{metric}" for name, variant
+                       in task.extrapolations.items() for metric in of(variant))}
+  judged = {f"{prefix}{name}" for name in ("solved_at", "score")
+            for prefix in ("", *(f"{name}/" for name in task.extrapolations))}
+  return last | judged | {f"best/{name}" for name in last} | {
+      "sparsity_error", "index_recall", "updates_per_second"} | (
+      {"level"} if with_level else set()) | {
       f"{name if isinstance(name, str) else f'level {name}'}/{metric}"
-      for name in variants for metric in {*names, "index_recall", "guess"}}
+      for name, variant in variants.items()
+      for metric in {*of(variant), "index_recall", "guess"}}
 
 
 EXPERIMENTS_THAT_TRAIN = sorted({name for name, *_ in TRAININGS})
@@ -239,7 +245,8 @@ def test_benchmarks(name):
                  if word.startswith("--suite="))
     unstarted = mock.Mock(side_effect=InterruptedError)
     replaced = benchmarks.SUITES[suite]._replace(run=unstarted)
-    with mock.patch.dict(benchmarks.SUITES, {suite: replaced}):
+    with (mock.patch.dict(benchmarks.SUITES, {suite: replaced}),
+          mock.patch.object(flags_lib, "apply_device_flags")):
       found = outcomes(benchmark, [line], lambda main: main([]))[line]
     assert isinstance(found, InterruptedError), (piece.name, scale, found)
     (options,) = unstarted.call_args.args

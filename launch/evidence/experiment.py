@@ -73,10 +73,11 @@ class Figure:
   Attributes:
     file: its name in the folder of results.
     caption: one line.
-    flags: of `launch.plot`.
+    flags: of `launch.plot`, or of `launch.compare` with a `reference`.
     picture: of the first piece's own pictures, such as `memory.png`, in place
       of one by `launch.plot`; '' for none.
     pieces: names of the pieces that it shows; all if empty.
+    reference: the piece that defines a success; '' for none.
   """
 
   file: str
@@ -84,6 +85,7 @@ class Figure:
   flags: str = ""
   picture: str = ""
   pieces: Sequence[str] = ()
+  reference: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,9 +5,10 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 
 from launch.evidence import machine
-from launch.evidence.experiment import Experiment
+from launch.evidence.experiment import Experiment, Figure
 from launch.evidence.runner import Job, folder_of
 
 
@@ -24,27 +25,40 @@ def draw(experiment: Experiment, scale: str, runs: pathlib.Path,
   Returns:
     A line for each figure that could not be drawn.
   """
+  def workdir(name):
+    job = Job(experiment, experiment.piece(name), scale)
+    return runs / pathlib.Path(folder_of(job)).relative_to("runs")
+
   lines = []
   for figure in experiment.figures:
-    names = figure.pieces or [
-        piece.name for piece in experiment.at(scale)
-        if piece.program == "train"]
-    workdirs = [runs / pathlib.Path(folder_of(Job(
-        experiment, experiment.piece(name), scale))).relative_to("runs")
-                for name in names]
-    found = [str(path) for path in workdirs
-             if (path / (figure.picture or "metrics.jsonl")).exists()]
+    found = _runs(experiment, figure, scale, workdir)
     if not found:
       continue
+    output = folder / figure.file
     if figure.picture:
-      shutil.copy(pathlib.Path(found[0]) / figure.picture,
-                  folder / figure.file)
+      shutil.copy(found[0] / figure.picture, output)
       continue
     done = subprocess.run(
-        [sys.executable, "-m", "launch.plot", *shlex.split(figure.flags),
-         f"--output={folder / figure.file}", *found], cwd=machine.ROOT,
+        [sys.executable, "-m", *_program(figure, workdir),
+         f"--output={output}", *map(str, found)], cwd=machine.ROOT,
         capture_output=True, text=True, check=False)
     if done.returncode:
       why = (done.stderr.strip() or "no reason").splitlines()[-1]
       lines.append(f"no picture {figure.file}: {why}")
   return lines
+
+
+def _runs(experiment: Experiment, figure: Figure, scale: str,
+          workdir: Callable[[str], pathlib.Path]) -> list[pathlib.Path]:
+  """Returns the folders of the runs that a figure shows, as far as they are."""
+  names = figure.pieces or [piece.name for piece in experiment.at(scale)
+                            if piece.program == "train"]
+  return [workdir(name) for name in names
+          if (workdir(name) / (figure.picture or "metrics.jsonl")).exists()]
+
+
+def _program(figure, workdir) -> list[str]:
+  flags = shlex.split(figure.flags)
+  if not figure.reference:
+    return ["launch.plot", *flags]
+  return ["launch.compare", f"--reference={workdir(figure.reference)}", *flags]

@@ -30,6 +30,8 @@ def _scaling(name: str, sizes: str, models: str, more: str,
 _NAMES = {"NTM": "NTM", "SAM exact": "SAM, exact search",
           "its matmul alone": "its matmul alone", "SAM lsh": "SAM, hashing"}
 _TWO = {name: _NAMES[name] for name in ("NTM", "SAM lsh")}
+_ON_GPU = {label: f"{_NAMES[label]} (accelerator)"
+           for label in ("NTM", "SAM exact", "SAM lsh")}
 _FIGURE1 = Experiment(
     name="sam_figure1",
     title="Time and memory against the number of slots",
@@ -60,7 +62,12 @@ _FIGURE1 = Experiment(
         _scaling("curves", "256,1024,4096,16384,65536",
                  "NTM,DAM recompute,SAM exact,SAM lsh",
                  "--time_limit=600 --memory_limit=10", {},
-                 {"small": "--repeats=3"})),
+                 {"small": "--repeats=3"}),
+        _scaling("gpu", f"{_SMALL},{_MILLION}", "NTM,SAM exact,SAM lsh",
+                 "--memory_limit=60", _cells(
+                     _SMALL, _ON_GPU) | _cells(_MILLION, _ON_GPU),
+                 {"tiny": "--sizes=16 --repeats=1 --time_limit=0",
+                  "paper": "--repeats=3 --time_limit=20"})),
     headline=(Cell("1,048,576 slots: SAM, hashing", "times NTM's speed"),
               Cell("1,048,576 slots: SAM, exact search", "times NTM's speed"),
               Cell("65,536 slots: SAM, hashing", "times less memory")),
