@@ -4,6 +4,9 @@ from collections.abc import Mapping
 
 from launch.evidence.catalogue import (
     nalu,
+    nalu_functions,
+    nalu_mnist,
+    nau_nmu,
     rmc,
     rmc_missing,
     rmc_programs,
@@ -19,5 +22,6 @@ from launch.evidence.experiment import Experiment
 EXPERIMENTS: Mapping[str, Experiment] = {
     experiment.name: experiment
     for module in (sam_speed, sam, sam_omniglot, sam_babi, rmc, rmc_programs,
-                   rmc_speed, rmc_missing, nalu, successors)
+                   rmc_speed, rmc_missing, nalu_functions, nalu_mnist, nalu,
+                   nau_nmu, successors)
     for experiment in module.EXPERIMENTS}

@@ -16,8 +16,14 @@ SUCCESS, SOLVED_AT, SPARSITY = (
     "success", "solved at, median [mean]", "sparsity error")
 METRICS = {SUCCESS: "extrapolation/solved",
            SOLVED_AT: "extrapolation/solved_at",
-           SPARSITY: "extrapolation/sparsity_error"}
+           SPARSITY: "sparsity_error"}
 _EPISODES = 5_000_000 * 128
+
+
+def folder(unit, values):
+  """Returns the name of a run with two numbers or one, such as "-2,2"."""
+  return f"{unit}_{str(values).replace(',', '_to_')}"
+
 
 _RATES = table(tuple(LAYERS), ("mul", "div", "add", "sub", "sqrt", "square"),
                """\
@@ -70,6 +76,17 @@ def _small(operation, layer):
           f"--log_every={every} --eval_every={every}")
 
 
+def _cells(operation, layer):
+  """Returns what the paper reports of a layer, and the rest of NMU's squares.
+  """
+  more = layer in _MORE.get(operation, {}) or (
+      (operation, layer) == ("square", "NMU"))
+  # NMU's sparsity was measured, that of the others was not noted.
+  columns = [SUCCESS] + more * [SOLVED_AT] + (more and layer == "NMU") * [
+      SPARSITY]
+  return {Cell(layer, column): METRICS[column] for column in columns}
+
+
 def _pieces(operation):
   for layer, unit in LAYERS.items():
     scales = {"paper": "--preset=arithmetic_paper"}
@@ -78,8 +95,7 @@ def _pieces(operation):
     if (operation, layer) == ("add", "NAU"):
       scales["tiny"] = f"--preset=arithmetic {TINY}"
     yield Piece(unit, f"--unit={unit} --operation={operation}",
-                {Cell(layer, name): metric for name, metric in METRICS.items()},
-                scales)
+                _cells(operation, layer), scales)
 
 
 def _success(operation, formula, headline, note, figures=()):
@@ -122,11 +138,11 @@ the penalty has set in.
 }
 _PICTURES = {
     "mul": [Figure("nmu_mul_success.png", "NMU's success by the range of the "
-                   "test (`success.png` of the run)", "launch.train",
+                   "test (`success.png` of the run)", "success.png",
                    ("nmu",))],
     "square": [Figure("nmu_square_weights.png", "NMU: the weights of the two "
                       "layers of the best seed (`weights.png` of the run)",
-                      "launch.train", ("nmu",))],
+                      "weights.png", ("nmu",))],
 }
 _FULL = [_success(operation, formula, *_NOTES[operation],
                   _PICTURES.get(operation, ()))
@@ -138,6 +154,7 @@ _FOUR = {
     "NAC_mul,NMU": ("mul", "square"), "NAC_mul,sigma": ("mul", "square"),
     "Gated NAU/NMU": ("mul",), "NALU": tuple(OPERATIONS.values()),
     "NAU": ("add", "sub"), "NAC_add": ("add", "sub"), "Linear": ("add", "sub")}
+_UNSOLVED = ("NALU", "NAC_mul", "NAC_mul,sigma")
 _PENALISED = ("NMU", "NAU", "NAC_mul,NMU", "Gated NAU/NMU")
 
 
@@ -152,8 +169,8 @@ def _four_numbers(layer, operation):
       "--num_seeds=100 --task.input_size=4 --task.subset_ratio=0.5 "
       "--task.overlap_ratio=0.5 --schedule=cosine --learning_rate=3e-3 "
       f"--steps=50000 --log_every=1000 --eval_every=1000 {penalty}",
-      {Cell(row, SUCCESS): METRICS[SUCCESS],
-       Cell(row, SOLVED_AT): METRICS[SOLVED_AT]}, {"small": ""})
+      {Cell(row, column): METRICS[column] for column in (SUCCESS, SOLVED_AT)
+       if column == SUCCESS or layer not in _UNSOLVED}, {"small": ""})
 
 
 _SMALL_SIZE = Experiment(
@@ -194,7 +211,7 @@ def _study(name, title, source, rows, layers, flags, text, seeds=100):
       measures="share of seeds that solve it beyond the training's range",
       published=table(tuple(rows.values()), tuple(layers), text, unit=" %"),
       pieces=[Piece(
-          f"{unit}_{value}",
+          folder(unit, value),
           f"--preset=arithmetic_paper --unit={unit} --num_seeds={seeds} "
           f"{flags.format(value=value)}",
           {Cell(row, layer): METRICS[SUCCESS]}, {"paper": ""})

@@ -1,7 +1,6 @@
 """Arithmetic units after the NALU paper."""
 
-from launch.evidence.catalogue import nau_nmu
-from launch.evidence.catalogue.nau_nmu import METRICS, PAPER, SUCCESS
+from launch.evidence.catalogue.nau_nmu import METRICS, PAPER, SUCCESS, folder
 from launch.evidence.experiment import Cell, Experiment, Figure, Piece
 from launch.evidence.grid import table
 
@@ -50,7 +49,7 @@ def _module(operation, units, published, solved_by, note, preset=""):
                "with its 95 % interval",
       published=published,
       pieces=[Piece(
-          f"{unit}_{values}",
+          folder(unit, values),
           f"--preset={preset} --unit={unit} --operation={operation} "
           f"--task.train_range={values}",
           {Cell(row, _UNITS[unit]): METRICS[SUCCESS]},
@@ -129,7 +128,7 @@ def _digits(task, title, published, units, trained, lengths, small, note,
       paper_episodes=(86_000 if task == "sum" else 388_000) * 64, note=note,
       figures=[Figure(
           f"mnist_{task}_success.png", "Success by the length of the test",
-          f"launch.compare --reference=solved {left_out}".strip(),
+          f"launch.compare --reference={{solved}} {left_out}".strip(),
           (units[first],))])
 
 
@@ -186,5 +185,4 @@ From ten digits on the rates say little: the errors of a few series, of products
 of up to 9^20, decide, and even the start succeeded at 20.
 """, "--leave_out=7,9")
 
-EXPERIMENTS: tuple[Experiment, ...] = (
-    _SPEED, *nau_nmu.EXPERIMENTS, *_MODULES, _SUMS, _PRODUCTS)
+EXPERIMENTS = (_SPEED, *_MODULES, _SUMS, _PRODUCTS)
