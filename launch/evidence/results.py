@@ -16,6 +16,7 @@ from launch.evidence.experiment import SCALES, Experiment
 from launch.runs import strict_json
 
 VERSION = 1
+WIDTH = 100  # Of a line of the file.
 STATISTICS = ("value", "mean", "median", "low", "high")
 MACHINE: Mapping[str, Any] = {
     "cpu": str, "cores": int, "accelerator": (str, type(None)), "load": str}
@@ -121,9 +122,22 @@ def save(folder: pathlib.Path, experiment: Experiment, entries: list[Entry]
              "source": experiment.source, "published": published(experiment),
              "runs": [dataclasses.asdict(entry) for entry in entries]}
   partial = path.with_suffix(f".{os.getpid()}.tmp")
-  partial.write_text(strict_json.dumps(content, indent=1) + "\n")
+  partial.write_text(_text(content) + "\n")
   partial.replace(path)
   return path
+
+
+def _text(tree: Any, indent: str = "\n") -> str:
+  """Returns JSON in which short parts and lists of numbers are one line."""
+  line = strict_json.dumps(tree)
+  if len(indent + line) <= WIDTH or not isinstance(tree, dict | list) or (
+      isinstance(tree, list) and all(map(_is_number, tree))):
+    return line
+  more = f"{indent} "
+  parts = ([f"{strict_json.dumps(key)}: {_text(value, more)}"
+            for key, value in tree.items()] if isinstance(tree, dict)
+           else [_text(value, more) for value in tree])
+  return f"{line[0]}{more}{f',{more}'.join(parts)}{indent}{line[-1]}"
 
 
 def published(experiment: Experiment) -> list[dict[str, Any]]:

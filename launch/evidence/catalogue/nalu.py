@@ -14,7 +14,7 @@ _LANGUAGE = Experiment(
     name="nalu_table3_language",
     title="Language to number",
     source=f"{_PAPER}, Table 3",
-    measures="mean absolute error on the 169 strings of the training, the 200 "
+    measures="Mean absolute error on the 169 strings of the training, the 200 "
              "of the validation and the 631 of the test: median [mean] of the "
              "seeds",
     published=table(tuple(_READ_OUTS), tuple(_SPLITS), """\
@@ -47,7 +47,7 @@ _WORDS = Experiment(
     title="Language to number, word by word",
     source=f"{_PAPER}, Figure 3: what the network answers after some of the "
            "words of strings of the test",
-    measures="answers after each word; of our run the mean absolute error",
+    measures="Answers after each word; of our run the mean absolute error",
     published={
         Cell(words, "answers"): answers for words, answers in (
             ("three hundred and thirty four",
@@ -90,7 +90,7 @@ def _programs(name, title, source, preset, small, errors, note):
        "paper": "--num_seeds=10"}) for core in _CORES]
   return Experiment(
       name=name, title=title, source=f"{_PAPER}, {source}; curves only",
-      measures="share of digits that are right, by the digits of the integers; "
+      measures="Share of digits that are right, by the digits of the integers; "
                "two are trained",
       pieces=pieces,
       headline=[Cell("controlled_nalu", column) for column in _DIGITS],
@@ -120,7 +120,7 @@ _TIME = Experiment(
     title="Tracking time in a grid world",
     source=f"{_PAPER}, Figure 5, read off by eye; trained up to a command of "
            "12",
-    measures="mean reward of an episode by the commanded time",
+    measures="Mean reward of an episode by the commanded time",
     published=table(
         ("A3C + NAC", "A3C"),
         [*map(str, range(12, 23)), "25"], """\

@@ -19,7 +19,7 @@ _IDENTITY = Experiment(
     title="The identity",
     source="Trask et al. 2018 (arXiv 1808.00508), Figure 1; the errors at 20, "
            "read off the figure by eye",
-    measures="mean absolute error by the number that is put in, 100 networks: "
+    measures="Mean absolute error by the number that is put in, 100 networks: "
              "median [mean], or the mean alone",
     published=table(
         (*_ACTIVATIONS, "prelu", "threshold"), ("20",),
@@ -61,7 +61,7 @@ _TABLE_1_STATIC = Experiment(
     title="Static simple functions",
     source="Trask et al. 2018 (arXiv 1808.00508), Table 1, static; the paper "
            "gives neither sizes nor ranges, see the preset",
-    measures="error in per cent of that at the random start: median [mean] of "
+    measures="Error in per cent of that at the random start: median [mean] of "
              "the seeds, or the mean alone",
     published=table(_rows("training", "beyond"), tuple(_STATIC), """\
         0.2 0.0 0.0 0.0
@@ -108,7 +108,7 @@ _TABLE_1_RECURRENT = Experiment(
     title="Recurrent simple functions",
     source="Trask et al. 2018 (arXiv 1808.00508), Table 1, recurrent; the "
            "lengths from memory",
-    measures="error in per cent of that at the random start, of the median "
+    measures="Error in per cent of that at the random start, of the median "
              "seed",
     published=table(_rows("length 10", "length 1,000"), tuple(_RECURRENT), """\
         0.0 0.0 0.0 0.0

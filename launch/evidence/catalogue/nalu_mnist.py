@@ -27,7 +27,7 @@ def _series(task, title, accuracy, numbers, note):
       name=f"nalu_table2_{task}", title=title,
       source="Trask et al. 2018 (arXiv 1808.00508), Table 2; the paper gives "
              "neither sizes nor the training",
-      measures="mean absolute error by the length of the series; at length 1 "
+      measures="Mean absolute error by the length of the series; at length 1 "
                "the share of digits that are read rightly",
       published=table(tuple(_CELLS), _COLUMNS, numbers), pieces=pieces,
       headline=[Cell("NAC", "length 10"), Cell("NAC", "length 1,000")],
@@ -96,7 +96,7 @@ _PARITY = Experiment(
     title="MNIST: parity",
     source="Trask et al. 2018 (arXiv 1808.00508), Table 4; its numbers from "
            "memory. The paper quotes 0.851 of Segui et al. 2015 for Wx + b",
-    measures="share of images of which the count of even digits is right",
+    measures="Share of images of which the count of even digits is right",
     published=table(tuple(_LAYERS), ("accuracy",),
                     ".881\n.600\n.876\n.914\n.625\n.887\n.931"),
     pieces=[Piece(

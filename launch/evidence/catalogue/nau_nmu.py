@@ -98,12 +98,12 @@ def _pieces(operation):
                 _cells(operation, layer), scales)
 
 
-def _success(operation, formula, headline, note, figures=()):
+def _success(operation, what, headline, note, figures=()):
   """Returns the success rates of all layers for one operation."""
   return Experiment(
-      name=f"nau_nmu_{operation}", title=f"Success rates: {formula}",
+      name=f"nau_nmu_{operation}", title=f"Success rates: {what}",
       source=f"{PAPER}, Table 1 and the table of all models; 5,000,000 updates",
-      measures="share of 100 seeds that solve it beyond the training's range, "
+      measures="Share of 100 seeds that solve it beyond the training's range, "
                "with its 95 % interval, and updates until then",
       published=_published(operation), pieces=list(_pieces(operation)),
       headline=[Cell(layer, SUCCESS) for layer in headline],
@@ -111,14 +111,14 @@ def _success(operation, formula, headline, note, figures=()):
 
 
 _NOTES = {
-    "mul": (("NMU",), """\
+    "mul": ("products", ("NMU",), """\
 With the paper's settings, NMU's products are solved only once the penalty has
 set in, at 1,000,000 updates. The paper's interval of NMU is 93 to 99 %. The
 gated unit takes products of 100 inputs, and more than ten times as long an
 update.
 """),
-    "div": ((), "Nothing divides, here and in the paper.\n"),
-    "add": (("NAU", "Linear"), """\
+    "div": ("quotients", (), "No seed divides, here and in the paper.\n"),
+    "add": ("sums", ("NAU", "Linear"), """\
 100 inputs, sums of a quarter of them. At a constant learning rate the linear
 layers' error goes up and down about the threshold: after 70,000 updates 6 % of
 the seeds succeed (3 to 12 %), by `--preset=arithmetic --unit=linear
@@ -126,12 +126,12 @@ the seeds succeed (3 to 12 %), by `--preset=arithmetic --unit=linear
 20,000 updates. What the paper has solved later cannot be there yet in the other
 rows.
 """),
-    "sub": (("NAU",), """\
+    "sub": ("differences", ("NAU",), """\
 What the paper has solved later than after the updates of these runs cannot be
 there yet: NMU, and the linear layers.
 """),
-    "sqrt": ((), "Nearly nothing takes roots, here and in the paper.\n"),
-    "square": (("NMU",), """\
+    "sqrt": ("roots", (), "Few seeds take roots in the paper, none here.\n"),
+    "square": ("squares", ("NMU",), """\
 The squares are products of a sum with itself, and are solved as those are, once
 the penalty has set in.
 """),
@@ -144,9 +144,8 @@ _PICTURES = {
                       "layers of the best seed (`weights.png` of the run)",
                       "weights.png", ("nmu",))],
 }
-_FULL = [_success(operation, formula, *_NOTES[operation],
-                  _PICTURES.get(operation, ()))
-         for formula, operation in OPERATIONS.items()]
+_FULL = [_success(operation, *_NOTES[operation], _PICTURES.get(operation, ()))
+         for operation in OPERATIONS.values()]
 
 # The units that were tried at four numbers -> operations.
 _FOUR = {
@@ -178,7 +177,7 @@ _SMALL_SIZE = Experiment(
     title="Success rates at a size that trains in minutes",
     source="no paper: the same layers on sums of two of four numbers, with a "
            "falling learning rate",
-    measures="share of 100 seeds that solve it beyond the training's range, "
+    measures="Share of 100 seeds that solve it beyond the training's range, "
              "with its 95 % interval, and updates until then",
     pieces=[_four_numbers(layer, operation)
             for layer, operations in _FOUR.items() for operation in operations],
@@ -208,7 +207,7 @@ def _study(name, title, source, rows, layers, flags, text, seeds=100):
   """
   return Experiment(
       name=name, title=title, source=f"{PAPER}, {source}",
-      measures="share of seeds that solve it beyond the training's range",
+      measures="Share of seeds that solve it beyond the training's range",
       published=table(tuple(rows.values()), tuple(layers), text, unit=" %"),
       pieces=[Piece(
           folder(unit, value),
@@ -260,7 +259,7 @@ _GATES = _study(
 _TOY = Experiment(
     name="nau_nmu_toy", title="(x1 + x2)(x1 + x2 + x3 + x4)",
     source=f"{PAPER}, the example with four inputs",
-    measures="share of 100 seeds that solve it",
+    measures="Share of 100 seeds that solve it",
     published=table(("NAC_mul", "NALU", "NMU"), (SUCCESS,), "13\n26\n94",
                     unit=" %"),
     missing="needs sums of two sizes")

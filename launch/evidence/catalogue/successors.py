@@ -13,7 +13,7 @@ _SPEED = Experiment(
     title="Speed of arithmetic units",
     source="no paper: the network of Madsen and Johansen beside a plain "
            "PyTorch loop",
-    measures="updates a second, over all seeds: median, lowest to highest turn",
+    measures="Updates a second, over all seeds: median, lowest to highest turn",
     pieces=[Piece(
         "speed", "--suite=arithmetic",
         {Cell(row, column): f"{label}/{column}"
@@ -45,7 +45,7 @@ def _module(operation, units, published, solved_by, note, preset=""):
       title=f"One unit on two numbers: {operation}",
       source=f"{_PRIMER}, which has figures only; published numbers read off "
              "a figure of one of its authors",
-      measures="share of the seeds that solve it beyond the training's range, "
+      measures="Share of the seeds that solve it beyond the training's range, "
                "with its 95 % interval",
       published=published,
       pieces=[Piece(
@@ -122,7 +122,7 @@ def _digits(task, title, published, units, trained, lengths, small, note,
   return Experiment(
       name=f"nau_nmu_mnist_{task}", title=title,
       source=f"{PAPER}, section 4.3, decoded from the file of its figure",
-      measures="share of ten seeds whose error is below that of an exact cell",
+      measures="Share of ten seeds whose error is below that of an exact cell",
       published=published, pieces=pieces,
       headline=[Cell(first, f"length {n:,}") for n in lengths],
       paper_episodes=(86_000 if task == "sum" else 388_000) * 64, note=note,
