@@ -181,8 +181,8 @@ high.
 NMU's weights are within 0.02 to 0.17 of 1, and on their way there; of 64 single
 digits 58 to 83 % are read rightly, by the eight of the reference 62 to 89 %.
 From ten digits on the rates say little: the errors of a few series, of products
-of up to 9^20, decide, and even the start succeeded at 20. The paper's figure has
-eight lengths more.
+of up to 9^20, decide, and even the start succeeded at 20. The paper's figure
+has eight lengths more.
 """, "--leave_out=7,9")
 
 EXPERIMENTS = (_SPEED, *_MODULES, _SUMS, _PRODUCTS)
