@@ -32,7 +32,7 @@ SMALL = dict(
 
 # Arguments that differ from `SMALL`, by core.
 ARGUMENTS = {
-    "dnc": dict(num_layers=1, masked=True, deallocate=True, sharpen_links=True),
+    "dnc": dict(masked=True, deallocate=True, sharpen_links=True),
     "lstm": dict(num_layers=1),
     "rmc": dict(num_slots=5),
     "stack": dict(unit="nmu", num_layers=3, hidden_unit="nau"),
@@ -57,6 +57,8 @@ def arguments_of(core) -> dict:
                if name in SMALL}
   if attribute(CORES.get(core), "MAPS_TO_OUTPUT", False):
     arguments["output_size"] = 19
+  if "controller" in CORES.arguments(core):
+    arguments["num_layers"] = 1
   return arguments | ARGUMENTS.get(core, {})
 
 
