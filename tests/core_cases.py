@@ -45,10 +45,14 @@ VARIANTS = {
     "sam at a constant cost": ("sam", dict(
         index="lsh", gradient_steps=3, measure_recall=True)),
 } | {f"{core} without an LSTM": (core, dict(controller="feedforward"))
-     for core in ("dam", "dnc", "ntm", "sam", "sdnc")}
+     for core in ("dam", "dnc", "ntm", "sam", "sdnc")} | {
+         f"{core} from its reads": (core, dict(
+             output_from="reads", layer_norm=True))
+         for core in ("dam", "dnc", "ntm", "sam", "sdnc")}
 
-# The controller is wired once for all cores: two of them stand for the others.
-SLOW = {f"{core} without an LSTM" for core in ("dam", "ntm", "sdnc")}
+# The controller is wired once for all cores: some of them stand for the others.
+SLOW = {f"{core} without an LSTM" for core in ("dam", "ntm", "sdnc")} | {
+    f"{core} from its reads" for core in ("dam", "dnc", "ntm", "sdnc")}
 
 
 def arguments_of(core) -> dict:
