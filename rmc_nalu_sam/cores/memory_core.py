@@ -84,8 +84,8 @@ class MemoryCore(hk.RNNCore):
       bypass_dropout: the rate at which units of the controller's output are
         dropped on their way to the output, in training only. 0.1 in robust
         DNCs.
-      layer_norm: whether the controller normalises its layers. It must be a
-        name then.
+      layer_norm: whether the controller's layers are normalised, if it is a
+        name.
       name: name of the module.
 
     Raises:
