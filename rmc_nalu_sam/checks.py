@@ -1,5 +1,44 @@
 """Checks of constructor arguments."""
 
+import difflib
+from collections.abc import Collection
+
+
+def nearest(name: str, valid: Collection[str]) -> str:
+  """Returns " did you mean 'x'?", or "" if no valid name is similar."""
+  found = difflib.get_close_matches(name, list(valid), n=1)
+  return f" did you mean {found[0]!r}?" if found else ""
+
+
+def check_choice(valid: Collection[str], **choices: str) -> None:
+  """Checks the values of arguments that are words.
+
+  Args:
+    valid: the valid values.
+    **choices: name of an argument -> its value.
+
+  Raises:
+    ValueError: a value is not valid; the message names the first one.
+  """
+  for name, value in choices.items():
+    if value not in valid:
+      raise ValueError(f"unknown {name} {value!r};{nearest(value, valid)} "
+                       f"valid: {', '.join(valid)}")
+
+
+def check_rate(**rates: float) -> None:
+  """Checks rates, such as that of a dropout.
+
+  Args:
+    **rates: name of an argument -> its value.
+
+  Raises:
+    ValueError: a rate is not in [0, 1); the message names the first one.
+  """
+  for name, rate in rates.items():
+    if not 0 <= rate < 1:
+      raise ValueError(f"{name} must be in [0, 1), got {rate}")
+
 
 def check_positive(**sizes: int) -> None:
   """Checks sizes.

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import jmp
 
+from rmc_nalu_sam import dropout
 from rmc_nalu_sam.units import Unit, find_units
 
 
@@ -45,7 +46,10 @@ class Model:
       matters.
     unroll: `(params, rng, inputs [T, B, F], state, *, steps=None,
       return_all_states=False, return_unit_inputs=False) -> Unrolled`. The key
-      `rng` is consumed; it may be None for a network that draws nothing.
+      `rng` is consumed. None is for an evaluation, and for a network that draws
+      nothing. With an array of keys `[B]`, one for each sequence, what a core
+      draws for a sequence does not depend on the others; other modules draw
+      with the first key.
       `steps [A, B]`, integers below T, selects the steps at which the head is
       computed.
     initial_state: `(params, batch_size) -> state` of the core; without a B axis
@@ -63,6 +67,7 @@ class Model:
       measure it.
     searches_approximately: whether the core has an index that may miss rows of
       the exact search. `with_core_args(measure_recall=True)` then measures it.
+    draws: whether the core draws numbers in training, such as a dropout's.
     with_core_args: `(**core_args) -> Model`: the same model with these
       arguments of the core in place of its own.
   """
@@ -76,6 +81,7 @@ class Model:
   steps_left: Callable[[Any], int] | None = None
   recall: Callable[[Any], jax.Array] | None = None
   searches_approximately: bool = False
+  draws: bool = False
 
   def penalty(self, params: hk.Params) -> jax.Array:
     """Returns the sum of the units' sparsity regularisers, unweighted, `[]`."""
@@ -166,13 +172,16 @@ class _Network(hk.Module):
     return self._answer(output), state
 
   def unroll(self, inputs: jax.Array, state: Any, steps: jax.Array | None,
-             return_all_states: bool, return_unit_inputs: bool) -> Unrolled:
-    """Computes all steps; see `Model.unroll`."""
+             return_all_states: bool, return_unit_inputs: bool,
+             keys: jax.Array | None = None) -> Unrolled:
+    """Computes all steps; see `Model.unroll`. `keys [T, B]` are for the core.
+    """
     recording = _unit_inputs if return_unit_inputs else _nothing
     in_steps: dict[str, jax.Array] = {}
 
-    def step(inputs, state):
-      with recording() as unit_inputs:
+    def step(inputs_and_keys, state):
+      inputs, keys = inputs_and_keys
+      with recording() as unit_inputs, dropout.keys_of_sequences(keys):
         outputs, state = self._core(self._encode(inputs), state)
       return (outputs, unit_inputs), state
 
@@ -180,7 +189,7 @@ class _Network(hk.Module):
       outputs, state = self._core.unroll(self._encode(inputs), state)
     else:
       (outputs, in_steps), state = hk.dynamic_unroll(
-          step, inputs, state, return_all_states=return_all_states)
+          step, (inputs, keys), state, return_all_states=return_all_states)
     if steps is not None:
       outputs = jnp.take_along_axis(outputs, steps[..., None], 0)
     with recording() as unit_inputs:
@@ -247,8 +256,12 @@ def make_functions(parts: Parts, policy: jmp.Policy | None,
 
   def model_unroll(params, rng, inputs, state, *, steps=None,
                    return_all_states=False, return_unit_inputs=False):
+    keys = None
+    if dropout.are_of_sequences(rng):
+      keys = dropout.keys_of_steps(rng, len(inputs))
+      rng = rng[0]
     return unroll(params, rng, inputs, state, steps, return_all_states,
-                  return_unit_inputs)
+                  return_unit_inputs, keys)
 
   def forget(params, state):
     forgotten = of_core(params, None, "forget", state)

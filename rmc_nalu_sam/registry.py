@@ -5,7 +5,6 @@ constructor, and reads their types, defaults and help from the source.
 """
 
 import dataclasses
-import difflib
 import functools
 import importlib
 import inspect
@@ -15,6 +14,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from docstring_parser import google
+
+from rmc_nalu_sam.checks import nearest
 
 # What a name may be: that of a built-in member, "package.module:attribute", or
 # the member itself.
@@ -95,7 +96,7 @@ class Registry:
     if ":" in name:
       return self._import(name)
     raise ValueError(
-        f"unknown {self.kind} {name!r};{_nearest(name, self._members)} valid "
+        f"unknown {self.kind} {name!r};{nearest(name, self._members)} valid "
         f"{_PLURALS.get(self.kind, self.kind + 's')}: {', '.join(self)}, or "
         "'package.module:attribute'")
 
@@ -135,7 +136,7 @@ class Registry:
     for argument in arguments:
       if argument not in valid and (not is_open or argument in self._given):
         raise ValueError(
-            f"{what} has no argument {argument!r};{_nearest(argument, valid)} "
+            f"{what} has no argument {argument!r};{nearest(argument, valid)} "
             f"valid arguments: {', '.join(valid) or 'none'}")
     for argument, described in valid.items():
       if described.is_required and argument not in arguments:
@@ -171,7 +172,7 @@ class Registry:
                  if callable(value) and not n.startswith("_")]
         raise ValueError(
             f"{refusal}{module_name!r} has no attribute {attribute_name!r};"
-            f"{_nearest(part, names)} callables there: "
+            f"{nearest(part, names)} callables there: "
             f"{', '.join(sorted(names)) or 'none'}")
       member = getattr(member, part)
     if not callable(member):
@@ -200,12 +201,6 @@ def _unwrap(factory):
 def _label(name: Name) -> str:
   return repr(name if isinstance(name, str) else
               getattr(_unwrap(name), "__name__", type(name).__name__))
-
-
-def _nearest(name: str, valid: Collection[str]) -> str:
-  """Returns " did you mean 'x'?", or "" if no valid name is similar."""
-  found = difflib.get_close_matches(name, list(valid), n=1)
-  return f" did you mean {found[0]!r}?" if found else ""
 
 
 def all_arguments(factory: Callable[..., Any]) -> dict[str, Argument]:

@@ -81,7 +81,9 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
   - `CAN_FORGET`: it takes `gradient_steps`; if that is not None, it has the
     methods `forget(state)` and `steps_left(state)`;
   - `MEASURES_RECALL`: it takes `measure_recall`; if that is True, it has the
-    method `recall(state)`. It always has the method `searches_exactly()`.
+    method `recall(state)`. It always has the method `searches_exactly()`;
+  - `DROPS_OUT`: it takes `bypass_dropout`; if that is not 0, it calls
+    `rmc_nalu_sam.dropout.dropout`.
 
   A core may also have a method `unroll(inputs [T, B, F], state) -> (outputs,
   state)`, which is faster than its steps one by one.
@@ -123,6 +125,7 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
       output_size, core_args, unit, unit_args)
   functions = model_lib.make_functions(parts, policy, input_size)
   has = functools.partial(_has, core, core_args)
+  functions["draws"] = has("DROPS_OUT", "bypass_dropout")
   if not has("CAN_FORGET", "gradient_steps"):
     functions |= dict(forget=None, steps_left=None)
   if not has("MEASURES_RECALL", "measure_recall"):
@@ -207,4 +210,4 @@ def _has(core, core_args, capability, argument):
   if not attribute(CORES.get(core), capability, False):
     return False
   value = core_args.get(argument, CORES.arguments(core)[argument].default)
-  return value is not None and value is not False
+  return value not in (None, False)  # 0 is False.

@@ -32,7 +32,7 @@ SMALL = dict(
 
 # Arguments that differ from `SMALL`, by core.
 ARGUMENTS = {
-    "dnc": dict(num_layers=1, masked=True, deallocate=True, sharpen_links=True),
+    "dnc": dict(masked=True, deallocate=True, sharpen_links=True),
     "lstm": dict(num_layers=1),
     "rmc": dict(num_slots=5),
     "stack": dict(unit="nmu", num_layers=3, hidden_unit="nau"),
@@ -45,10 +45,14 @@ VARIANTS = {
     "sam at a constant cost": ("sam", dict(
         index="lsh", gradient_steps=3, measure_recall=True)),
 } | {f"{core} without an LSTM": (core, dict(controller="feedforward"))
-     for core in ("dam", "dnc", "ntm", "sam", "sdnc")}
+     for core in ("dam", "dnc", "ntm", "sam", "sdnc")} | {
+         f"{core} from its reads": (core, dict(
+             output_from="reads", layer_norm=True))
+         for core in ("dam", "dnc", "ntm", "sam", "sdnc")}
 
-# The controller is wired once for all cores: two of them stand for the others.
-SLOW = {f"{core} without an LSTM" for core in ("dam", "ntm", "sdnc")}
+# The controller is wired once for all cores: some of them stand for the others.
+SLOW = {f"{core} without an LSTM" for core in ("dam", "ntm", "sdnc")} | {
+    f"{core} from its reads" for core in ("dam", "dnc", "ntm", "sdnc")}
 
 
 def arguments_of(core) -> dict:
@@ -57,6 +61,8 @@ def arguments_of(core) -> dict:
                if name in SMALL}
   if attribute(CORES.get(core), "MAPS_TO_OUTPUT", False):
     arguments["output_size"] = 19
+  if "controller" in CORES.arguments(core):
+    arguments["num_layers"] = 1
   return arguments | ARGUMENTS.get(core, {})
 
 

@@ -32,3 +32,9 @@ def softplus(x):
 
 def cosine(a, b):
   return a @ b / np.sqrt((a @ a + EPSILON) * (b @ b + EPSILON))
+
+
+def layer_norm(params, x):
+  """Normalises a vector; Haiku adds 1e-5 to the variance."""
+  scale, offset = np.asarray(params["scale"]), np.asarray(params["offset"])
+  return (x - x.mean()) / np.sqrt(x.var() + 1e-5) * scale + offset

@@ -149,7 +149,8 @@ def compile_training(batch, num_slots=BIG, is_forgotten=True, is_donated=True,
   @functools.partial(jax.jit, donate_argnums=1 if is_donated else ())
   def train(params, state, inputs):
     def loss(params, inputs):
-      return unroll(params, None, inputs, state)
+      # Without dropout, nothing is drawn from the key.
+      return unroll(params, jax.random.key(0), inputs, state)
 
     (value, state), gradients = jax.value_and_grad(
         penalty(loss) if is_penalized else loss, (0, 1), has_aux=True)(
@@ -165,6 +166,13 @@ def compile_training(batch, num_slots=BIG, is_forgotten=True, is_donated=True,
 def test_a_training_call_writes_no_array_of_n(core_class, batch, num_heads):
   check_no_array_of_n(compile_training(
       batch, core_class=core_class, num_heads=num_heads).as_text())
+
+
+@pytest.mark.parametrize("arguments", [
+    dict(bypass_dropout=.5), dict(output_from="reads", layer_norm=True)],
+    ids=["dropout", "reads"])
+def test_no_option_of_the_output_writes_an_array_of_n(arguments):
+  check_no_array_of_n(compile_training(3, **arguments).as_text())
 
 
 @pytest.mark.slow

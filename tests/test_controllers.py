@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from core_cases import B, F, T, arguments_of, draw, transform
+from reference_layers import layer_norm, sigmoid
 
 from rmc_nalu_sam import CORES, make_model
 from rmc_nalu_sam.arrays import merge_last
@@ -81,7 +82,7 @@ def test_feed_forward_equals_a_composition_by_hand(name):
   """Layers are computed by hand from what was read; the memory by the core."""
   inputs, limit = draw(T, B, F), 20.
   net = network(name, lambda: "feedforward")
-  params = params_of(net, inputs)
+  params = jax.device_get(params_of(net, inputs))
   layers = {path.split("/")[-1]: layer for path, layer in params.items()}
   assert layers.keys() == {"linear", "interface", "output"}
   outputs, states = jax.jit(net.apply)(params, inputs)
@@ -106,9 +107,10 @@ def test_layers_are_joined_like_those_of_the_lstm():
     return core(inputs, core.initial_state(B))
 
   net, inputs = transform(f), draw(B, F)
-  params = params_of(net, inputs)
+  params = jax.device_get(params_of(net, inputs))
   outputs, state = net.apply(params, inputs)
   assert not jax.tree.leaves(state)
+  inputs = np.asarray(inputs)
   expected, below = [], inputs
   for layer in params.values():
     expected.append(np.tanh(below @ layer["w"] + layer["b"]))
@@ -116,6 +118,53 @@ def test_layers_are_joined_like_those_of_the_lstm():
   assert len(expected) == 3
   np.testing.assert_allclose(
       outputs, np.concatenate(expected, -1), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("controller", ["lstm", "feedforward"])
+def test_a_layer_norm_equals_the_numpy_reference(x64, controller):
+  def f(inputs):
+    core = CONTROLLERS.make(controller, hidden_size=7, layer_norm=True)
+    return hk.dynamic_unroll(core, inputs, core.initial_state(B))[0]
+
+  net, inputs = transform(f), draw(T, B, F)
+  params = jax.device_get(params_of(net, inputs))
+  layers = {path.split("/")[-1]: layer for path, layer in params.items()}
+  assert layers["linear"].keys() == {"w"}
+  outputs = net.apply(params, inputs)
+  for b in range(B):
+    hidden = cell = np.zeros(7)
+    for t in range(T):
+      x = np.asarray(inputs[t, b])
+      if controller == "feedforward":
+        hidden = np.tanh(layer_norm(
+            layers["layer_norm"], x @ layers["linear"]["w"]))
+      else:
+        i, g, f, o = np.split(layer_norm(
+            layers["layer_norm"],
+            np.concatenate([x, hidden]) @ layers["linear"]["w"]), 4)
+        cell = sigmoid(f + 1) * cell + sigmoid(i) * np.tanh(g)
+        hidden = sigmoid(o) * np.tanh(layer_norm(layers["cell_norm"], cell))
+      np.testing.assert_allclose(outputs[t, b], hidden, rtol=1e-9, atol=1e-9)
+
+
+@every_memory_core
+def test_layer_norm_reaches_the_controller(name):
+  shapes = jax.eval_shape(
+      network(name, layer_norm=True).init, jax.random.key(0), draw(T, B, F))
+  assert sum("scale" in layer for layer in shapes.values()) == 2
+
+
+@pytest.mark.parametrize("controller, match", [
+    ("haiku:GRU", "controller 'haiku:GRU' has no argument 'layer_norm'"),
+    (FeedForward, "layer_norm=True needs the name of a controller, got the co"),
+])
+def test_a_layer_norm_needs_a_controller_that_has_one(controller, match):
+  def make_core():
+    made = controller(7) if controller is FeedForward else controller
+    make("dam", made, layer_norm=True)
+
+  with pytest.raises(ValueError, match=match):
+    hk.transform(make_core).init(None)
 
 
 def test_dnc_stacks_the_controller():

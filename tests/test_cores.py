@@ -43,8 +43,10 @@ SHAPES, OUTPUTS = read_goldens()
 # The built-in cores that the goldens must hold.
 AT_LEAST = {"controlled_nalu", "dam", "dnc", "gru", "lstm", "ntm", "rmc", "rnn",
             "sam", "sam at a constant cost", "sdnc", "stack", "ugrnn",
-            "unit_rnn"} | {f"{core} without an LSTM" for core in (
-                "dam", "dnc", "ntm", "sam", "sdnc")}
+            "unit_rnn"} | {
+                f"{core} {variant}"
+                for core in ("dam", "dnc", "ntm", "sam", "sdnc")
+                for variant in ("without an LSTM", "from its reads")}
 
 
 @functools.cache
@@ -306,8 +308,9 @@ def test_integers_and_booleans_are_taken_as_floats(name):
 WIDE = dict.fromkeys(AT_LEAST, 0) | {
     "controlled_nalu": 1, "dam": 1, "dnc": 9, "ntm": 2, "sam": 2, "sdnc": 2,
     "sam at a constant cost": 6}
-WIDE |= {f"{core} without an LSTM": WIDE[core] for core in (
-    "dam", "dnc", "ntm", "sam", "sdnc")}
+WIDE |= {f"{core} {variant}": WIDE[core]
+         for core in ("dam", "dnc", "ntm", "sam", "sdnc")
+         for variant in ("without an LSTM", "from its reads")}
 
 
 @every_output

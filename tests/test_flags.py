@@ -70,7 +70,11 @@ VALUES = {("core", "dam", "controller"): "feedforward",
           ("task", "recurrent_arithmetic", "min_length"): 7,
           ("task", "recurrent_arithmetic", "operation"): "mul",
           ("task", "recurrent_arithmetic", "subset_ratio"): .3,
-          ("task", "recurrent_arithmetic", "train_range"): "1,2"}
+          ("task", "recurrent_arithmetic", "train_range"): "1,2"} | {
+              ("core", core, name): value
+              for core in ("dam", "dnc", "ntm", "sam", "sdnc")
+              for name, value in (("output_from", "reads"),
+                                  ("bypass_dropout", .1))}
 # Other flags that the value needs.
 WITH = {("task", "arithmetic", "criterion"): [
             "--task.input_size=2", "--task.subset_ratio=0.5",

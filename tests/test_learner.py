@@ -217,10 +217,13 @@ def test_ratios_replace_their_parts():
     assert 0 < metrics["character_accuracy"] < 1
 
 
-def test_a_key_reaches_the_network_in_training_alone():
+@pytest.mark.parametrize("core, rate, arguments", [
+    ("learning_helpers:Dropped", "rate", {}),
+    ("sam", "bypass_dropout", learning_helpers.SAM)])
+def test_a_key_reaches_the_network_in_training_alone(core, rate, arguments):
   """Dropout changes the loss of an update, but no evaluation."""
-  trainer, state = start("learning_helpers:Dropped", {})
-  plain, plain_state = start("learning_helpers:Dropped", dict(rate=0.))
+  trainer, state = start(core, arguments | {rate: .5})
+  plain, plain_state = start(core, arguments | {rate: 0.})
   both = ((trainer, state), (plain, plain_state))
   first, second = (t.evaluate(s.train.params, None) for t, s in both)
   assert first["loss"] == second["loss"]

@@ -38,9 +38,11 @@ def evaluate(trainer, state, **kwargs):
     dict(optimizer=optax.sgd(.5), max_grad_norm=1e9),
     dict(optimizer=optax.adam(.01)),
     dict(core="sam", core_args=SAM, optimizer=optax.sgd(.5), max_grad_norm=1e9),
+    dict(core="sam", core_args=SAM | dict(bypass_dropout=.5),
+         optimizer=optax.sgd(.5), max_grad_norm=1e9),
     dict(unit="nau", penalty=Discrete(input_weight=100.),
          optimizer=optax.sgd(.5), max_grad_norm=1e9),
-], ids=["lstm-sgd", "lstm-adam", "sam-sgd", "input_penalty"])
+], ids=["lstm-sgd", "lstm-adam", "sam-sgd", "dropout", "input_penalty"])
 def test_number_of_devices_does_not_matter(kwargs):
   results = {}
   for number in (1, 4):

@@ -1,4 +1,8 @@
-"""Curricula of growing length: Figure 3 of Rae et al. 2016 (1610.09027)."""
+"""Curricula of growing length: Figure 3 of Rae et al. 2016 (1610.09027).
+
+A network that solves the low levels by its controller alone never learns to
+address its memory; see `launch.learning.curriculum`.
+"""
 
 from launch.experiments.merging import Preset, merge
 
@@ -17,6 +21,11 @@ def curriculum_copy() -> Preset:
     interrupted run stops, only at a record. Evaluations are rare, because each
     one starts in an empty memory, and creating one of two million words takes
     seconds.
+
+    A core that solves the low levels by its controller alone never learns to
+    address its memory. If a run stops at a low level, start where the
+    controller fails (--curriculum.start=8), or let the output depend on the
+    words read alone (--core.output_from=reads).
   """
   return dict(
       task="copy",
@@ -47,7 +56,10 @@ def curriculum_associative_recall() -> Preset:
   Data: none.
 
   Notes:
-    Everything but the task is as in `curriculum_copy`.
+    Everything but the task is as in `curriculum_copy`. At one and two pairs,
+    the controller can keep everything in its own state, and then never learns
+    to address its memory: if a run stops there, set --curriculum.start=4 or
+    --core.output_from=reads.
   """
   return merge(curriculum_copy(), dict(task="associative_recall"))
 
@@ -60,7 +72,7 @@ def curriculum_priority_sort() -> Preset:
 
   Notes:
     Two heads, as in `sam_priority_sort`; everything else but the task is as in
-    `curriculum_copy`.
+    `curriculum_copy`, also what to do if a run stops at a low level.
   """
   heads = dict(num_heads=2)
   return merge(curriculum_copy(), dict(
@@ -78,7 +90,7 @@ def curriculum_copy_paper() -> Preset:
     The paper gives NTM and DAM 64 slots and SAM two million, so that all take
     about the same memory. SAM searches by hashing and reuses its memory;
     --core.index=exact is the paper's exact variant. `curriculum_copy` lists
-    what the paper leaves open.
+    what the paper leaves open, and what to do if a run stops at a low level.
   """
   return merge(curriculum_copy(), _TWO_MILLION)
 

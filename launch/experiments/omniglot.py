@@ -11,7 +11,10 @@ def sam_omniglot() -> Preset:
 
   Notes:
     Images have 14 x 14 pixels. The paper trains up to about 130 characters
-    with a curriculum, and gives no sizes.
+    with a curriculum, and gives no sizes. Few characters can be named by the
+    controller alone. A curriculum that starts with them may never teach a core
+    to address its memory; --core.output_from=reads lets the output depend on
+    the words read alone.
   """
   return dict(
       task="omniglot",

@@ -5,6 +5,12 @@ updates is below a threshold. The level of each minibatch is a uniform integer
 in [1, h]. See "Scaling Memory-Augmented Neural Networks with Sparse Reads and
 Writes" (Rae et al., 2016, arXiv 1610.09027), section 4.3.
 
+A network that solves the low levels by its controller alone never learns to
+address its memory, and fails at the levels that the controller cannot hold. Any
+curriculum is a trap for it, Omniglot's growing number of characters too. Two
+cures: start at a level at which the controller fails (`--curriculum.start`), or
+let the output depend on the words read alone (`--core.output_from=reads`).
+
 Updates run in blocks of `STRETCH`. A block draws a bucket: a range of levels
 that ends at a value h has had. The block's episodes are padded to the bucket's
 end, so there is one compiled program per doubling, and short minibatches do not
@@ -57,7 +63,8 @@ class Exponential:
   """Doubles the bound of the level when the loss is low.
 
   Attributes:
-    start: First bound of the level.
+    start: First bound of the level. If a core's controller solves this level
+      alone, the core may never learn to address its memory.
     threshold: The bound doubles when the mean loss (nats a bit or a label) is
       below this.
     patience: Updates that the mean is taken over, a multiple of 10; the bound

@@ -20,7 +20,7 @@ class Keys(NamedTuple):
     level: draws the levels of a curriculum, with the step folded in.
     instance: draws what a task draws once a run.
     network: reaches the network while it trains (dropout), with the step and
-      the device folded in.
+      the device folded in; split over the episodes for a core that draws.
   """
 
   init: jax.Array

@@ -147,7 +147,7 @@ class Learner:
         data, self.batch_size, share)
     gradients, (metrics, source_state) = jax.grad(self._loss, has_aux=True)(
         train.params, source_state, batch, task, train.step,
-        _network_key(keys, train.step, share), share)
+        self._network_key(keys, train.step, share), share)
     # First the gradients, then their mean: under pmap, the gradient of a mean
     # over devices is something else.
     gradients, metrics = share.mean((gradients, metrics))
@@ -160,6 +160,16 @@ class Learner:
         metrics["loss"]) if self.curriculum else ()
     train = TrainState(train.step + 1, params, opt_state, curriculum)
     return RunState(train, source_state), metrics
+
+  def _network_key(self, keys, step, share):
+    """Returns the key of one update of one share's network.
+
+    If its core draws, these are the keys of the share's episodes.
+    """
+    key = jax.random.fold_in(keys.network, step)
+    if self.model.draws:
+      return sources.split_share(key, self.batch_size, share)
+    return key if share.num_parts == 1 else jax.random.fold_in(key, share.part)
 
   def _loss(self, params, source_state, batch, task, step, rng, share):
     """Returns the loss of this share's batch, and (metrics, source state)."""
@@ -212,9 +222,3 @@ class Learner:
     units = self.model.units.values()
     return bool(units) and (self.task.solved_below is not None or any(
         unit.is_discrete and not isinstance(unit, Linear) for unit in units))
-
-
-def _network_key(keys: Keys, step: jax.Array, share: Share) -> jax.Array:
-  """Returns the key of one update of one share's network."""
-  key = jax.random.fold_in(keys.network, step)
-  return key if share.num_parts == 1 else jax.random.fold_in(key, share.part)

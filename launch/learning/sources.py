@@ -192,11 +192,26 @@ def draw_share(key: jax.Array, task: tasks.Episodes, level: jax.Array | None,
     batch_size: episodes of all shares.
     share: which of them to draw.
   """
+  return task.sample_from_keys(
+      split_share(key, batch_size, share), level, data)
+
+
+def split_share(key: jax.Array, batch_size: int,
+                share: layout.Share) -> jax.Array:
+  """Returns a key for each episode of a share, `[B]`.
+
+  An episode's key does not depend on the number of shares.
+
+  Args:
+    key: consumed.
+    batch_size: episodes of all shares.
+    share: which of them to return.
+  """
   keys = jax.random.split(key, batch_size)
-  if share.num_parts > 1:
-    size = batch_size // share.num_parts
-    keys = jax.lax.dynamic_slice_in_dim(keys, share.part * size, size)
-  return task.sample_from_keys(keys, level, data)
+  if share.num_parts == 1:
+    return keys
+  size = batch_size // share.num_parts
+  return jax.lax.dynamic_slice_in_dim(keys, share.part * size, size)
 
 
 def draw_numbered(key: jax.Array, task: tasks.Episodes, data: Any,

@@ -8,6 +8,7 @@ Letters: B batch, N slots, W word size, H heads.
 """
 
 import functools
+from typing import Any
 
 import haiku as hk
 import jax
@@ -75,6 +76,7 @@ class DAM(MemoryCore):
       strength_bias: float = 3.0,
       controller: Controller = "lstm",
       name: str | None = None,
+      **of_memory_core: Any,
   ):
     """Constructs a core.
 
@@ -95,12 +97,14 @@ class DAM(MemoryCore):
         "package.module:attribute" or a constructor, with `hidden_size` as an
         argument, or a core that is made already and ignores `hidden_size`.
       name: name of the module.
+      **of_memory_core: further arguments of `MemoryCore`.
 
     Raises:
       ValueError: a size is not positive, `num_heads` exceeds `num_slots`, or
         `discount` is not in [0, 1].
     """
-    super().__init__(hidden_size, output_size, controller, name=name)
+    super().__init__(
+        hidden_size, output_size, controller, name=name, **of_memory_core)
     check_positive(
         num_slots=num_slots, word_size=word_size, num_heads=num_heads)
     if num_heads > num_slots:

@@ -11,6 +11,7 @@ Letters: B batch, N slots, W word size, R read heads, H write heads.
 import functools
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import haiku as hk
 import jax
@@ -124,6 +125,7 @@ class DNC(MemoryCore):
       num_layers: int = 1,
       controller: Controller = "lstm",
       name: str | None = None,
+      **of_memory_core: Any,
   ):
     """Constructs a core.
 
@@ -150,13 +152,15 @@ class DNC(MemoryCore):
         "package.module:attribute" or a constructor, with `hidden_size` as an
         argument, or a core that is made already and ignores `hidden_size`.
       name: name of the module.
+      **of_memory_core: further arguments of `MemoryCore`.
 
     Raises:
       ValueError: a size is not positive, `clip` is negative, or `mask_min` is
         not in [0, 1).
     """
     super().__init__(
-        hidden_size, output_size, controller, num_layers, name=name)
+        hidden_size, output_size, controller, num_layers, name=name,
+        **of_memory_core)
     check_positive(num_slots=num_slots, word_size=word_size,
                    num_read_heads=num_read_heads,
                    num_write_heads=num_write_heads)

@@ -8,8 +8,12 @@ import jax
 import jax.numpy as jnp
 
 from rmc_nalu_sam.arrays import as_float, merge_last
-from rmc_nalu_sam.checks import check_positive
+from rmc_nalu_sam.checks import check_choice, check_positive, check_rate
 from rmc_nalu_sam.cores.controllers import Controller, make_controller
+from rmc_nalu_sam.dropout import dropout
+
+# Valid values of `output_from`.
+OUTPUT_FROM = ("both", "reads")
 
 
 class MemoryState(NamedTuple):
@@ -29,7 +33,11 @@ class MemoryCore(hk.RNNCore):
 
   The controller takes the input and the words last read. A linear layer maps
   its output to the interface, which drives the memory. Another linear layer
-  maps the controller's output and the words just read to the core's output.
+  maps the controller's output and the words just read to the core's output. A
+  network whose controller alone solves the first tasks that it is given may
+  never learn to address its memory. Two options are made against that: with
+  `output_from="reads"`, all that the output depends on has been read;
+  `bypass_dropout` is the form in between.
 
   The constructor of a core calls this one, which makes the controller, and then
   sets the other attributes below. The functions among them are no methods,
@@ -38,9 +46,18 @@ class MemoryCore(hk.RNNCore):
 
   Attributes:
     output_size: size of the output.
+    bypass_dropout: the rate of the dropout.
+
+  Notes:
+    `bypass_dropout` is that of "Robust and Scalable Differentiable Neural
+    Computer for Question Answering" (Franke, Niehues, Waibel, 2018, arXiv
+    1807.02658). As in their code (github.com/JoergFranke/ADNC), it drops single
+    units, anew at each step, and scales the others up. The interface takes the
+    controller's output whole.
   """
 
   MAPS_TO_OUTPUT = True
+  DROPS_OUT = True
   PICTURE = "memory"
 
   output_size: int
@@ -52,7 +69,8 @@ class MemoryCore(hk.RNNCore):
 
   def __init__(self, hidden_size: int, output_size: int | None,
                controller: Controller, num_layers: int = 1,
-               name: str | None = None):
+               output_from: str = "both", bypass_dropout: float = 0.,
+               layer_norm: bool = False, name: str | None = None):
     """Makes the controller.
 
     Args:
@@ -60,15 +78,34 @@ class MemoryCore(hk.RNNCore):
       output_size: size of the output; `hidden_size` if None.
       controller: see `make_controller`.
       num_layers: layers of the controller, if it is a name.
+      output_from: what the output is a linear function of. 'both' takes the
+        controller's output and the words read, 'reads' the words read alone. A
+        controller cannot solve a task without the memory then.
+      bypass_dropout: the rate at which units of the controller's output are
+        dropped on their way to the output, in training only. 0.1 in robust
+        DNCs.
+      layer_norm: whether the controller's layers are normalised, if it is a
+        name.
       name: name of the module.
 
     Raises:
-      ValueError: a size is not positive, or as `make_controller`.
+      ValueError: a size is not positive, `output_from` is unknown,
+        `bypass_dropout` is not in [0, 1) or has nothing to drop, or as
+        `make_controller`.
     """
     super().__init__(name=name)
     self.output_size = hidden_size if output_size is None else output_size
     check_positive(hidden_size=hidden_size, output_size=self.output_size)
-    self._controller = make_controller(controller, hidden_size, num_layers)
+    check_choice(OUTPUT_FROM, output_from=output_from)
+    check_rate(bypass_dropout=bypass_dropout)
+    if bypass_dropout and output_from == "reads":
+      raise ValueError(
+          f"bypass_dropout={bypass_dropout} has nothing to drop with "
+          "output_from='reads'; set one of them only")
+    self.bypass_dropout = bypass_dropout
+    self._output_from = output_from
+    self._controller = make_controller(
+        controller, hidden_size, num_layers, layer_norm)
     self._clip = lambda x: x
 
   def __call__(self, inputs: jax.Array,
@@ -97,8 +134,10 @@ class MemoryCore(hk.RNNCore):
     step = self._step if inputs.ndim == 1 else jax.vmap(self._step)
     access = step(
         self._make_interface(self._interface(hidden)), prev_state.access)
-    features = jnp.concatenate(
-        [hidden, merge_last(access.read_words)], axis=-1)
+    features = merge_last(access.read_words)
+    if self._output_from == "both":
+      features = jnp.concatenate(
+          [dropout(hidden, self.bypass_dropout), features], axis=-1)
     output = hk.Linear(self.output_size, name="output")(features)
     return self._clip(output), MemoryState(controller, access)
 

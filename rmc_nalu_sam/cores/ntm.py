@@ -9,6 +9,7 @@ Letters: B batch, N slots, W word size, H heads.
 import functools
 import itertools
 import math
+from typing import Any
 
 import haiku as hk
 import jax
@@ -83,6 +84,7 @@ class NTM(MemoryCore):
       recompute: bool = True,
       controller: Controller = "lstm",
       name: str | None = None,
+      **of_memory_core: Any,
   ):
     """Constructs a core.
 
@@ -100,12 +102,14 @@ class NTM(MemoryCore):
         "package.module:attribute" or a constructor, with `hidden_size` as an
         argument, or a core that is made already and ignores `hidden_size`.
       name: name of the module.
+      **of_memory_core: further arguments of `MemoryCore`.
 
     Raises:
       ValueError: a size is not positive, `shift_range` is negative, or
         `memory_init` is not finite.
     """
-    super().__init__(hidden_size, output_size, controller, name=name)
+    super().__init__(
+        hidden_size, output_size, controller, name=name, **of_memory_core)
     check_positive(
         num_slots=num_slots, word_size=word_size, num_heads=num_heads)
     if shift_range < 0:

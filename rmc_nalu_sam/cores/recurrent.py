@@ -98,6 +98,30 @@ class _LSTM(hk.LSTM):
         as_float(inputs, prev_state.hidden.dtype), prev_state)
 
 
+class _NormedLSTM(_LSTM):
+  """Is an LSTM whose layer and cell are normalised; see `lstm`."""
+
+  def __call__(self, inputs, prev_state):
+    joined = _join(inputs, prev_state.hidden)
+    gates = normalised_linear(4 * self.hidden_size, joined)
+    i, g, f, o = jnp.split(gates, 4, axis=-1)
+    cell = (jax.nn.sigmoid(f + 1) * prev_state.cell
+            + jax.nn.sigmoid(i) * jnp.tanh(g))
+    hidden = jax.nn.sigmoid(o) * jnp.tanh(_layer_norm("cell_norm", cell))
+    return hidden, hk.LSTMState(hidden, cell)
+
+
+def normalised_linear(output_size: int, inputs: jax.Array) -> jax.Array:
+  """Returns a linear layer's layer norm, inside a module."""
+  layer = hk.Linear(output_size, with_bias=False)
+  return _layer_norm("layer_norm", layer(inputs))
+
+
+def _layer_norm(name: str, x: jax.Array) -> jax.Array:
+  return hk.LayerNorm(
+      axis=-1, create_scale=True, create_offset=True, name=name)(x)
+
+
 def gru(hidden_size: int = 100, name: str = "gru") -> hk.RNNCore:
   """Returns Haiku's GRU (Cho et al., 2014, arXiv 1406.1078).
 
@@ -112,7 +136,7 @@ def gru(hidden_size: int = 100, name: str = "gru") -> hk.RNNCore:
   return _GRU(hidden_size, name=name)
 
 
-def lstm(hidden_size: int = 100, num_layers: int = 1,
+def lstm(hidden_size: int = 100, num_layers: int = 1, layer_norm: bool = False,
          name: str = "lstm") -> hk.RNNCore:
   """Returns Haiku's LSTM, or a stack of several.
 
@@ -124,15 +148,25 @@ def lstm(hidden_size: int = 100, num_layers: int = 1,
   Args:
     hidden_size: units of each layer.
     num_layers: L, number of layers.
+    layer_norm: whether to normalise the gates before their activations, all
+      together, and the cell before its tanh.
     name: name of the layers.
 
   Returns:
     A core whose output is `[B, L * hidden_size]`.
 
+  Notes:
+    The layer norm ("Layer Normalization", Ba, Kiros, Hinton, 2016, arXiv
+    1607.06450) is that of the robust DNC's code (Franke, Niehues, Waibel, 2018,
+    arXiv 1807.02658). Ba et al. normalise what comes from the input and what
+    comes from the last output apart. The 1 that is added to the forget gates is
+    added after it.
+
   Raises:
     ValueError: a size is below 1.
   """
-  return join_layers(_LSTM, hidden_size, num_layers, name)
+  return join_layers(
+      _NormedLSTM if layer_norm else _LSTM, hidden_size, num_layers, name)
 
 
 def join_layers(layer: Callable[..., hk.RNNCore], hidden_size: int,

@@ -117,6 +117,7 @@ class SAM(MemoryCore):
       strength_bias: float = 3.0,
       controller: Controller = "lstm",
       name: str | None = None,
+      **of_memory_core: Any,
   ):
     """Constructs a core.
 
@@ -150,12 +151,14 @@ class SAM(MemoryCore):
         "package.module:attribute" or a constructor, with `hidden_size` as an
         argument, or a core that is made already and ignores `hidden_size`.
       name: name of the module.
+      **of_memory_core: further arguments of `MemoryCore`.
 
     Raises:
       ValueError: a size is not positive, `top_k` or `num_heads` exceeds
         `num_slots`, there is no such index, or it refuses its arguments.
     """
-    super().__init__(hidden_size, output_size, controller, name=name)
+    super().__init__(
+        hidden_size, output_size, controller, name=name, **of_memory_core)
     check_positive(
         num_slots=num_slots, word_size=word_size, num_heads=num_heads,
         top_k=top_k, gradient_steps=1 if gradient_steps is None else
