@@ -5,6 +5,7 @@ import json
 
 import config_helpers
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -23,7 +24,8 @@ from launch import compare, evaluate, plot, train
 from launch.configs import build, checks, members, sweeps
 from launch.configs import config as config_lib
 from launch.configs import flags as flags_lib
-from launch.learning import optimizers
+from launch.learning import optimizers, penalties
+from launch.pictures import run as pictures
 from launch.runs import Run, outcome, reporting
 
 close = functools.partial(
@@ -36,42 +38,42 @@ OF_ARITHMETIC = dict(task_args=dict(operation="mul", input_size=12),
 # Name -> fields, their members' arguments. Each of the flags with a tuple has
 # two values; together these are all flags that can vary.
 SWEEPS = {
-    # Gradients are larger than 0.1 here: 0 is off, and differs.
-    "cosine": (dict(schedule="cosine", steps=5, max_grad_norm=(0., .1)), dict(
-        optimizer=dict(learning_rate=(.01, .03)),
+    # Gradients are larger than the limits of their norm and values here.
+    "cosine": (dict(optimizer="sgd", schedule="cosine", steps=5,
+                    max_grad_norm=(.01, 0.)), dict(
+        optimizer=dict(learning_rate=(1., 2.)),
         schedule=dict(final_fraction=(.1, .9)))),
-    "value": (dict(max_grad_value=(.01, 0.)), dict(
-        optimizer=dict(learning_rate=.01))),
     "adam": ({}, dict(optimizer=dict(
-        b1=(.5, .9), b2=(.5, .9), eps=(1e-8, .1)))),
+        learning_rate=(.01, .02), b1=(.5, .9), b2=(.5, .9), eps=(1e-8, .1)))),
     "rmsprop": (dict(optimizer="rmsprop"), dict(optimizer=dict(
         learning_rate=(.01, .02), decay=(.5, .9), momentum=(.3, .9)))),
-    "sgd": (dict(optimizer="sgd"), dict(optimizer=dict(
-        learning_rate=(.1, .2), momentum=(.5, 0.)))),
+    "sgd": (dict(optimizer="sgd", max_grad_value=(0., .001)), dict(
+        optimizer=dict(learning_rate=(.1, .2), momentum=(0., .5)))),
     "penalty": (ARITHMETIC, dict(
         optimizer=dict(learning_rate=.01), penalty=dict(
-            weight=(2., 5.), start=(0, 1), end=(1, 7),
+            weight=(2., 5.), start=(0, 1), end=(2, 7),
             input_weight=(0., 3.)))),
-    "off": (ARITHMETIC, dict(
-        optimizer=dict(learning_rate=.01), penalty=dict(weight=(0., 5.)))),
 }
 
 
 def config_of(name):
   fields, arguments = SWEEPS[name]
   more = OF_ARITHMETIC if "task" in fields else {}
-  return tiny_config(**fields, **more, member_args=arguments)
+  return tiny_config(**fields, **more, member_args=arguments, num_devices=2)
 
 
 def history(config, num_devices):
-  """Returns metrics of two chunks and an evaluation, and the host's state."""
+  """Returns metrics of some updates and an evaluation, and the parameters."""
   trainer = make_trainer(config, num_devices)
   state = trainer.put(trainer.initial_state())
-  state, first = trainer.train(state, None, 1)
-  state, second = trainer.train(state, None, 3)
-  evaluation = trainer.evaluate(state.train.params, None, num_episodes=24)
-  state = trainer.get(state)
-  return [first, second, evaluation], (state.train.params, state.train.step)
+  state, metrics = trainer.train(state, None, 4)
+  evaluation = trainer.evaluate(
+      state.train.params, None, num_episodes=8) if config.penalty_args else {}
+  return metrics, evaluation, trainer.get_params(state.train.params)
+
+
+history_of = functools.cache(
+    lambda name, num_devices: history(config_of(name), num_devices))
 
 
 def test_all_that_can_vary_is_tested():
@@ -83,34 +85,55 @@ def test_all_that_can_vary_is_tested():
   assert found == {(name, "") for name in sweeps.FIELDS} | {
       (f"{kind}.{argument}", member) for kind in sweeps.KINDS
       for member in members.REGISTRIES[kind]
-      for argument in members.REGISTRIES[kind].arguments(member)
-  } - {("optimizer.learning_rate", "adam")} | {
-      ("optimizer.learning_rate", "adam")}
+      for argument in members.REGISTRIES[kind].arguments(member)}
 
 
 @pytest.mark.parametrize("name", SWEEPS)
 def test_each_value_is_as_in_a_run_of_its_own(name):
+  """Compares the last point of a grid: all of its values are second ones."""
   config = config_of(name)
   points, seeds = sweeps.points(config), config.num_seeds
-  many, state = history(config, 2)
-  assert {len(value) for metrics in many for value in metrics.values()} == {
-      len(points) * seeds}
-  losses = many[1]["loss"].reshape(len(points), seeds)
-  if name != "penalty":  # With end=1 a start of 1 is one of 0, too late.
-    assert len({*losses[:, 0]}) == len(points)
-  for number in {0, len(points) - 1, 2 % len(points)}:
-    alone, of_alone = history(
-        sweeps.config_of(config, points[number]), 2 if seeds > 1 else 1)
-    part = slice(number * seeds, (number + 1) * seeds)
-    names = [set(metrics) for metrics in alone]  # A weight of 0 has no penalty.
-    close([{name: metrics[name][part] for name in each}
-           for metrics, each in zip(many, names, strict=True)], alone)
-    ours = jax.tree.map(lambda x: x[part] if seeds > 1 else x[part][0], state)
-    close(ours, of_alone)
+  many, evaluation, params = history_of(name, 2)
+  assert {len(x) for x in many.values()} == {len(points) * seeds}
+  # Every flag has an effect.
+  assert len({*np.round(many["grad_norm"][::seeds], 8)}) == len(points)
+  alone = history(sweeps.config_of(config, points[-1]), 1)
+  close(jax.tree.map(lambda x: x[-seeds:], (many, evaluation)), alone[:2])
+  close(jax.tree.map(lambda x: x[-seeds:] if seeds > 1 else x[-1], params),
+        alone[2])
+
+
+def test_first_value_is_as_in_a_run_of_its_own():
+  """Here gradients are clipped, and the second value switches that off."""
+  config = config_of("cosine")
+  alone = history(sweeps.config_of(config, sweeps.points(config)[0]), 2)
+  assert alone[0]["grad_norm"] > .01
+  many, _, params = history_of("cosine", 2)
+  close({name: x[:1] for name, x in many.items()}, alone[0])
+  close(jax.tree.map(lambda x: x[0], params), alone[2])
+
+
+class PenaltyOfThree:
+  """Stands for a model whose units have the penalty 3."""
+
+  def penalty(self, params):
+    return jnp.float32(3 * params)
+
+
+@pytest.mark.parametrize("weight, start, end", [
+    (2., 0, 0), (2., 3, 3), (2., 1, 5), (0., 0, 0), (0., 2, 7)])
+def test_penalty_of_traced_numbers(weight, start, end):
+  traced = jax.jit(lambda step, *numbers: penalties.Discrete(
+      *numbers).of_params(PenaltyOfThree(), 1, step)[0])
+  for step in range(8):
+    grown = np.clip((step - start) / (end - start), 0, 1) if end > start else (
+        step >= start)
+    assert traced(step, weight, start, end) == pytest.approx(
+        3 * weight * grown, rel=1e-6)
 
 
 def test_number_of_devices_does_not_matter():
-  close(*(history(config_of("cosine"), number) for number in (1, 2)))
+  close(history_of("cosine", 1), history_of("cosine", 2))
 
 
 def test_all_values_start_in_the_same_networks():
@@ -132,14 +155,14 @@ def test_all_values_are_one_program(monkeypatch):
   counts = []
   for rates in ((.1, .2), (.1, .2, .3, .4, .5, .6)):
     traces.clear()
-    trainer = make_trainer(tiny_config(
-        member_args=dict(optimizer=dict(learning_rate=rates))), 2)
+    trainer = make_trainer(tiny_config(num_devices=2, member_args=dict(
+        optimizer=dict(learning_rate=rates))), 2)
     state = trainer.put(trainer.initial_state())
     for _ in range(2):
       state, _ = trainer.train(state, None, 2)
-    assert trainer._train._cache_size() == 1
-    counts.append(len(traces))
-  assert counts[0] == counts[1] > 0
+      counts.append(len(traces))
+  assert len({*counts}) == 1
+  assert counts[0] > 0
 
 
 def test_entries_of_a_grid():
@@ -157,7 +180,7 @@ def test_entries_of_a_grid():
 
 
 def test_config_is_stored_and_without_a_sweep_as_before(tmp_path):
-  config = tiny_config(max_grad_norm=(1., 2.))
+  config = tiny_config(max_grad_norm=(1., 2.), num_devices=2)
   config_lib.save(config, tmp_path)
   stored = json.loads((tmp_path / "config.json").read_text())
   assert stored["sweep"] == {"max_grad_norm": [1., 2.]}
@@ -193,6 +216,8 @@ def resolved(*argv):
     (["--optimizer=sgd", "--optimizer.b1=.1,.2"], "--optimizer=adam"),
     (["--penalty=discrete", "--unit=nmu", "--penalty.weight=1,2",
       "--penalty.end=5", "--penalty.start=0,7"], "need 0 <= start <= end"),
+    (["--penalty=discrete", "--unit=nmu", "--penalty.weight=0,-1"],
+     "need weight >= 0"),
     (["--penalty=discrete", "--penalty.weight=0,2"],
      "no unit in the network has such a penalty"),
     (["--learning_rate=1,2", "--curriculum=exponential"],
@@ -219,6 +244,13 @@ def branching(learning_rate: float = 1.) -> optax.GradientTransformation:
   return optax.sgd(2. if rate > 1 else 1.)
 
 
+def test_a_penalty_may_be_off_for_one_value():
+  config = resolved("--penalty=discrete", "--unit=nmu", "--penalty.weight=0,2",
+                    "--penalty.start=1,2", "--penalty.end=5")
+  assert [point["penalty.weight"] for point in sweeps.points(config)] in (
+      [0, 0, 2, 2], [0, 2, 0, 2])
+
+
 def test_a_member_that_decides_in_python_takes_one_value():
   assert resolved("--optimizer=test_sweep:branching", "--learning_rate=2")
 
@@ -243,8 +275,8 @@ def test_help_tells_what_can_be_swept():
   with config_helpers.parsed():
     swept = {name for name in flags_lib.FLAGS
              if sweeps.HELP in flags_lib.FLAGS[name].help}
-    assert {"optimizer.learning_rate", "penalty.start", "schedule.final_fraction",
-            "max_grad_norm", "max_grad_value"} <= swept
+    assert {"optimizer.learning_rate", "penalty.start", "max_grad_norm",
+            "schedule.final_fraction", "max_grad_value"} <= swept
     assert all(map(sweeps.can_vary, swept - {"learning_rate"}))
     assert sweeps.VALID in flags_lib.FLAGS["num_seeds"].help
 
@@ -286,16 +318,17 @@ def test_run_shows_each_value(trained):
   (row,) = [line for line in lines if line.strip().startswith("bits_wrong")]
   assert row.split()[1:] == [
       f"{np.median(view.last()['bits_wrong']):.4g}" for view in views]
-  assert (f"best by validation: {LABELS[best]} (bits_wrong {error:.4g}, mean of "
-          "2 seeds)") in lines
+  assert (f"best by validation: {LABELS[best]} (bits_wrong {error:.4g}, mean "
+          "of 2 seeds)") in lines
   assert (trained / "learning_curve.png").stat().st_size
 
 
 def test_tensorboard_names_the_values(trained):
   (path,) = (trained / "tensorboard").iterdir()
   data = path.read_bytes()
-  for name in (*LABELS, "train/loss/", "eval/bits_wrong/"):
-    assert name.encode() in data
+  for label in LABELS:
+    for name in ("train/loss", "eval/bits_wrong"):
+      assert f"{name}/{label.replace('=', '_')}".encode() in data
   assert b"train/steps_per_second" in data
   assert b"train/steps_per_second/" not in data
 
@@ -319,9 +352,9 @@ def test_resumed_with_other_values_is_refused(trained, capsys, rates):
 def test_one_value_is_not_resumed_as_a_sweep(tmp_path):
   config = tiny_config(max_grad_norm=1.)
   for values in ((1., 2.), 2.):
-    with pytest.raises(config_lib.UsageError, match="max_grad_norm=1.0, now"):
+    with pytest.raises(config_lib.UsageError, match=r"max_grad_norm=1\.0, now"):
       config_lib.reconcile(config, None, dict(max_grad_norm=values), {})
-  swept = tiny_config(max_grad_norm=(1., 2.))
+  swept = tiny_config(max_grad_norm=(1., 2.), num_devices=2)
   for name in ("none", None):
     same = config_lib.reconcile(
         swept, name, dict(max_grad_norm=(1., 2.), core="lstm", batch_size=8), {
@@ -350,7 +383,8 @@ def test_evaluate_shows_each_value(trained, capsys):
 def test_plot_shows_each_value(trained, tmp_path, capsys):
   assert run(plot, f"--output={tmp_path / 'x.png'}", trained) == 0
   _, *rows, last = capsys.readouterr().out.splitlines()
-  assert [row.split()[:2] for row in rows] == [["lstm", each] for each in LABELS]
+  assert [row.split()[:2] for row in rows] == [
+      ["lstm", each] for each in LABELS]
   assert f"best by validation: {LABELS[best_of(trained)[0]]} (" in last
 
 
@@ -359,7 +393,8 @@ def made(workdir, errors, **fields):
   workdir.mkdir()
   config_lib.save(tiny_config(
       task="mnist_sequence_product", num_seeds=2, seed=3,
-      task_args=dict(max_length=2, max_test_length=2), **fields), workdir)
+      task_args=dict(max_length=2, max_test_length=2), num_devices=2,
+      **fields), workdir)
   run_ = Run(workdir)
   names = [f"{name}/mse" for name in run_.task.extrapolations] + ["mse"]
   (workdir / "metrics.jsonl").write_text("".join(
@@ -369,7 +404,7 @@ def made(workdir, errors, **fields):
 
 
 @pytest.mark.parametrize("errors, best", [
-    ([5, 5, 3, 6, 4, 4], 1), ([5, 5, 5, 5, 5, 5], 0),
+    ([5, 5, 3, 4, 4, 4], 1), ([5, 5, 5, 5, 5, 5], 0),
     ([np.nan, 1, 4, 4, 3, 3], 2), ([9, 9, np.inf, 1, 8, 8], 2),
     ([np.nan] * 6, 0)])
 def test_best_value(tmp_path, errors, best):
@@ -382,8 +417,16 @@ def test_best_value(tmp_path, errors, best):
   assert params == {"w": 2 * best + np.argmin(finite)}
 
 
+@pytest.mark.parametrize("errors, line", [
+    ([[np.nan] * 4], "no value is the best one: each has a mse of nan"),
+    ([], "no value is the best one: the run was not evaluated")])
+def test_no_best_value(tmp_path, errors, line):
+  whole = Run(made(tmp_path / "a", errors, max_grad_norm=(1., 2.)))
+  assert outcome.describe_best(whole) == line
+
+
 def test_compare_shows_each_value(tmp_path, capsys):
-  swept = made(tmp_path / "swept", [[9, 9, 1, 2]], max_grad_norm=(1., 2.))
+  swept = made(tmp_path / "swept", [[99, 99, 1, 2]], max_grad_norm=(1., 2.))
   assert run(compare, f"--reference={swept}", swept,
              f"--output={tmp_path / 'x.png'}") == 0
   lines = capsys.readouterr().out.splitlines()
@@ -395,13 +438,20 @@ def test_compare_shows_each_value(tmp_path, capsys):
                        "mean of 2 seeds)")
 
 
-def test_a_sweep_of_one_seed(tmp_path, capsys):
-  flags = tiny_flags("ntm", steps=2, eval_every=2, checkpoint_every=2)
+def test_a_sweep_of_one_seed(tmp_path, capsys, monkeypatch):
+  drawn = []
+  monkeypatch.setattr(pictures, "_draw_states",
+                      lambda *args: drawn.append((args[2], args[-1])))
+  flags = tiny_flags(steps=2, eval_every=2, checkpoint_every=2)
   assert run(train, *flags, "--max_grad_norm=0,1", f"--workdir={tmp_path}") == 0
   out = capsys.readouterr().out
   assert "best by validation: max_grad_norm=" in out
   assert "over 1 seeds" not in out
-  assert (tmp_path / "memory.png").stat().st_size  # Of the best value.
+  best = Run(tmp_path).best_value()
+  ((params, title),) = drawn
+  assert title.endswith(f", max_grad_norm={float(best)}")
+  assert_same(params, jax.tree.map(
+      lambda x: x[best], saved_state(tmp_path).train.params))
   assert len(records(tmp_path, "eval")[-1]["loss"]) == 2
 
 
@@ -420,10 +470,10 @@ def test_clipping_at_a_traced_zero_is_off():
   np.testing.assert_array_equal(traced(0., 7.)["w"], [-7, 7])
 
 
-def test_devices_divide_values_times_seeds(monkeypatch):
+def test_devices_divide_values_times_seeds():
   config = tiny_config(max_grad_norm=(1., 2.), num_seeds=2)
   assert len(build.make_layout(config).devices) == 4
-  three = tiny_config(max_grad_norm=(1., 2.))
+  three = tiny_config(max_grad_norm=(1., 2.), num_devices=2)
   with pytest.raises(config_lib.UsageError, match=(
       "num_seeds=1 times 2 values does not divide over 4 devices")):
     checks.check(three, 4)

@@ -38,7 +38,8 @@ def check(config: ml_collections.ConfigDict,
       build.make_optimizer(one)
     _check_memory(config)
     _check_curriculum(config, task)
-    _check_penalty(each, build.make_model(config, task).units)
+    _check_penalty([one for one in each if not _is_off(config, one)],
+                   build.make_model(config, task).units)
     _check_sweep(config)
     _check_seeds(config)
   except (TypeError, ValueError) as error:
@@ -117,10 +118,17 @@ def _check_curriculum(config, task):
                      f"high: {error}") from None
 
 
+def _is_off(config, one):
+  """Returns whether a value of a sweep is the weight 0.
+
+  Its start and end are useless then, and are those of the other weights.
+  """
+  return "weight" in sweeps.of_kind(
+      config, "penalty") and not one.penalty_args["weight"]
+
+
 def _check_penalty(configs, units):
   """Refuses a penalty that no unit has: it would be 0 in every update.
-
-  A sweep may hold the weight 0.
 
   Args:
     configs: Of each value of a sweep; one without a sweep.

@@ -86,11 +86,12 @@ def describe_best(run: Run) -> str:
   found = best.records("eval")
   if not found:
     return "no value is the best one: the run was not evaluated"
-  mean = np.mean(found[-1][run.main_metric])
-  count = len(run.seeds)
+  mean, count = float(np.mean(found[-1][run.main_metric])), len(run.seeds)
+  if not np.isfinite(mean):
+    return f"no value is the best one: each has a {run.main_metric} of {mean}"
+  over = f", mean of {count} seeds" if count > 1 else ""
   return (f"best by validation: {best.value} ({run.main_metric} "
-          f"{tables.format_value(float(mean))}"
-          + (f", mean of {count} seeds)" if count > 1 else ")"))
+          f"{tables.format_value(mean)}{over})")
 
 
 def value_table(run: Run) -> str:

@@ -163,7 +163,7 @@ class Reporter:
     """Returns (end of the name in TensorBoard, values) for each value."""
     if not self._columns or np.size(values) == 1:  # A rate is of the whole run.
       return [("", values)]
-    return [(f"/{label}", np.asarray(values)[columns])
+    return [(_end_of_tag(label), np.asarray(values)[columns])
             for label, columns in self._columns.items()]
 
   def _show(self, metrics: Mapping[str, np.ndarray], names: Iterable[str],
@@ -179,6 +179,12 @@ def stored(values: np.ndarray) -> Any:
   """Returns a metric as JSON has it: a list, or a number for one seed."""
   values = np.asarray(values)
   return values.item() if values.size == 1 else values.tolist()
+
+
+def _end_of_tag(label: str) -> str:
+  """Returns the values of a sweep with the characters of TensorBoard's names.
+  """
+  return "/" + label.replace(", ", "/").replace("=", "_")
 
 
 def _rewrite(workdir: pathlib.Path, records: Iterable[Any]) -> None:
