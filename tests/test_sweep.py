@@ -417,6 +417,14 @@ def test_best_value(tmp_path, errors, best):
   assert params == {"w": 2 * best + np.argmin(finite)}
 
 
+def test_best_value_of_a_metric_that_should_be_high(tmp_path, monkeypatch):
+  whole = Run(made(tmp_path / "a", [[1, 1, 3, 4, np.inf, 9]],
+                   max_grad_norm=(1., 2., 3.)))
+  assert whole.best_value() == 0
+  monkeypatch.setattr(type(whole.task.score), "lower_is_better", False)
+  assert (whole.best_value(), whole.best_seed()) == (1, 1)
+
+
 @pytest.mark.parametrize("errors, line", [
     ([[np.nan] * 4], "no value is the best one: each has a mse of nan"),
     ([], "no value is the best one: the run was not evaluated")])

@@ -127,7 +127,7 @@ class Run:
   def best_value(self) -> int:
     """Returns the index of the sweep's best value by validation, from 0 on.
 
-    The best value has the lowest mean over its seeds of the main metric, on the
+    The best value has the best mean over its seeds of the main metric, on the
     task as trained, in the last evaluation. A mean that is not finite loses;
     the first of equal means wins. The index is 0 without a sweep or
     evaluations.
@@ -137,7 +137,7 @@ class Run:
       return 0
     means = np.reshape(evaluations[-1][self.main_metric],
                        (-1, len(self.seeds))).mean(1)
-    return int(np.argmin(np.nan_to_num(means, nan=np.inf)))
+    return self._best_of(means)
 
   def best(self) -> "Run":
     """Returns the view of the best value; the run itself without a sweep."""
@@ -327,9 +327,13 @@ class Run:
       name = column_name(self.main_metric, variant)
       values = evaluations[-1].get(name) if evaluations else None
       if values is not None and np.isfinite(values).any():
-        errors = values if self.task.score.lower_is_better else -values
-        return int(np.argmin(np.nan_to_num(errors, nan=np.inf)))
+        return self._best_of(values)
     return 0
+
+  def _best_of(self, values: np.ndarray) -> int:
+    """Returns the index of the first best main metric; others lose to it."""
+    errors = values if self.task.score.lower_is_better else -values
+    return int(np.argmin(np.where(np.isfinite(errors), errors, np.inf)))
 
   def best_params(self, params: Any) -> tuple[int, Any]:
     """Returns the best seed (of the best value) and its parameters.
