@@ -9,6 +9,9 @@ succeed with all seeds; with few episodes a worse network often succeeds.
 See "Neural Arithmetic Units" (Madsen and Johansen, 2020, arXiv 2001.05016),
 section 4.3. Its reference has the same image network, and adds up or multiplies
 exactly (`--unit.solved`).
+
+Each value of a sweep is compared on its own, and the best one by validation is
+named. A reference that is a sweep stands for its best value.
 """
 
 import pathlib
@@ -39,15 +42,16 @@ def compare(reference: pathlib.Path, workdirs: Sequence[pathlib.Path],
       the reference; or `output` has an unknown ending.
   """
   layout.check_ending(output)
-  trained = _open(reference)
+  trained = _open(reference).best()
   below = outcome.thresholds(trained, left_out)
   lines = [f"without seed {seed} of the reference" for seed in left_out]
   lines += ["a success is an error below "
            + ", ".join(f"{tables.format_value(limit)} ({name})"
                        for name, limit in below.items())]
   counts: dict[str, Mapping[str, tuple[int, int]]] = {}
-  for run in map(_open, workdirs):
-    name = run.workdir.name
+  opened = [_open(workdir) for workdir in workdirs]
+  for run in [view for whole in opened for view in whole.by_value()]:
+    name = f"{run.workdir.name} {run.value}".strip()
     if run.task != trained.task:
       raise UsageError(f"{run.workdir} is not of the task of {reference}: "
                        f"{run.task}, not {trained.task}")
@@ -58,6 +62,9 @@ def compare(reference: pathlib.Path, workdirs: Sequence[pathlib.Path],
     counts[name] = {variant: (row.successes, row.trials)
                     for variant, row in rows.items()}
     lines += ["", name, tables.success_table(rows)]
+  bests = [f"{run.workdir.name}: {outcome.describe_best(run)}"
+           for run in opened if run.sweep]
+  lines += ["", *bests] if bests else []
   success.draw(counts, output, f"{trained.config.task}, beside {reference}")
   return "\n".join(lines)
 

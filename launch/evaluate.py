@@ -8,7 +8,8 @@ the highest level (with a curriculum, the one reached), twice and four times it,
 where the task allows; and the task's variants for extrapolation. The column
 `guess` is the main metric of guessing. Arguments of the core may change, such
 as the size of its memory: --core.num_slots=256. For a run of many seeds the
-table shows medians, and the share of seeds that solved the task.
+table shows medians, and the share of seeds that solved the task. A sweep has a
+table for each value; the best one by validation is marked.
 
 Neither --cpu_devices nor --batch_size changes the episodes. The sums over them
 are in another order, so the last digits of a number may differ.
@@ -16,7 +17,7 @@ are in another order, so the last digits of a number may differ.
   python -m launch.evaluate --workdir=/tmp/numbers --show=5
 
 also prints five episodes with the answers, for tasks of text: episodes of the
-last row, by the best seed.
+last row, by the best seed (of the best value of a sweep).
 """
 
 import pathlib

@@ -3,7 +3,8 @@
   python -m launch.plot --output=curves.png runs/sam-0 runs/sam-1 runs/lstm-0
 
 Runs that differ in their seed only are drawn as one line, the median over
-seeds, in a band from the lowest to the highest. A line is labelled with core,
+seeds, in a band from the lowest to the highest. So is each value of a sweep,
+and its best value by validation is named. A line is labelled with core,
 unit and the settings that differ among runs of these. A grey line is the score
 of guessing. Prints the last evaluation of each run, and its lowest and highest
 (some papers report the best one).
@@ -27,7 +28,7 @@ from absl import flags
 from launch.configs import endings
 from launch.pictures import curves, layout, variants
 from launch.pictures.run import guesses
-from launch.runs import Run, comparison
+from launch.runs import Run, comparison, outcome
 
 FLAGS = flags.FLAGS
 
@@ -47,7 +48,8 @@ def compare(workdirs: Sequence[pathlib.Path], output: pathlib.Path,
       `output` has an unknown ending.
   """
   layout.check_ending(output)
-  found = comparison.compare([Run(workdir) for workdir in workdirs], metric)
+  runs = [Run(workdir) for workdir in workdirs]
+  found = comparison.compare(runs, metric)
   metric, title = found.metric, found.runs[0].config.task
   if x == "variants":
     names = comparison.variants_of(found)
@@ -61,7 +63,9 @@ def compare(workdirs: Sequence[pathlib.Path], output: pathlib.Path,
                     for label, runs in found.groups.items()})
             for name in ("loss", metric)]
   curves.draw(panels, output, title, x, guesses(found.runs, metric))
-  return comparison.table(found)
+  return "\n".join([comparison.table(found), *(
+      f"{run.workdir}: {outcome.describe_best(run)}"
+      for run in runs if run.sweep)])
 
 
 def main(argv: Sequence[str]) -> None:

@@ -87,7 +87,7 @@ def main(argv: Sequence[str]) -> None:
   except KeyboardInterrupt:
     endings.leave(endings.EXIT_INTERRUPTED, interrupts.describe(workdir))
   if not result.finished:
-    if len(run.seeds) > 1 and result.step:
+    if run.num_entries > 1 and result.step:
       print(outcome.describe(run))
     endings.leave(endings.EXIT_INTERRUPTED, interrupts.describe(workdir))
   print(outcome.describe_end(run))

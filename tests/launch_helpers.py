@@ -38,7 +38,7 @@ def small_core(core: str) -> dict[str, Any]:
 def tiny_config(core: str = "lstm", core_args: Any = None,
                 task_args: Any = None,
                 member_args: Mapping[str, Mapping[str, Any]] | None = None,
-                **fields: Any):
+                num_devices: int | None = None, **fields: Any):
   """Returns a configuration that trains in seconds, compilation included.
 
   Args:
@@ -46,6 +46,7 @@ def tiny_config(core: str = "lstm", core_args: Any = None,
     core_args: arguments of the core; those of `small_core` by default.
     task_args: arguments of the task; those of a tiny copy task by default.
     member_args: maps other kinds, such as 'optimizer', to arguments.
+    num_devices: number of devices that it must use; all by default.
     **fields: other fields of the run.
   """
   fields = dict(core=core, batch_size=8, eval_episodes=24) | fields
@@ -54,7 +55,7 @@ def tiny_config(core: str = "lstm", core_args: Any = None,
       {"task": TINY_TASK if task_args is None else task_args,
        "core": small_core(core) if core_args is None else core_args,
        **(member_args or {})})
-  checks.check(config, jax.local_device_count())
+  checks.check(config, num_devices or jax.local_device_count())
   return config
 
 
@@ -128,7 +129,8 @@ def saved_steps(workdir: pathlib.Path) -> list[int]:
 def saved_state(workdir: pathlib.Path) -> RunState:
   """Returns the newest checkpoint; checks that all of it is finite."""
   run_ = Run(workdir)
-  like = make_trainer(run_.config).empty_state()
+  like = build.make_trainer(
+      run_.config, build.make_task(run_.config)).empty_state()
   manager = run_.checkpoints()
   state = manager.restore(like)
   manager.close()

@@ -3,7 +3,8 @@
 All functions raise a ValueError of one line if a name or a value is not valid.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -13,7 +14,7 @@ import optax
 import rmc_nalu_sam
 import tasks
 from launch.configs import devices as devices_lib
-from launch.configs import members
+from launch.configs import members, sweeps
 from launch.learning import (
     curriculum,
     layout,
@@ -23,6 +24,7 @@ from launch.learning import (
     sources,
     trainer,
 )
+from launch.learning.varied import Number
 
 
 def make_task(config: ml_collections.ConfigDict) -> tasks.Task:
@@ -50,18 +52,26 @@ def make_model(config: ml_collections.ConfigDict, task: tasks.Task,
       **of_core)
 
 
-def make_optimizer(config: ml_collections.ConfigDict
+def make_optimizer(config: ml_collections.ConfigDict,
+                   numbers: Mapping[str, Number] | None = None
                    ) -> optax.GradientTransformation:
-  """Returns the run's optimiser under its schedule, behind its clipping."""
-  arguments = members.arguments_of(config, "optimizer")
-  given = config.optimizer_args.to_dict()
+  """Returns the run's optimiser under its schedule, behind its clipping.
+
+  Args:
+    config: From `config.resolve` or `config.load`.
+    numbers: Values of a sweep's flags in place of those in `config`.
+  """
+  numbers = numbers or {}
+  given = _arguments(config, "optimizer", numbers)
+  arguments = members.arguments_of(config, "optimizer") | given
   if "learning_rate" in arguments:
     given["learning_rate"] = members.REGISTRIES["schedule"].make(
         config.schedule, learning_rate=arguments["learning_rate"],
-        steps=config.steps, **config.schedule_args.to_dict())
+        steps=config.steps, **_arguments(config, "schedule", numbers))
   optimizer = members.REGISTRIES["optimizer"].make(config.optimizer, **given)
-  return optimizers.clipped(
-      optimizer, config.max_grad_norm, config.max_grad_value)
+  return optimizers.clipped(optimizer, *(
+      numbers.get(name, config[name]) for name in (
+          "max_grad_norm", "max_grad_value")))
 
 
 def make_curriculum(config: ml_collections.ConfigDict
@@ -70,10 +80,23 @@ def make_curriculum(config: ml_collections.ConfigDict
   return _make(config, "curriculum")
 
 
-def make_penalty(config: ml_collections.ConfigDict
+def make_penalty(config: ml_collections.ConfigDict,
+                 numbers: Mapping[str, Number] | None = None
                  ) -> penalties.Discrete | None:
-  """Returns the regulariser that is added to the run's loss; None without."""
-  return _make(config, "penalty")
+  """Returns the regulariser that is added to the run's loss; None without.
+
+  Args:
+    config: From `config.resolve` or `config.load`.
+    numbers: Values of a sweep's flags in place of those in `config`.
+  """
+  return _make(config, "penalty", numbers or {})
+
+
+def make_rules(config: ml_collections.ConfigDict, numbers: Mapping[str, Number]
+               ) -> tuple[optax.GradientTransformation,
+                          penalties.Discrete | None]:
+  """Returns optimiser and penalty with these values of a sweep's flags."""
+  return make_optimizer(config, numbers), make_penalty(config, numbers)
 
 
 def make_learner(config: ml_collections.ConfigDict, task: tasks.Episodes
@@ -89,7 +112,8 @@ def make_learner(config: ml_collections.ConfigDict, task: tasks.Episodes
   return learner.Learner(
       model, task, make_optimizer(config), batch_size=config.batch_size,
       source=source, penalty=make_penalty(config),
-      curriculum=make_curriculum(config))
+      curriculum=make_curriculum(config),
+      vary=functools.partial(make_rules, config))
 
 
 def make_layout(config: ml_collections.ConfigDict,
@@ -102,15 +126,16 @@ def make_layout(config: ml_collections.ConfigDict,
   """
   if devices is None:
     devices = devices_lib.for_training(config)
-  if config.num_seeds > 1:
-    return layout.SplitSeeds(devices, num_seeds=config.num_seeds)
+  num_entries = sweeps.num_entries(config)
+  if num_entries > 1:
+    return layout.SplitSeeds(devices, num_seeds=num_entries)
   return layout.SplitBatch(devices)
 
 
 def make_trainer(config: ml_collections.ConfigDict, task: tasks.Episodes,
                  devices: Sequence[jax.Device] | None = None
                  ) -> trainer.Trainer:
-  """Returns what trains and evaluates the seed, or the seeds, of a run.
+  """Returns what trains and evaluates all seeds and values of a run.
 
   Args:
     config: From `config.resolve` or `config.load`.
@@ -119,12 +144,20 @@ def make_trainer(config: ml_collections.ConfigDict, task: tasks.Episodes,
   """
   return trainer.Trainer(
       make_learner(config, task), make_layout(config, devices),
-      seed=config.seed, generator=config.rng)
+      seed=config.seed, generator=config.rng, numbers=sweeps.points(config))
 
 
-def _make(config, kind):
+def _make(config, kind, numbers=None):
   """Returns the run's member of a kind; None without one."""
   name = members.name_of(config, kind)
   if name is None:
     return None
-  return members.REGISTRIES[kind].make(name, **config[f"{kind}_args"])
+  return members.REGISTRIES[kind].make(
+      name, **_arguments(config, kind, numbers or {}))
+
+
+def _arguments(config, kind, numbers):
+  """Returns the arguments that are set for a member, with those of a sweep."""
+  return config[f"{kind}_args"].to_dict() | {
+      name.removeprefix(f"{kind}."): value for name, value in numbers.items()
+      if name.startswith(f"{kind}.")}

@@ -1,9 +1,11 @@
 """Checks of a configuration before a run starts."""
 
+import jax
+import jax.numpy as jnp
 import ml_collections
 
 import tasks
-from launch.configs import build, devices, members, numbers
+from launch.configs import build, devices, members, numbers, sweeps
 from launch.configs.config import UsageError
 from rmc_nalu_sam.registry import attribute
 
@@ -24,16 +26,21 @@ def check(config: ml_collections.ConfigDict,
       use fewer than there are, as `devices.for_training` chooses.
   """
   try:
-    _check_range(config)
     _check_names(config)
-    _check_numbers(config)
+    each = [sweeps.config_of(config, point) for point in sweeps.points(config)]
+    for one in each:
+      _check_range(one)
+      _check_numbers(one)
     devices.check(config, num_devices or 1)
     task = build.make_task(config)
     _check_sizes(config, task)
-    build.make_optimizer(config)
+    for one in each:
+      build.make_optimizer(one)
     _check_memory(config)
     _check_curriculum(config, task)
-    _check_penalty(config, build.make_model(config, task).units)
+    _check_penalty([one for one in each if not _is_off(config, one)],
+                   build.make_model(config, task).units)
+    _check_sweep(config)
     _check_seeds(config)
   except (TypeError, ValueError) as error:
     raise UsageError(str(error)) from None
@@ -111,13 +118,27 @@ def _check_curriculum(config, task):
                      f"high: {error}") from None
 
 
-def _check_penalty(config, units):
-  """Refuses a penalty that no unit has: it would be 0 in every update."""
-  penalty = build.make_penalty(config)
-  if penalty is None:
+def _is_off(config, one):
+  """Returns whether a value of a sweep is the weight 0.
+
+  Its start and end are useless then, and are those of the other weights.
+  """
+  return "weight" in sweeps.of_kind(
+      config, "penalty") and not one.penalty_args["weight"]
+
+
+def _check_penalty(configs, units):
+  """Refuses a penalty that no unit has: it would be 0 in every update.
+
+  Args:
+    configs: Of each value of a sweep; one without a sweep.
+    units: Of the network.
+  """
+  config, found = configs[0], [build.make_penalty(one) for one in configs]
+  if found[0] is None:
     return
-  weights = {name: getattr(penalty, name, 0.) for name in (
-      "weight", "input_weight")}
+  weights = {name: max(getattr(penalty, name, 0.) for penalty in found)
+             for name in ("weight", "input_weight")}
   for name, has in (("weight", "has_penalty"),
                     ("input_weight", "has_input_penalty")):
     if weights[name] and not any(getattr(u, has) for u in units.values()):
@@ -132,10 +153,35 @@ def _check_penalty(config, units):
 
 
 def _check_seeds(config):
-  if config.num_seeds == 1:
+  if sweeps.num_entries(config) == 1:
     return
   for field, off in (("curriculum", members.NONE), ("reuse_memory", False)):
     if config[field] != off:
+      given = ", ".join(f"{name}={sweeps.shown(values)}"
+                        for name, values in config.sweep)
       raise ValueError(
-          f"{field}={config[field]} is for one seed at a time, and "
-          f"num_seeds={config.num_seeds}: start a run for each seed")
+          f"{field}={config[field]} is for one seed at a time, and " + (
+              f"{given} is a sweep: start a run for each value and seed"
+              if given else
+              f"num_seeds={config.num_seeds}: start a run for each seed"))
+
+
+def _check_sweep(config):
+  """Refuses members of the user's own that need their numbers in Python."""
+  if not config.sweep:
+    return
+  params = jnp.zeros(1)
+
+  def update(numbers):
+    optimizer, _ = build.make_rules(config, numbers)
+    return optimizer.update(params, optimizer.init(params), params)
+
+  try:
+    jax.eval_shape(update, sweeps.points(config)[0])
+  except jax.errors.JAXTypeError:
+    names = ", ".join(name for name, _ in config.sweep)
+    raise ValueError(
+        f"{names} cannot vary within a program: optimizer "
+        f"{config.optimizer!r}, schedule {config.schedule!r} or penalty "
+        f"{config.penalty!r} decides by it in Python; give one value, and "
+        "start a run for each") from None

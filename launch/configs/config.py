@@ -12,7 +12,7 @@ from typing import Any
 import ml_collections
 from absl import logging
 
-from launch.configs import members
+from launch.configs import members, sweeps
 from launch.experiments.merging import merge
 from rmc_nalu_sam.registry import attribute
 
@@ -43,7 +43,8 @@ def default_config() -> ml_collections.ConfigDict:
 
   `X_args` holds the arguments that are set for the run's member of kind X; the
   others have the defaults of the member. An empty `encoder` stands for the
-  task's. `preset` is the name of the preset that the run started from.
+  task's. `preset` is the name of the preset that the run started from. `sweep`
+  holds the flags with several values, see `sweeps`.
   """
   return ml_collections.ConfigDict(dict(
       preset=NO_PRESET,
@@ -72,6 +73,7 @@ def default_config() -> ml_collections.ConfigDict:
       checkpoint_every=1_000,
       data_dir="",
       cache_dir="",
+      sweep=(),
   ))
 
 
@@ -83,9 +85,10 @@ def resolve(preset: str | None, overrides: Mapping[str, Any],
   Args:
     preset: Name of a preset, or 'package.module:function'; None or 'none' for
       the defaults.
-    overrides: Fields of `default_config` set on the command line.
+    overrides: Fields of `default_config` set on the command line; a tuple of
+      several values makes a sweep.
     member_args: Maps a kind in `KINDS` to the arguments that were set there for
-      the run's member.
+      the run's member; in the same way.
 
   Returns:
     A configuration whose `X_args` are those of its members alone.
@@ -95,9 +98,11 @@ def resolve(preset: str | None, overrides: Mapping[str, Any],
   """
   preset = preset or NO_PRESET
   fields = default_config().to_dict()
+  del fields["sweep"]  # A preset has one value of each number.
   try:
+    overrides, member_args, sweep = sweeps.split(overrides, member_args)
     fields = merge(fields, _preset_fields(preset, overrides, fields))
-    fields = merge(fields, overrides) | {"preset": preset}
+    fields = merge(fields, overrides) | {"preset": preset, "sweep": sweep}
     fields["encoder"] = fields["encoder"] or _default_encoder(fields["task"])
     for kind in KINDS:  # 'core' comes before 'index', which its arguments name.
       name, given = members.name_of(fields, kind), member_args.get(kind, {})
@@ -172,12 +177,12 @@ def settings(config: ml_collections.ConfigDict) -> dict[str, Any]:
 
   Returns:
     Maps the name of a flag to its value; arguments that were not set have their
-    defaults.
+    defaults. A swept flag has a list of values.
 
   Raises:
     UsageError: A task, core and so on no longer exists.
   """
-  left_out = {*RUNTIME_FIELDS, "preset", "seed", "num_seeds",
+  left_out = {*RUNTIME_FIELDS, "preset", "seed", "num_seeds", "sweep",
               *(f"{kind}_args" for kind in KINDS)}
   if config.schedule != "constant":
     left_out.remove("steps")
@@ -187,6 +192,7 @@ def settings(config: ml_collections.ConfigDict) -> dict[str, Any]:
     found |= {f"{kind}.{name}": value
               for name, value in _arguments(config, kind).items()
               if name not in NOT_LEARNT}
+  found |= dict(config.sweep)
   # As stored: a tuple and a list are the same.
   return json.loads(json.dumps(found, default=str))
 
@@ -202,7 +208,7 @@ def save(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   """Writes `config.json` atomically."""
   temporary = workdir / (CONFIG_FILE + ".tmp")
   temporary.write_text(json.dumps(
-      config.to_dict(), indent=2, allow_nan=False) + "\n")
+      sweeps.to_json(config.to_dict()), indent=2, allow_nan=False) + "\n")
   temporary.replace(workdir / CONFIG_FILE)
 
 
@@ -229,7 +235,7 @@ def load(workdir: pathlib.Path) -> ml_collections.ConfigDict:
       raise UsageError(f"{path} is not of a run of this version: it has the "
                        f"field {name!r}; valid fields: {', '.join(config)}")
   try:
-    config.update(stored)
+    config.update(sweeps.from_json(stored))
   except (AttributeError, TypeError, ValueError) as error:
     raise UsageError(f"{path} is not of a run: {error}") from None
   return config
@@ -259,13 +265,14 @@ def reconcile(stored: ml_collections.ConfigDict, preset: str | None,
   if preset:
     wanted = resolve(preset, overrides, member_args)
     fields |= {name: value for name, value in wanted.items()
-               if name not in ("preset", *RUNTIME_FIELDS)
+               if name not in ("preset", "sweep", *RUNTIME_FIELDS)
                and not name.endswith("_args")}
+    fields |= sweeps.of_kind(wanted, "")
     by = f"by --preset={preset} "
     _log_changes(f"--preset={preset} does not change the run in this workdir, "
                  "which keeps", {name: stored[name] for name in RUNTIME_FIELDS
                                  if name not in overrides}, wanted)
-  _refuse_changes("", fields, stored, by)
+  _refuse_changes("", fields, dict(stored) | sweeps.of_kind(stored, ""), by)
   for kind in KINDS:
     given = member_args.get(kind, {})
     try:
@@ -273,8 +280,9 @@ def reconcile(stored: ml_collections.ConfigDict, preset: str | None,
     except ValueError as error:
       raise UsageError(f"{error} (in the run of this workdir)") from None
     if preset:  # What it leaves out has the defaults of the member.
-      given = _arguments(wanted, kind)
-    _refuse_changes(f"{kind}.", given, _arguments(stored, kind), by)
+      given = _arguments(wanted, kind) | sweeps.of_kind(wanted, kind)
+    _refuse_changes(f"{kind}.", given, _arguments(stored, kind)
+                    | sweeps.of_kind(stored, kind), by)
   config = ml_collections.ConfigDict(stored)
   config.update({name: fields[name] for name in RUNTIME_FIELDS
                  if name in fields})
@@ -298,6 +306,8 @@ def _refuse_changes(prefix, given, has, by):
     if changes and not (prefix == "" and name in RUNTIME_FIELDS):
       was = has.get(name, "not set")
       raise UsageError(
-          f"the run in this workdir was started with {prefix}{name}={was}, "
-          f"now {by}{prefix}{name}={value}: resume it without that flag, "
+          "the run in this workdir was started with "
+          f"{prefix}{name}={sweeps.shown(was)}, now "
+          f"{by}{prefix}{name}={sweeps.shown(value)}: resume it without that "
+          "flag, "
           "or choose another --workdir")

@@ -1,6 +1,7 @@
 """Which of the local devices a run uses.
 
-An update needs equal shares: of its batch, or of the seeds if there are many.
+An update needs equal shares: of its batch, or of the seeds (in a sweep, of
+values times seeds) if there are many.
 An evaluation of one seed pads the last share, so it uses any number of devices.
 """
 
@@ -8,6 +9,7 @@ import jax
 import ml_collections
 from absl import logging
 
+from launch.configs import sweeps
 from launch.learning import keys
 
 
@@ -22,13 +24,13 @@ def check(config: ml_collections.ConfigDict, num_devices: int) -> None:
     ValueError: The batch or the seeds do not divide, or the generator of random
       numbers is for one device.
   """
-  field = _divided(config)
-  if config[field] % num_devices:
+  what, total = _divided(config)
+  if total % num_devices:
     raise ValueError(
-        f"{field}={config[field]} does not divide over {num_devices} devices; "
+        f"{what} does not divide over {num_devices} devices; "
         f"take a multiple of {num_devices}, or "
         f"--cpu_devices={_most(config, num_devices)}")
-  keys.check(config.rng, config.num_seeds > 1 or num_devices > 1)
+  keys.check(config.rng, sweeps.num_entries(config) > 1 or num_devices > 1)
 
 
 def for_training(config: ml_collections.ConfigDict) -> list[jax.Device]:
@@ -42,9 +44,8 @@ def for_training(config: ml_collections.ConfigDict) -> list[jax.Device]:
   devices = jax.local_devices()
   count = _most(config, len(devices))
   if count < len(devices):
-    field = _divided(config)
     why = ("rng=rbg is for one device" if config.rng == "rbg" else
-           f"{field}={config[field]} does not divide over {len(devices)}")
+           f"{_divided(config)[0]} does not divide over {len(devices)}")
     logging.warning("using %d of %d devices: %s", count, len(devices), why)
   return devices[:count]
 
@@ -55,17 +56,25 @@ def for_evaluation(config: ml_collections.ConfigDict) -> list[jax.Device]:
   Args:
     config: A checked configuration.
   """
-  return for_training(config) if config.num_seeds > 1 else jax.local_devices()
+  is_one = sweeps.num_entries(config) == 1
+  return jax.local_devices() if is_one else for_training(config)
 
 
 def _divided(config):
-  """Returns the field that is split: each device has all of a seed's batch."""
-  return "num_seeds" if config.num_seeds > 1 else "batch_size"
+  """Returns what is split, in words, and its number.
+
+  Of many seeds, each device has all of a seed's batch.
+  """
+  total = sweeps.num_entries(config)
+  if total == 1:
+    return f"batch_size={config.batch_size}", config.batch_size
+  times = f" times {total // config.num_seeds} values" if config.sweep else ""
+  return f"num_seeds={config.num_seeds}{times}", total
 
 
 def _most(config, num_devices):
   """Returns the largest number of devices with equal shares, up to this one."""
   if config.rng == "rbg":
     return 1
-  total = config[_divided(config)]
+  _, total = _divided(config)
   return max(n for n in range(1, num_devices + 1) if total % n == 0)

@@ -30,7 +30,7 @@ from absl import app, flags
 
 from launch import experiments
 from launch.configs import config as config_lib
-from launch.configs import environment, members
+from launch.configs import environment, members, sweeps
 from launch.configs import help as help_lib
 from launch.learning import keys
 from rmc_nalu_sam.registry import Argument
@@ -70,7 +70,10 @@ _HELP: Mapping[str, str] = {
     "seed": "Seed of the initial parameters, the training data and the "
             "evaluation data.",
     "num_seeds": "Trains this many seeds at once, from --seed on, each as in a "
-                 "run of its own; metrics are then lists.",
+                 "run of its own; metrics are then lists. Numbers of several "
+                 f"values are trained with each seed: {sweeps.VALID}, as in "
+                 "--optimizer.learning_rate=1e-3,2e-3; several such flags make "
+                 "a grid.",
     "rng": "Generator of random numbers: "
            f"{', '.join(sorted(keys.GENERATORS))}.",
     "reuse_memory": "Starts each update in the memory of the last one, "
@@ -91,8 +94,46 @@ _HELP: Mapping[str, str] = {
 ALIASES: Mapping[str, str] = {"learning_rate": "optimizer.learning_rate",
                               "operation": "task.operation"}
 
+
+
+class _Numbers(flags.ArgumentParser):
+  """Parses a number; or several, as a tuple, if the flag can be swept."""
+
+  def __init__(self, name: str, one: flags.ArgumentParser):
+    super().__init__()
+    self._name, self._one = name, one
+    self.syntactic_help = one.syntactic_help
+
+  def flag_type(self):
+    return self._one.flag_type()
+
+  def parse(self, argument: Any) -> Any:
+    if not isinstance(argument, str) or "," not in argument:
+      return self._one.parse(argument)
+    if not sweeps.can_vary(self._name):
+      raise ValueError("it takes one value; those that take several: "
+                       f"{sweeps.VALID}")
+    return tuple(self._one.parse(word) for word in argument.split(","))
+
+
+class _Serializer(flags.ArgumentSerializer):
+  """Writes a number, or several, as on the command line."""
+
+  def serialize(self, value: Any) -> str:
+    return str(sweeps.shown(value))
+
+
+def _define_number(parser: type[flags.ArgumentParser]) -> Callable[..., Any]:
+  def define(name, default, text):
+    more = f" {sweeps.HELP}" if sweeps.can_vary(name) else ""
+    return flags.DEFINE(_Numbers(name, parser()), name, default, text + more,
+                        serializer=_Serializer())
+  return define
+
+
 _DEFINE: Mapping[type, Callable[..., Any]] = {
-    int: flags.DEFINE_integer, float: flags.DEFINE_float,
+    int: _define_number(flags.IntegerParser),
+    float: _define_number(flags.FloatParser),
     str: flags.DEFINE_string, bool: flags.DEFINE_boolean}
 
 

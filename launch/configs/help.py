@@ -16,7 +16,7 @@ from typing import Any
 from absl import flags
 
 from launch.configs import config as config_lib
-from launch.configs import members
+from launch.configs import members, sweeps
 from rmc_nalu_sam.registry import Argument, Registry
 
 FLAGS = flags.FLAGS
@@ -164,6 +164,9 @@ def _argument_text(kind: str, argument: Argument) -> str:
   valid = _valid_values(kind, argument)
   if valid:
     parts.append(f"valid: {', '.join(valid)}")
+  if sweeps.can_vary(f"{kind}.{argument.name}") and members.flag_type(
+      argument) in (int, float):
+    parts.append("several values make a sweep")
   meaning = _ended(argument.help) + " " if argument.help else ""
   return f"{meaning}({'; '.join(part for part in parts if part)})"
 

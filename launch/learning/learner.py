@@ -4,8 +4,10 @@ A `Learner` gets objects: a network, a task, an optimiser. It knows nothing of
 configurations or devices. `trainer.py` runs its functions on all devices.
 """
 
+import copy
 import functools
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +19,7 @@ from launch.learning import curriculum as curriculum_lib
 from launch.learning import penalties, scoring, sources
 from launch.learning.keys import Keys
 from launch.learning.layout import Share
+from launch.learning.varied import Number, is_on
 from rmc_nalu_sam import Linear, Model
 
 
@@ -48,6 +51,11 @@ class RunState(NamedTuple):
   source: sources.SourceState = ()
 
 
+# Turns numbers of a sweep, flag -> value, into an optimiser and a penalty.
+Vary: TypeAlias = Callable[[Mapping[str, Number]], tuple[
+    optax.GradientTransformation, penalties.Discrete | None]]
+
+
 class Learner:
   """Trains and evaluates one network on one task.
 
@@ -63,7 +71,8 @@ class Learner:
                optimizer: optax.GradientTransformation, *, batch_size: int,
                source: sources.Source | None = None,
                penalty: penalties.Discrete | None = None,
-               curriculum: curriculum_lib.Exponential | None = None):
+               curriculum: curriculum_lib.Exponential | None = None,
+               vary: Vary | None = None):
     """Constructs a learner.
 
     Args:
@@ -74,15 +83,33 @@ class Learner:
       source: draws the batches; an `EpisodeSource` if None.
       penalty: is added to the loss.
       curriculum: raises the level of the episodes; its task is `Levelled`.
+      vary: makes optimiser and penalty anew for `with_numbers`.
     """
     self.model = model
     self.task = task
     self.batch_size = batch_size
     self.source = source or sources.EpisodeSource(model)
     self.curriculum = curriculum
+    self._vary = vary
+    self._set_rules(optimizer, penalty)
+
+  def with_numbers(self, numbers: Mapping[str, Number]) -> Self:
+    """Returns this learner with other numbers in its optimiser and penalty.
+
+    Args:
+      numbers: flag -> traced value; {} for this learner itself.
+    """
+    if not numbers:
+      return self
+    assert self._vary is not None
+    varied = copy.copy(self)
+    varied._set_rules(*self._vary(numbers))
+    return varied
+
+  def _set_rules(self, optimizer, penalty):
     self._optimizer = optimizer
     self._penalty = penalty or penalties.Discrete()
-    self._scorer = scoring.Scorer(bool(self._penalty.input_weight))
+    self._scorer = scoring.Scorer(is_on(self._penalty.input_weight))
 
   def initial_state(self, keys: Keys) -> TrainState:
     """Returns the state before the first update."""
@@ -180,7 +207,7 @@ class Learner:
     penalty, penalty_metrics = self._penalty.of_params(model, params, step)
     value += penalty
     metrics |= penalty_metrics
-    if self._penalty.input_weight:
+    if is_on(self._penalty.input_weight):
       value += self._penalty.input_weight * metrics["input_penalty"]
     return value, (metrics, self.source.finish(source_state, params, last))
 

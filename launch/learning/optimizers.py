@@ -3,7 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
+import jax.numpy as jnp
 import optax
+
+from launch.learning.varied import Number, is_on, is_traced
 
 Rate: TypeAlias = float | optax.Schedule
 
@@ -72,8 +75,9 @@ SCHEDULES: Mapping[str, Callable[..., optax.Schedule]] = {
     "constant": constant, "cosine": cosine}
 
 
-def clipped(optimizer: optax.GradientTransformation, max_grad_norm: float = 0.,
-            max_grad_value: float = 0.) -> optax.GradientTransformation:
+def clipped(optimizer: optax.GradientTransformation,
+            max_grad_norm: Number = 0., max_grad_value: Number = 0.
+            ) -> optax.GradientTransformation:
   """Clips each number of a gradient, then the global norm, then optimises.
 
   Args:
@@ -84,8 +88,13 @@ def clipped(optimizer: optax.GradientTransformation, max_grad_norm: float = 0.,
       switches it off.
   """
   clips = []
-  if max_grad_value:
-    clips.append(optax.clip(max_grad_value))
-  if max_grad_norm:
-    clips.append(optax.clip_by_global_norm(max_grad_norm))
+  if is_on(max_grad_value):
+    clips.append(optax.clip(_limit(max_grad_value)))
+  if is_on(max_grad_norm):
+    clips.append(optax.clip_by_global_norm(_limit(max_grad_norm)))
   return optax.chain(*clips, optimizer)
+
+
+def _limit(number: Number) -> Number:
+  """Returns a limit that nothing exceeds for a traced 0."""
+  return jnp.where(number > 0, number, jnp.inf) if is_traced(number) else number

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 import jax
 import jax.numpy as jnp
 
+from launch.learning.varied import is_on, is_traced
 from rmc_nalu_sam import Model
 
 
@@ -30,6 +31,10 @@ class Discrete:
   input_weight: float = 0.
 
   def __post_init__(self):
+    # Numbers of a sweep were checked one by one before they were traced.
+    if any(map(is_traced, (
+        self.weight, self.start, self.end, self.input_weight))):
+      return
     for name in ("weight", "input_weight"):
       if not getattr(self, name) >= 0:
         raise ValueError(f"need {name} >= 0 (0 is off), got "
@@ -43,7 +48,12 @@ class Discrete:
 
   def weight_at(self, step: jax.Array) -> jax.Array:
     """Returns the weight of the weights' regulariser after `step` updates."""
-    if self.start < self.end:
+    if is_traced(self.start) or is_traced(self.end):
+      grown = jnp.where(
+          self.start < self.end,
+          (step - self.start) / jnp.maximum(self.end - self.start, 1),
+          jnp.float32(step >= self.start))
+    elif self.start < self.end:
       grown = (step - self.start) / (self.end - self.start)
     else:
       grown = step >= self.start
@@ -62,7 +72,7 @@ class Discrete:
       What to add to the loss, `[]`; the metrics `penalty` (un-weighted) and
       `penalty_weight`. Without a weight: 0 and no metrics.
     """
-    if not self.weight:
+    if not is_on(self.weight):
       return 0., {}
     penalty, weight = model.penalty(params), self.weight_at(step)
     return weight * penalty, {"penalty": penalty, "penalty_weight": weight}

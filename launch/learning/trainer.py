@@ -1,7 +1,8 @@
 """Runs a learner on all devices, for one seed or many."""
 
 import collections
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -21,6 +22,18 @@ MAX_SAVED_BYTES = 2**28
 Metrics = dict[str, np.ndarray]  # Name -> float64 [S].
 
 
+class Entry(NamedTuple):
+  """Holds what tells one network of a program from the others.
+
+  Attributes:
+    keys: of its seed.
+    numbers: of its value in a sweep, by flag; empty without a sweep.
+  """
+
+  keys: keys_lib.Keys
+  numbers: dict[str, Any]
+
+
 class Trainer:
   """Compiles a learner's functions and calls them.
 
@@ -29,11 +42,13 @@ class Trainer:
   Attributes:
     learner: what is trained.
     layout: devices and seeds.
-    seeds: `[S]`, the seeds of the networks.
+    seeds: `[S]`, the seeds of the networks; in a sweep those of the first
+      value, then those of the second, and so on.
   """
 
   def __init__(self, learner: Learner, layout: Layout | None = None, *,
-               seed: int = 0, generator: str = "threefry"):
+               seed: int = 0, generator: str = "threefry",
+               numbers: Sequence[Mapping[str, float]] = ({},)):
     """Constructs a trainer; compiles nothing yet.
 
     Args:
@@ -41,16 +56,27 @@ class Trainer:
       layout: devices and seeds; `SplitBatch()` if None.
       seed: the first seed.
       generator: a name in `keys.GENERATORS`.
+      numbers: of each value of a sweep, by flag. The networks of the layout
+        are the same seeds with each value.
+
+    Raises:
+      ValueError: the values do not divide the networks.
     """
     self.learner = learner
     self.layout = layout or SplitBatch()
-    self.seeds = range(seed, seed + self.layout.num_seeds)
+    num_seeds, rest = divmod(self.layout.num_seeds, len(numbers))
+    if rest:
+      raise ValueError(f"{self.layout.num_seeds} networks do not divide over "
+                       f"{len(numbers)} values")
+    self.seeds = [*range(seed, seed + num_seeds)] * len(numbers)
     self._generator = generator
     self._keys = [keys_lib.make_keys(each, generator) for each in self.seeds]
     # Keys are arguments: XLA would spend minutes on folding what follows from
     # constants.
-    self._key_data = self.layout.put_keys(
-        [keys_lib.unwrap(keys) for keys in self._keys])
+    self._entries = [
+        Entry(keys_lib.unwrap(keys), _arrays(numbers[i // num_seeds]))
+        for i, keys in enumerate(self._keys)]
+    self._inputs = self.layout.put_keys(self._entries)
     self._begin = self.layout.compile(self._begin_on_device)
     self._train = self.layout.compile(
         self._train_on_device, num_static=2, donate=True)
@@ -63,12 +89,12 @@ class Trainer:
     return self.learner.model
 
   def keys(self, index: int = 0) -> keys_lib.Keys:
-    """Returns the keys of seed number `index`."""
+    """Returns the keys of network number `index`."""
     return self._keys[index]
 
   def initial_state(self) -> RunState:
     """Returns the state before the first update, on the host."""
-    train = self.layout.once(self._initial_of_seed, self._key_data_on_host())
+    train = self.layout.once(self._initial_of_seed, self._entries)
     if not self._saves_source(train.params):
       return RunState(train)
     return self.get(self.put(RunState(train)))
@@ -78,7 +104,7 @@ class Trainer:
 
     It is what a checkpoint is read into.
     """
-    train = jax.eval_shape(self._initial_of_seed, self._key_data_on_host()[0])
+    train = jax.eval_shape(self._initial_of_seed, self._entries[0])
     zeros = lambda x: np.zeros(self.layout.shape_of_all(x.shape), x.dtype)  # noqa: E731
     if not self._saves_source(train.params):
       return RunState(jax.tree.map(zeros, train))
@@ -122,7 +148,7 @@ class Trainer:
     return self.layout.get(params)
 
   def params_of(self, params: Any, index: int) -> Any:
-    """Returns the parameters of seed number `index`, from `get_params`."""
+    """Returns the parameters of network `index`, from `get_params`."""
     if len(self.seeds) == 1:
       return params
     return jax.tree.map(lambda x: x[index], params)
@@ -173,7 +199,7 @@ class Trainer:
     if self.learner.source.is_spent(state.source, num_updates * num_steps):
       state = state._replace(source=self._new_source(state.train.params))
     state, metrics = self._train(
-        self._key_data, state, data, num_updates, levels)
+        self._inputs, state, data, num_updates, levels)
     return state, self.layout.metrics(metrics)
 
   def level(self, state: RunState) -> int | None:
@@ -215,21 +241,18 @@ class Trainer:
       raise ValueError("num_episodes and batch_size must be at least 1, got "
                        f"{num_episodes} and {batch_size}")
     return self.layout.metrics(self._evaluate(
-        self._key_data, params, data, task or self.learner.task, num_episodes,
+        self._inputs, params, data, task or self.learner.task, num_episodes,
         batch_size))
 
-  def _key_data_on_host(self):
-    return [keys_lib.unwrap(keys) for keys in self._keys]
-
-  def _initial_of_seed(self, key_data):
-    return self.learner.initial_state(
-        keys_lib.wrap(key_data, self._generator))
+  def _initial_of_seed(self, entry):
+    return self.learner.with_numbers(entry.numbers).initial_state(
+        keys_lib.wrap(entry.keys, self._generator))
 
   def _new_source(self, params):
     """Returns a new source state, on the devices."""
     if not self._source_bytes(params):
       return ()
-    return self._begin(self._key_data, params, None)
+    return self._begin(self._inputs, params, None)
 
   def _saves_source(self, params):
     return 0 < self._source_bytes(params) <= MAX_SAVED_BYTES
@@ -240,19 +263,25 @@ class Trainer:
             params, self.learner.batch_size), params)
     return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
 
-  def _begin_on_device(self, share, key_data, params, data):
-    del key_data, data
+  def _begin_on_device(self, share, entry, params, data):
+    del entry, data
     return self.learner.source.initial_state(
         params, self.learner.batch_size // share.num_parts)
 
-  def _train_on_device(self, share, key_data, state, data, num_updates, levels):
-    keys = keys_lib.wrap(key_data, self._generator)
-    return self.learner.train(
+  def _train_on_device(self, share, entry, state, data, num_updates, levels):
+    keys = keys_lib.wrap(entry.keys, self._generator)
+    return self.learner.with_numbers(entry.numbers).train(
         keys, state, self.learner.data(keys, data), num_updates, levels, share)
 
-  def _evaluate_on_device(self, share, key_data, params, data, task,
+  def _evaluate_on_device(self, share, entry, params, data, task,
                           num_episodes, batch_size):
-    keys = keys_lib.wrap(key_data, self._generator)
-    return self.learner.evaluate(
+    keys = keys_lib.wrap(entry.keys, self._generator)
+    return self.learner.with_numbers(entry.numbers).evaluate(
         keys, params, self.learner.data(keys, data), task, num_episodes,
         batch_size, share)
+
+
+def _arrays(numbers: Mapping[str, float]) -> dict[str, np.ndarray]:
+  """Returns numbers as arrays `[]`: int32 for an int, else float32."""
+  return {name: np.array(value, np.int32 if isinstance(value, int)
+                         else np.float32) for name, value in numbers.items()}

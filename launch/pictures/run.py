@@ -24,6 +24,9 @@ def draw(run: Run, trainer: Trainer, params: Any, data: Any,
          level: int | None = None) -> None:
   """Draws curves, success rates, weights and states into the run's folder.
 
+  Weights and states are those of the best value of a sweep. States are drawn of
+  a run of one seed.
+
   Logs a warning for each picture that cannot be drawn: a full disk or a broken
   matplotlib must not cost the result of a run.
 
@@ -49,7 +52,8 @@ def draw(run: Run, trainer: Trainer, params: Any, data: Any,
     # A level above the task's own would leave too little to see.
     task = task.at_level(min(level, task.max_level))
   with _may_fail("states"):
-    _draw_states(run, trainer, params, data, task, title)
+    _draw_states(run, trainer, run.best_params(params)[1], data, task,
+                 ", ".join(filter(None, [title, run.best().value])))
 
 
 @contextlib.contextmanager
@@ -82,7 +86,8 @@ def _draw_curves(run, title):
   metric = run.main_metric if run.config.curriculum == "none" else "level"
   label = config_lib.label(run.config)
   curves.draw(
-      [(name, {label: curves.of_runs([run], name)})
+      [(name, {view.value or label: curves.of_runs([view], name)
+               for view in run.by_value()})
        for name in ("loss", metric)],
       run.workdir / "learning_curve.png", title,
       guesses=guesses([run], metric))
@@ -93,18 +98,20 @@ def _draw_units(run, trainer, params, name):
     return
   seed, of_seed = run.best_params(params)
   formula = outcome.learned_formula(run, trainer.model, of_seed)
-  (run.workdir / outcome.FORMULA_FILE).write_text(f"seed {seed}: {formula}\n")
+  which = ", ".join(filter(None, [run.best().value, f"seed {seed}"]))
+  (run.workdir / outcome.FORMULA_FILE).write_text(f"{which}: {formula}\n")
   weights.draw(trainer.model.units, of_seed, run.workdir / "weights.png",
-               f"{name}, seed {seed}", formula)
+               f"{name}, {which}", formula)
 
 
 def _draw_success(run, title):
   """Draws `success.png`, if the task has a criterion of success."""
-  counts = {name: (int(each.solved.sum()), each.solved.size)
-            for name, each in run.outcomes().items()}
-  if counts:
-    success.draw({config_lib.label(run.config): counts},
-                 run.workdir / "success.png", title)
+  label = config_lib.label(run.config)
+  counts = {view.value or label: {
+      name: (int(each.solved.sum()), each.solved.size)
+      for name, each in view.outcomes().items()} for view in run.by_value()}
+  if all(counts.values()):
+    success.draw(counts, run.workdir / "success.png", title)
 
 
 def _draw_states(run, trainer, params, data, task: tasks.Episodes, title):

@@ -32,6 +32,8 @@ class Comparison:
 def compare(runs: Sequence[Run], metric: str | None = None) -> Comparison:
   """Groups runs that differ in their seed only.
 
+  Each value of a sweep is a run of its own here.
+
   Args:
     runs: on one task.
     metric: by which to compare; the task's main one if None.
@@ -40,6 +42,7 @@ def compare(runs: Sequence[Run], metric: str | None = None) -> Comparison:
     UsageError: there is no run, they are of several tasks, a run has no such
       metric, or two are of the same seed.
   """
+  runs = [view for run in runs for view in run.by_value()]
   names = sorted({run.config.task for run in runs})
   if len(names) != 1:
     raise UsageError(f"need runs on one task, got {', '.join(names) or 'none'}")

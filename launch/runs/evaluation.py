@@ -47,7 +47,9 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
   Returns:
     The content of `evaluation.json`. `trained` of a row is whether its level is
     not above those of training; None for a variant, where this is unknown.
-    `guess` is the main metric of guessing.
+    `guess` is the main metric of guessing. For a sweep, metrics are lists
+    over all seeds of the first value, then of the second, and so on; `values`
+    names these, and `best` the best one by validation in training.
 
   Raises:
     UsageError: there is no run, no checkpoint, no such level, the task has no
@@ -92,6 +94,9 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
             "seed": run.config.seed, "num_seeds": run.config.num_seeds,
             "level_name": getattr(task, "level_name", "task"),
             "main_metric": run.main_metric, "levels": rows}
+  if run.sweep:
+    result |= {"sweep": run.sweep, "values": [*run.columns()],
+               "best": run.best().value}
   if show:
     _, of_seed = run.best_params(state.train.params)
     result["examples"] = _transcribe(
@@ -120,11 +125,26 @@ def default_levels(task: tasks.Levelled) -> list[int]:
 def format_table(result: Mapping[str, Any]) -> str:
   """Returns the evaluation as a table for people.
 
-  Many seeds are shown by `statistics.over_seeds`.
+  Many seeds are shown by `statistics.over_seeds`. Each value of a sweep has a
+  table.
 
   Args:
     result: of `evaluate`.
   """
+  if "values" not in result:
+    return _table(result)
+  count, lines = result["num_seeds"], []
+  for i, value in enumerate(result["values"]):
+    is_best = value == result["best"]
+    lines.append(f"{value}{' (best by validation)' if is_best else ''}:")
+    lines.append(_table({**result, "levels": [
+        {name: x[i * count:(i + 1) * count] if isinstance(x, list) else x
+         for name, x in row.items()} for row in result["levels"]]}))
+  return "\n".join(lines)
+
+
+def _table(result):
+  """Returns the rows of one value."""
   rows = result["levels"]
   names = [name for name in rows[0] if name not in ("level", "trained")
            and all(name in row for row in rows)]

@@ -8,7 +8,7 @@ import numpy as np
 from launch.configs import members
 from launch.configs.config import UsageError
 from launch.runs import statistics, tables
-from launch.runs.run import TRAINED, Run
+from launch.runs.run import FACTS, TRAINED, Run
 from rmc_nalu_sam import Model
 from rmc_nalu_sam.registry import attribute
 from rmc_nalu_sam.units import formula
@@ -57,8 +57,12 @@ def describe(run: Run) -> str:
   """Returns lines for people: success rates, scores, diverged seeds.
 
   Args:
-    run: of many seeds.
+    run: of many seeds; or a sweep, whose values are described one by one.
   """
+  if run.sweep:
+    return "\n".join([
+        *(f"{view.value}:\n{describe(view)}" for view in run.by_value()
+          if len(run.seeds) > 1), describe_best(run)])
   rows = {name: statistics.summarise(outcome)
           for name, outcome in run.outcomes().items()}
   lines = [tables.success_table(rows)] if rows else []
@@ -76,15 +80,47 @@ def describe(run: Run) -> str:
   return "\n".join([*lines, f"over {count} seeds"])
 
 
+def describe_best(run: Run) -> str:
+  """Returns a line that names the best value of a sweep by validation."""
+  best = run.best()
+  found = best.records("eval")
+  if not found:
+    return "no value is the best one: the run was not evaluated"
+  mean, count = float(np.mean(found[-1][run.main_metric])), len(run.seeds)
+  if not np.isfinite(mean):
+    return f"no value is the best one: each has a {run.main_metric} of {mean}"
+  over = f", mean of {count} seeds" if count > 1 else ""
+  return (f"best by validation: {best.value} ({run.main_metric} "
+          f"{tables.format_value(mean)}{over})")
+
+
+def value_table(run: Run) -> str:
+  """Returns the last record of a sweep as a table: a column for each value.
+
+  Of many seeds the values are `statistics.over_seeds`.
+  """
+  views = run.by_value()
+  lasts = [view.records()[-1] for view in views]
+  lines = [[flag, *(str(view.point[flag]) for view in views)]
+           for flag in run.sweep]
+  lines += [[name, *(tables.format_value(statistics.over_seeds(
+      name, last[name])) for last in lasts)]
+            for name in lasts[0] if name not in FACTS]
+  return tables.align(lines)
+
+
 def describe_end(run: Run) -> str:
   """Returns lines for people: the last record, results, formula, folder."""
   last = run.records()[-1]
   summary = "  ".join(
       f"{name} {tables.format_value(statistics.over_seeds(name, value))}"
-      for name, value in last.items() if name not in ("step", "split"))
+      for name, value in last.items() if name not in ("step", "split")
+      and (name in FACTS or not run.sweep))  # A sweep has a table.
   split = {"eval": "evaluation", "train": "training"}[last["split"]]
   lines = [f"step {last['step']}, {split}: {summary}"]
-  if len(run.seeds) > 1:
+  if run.sweep:
+    lines.append(value_table(run))
+  if run.num_entries > 1:
     lines.append(describe(run))
   learned = run.workdir / FORMULA_FILE
   if learned.exists():

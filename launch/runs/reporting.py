@@ -51,6 +51,8 @@ def read_records(workdir: pathlib.Path) -> list[dict[str, Any]]:
   'eval'), `seconds` (run time up to these updates, pauses not counted) and the
   metrics; those of 'train' are means over the updates since the last record. A
   metric is a number, or, in a run of many seeds, a list of one number a seed.
+  In a sweep the list has the seeds of the first value, then those of the
+  second, and so on; config.json has the values in order.
   In the file, numbers that are not finite are strings; see `strict_json`.
 
   Args:
@@ -74,7 +76,8 @@ class Reporter:
   """
 
   def __init__(self, workdir: pathlib.Path, first_step: int, last_step: int,
-               main_metric: str):
+               main_metric: str,
+               columns: Mapping[str, slice] | None = None):
     """Opens the files, and cuts the records after `first_step`.
 
     Args:
@@ -83,6 +86,7 @@ class Reporter:
         the evaluation before the first update included.
       last_step: updates in the whole run.
       main_metric: the metric to show beside the loss.
+      columns: value of a sweep -> its place on the axis S; see `Run.columns`.
     """
     kept = [record for record in read_records(workdir)
             if record["step"] <= first_step] if first_step else []
@@ -95,13 +99,15 @@ class Reporter:
         total=last_step, initial=first_step, unit="step", file=sys.stderr,
         dynamic_ncols=True, disable=None, smoothing=0.1)
     self._main_metric = main_metric
+    self._columns = columns or {}
     self._shown: dict[str, str] = {}
     self._last = (first_step, time.monotonic())
 
   def train(self, step: int, metrics: Mapping[str, np.ndarray]) -> None:
     """Reports the means over the updates since the last call.
 
-    TensorBoard and the bar show `statistics.over_seeds`.
+    TensorBoard and the bar show `statistics.over_seeds`; in a sweep,
+    TensorBoard shows it of each value, and the bar over all of them.
 
     Args:
       step: updates done.
@@ -148,9 +154,17 @@ class Reporter:
         name: stored(values) for name, values in metrics.items()}
     self._file.write(strict_json.dumps(record) + "\n")
     for name, values in metrics.items():
-      self._tensorboard.write_event(event_pb2.Event(
-          wall_time=time.time(), step=step, summary=summary.scalar(
-              f"{split}/{name}", statistics.over_seeds(name, values))))
+      for label, part in self._parts(values):
+        self._tensorboard.write_event(event_pb2.Event(
+            wall_time=time.time(), step=step, summary=summary.scalar(
+                f"{split}/{name}{label}", statistics.over_seeds(name, part))))
+
+  def _parts(self, values):
+    """Returns (end of the name in TensorBoard, values) for each value."""
+    if not self._columns or np.size(values) == 1:  # A rate is of the whole run.
+      return [("", values)]
+    return [(_end_of_tag(label), np.asarray(values)[columns])
+            for label, columns in self._columns.items()]
 
   def _show(self, metrics: Mapping[str, np.ndarray], names: Iterable[str],
             prefix: str = "") -> None:
@@ -165,6 +179,12 @@ def stored(values: np.ndarray) -> Any:
   """Returns a metric as JSON has it: a list, or a number for one seed."""
   values = np.asarray(values)
   return values.item() if values.size == 1 else values.tolist()
+
+
+def _end_of_tag(label: str) -> str:
+  """Returns the values of a sweep with the characters of TensorBoard's names.
+  """
+  return "/" + label.replace(", ", "/").replace("=", "_")
 
 
 def _rewrite(workdir: pathlib.Path, records: Iterable[Any]) -> None:

@@ -1,6 +1,11 @@
 """Represents the folder of a run: config, records, columns, checkpoints.
 
-Letters: E evaluations (or other records), S seeds.
+A run may train several values of some numbers, each with all seeds (a sweep).
+`Run.by_value` gives a view of each value, which is like a run of that value
+alone.
+
+Letters: E evaluations (or other records), S seeds. In a sweep S is values times
+seeds: the seeds of the first value, then those of the second, and so on.
 """
 
 import contextlib
@@ -16,7 +21,7 @@ import ml_collections
 import numpy as np
 
 import tasks
-from launch.configs import build
+from launch.configs import build, sweeps
 from launch.configs import config as config_lib
 from launch.runs import checkpoints as checkpoints_lib
 from launch.runs import reporting, statistics, store
@@ -35,6 +40,7 @@ class Run:
     workdir: its folder.
     config: its configuration.
     seeds: its seeds, in the order of the axis S of metrics.
+    point: flag -> value, if this is the view of one value of a sweep; else {}.
   """
 
   def __init__(self, workdir: pathlib.Path,
@@ -52,6 +58,8 @@ class Run:
     self.config = config_lib.load(workdir) if config is None else config
     self.seeds = range(self.config.seed,
                        self.config.seed + self.config.num_seeds)
+    self.point: sweeps.Point = {}
+    self._columns = slice(None)
 
   @classmethod
   @contextlib.contextmanager
@@ -77,6 +85,63 @@ class Run:
       raise config_lib.UsageError(
           f"another process trains in --workdir={workdir}: wait for its end, "
           "or choose another --workdir") from None
+
+  @property
+  def num_entries(self) -> int:
+    """S: the number of networks, values times seeds."""
+    return sweeps.num_entries(self.config)
+
+  @property
+  def sweep(self) -> dict[str, tuple[float, ...]]:
+    """The flags that have several values; {} without a sweep."""
+    return dict(self.config.sweep)
+
+  @property
+  def value(self) -> str:
+    """The value that this is the view of, for people; '' for a whole run."""
+    return sweeps.label(self.point)
+
+  def by_value(self) -> list["Run"]:
+    """Returns a view of each value of the sweep; the run itself without one.
+
+    A view has the config, the seeds and the records of a run of its value
+    alone. The checkpoints are those of the whole run.
+    """
+    if not self.config.sweep:
+      return [self]
+    views = []
+    for i, point in enumerate(sweeps.points(self.config)):
+      view = Run(self.workdir, sweeps.config_of(self.config, point))
+      view.point, view._columns = point, self._columns_of(i)
+      views.append(view)
+    return views
+
+  def columns(self) -> dict[str, slice]:
+    """Returns the place of each value on the axis S; {} without a sweep."""
+    return {view.value: self._columns_of(i)
+            for i, view in enumerate(self.by_value()) if view.value}
+
+  def _columns_of(self, index):
+    return slice(index * len(self.seeds), (index + 1) * len(self.seeds))
+
+  def best_value(self) -> int:
+    """Returns the index of the sweep's best value by validation, from 0 on.
+
+    The best value has the best mean over its seeds of the main metric, on the
+    task as trained, in the last evaluation. A mean that is not finite loses;
+    the first of equal means wins. The index is 0 without a sweep or
+    evaluations.
+    """
+    evaluations = self.records("eval")
+    if not evaluations or not self.config.sweep:
+      return 0
+    means = np.reshape(evaluations[-1][self.main_metric],
+                       (-1, len(self.seeds))).mean(1)
+    return self._best_of(means)
+
+  def best(self) -> "Run":
+    """Returns the view of the best value; the run itself without a sweep."""
+    return self.by_value()[self.best_value()]
 
   @functools.cached_property
   def task(self) -> tasks.Episodes:
@@ -123,7 +188,7 @@ class Run:
       writes: whether the caller has opened the run by `writing`.
     """
     return checkpoints_lib.Checkpoints(
-        self.workdir, are_finite=self.config.num_seeds == 1, writes=writes)
+        self.workdir, are_finite=self.num_entries == 1, writes=writes)
 
   def records(self, split: str | None = None) -> list[dict[str, Any]]:
     """Returns the records, oldest first.
@@ -135,7 +200,7 @@ class Run:
       Records with the facts `FACTS` as they are, and each metric as an array
       `[S]`.
     """
-    return [_in_memory(record)
+    return [_in_memory(record, self._columns)
             for record in reporting.read_records(self.workdir)
             if split in (None, record["split"])]
 
@@ -166,7 +231,7 @@ class Run:
     name = column_name(metric, variant)
     found = [record for record in self.records(split) if name in record]
     if not found:
-      return np.zeros(0, int), np.zeros((0, len(self.seeds)))
+      return np.zeros(0, int), np.zeros((0, self.num_entries))
     return (np.array([record["step"] for record in found]),
             np.stack([record[name] for record in found]))
 
@@ -193,7 +258,7 @@ class Run:
 
   def outcomes(self, thresholds: Mapping[str, float] | None = None
                ) -> dict[str, statistics.Outcomes]:
-    """Judges each seed on the task and each of its variants.
+    """Judges each seed (and value) on the task and each of its variants.
 
     Args:
       thresholds: name of the variant -> upper bound of the error of a success.
@@ -212,7 +277,7 @@ class Run:
       return {}
     evaluations = self.records("eval")
     steps = np.array([record["step"] for record in evaluations])
-    unknown = np.full(len(self.seeds), np.nan)
+    unknown = np.full(self.num_entries, np.nan)
     sparsity = np.array([record.get("sparsity_error", unknown)
                          for record in evaluations])
     return {name: statistics.judge(steps, errors[TRAINED], errors[name],
@@ -221,6 +286,8 @@ class Run:
 
   def scores(self) -> dict[str, tuple[float, float]]:
     """Returns the NALU paper's score on the task and each of its variants.
+
+    In a sweep: of one value; see `by_value`.
 
     Returns:
       Name of the variant -> the score of the seeds' mean error, see
@@ -238,7 +305,10 @@ class Run:
             for name, values in errors.items()}
 
   def diverged(self) -> list[int]:
-    """Returns the seeds whose last recorded training loss is not finite."""
+    """Returns the seeds whose last recorded training loss is not finite.
+
+    In a sweep: of one value; see `by_value`.
+    """
     records = self.records("train")
     return [seed for i, seed in enumerate(self.seeds)
             if records and not np.isfinite(records[-1]["loss"][i])]
@@ -246,30 +316,37 @@ class Run:
   def best_seed(self) -> int:
     """Returns the index of the best seed, from 0 on.
 
+    In a sweep it is among the seeds of the best value.
+
     The best seed has the best main metric in the last evaluation, on the last
     variant on which any seed has a finite one. The index is 0 without
     evaluations.
     """
-    evaluations = self.records("eval")
+    evaluations = self.best().records("eval")
     for variant in (TRAINED, *self.task.extrapolations)[::-1]:
       name = column_name(self.main_metric, variant)
       values = evaluations[-1].get(name) if evaluations else None
       if values is not None and np.isfinite(values).any():
-        errors = values if self.task.score.lower_is_better else -values
-        return int(np.argmin(np.nan_to_num(errors, nan=np.inf)))
+        return self._best_of(values)
     return 0
 
+  def _best_of(self, values: np.ndarray) -> int:
+    """Returns the index of the first best main metric; others lose to it."""
+    errors = values if self.task.score.lower_is_better else -values
+    return int(np.argmin(np.where(np.isfinite(errors), errors, np.inf)))
+
   def best_params(self, params: Any) -> tuple[int, Any]:
-    """Returns the best seed and its parameters.
+    """Returns the best seed (of the best value) and its parameters.
 
     Args:
       params: as `Trainer.get_params` returns them: with a leading axis S if the
-        run has many seeds.
+        run has many seeds or values.
     """
-    if len(self.seeds) == 1:
+    if self.num_entries == 1:
       return self.seeds[0], params
-    index = self.best_seed()
-    return self.seeds[index], jax.tree.map(lambda x: x[index], params)
+    seed = self.best_seed()
+    index = self.best_value() * len(self.seeds) + seed
+    return self.seeds[seed], jax.tree.map(lambda x: x[index], params)
 
 
 def column_name(metric: str, variant: str | None = None) -> str:
@@ -290,8 +367,8 @@ def at_level(task: tasks.Episodes, level: int | None) -> tasks.Episodes:
   return task.at_level(level)
 
 
-def _in_memory(record: Mapping[str, Any]) -> dict[str, Any]:
-  return {name: value if name in FACTS else np.atleast_1d(value)
+def _in_memory(record: Mapping[str, Any], columns: slice) -> dict[str, Any]:
+  return {name: value if name in FACTS else np.atleast_1d(value)[columns]
           for name, value in record.items()}
 
 

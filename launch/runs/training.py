@@ -54,20 +54,19 @@ def train(run: Run, trainer: Trainer, train_data: Any, test_data: Any
     UsageError: no checkpoint can be read, though there are some.
   """
   config, task = run.config, run.task
-  many = config.num_seeds > 1
   checkpoints = run.checkpoints(writes=True)
   state, is_new = _first_state(config, trainer, checkpoints)
   step = int(np.min(state.train.step))  # All seeds have the same step.
   state = trainer.put(state)
   reporter = reporting.Reporter(run.workdir, step, config.steps,
-                                run.main_metric)
+                                run.main_metric, run.columns())
   limit = 60 * config.max_minutes or math.inf
   done = step >= config.steps or reporter.seconds >= limit
   with contextlib.ExitStack() as stack:
     interrupts = stack.enter_context(interrupts_lib.caught(run.workdir))
     stack.callback(checkpoints.close)
     stack.callback(reporter.close)
-    if many and is_new:  # Scores are relative to this evaluation.
+    if run.num_entries > 1 and is_new:  # Scores are relative to this.
       reporter.evaluation(0, evaluators.evaluate_all(
           trainer, state.train.params, test_data, task, config.eval_episodes))
     while not done and not interrupts:
@@ -85,7 +84,7 @@ def train(run: Run, trainer: Trainer, train_data: Any, test_data: Any
             at_level(task, level), config.eval_episodes)
         reporter.evaluation(step, {**metrics, **reached})
       if done or interrupts or step % config.checkpoint_every == 0:
-        _save(step, trainer.get(state), config, checkpoints)
+        _save(step, trainer.get(state), run, checkpoints)
   return Result(done, step, trainer.get_params(state.train.params),
                 trainer.level(state))
 
@@ -123,16 +122,16 @@ def _shown(values: np.ndarray) -> Any:
   return values.item() if np.size(values) == 1 else values
 
 
-def _save(step, state, config, checkpoints: Checkpoints):
+def _save(step, state, run: Run, checkpoints: Checkpoints):
   """Saves a state; of one seed, only if it is finite.
 
   The loss of an update is the loss of the parameters before it, so it may still
   be finite when the parameters no longer are.
   """
-  if config.num_seeds == 1 and not all(
+  if run.num_entries == 1 and not all(
       np.isfinite(x).all() for x in jax.tree.leaves(state)):
     raise _diverged(f"parameters that are not finite at step {step}",
-                    config, checkpoints)
+                    run.config, checkpoints)
   checkpoints.save(step, state)
 
 
