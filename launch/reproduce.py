@@ -46,7 +46,7 @@ EXIT_FAILED = 1
 def reproduce(jobs: Sequence[runner.Job], runs: pathlib.Path,
               folder: pathlib.Path) -> list[runner.Failure]:
   """Runs jobs, draws their figures and prints their tables."""
-  left = jobs if FLAGS.again else runner.to_do(jobs, folder)
+  left = runner.to_do(jobs, runs)
   view = View(len(left))
   more = [f"--cpu_devices={FLAGS.cpu_devices}"] if FLAGS.cpu_devices else []
   try:
@@ -118,7 +118,6 @@ def run() -> None:
                      lower_bound=0)
   flags.DEFINE_float("minutes_each", None, "Each training stops after these; "
                      "it goes on the next time.", lower_bound=0)
-  flags.DEFINE_boolean("again", False, "Also runs what has results already.")
   flags.DEFINE_boolean("page", False, "Makes RESULTS.md of the results.")
   flags.DEFINE_string("runs", "runs", "Folder for the runs.")
   flags.DEFINE_string("results", None, "Folder of the results. Default: that "

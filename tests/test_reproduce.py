@@ -63,7 +63,7 @@ def test_a_failure_stops_nothing_and_what_is_done_is_not_repeated(
   assert (tmp_path / "results" / "copy.png").stat().st_size
   jobs = selection.jobs("copy", "tiny")
   assert [job.piece.name for job in runner.to_do(
-      jobs, tmp_path / "results")] == ["bad"]
+      jobs, tmp_path / "runs")] == ["bad"]
 
 
 def test_training_goes_on_where_the_minutes_ended_it(catalogue, tmp_path):
@@ -80,11 +80,12 @@ def test_training_goes_on_where_the_minutes_ended_it(catalogue, tmp_path):
   (first,) = results.load(folder, "copy")
   assert first.updates == 2
   assert "not all updates" in first.note
-  assert runner.to_do([job], folder) == [job]
+  assert runner.to_do([job], tmp_path / "runs") == [job]
   assert runner.run([job._replace(minutes=None)], tmp_path / "runs", folder,
                     Quiet(), more_flags=["--cpu_devices=1"]) == []
   (last,) = results.load(folder, "copy")
   assert (last.updates, last.note) == (4, "")
+  assert not runner.to_do([job], tmp_path / "runs")
 
 
 @pytest.mark.parametrize("flags, message", [

@@ -23,6 +23,7 @@ class Collected(NamedTuple):
     episodes: episodes seen in training.
     seconds: it took, as far as its files tell; None if they do not.
     sweep: flag -> values that were tried.
+    chosen: the value of the sweep that the metrics are of; '' without one.
     finished: whether all updates are done.
     out_of_time: whether `--max_minutes` ended it.
   """
@@ -33,6 +34,7 @@ class Collected(NamedTuple):
   episodes: int
   seconds: float | None
   sweep: dict[str, list[float]]
+  chosen: str
   finished: bool
   out_of_time: bool = False
 
@@ -53,7 +55,8 @@ def of_piece(piece: Piece, workdir: pathlib.Path) -> Collected:
   return _of_training(Run(workdir), bool(piece.evaluate))
 
 
-def _of_training(run: Run, is_evaluated: bool) -> Collected:
+def _of_training(whole: Run, is_evaluated: bool) -> Collected:
+  run = whole.best()  # Of a sweep, the best value by validation.
   last = run.last()
   metrics: dict[str, Any] = {name: _by_seed(value, len(run.seeds))
              for name, value in last.items() if name not in FACTS}
@@ -64,7 +67,8 @@ def _of_training(run: Run, is_evaluated: bool) -> Collected:
   return Collected(
       metrics, list(run.seeds), last["step"],
       last["step"] * run.config.batch_size, last.get("seconds"),
-      dict(run.config.get("sweep", {})), last["step"] >= run.config.steps,
+      {flag: list(values) for flag, values in whole.sweep.items()}, run.value,
+      last["step"] >= run.config.steps,
       0 < 60 * run.config.max_minutes <= last.get("seconds", 0))
 
 
@@ -128,7 +132,7 @@ def _of_benchmark(workdir: pathlib.Path) -> Collected:
   content = strict_json.loads((workdir / "benchmark.json").read_text())
   metrics = (_of_table(content["table"]) if "table" in content
              else _of_scaling(content))
-  return Collected(metrics, [], 0, 0, None, {}, True)
+  return Collected(metrics, [], 0, 0, None, {}, "", True)
 
 
 def _of_table(table: list[list[str]]) -> dict[str, Mapping[str, float]]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from launch.evidence import machine
 from launch.evidence.experiment import Experiment, Figure
-from launch.evidence.runner import Job, folder_of
+from launch.evidence.runner import Job, workdir_of
 
 
 def draw(experiment: Experiment, scale: str, runs: pathlib.Path,
@@ -26,8 +26,7 @@ def draw(experiment: Experiment, scale: str, runs: pathlib.Path,
     A line for each figure that could not be drawn.
   """
   def workdir(name):
-    job = Job(experiment, experiment.piece(name), scale)
-    return runs / pathlib.Path(folder_of(job)).relative_to("runs")
+    return workdir_of(Job(experiment, experiment.piece(name), scale), runs)
 
   lines = []
   for figure in experiment.figures:

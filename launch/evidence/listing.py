@@ -5,7 +5,7 @@ import re
 import textwrap
 from collections.abc import Iterable, Sequence
 
-from launch.evidence import page, results, tables
+from launch.evidence import page, results, runner, tables
 from launch.evidence.experiment import SCALES, Experiment, Piece
 from launch.runs import tables as run_tables
 
@@ -24,8 +24,8 @@ def overview(experiments: Iterable[Experiment], folder: pathlib.Path) -> str:
             "minutes"]]
   for experiment in experiments:
     entries = results.load(folder, experiment.name)
-    done = {entry.piece for entry in entries if not entry.note or
-            "carried over" in entry.note}
+    done = {entry.piece for entry in entries
+            if entry.note != runner.UNFINISHED and entry.scale != "tiny"}
     lines.append([
         experiment.name,
         *map(_cut, (experiment.title, *page.headline(experiment, entries))),

@@ -122,7 +122,10 @@ def _runs(experiment, entries: Sequence[results.Entry]) -> str:
            f"python -m launch.reproduce --experiment={experiment.name}", "```",
            "", "<details><summary>Runs</summary>", ""]
   for (where, note), several in _grouped(shown).items():
-    lines += [f"{where}{f' ({note})' if note else ''}:", "", "```sh"]
+    chosen = ", ".join(f"{entry.piece}: best with {entry.chosen}"
+                       for entry in several if entry.chosen)
+    notes = "; ".join(part for part in (note, chosen) if part)
+    lines += [f"{where}{f' ({notes})' if notes else ''}:", "", "```sh"]
     lines += [command for entry in several for command in entry.commands]
     lines += ["```", ""]
   return "\n".join([*lines, "</details>"])

@@ -41,6 +41,7 @@ class Entry:
     seconds: it took; None if not known.
     metrics: name -> values over the seeds, or statistics of them.
     sweep: flag -> values that were tried in the same run.
+    chosen: the value of the sweep that the metrics are of; '' without one.
     note: what else to know, such as "stopped by --minutes".
   """
 
@@ -57,6 +58,7 @@ class Entry:
   seconds: float | None
   metrics: Mapping[str, list[float] | Mapping[str, float]]
   sweep: Mapping[str, list[float]] = dataclasses.field(default_factory=dict)
+  chosen: str = ""
   note: str = ""
 
   def check(self) -> None:

@@ -1,8 +1,8 @@
 """Runs the pieces of an experiment, some of them side by side.
 
 A piece is one process or two, `launch.train` and `launch.evaluate`, or
-`launch.benchmark`. Training resumes by itself, and a piece whose entry is in
-the results is not run again, so that an experiment goes on where it stopped.
+`launch.benchmark`. Training resumes by itself, and a piece that is done in the
+folder of runs is not run again, so an experiment goes on where it stopped.
 """
 
 import datetime
@@ -18,6 +18,9 @@ from typing import Any, NamedTuple
 from launch.configs.config import UsageError
 from launch.evidence import collect, machine, results
 from launch.evidence.experiment import Experiment, Piece
+
+DONE = "done"  # A file in the folder of a run.
+UNFINISHED = "not all updates are done yet"
 
 
 class Job(NamedTuple):
@@ -130,6 +133,9 @@ def entry_of(running: Running) -> results.Entry:
   job = running.job
   found = collect.of_piece(job.piece, running.workdir)
   facts = machine.facts()
+  is_done = found.finished or (found.out_of_time and job.minutes is None)
+  if is_done:
+    (running.workdir / DONE).touch()
   return results.Entry(
       piece=job.piece.name, scale=job.scale,
       commands=job.piece.commands(job.scale, folder_of(job)),
@@ -140,8 +146,7 @@ def entry_of(running: Running) -> results.Entry:
       seconds=round(running.seconds if found.seconds is None
                     else found.seconds, 1),
       metrics=found.metrics, sweep=found.sweep,
-      note=("" if found.finished or (found.out_of_time and job.minutes is None)
-            else "not all updates are done yet"))
+      chosen=found.chosen, note="" if is_done else UNFINISHED)
 
 
 def folder_of(job: Job) -> str:
@@ -149,20 +154,14 @@ def folder_of(job: Job) -> str:
   return f"runs/{job.experiment.name}-{job.scale}/{job.piece.name}"
 
 
-def to_do(jobs: Sequence[Job], folder: pathlib.Path) -> list[Job]:
-  """Returns the jobs whose entry is missing or not finished.
+def workdir_of(job: Job, runs: pathlib.Path) -> pathlib.Path:
+  """Returns the folder of a job within that of all runs."""
+  return runs / pathlib.Path(folder_of(job)).relative_to("runs")
 
-  Args:
-    jobs: all of them.
-    folder: of results.
-  """
-  def is_done(job):
-    return any(
-        (entry.piece, entry.scale) == (job.piece.name, job.scale)
-        and not entry.note for entry in results.load(
-            folder, job.experiment.name))
 
-  return [job for job in jobs if not is_done(job)]
+def to_do(jobs: Sequence[Job], runs: pathlib.Path) -> list[Job]:
+  """Returns the jobs that have not been done in a folder of runs."""
+  return [job for job in jobs if not (workdir_of(job, runs) / DONE).exists()]
 
 
 def run(jobs: Sequence[Job], runs: pathlib.Path, folder: pathlib.Path,
@@ -202,8 +201,8 @@ def run(jobs: Sequence[Job], runs: pathlib.Path, folder: pathlib.Path,
         if end is not None:
           left = (end - now()) / 60
           job = job._replace(minutes=min(left, job.minutes or left))
-        running.append(Running(job, runs / pathlib.Path(
-            folder_of(job)).relative_to("runs"), data, more_flags))
+        running.append(
+            Running(job, workdir_of(job, runs), data, more_flags))
       view.show(waiting, running)
       time.sleep(.2)
       for each in [each for each in running if each.poll() is not None]:
