@@ -72,7 +72,7 @@ def _of_training(whole: Run, is_evaluated: bool) -> Collected:
       0 < 60 * run.config.max_minutes <= last.get("seconds", 0))
 
 
-def _by_seed(value: np.ndarray, count: int) -> list[float]:
+def _by_seed(value: Any, count: int) -> list[float]:
   """Returns one number a seed; what all seeds share is repeated."""
   return np.broadcast_to(value, [count]).tolist()
 
@@ -117,14 +117,17 @@ def _of_evaluation(workdir: pathlib.Path) -> dict[str, list[float]]:
   content = strict_json.loads(
       (workdir / evaluation.EVALUATION_FILE).read_text())
   metrics: dict[str, list[float]] = {}
+  count = content["num_seeds"]
+  first = count * (content["values"].index(content["best"])
+                   if "values" in content else 0)
   for row in content["levels"]:
     level = row["level"]
     name = level if isinstance(level, str) else f"level {level}"
     for metric, value in row.items():
       if isinstance(value, int | float | list) and metric not in (
           "level", "trained", "episodes"):
-        metrics[f"{name}/{metric}"] = np.broadcast_to(
-            value, [content["num_seeds"]]).tolist()
+        mine = value[first:first + count] if isinstance(value, list) else value
+        metrics[f"{name}/{metric}"] = _by_seed(mine, count)
   return metrics
 
 
