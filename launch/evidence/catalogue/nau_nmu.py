@@ -138,11 +138,10 @@ the penalty has set in.
 }
 _PICTURES = {
     "mul": [Figure("nmu_mul_success.png", "NMU's success by the range of the "
-                   "test (`success.png` of the run)", picture="success.png",
-                   pieces=("nmu",))],
+                   "test", picture="success.png", pieces=("nmu",))],
     "square": [Figure("nmu_square_weights.png", "NMU: the weights of the two "
-                      "layers of the best seed (`weights.png` of the run)",
-                      picture="weights.png", pieces=("nmu",))],
+                      "layers of the best seed", picture="weights.png",
+                      pieces=("nmu",))],
 }
 _FULL = [_success(operation, *_NOTES[operation], _PICTURES.get(operation, ()))
          for operation in OPERATIONS.values()]
