@@ -109,9 +109,13 @@ def test_results(name):
 
 
 def runs_of(program):
-  """Yields name, piece, scale, and command lines as tuples of words."""
+  """Yields name, piece, scale, and command lines as tuples of words.
+
+  Of a grid of many alike only every eleventh: that is a diagonal of the grid.
+  """
   for experiment in EXPERIMENTS.values():
-    for piece in experiment.pieces:
+    pieces = experiment.pieces
+    for piece in pieces[::11] if len(pieces) > 30 else pieces:
       for scale in piece.scales if piece.program == program else ():
         yield experiment.name, piece, scale, [
             tuple(shlex.split(line)[3:]) for line in piece.commands(

@@ -5,9 +5,9 @@ import math
 
 import pytest
 
-from launch.evidence import grid, results
+from launch.evidence import grid, results, tables
 from launch.evidence.catalogue import EXPERIMENTS
-from launch.evidence.experiment import Cell
+from launch.evidence.experiment import Cell, Experiment, Piece
 
 
 def test_a_typed_table_becomes_cells():
@@ -28,16 +28,33 @@ def test_a_typed_table_has_a_number_for_every_cell(text):
     grid.table(("a", "b"), ("x", "y", "z"), text)
 
 
-def test_a_file_has_a_line_for_all_seeds(tmp_path):
-  experiment = next(each for each in EXPERIMENTS.values() if each.pieces)
-  entry = results.Entry(
-      piece=experiment.pieces[0].name, scale="small", commands=["python"],
-      commit="abc", date="2026-11-29",
+def entry_of(piece, num_seeds, metrics):
+  return results.Entry(
+      piece=piece, scale="small", commands=["python"], commit="abc",
+      date="2026-11-29",
       machine=dict(cpu="a", cores=2, accelerator=None, load="nothing else"),
       versions=dict(python="3.11", jax="0.10.2", rmc_nalu_sam="0.1.0"),
-      seeds=list(range(211)), updates=3, episodes=6, seconds=None,
-      metrics={"mse": 210 * [0.123456] + [math.nan],
-               "mae": 211 * [math.inf], "score": {"mean": 1.}})
+      seeds=list(range(num_seeds)), updates=3, episodes=6, seconds=None,
+      metrics=metrics)
+
+
+def test_what_no_seed_did_has_no_number():
+  solved, at = Cell("NAU", "solved"), Cell("NAU", "solved at")
+  experiment = Experiment("a", "b", "c", "d", pieces=[
+      Piece("nau", "", {solved: "solved", at: "solved_at"})])
+  nothing = entry_of("nau", 5, {
+      "solved": {"value": 0.}, "solved_at": {"median": math.nan}})
+  assert set(tables.ours(experiment, [nothing])) == {solved}
+  something = entry_of("nau", 5, {
+      "solved": {"value": .2}, "solved_at": {"median": 3., "mean": math.nan}})
+  assert set(tables.ours(experiment, [something])) == {solved, at}
+
+
+def test_a_file_has_a_line_for_all_seeds(tmp_path):
+  experiment = next(each for each in EXPERIMENTS.values() if each.pieces)
+  entry = entry_of(experiment.pieces[0].name, 211, {
+      "mse": 210 * [0.123456] + [math.nan], "mae": 211 * [math.inf],
+      "score": {"mean": 1.}})
   path = results.save(tmp_path, experiment, [entry])
   lines = path.read_text().splitlines()
   assert [line.count(",") for line in lines if "0.123456" in line] == [211]

@@ -36,14 +36,22 @@ def table(experiment: Experiment, entries: Sequence[results.Entry]) -> str:
 
 def ours(experiment: Experiment, entries: Sequence[results.Entry]
          ) -> dict[Cell, str]:
-  """Returns the text of each cell that was measured."""
+  """Returns the text of each cell that was measured.
+
+  Statistics that are not a number stand for nothing: no seed solved the task.
+  """
   found = {}
   for piece in experiment.pieces:
     entry = results.best(list(entries), piece.name)
     for cell, metric in piece.cells.items():
-      if entry is not None and metric in entry.metrics:
+      if entry is not None and not _is_nothing(entry.metrics.get(metric)):
         found[cell] = text(metric, entry.metrics[metric])
   return found
+
+
+def _is_nothing(value) -> bool:
+  return value is None or (isinstance(value, Mapping) and all(
+      np.isnan(results.number(each)) for each in value.values()))
 
 
 def both(measured: str | None, published: Any) -> str:
