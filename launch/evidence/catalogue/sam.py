@@ -104,8 +104,8 @@ _FIGURE8 = Experiment(
            "10,000 pairs, SAM is much better than chance (48 bits) at 200,000.",
     measures="bits wrong of a value; here trained with 3 to 6 pairs, 256 "
              "episodes a row (guessing: 9)",
-    published={Cell("200,000 pairs", "SAM, hashing"): "much better than 48",
-               Cell("200,000 pairs", "SAM, exact search"): "much better than 48"},
+    published={Cell("200,000 pairs", f"SAM, {search}"): "much better than 48"
+               for search in ("hashing", "exact search")},
     pieces=tuple(
         Piece(index, f"--preset=sam_associative_recall --core=sam "
               f"--core.index={index} --core.num_slots=4096 --num_seeds=3",
