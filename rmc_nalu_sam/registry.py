@@ -230,11 +230,7 @@ def _of_partial(factory: functools.partial) -> dict[str, Argument]:
 
 def _of_class(cls: type) -> dict[str, Argument]:
   """Returns the arguments of `__init__`; its `**kwargs` are the base's."""
-  descriptions: dict[str, str] = {}
-  for base in reversed(cls.__mro__):
-    for text in (_own_docstring(base), _own_docstring(vars(base).get(
-        "__init__"))):
-      descriptions |= _descriptions(text)
+  descriptions = _of_docstrings(cls)
   arguments: dict[str, Argument] = {}
   for base in cls.__mro__:
     init = vars(base).get("__init__")
@@ -249,6 +245,17 @@ def _of_class(cls: type) -> dict[str, Argument]:
     if name in arguments:
       arguments[name] = arguments[name]._replace(default=default)
   return arguments
+
+
+@functools.cache  # Parsing docstrings takes most of a configuration's time.
+def _of_docstrings(cls: type) -> Mapping[str, str]:
+  """Returns the descriptions of all arguments of a class and its bases."""
+  descriptions: dict[str, str] = {}
+  for base in reversed(cls.__mro__):
+    for text in (_own_docstring(base), _own_docstring(vars(base).get(
+        "__init__"))):
+      descriptions |= _descriptions(text)
+  return descriptions
 
 
 def _of_function(function, hints, descriptions, skip=0) -> dict[str, Argument]:

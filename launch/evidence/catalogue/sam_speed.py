@@ -112,8 +112,8 @@ _SIZES = (4096, 1 << 16, 1 << 20, 1 << 24)
 _CONSTANT = Experiment(
     name="sam_constant_cost",
     title="A step's cost does not grow with the memory",
-    source="Rae et al. 2016 claim O(log N) for a step forward (section 3.1) "
-           "and report no such table.",
+    source="Rae et al. 2016 claim O(log N) for a step forward, and report no "
+           "such table.",
     measures="SAM with hashing at batch 1, a step forward and backward; `in "
              "all` with the memory of the core",
     pieces=(_scaling(
