@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from launch.evidence.experiment import Piece
-from launch.runs import evaluation, reporting, strict_json
+from launch.runs import evaluation, outcome, reporting, strict_json
 from launch.runs.run import FACTS, TRAINED, Run
 
 
@@ -52,16 +52,19 @@ def of_piece(piece: Piece, workdir: pathlib.Path) -> Collected:
   """
   if piece.program == "benchmark":
     return _of_benchmark(workdir)
-  return _of_training(Run(workdir), bool(piece.evaluate))
+  below = (outcome.thresholds(Run(workdir.parent / piece.reference))
+           if piece.reference else None)
+  return _of_training(Run(workdir), below, bool(piece.evaluate))
 
 
-def _of_training(whole: Run, is_evaluated: bool) -> Collected:
+def _of_training(whole: Run, below: Mapping[str, float] | None,
+                 is_evaluated: bool) -> Collected:
   run = whole.best()  # Of a sweep, the best value by validation.
   last = run.last()
   metrics: dict[str, Any] = {name: _by_seed(value, len(run.seeds))
              for name, value in last.items() if name not in FACTS}
-  metrics |= _best(run) | _outcomes(run) | _scores(run)
-  metrics |= _speed(run)
+  metrics |= _best(run) | _outcomes(run, below) | _scores(run)
+  metrics |= _speed(run) | _by_validation(run)
   if is_evaluated:
     metrics |= _of_evaluation(run.workdir)
   return Collected(
@@ -90,13 +93,24 @@ def _best(run: Run) -> dict[str, list[float]]:
   return metrics
 
 
-def _outcomes(run: Run) -> dict[str, list[float]]:
+def _outcomes(run: Run, below: Mapping[str, float] | None
+              ) -> dict[str, list[float]]:
   metrics = {}
-  for name, outcomes in run.outcomes().items():
+  for name, found in run.outcomes(below).items():
     prefix = "" if name == TRAINED else f"{name}/"
-    metrics[f"{prefix}solved"] = outcomes.solved.astype(int).tolist()
-    metrics[f"{prefix}solved_at"] = outcomes.solved_at.tolist()
+    metrics[f"{prefix}solved"] = found.solved.astype(int).tolist()
+    metrics[f"{prefix}solved_at"] = found.solved_at.tolist()
   return metrics
+
+
+def _by_validation(run: Run) -> dict[str, Mapping[str, float]]:
+  """Returns the errors of the seed that is best on the validation variant."""
+  errors = run.errors()
+  if "validation" not in errors or len(run.seeds) < 2:
+    return {}
+  seed = int(np.nanargmin(errors["validation"][-1]))
+  return {f"chosen/{name}": {"value": float(values[-1][seed])}
+          for name, values in errors.items()}
 
 
 def _scores(run: Run) -> dict[str, Mapping[str, float]]:

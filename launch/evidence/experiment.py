@@ -31,6 +31,8 @@ class Piece:
     scales: scale -> more flags. A piece has no run at a scale that is missing.
     program: 'train' or 'benchmark'.
     evaluate: flags of a `launch.evaluate` after the training; '' for none.
+    reference: name of the piece that defines a success, as in
+      `launch.compare`; '' if the task does. It is run first.
   """
 
   name: str
@@ -40,6 +42,7 @@ class Piece:
       default_factory=lambda: {"small": "", "paper": ""})
   program: str = "train"
   evaluate: str = ""
+  reference: str = ""
 
   @property
   def needs_data(self) -> bool:
@@ -123,6 +126,10 @@ class Experiment:
     names = [piece.name for piece in self.pieces]
     if len(set(names)) < len(names):
       raise ValueError(f"{self.name}: two pieces have the same name: {names}")
+    for piece in self.pieces:
+      if piece.reference and piece.reference not in names:
+        raise ValueError(f"{self.name}: {piece.name} has no reference "
+                         f"{piece.reference!r}")
     if bool(self.missing) == bool(self.pieces):
       raise ValueError(f"{self.name}: need either pieces, or why there are "
                        "none yet")

@@ -196,8 +196,10 @@ def run(jobs: Sequence[Job], runs: pathlib.Path, folder: pathlib.Path,
     while waiting or running:
       if end is not None and now() >= end:
         waiting = []
-      while waiting and len(running) < side_by_side:
-        job = waiting.pop(0)
+      while len(running) < side_by_side and (ready := [
+          job for job in waiting if _is_ready(job, waiting, running)]):
+        job = ready[0]
+        waiting.remove(job)
         if end is not None:
           left = (end - now()) / 60
           job = job._replace(minutes=min(left, job.minutes or left))
@@ -214,6 +216,14 @@ def run(jobs: Sequence[Job], runs: pathlib.Path, folder: pathlib.Path,
       each.stop()
       each.close()
   return failures
+
+
+def _is_ready(job: Job, waiting: Sequence[Job], running: Sequence[Running]
+              ) -> bool:
+  """Returns whether nothing is left to do of the job's reference."""
+  first = (job.experiment.name, job.piece.reference)
+  return all((each.experiment.name, each.piece.name) != first for each in (
+      *waiting, *(each.job for each in running)))
 
 
 def _finish(running: Running, folder: pathlib.Path, view: Any

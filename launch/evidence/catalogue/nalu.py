@@ -42,6 +42,37 @@ A wider network learns the training's strings better and generalises less: with
     figures=[Figure("language.png", "The error by the split of the strings",
                     "--x=variants")])
 
+_SIZES = (2, 3, 4, 6, 8, 16)
+_RATES = "--learning_rate=3e-3,1e-2,3e-2"
+_SMALL_NETWORKS = Experiment(
+    name="nalu_language_small",
+    title="Language to number: small networks",
+    source=f"{_PAPER}, Table 3, which gives no sizes",
+    measures="Mean absolute error of 32 seeds with the best of three learning "
+             "rates (by the mean on the validation strings), and of the seed "
+             "among these that is best on the validation strings",
+    published={Cell("published", "test, best by validation"): 0.41},
+    pieces=[Piece(
+        f"{unit}_{size}_{embedding}",
+        f"--preset=language_numbers --unit={unit} --core.hidden_size={size} "
+        f"--encoder.output_size={embedding} --num_seeds=32 {_RATES} "
+        "--log_every=1000 --eval_every=5000",
+        {Cell(f"LSTM {size}, embedding {embedding}, {label}", column): metric
+         for column, metric in (
+             ("training", "mae"), ("validation", "validation/mae"),
+             ("test", "test/mae"),
+             ("validation, best by validation", "chosen/validation"),
+             ("test, best by validation", "chosen/test"))},
+        {"small": "--steps=20000", "paper": "--steps=100000"})
+        for size, embedding, unit, label in (
+            *((size, 16, "nalu", "NALU") for size in _SIZES),
+            (4, 2, "nalu", "NALU"), (4, 256, "nalu", "NALU"),
+            (4, 16, "nalu_separate", "NALU, separate weights"),
+            (4, 16, "linear", "linear"))],
+    headline=[Cell("LSTM 4, embedding 16, NALU", "test, best by validation"),
+              Cell("published", "test, best by validation")],
+    note="")
+
 _WORDS = Experiment(
     name="nalu_figure3_words",
     title="Language to number, word by word",
@@ -129,4 +160,4 @@ _TIME = Experiment(
     headline=[Cell(row, "19") for row in ("A3C + NAC", "A3C")],
     missing="needs environments and agents")
 
-EXPERIMENTS = (_LANGUAGE, _WORDS, _PROGRAM_ADDITION, _PROGRAMS, _TIME)
+EXPERIMENTS = (_LANGUAGE, _SMALL_NETWORKS, _WORDS, _PROGRAM_ADDITION, _PROGRAMS, _TIME)

@@ -188,5 +188,31 @@ _CURRICULA = (
                    Cell("SAM, hashing", "level"): "> 4,000"}),
     _figure3("priority_sort", "priority sort", note="See copy."))
 
+_READS = Experiment(
+    name="sam_figure3_reads",
+    title="Curriculum: an output made of the words read alone",
+    source=f"{_PAPER}, Figure 3, with another output",
+    measures="the level of associative recall that was reached in four minutes "
+             "on one core, from level 1 on; SAM with 16,384 slots, NTM and DAM "
+             "with 64. `both` is the paper's output, `reads` leaves out the "
+             "controller's part",
+    pieces=tuple(Piece(
+        f"{name}_{output}_{seed}",
+        f"--preset=curriculum_associative_recall {flags} "
+        f"--core.output_from={output} --seed={seed} --max_minutes=4",
+        {Cell(f"{row}, {output}", f"seed {seed}"): "level"},
+        scales={"small": ""})
+        for output in ("reads", "both") for seed in range(3)
+        for name, row, flags in (
+            ("ntm", "NTM", "--core=ntm"), ("dam", "DAM", "--core=dam"),
+            ("sam_exact", "SAM, exact search", "--core=sam "
+             "--core.num_slots=16384 --reuse_memory"),
+            ("sam_lsh", "SAM, hashing", "--core=sam --core.index=lsh "
+             "--core.num_slots=16384 --reuse_memory"))),
+    headline=tuple(Cell(f"SAM, hashing, {output}", "seed 0")
+                   for output in ("reads", "both")),
+    note="")
+
 EXPERIMENTS: tuple[Experiment, ...] = (
-    _COPY, _RECALL, _SORT, _LONGER, *_CURRICULA, _FIGURE8)
+    _COPY, _RECALL, _SORT, _LONGER, *_CURRICULA, _READS,
+    _FIGURE8)

@@ -110,7 +110,8 @@ def _digits(task, title, published, units, trained, lengths, small, note,
         name, f"--data_dir={{data}} --num_seeds=10 {flags}", cells,
         ({"small": f"--preset=mnist_sequence_{task} {small}"}
          if at_small else {}) | {
-             "paper": f"--preset=mnist_sequence_{task}_paper"})
+             "paper": f"--preset=mnist_sequence_{task}_paper"},
+        reference="solved" if cells else "")
 
   pieces = [piece("solved", "--unit.solved", {}, True)]
   for label, unit in units.items():
