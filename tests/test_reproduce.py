@@ -8,7 +8,15 @@ from launch_helpers import run
 
 from launch import reproduce
 from launch.configs.config import EXIT_USAGE
-from launch.evidence import listing, page, results, runner, selection, tables
+from launch.evidence import (
+    accelerator,
+    listing,
+    page,
+    results,
+    runner,
+    selection,
+    tables,
+)
 from launch.evidence.experiment import Cell, Experiment, Figure, Piece
 
 TINY = ("--task=copy --core=lstm --core.hidden_size=3 --steps=4 --log_every=2 "
@@ -86,6 +94,22 @@ def test_training_goes_on_where_the_minutes_ended_it(catalogue, tmp_path):
   (last,) = results.load(folder, "copy")
   assert (last.updates, last.note) == (4, "")
   assert not runner.to_do([job], tmp_path / "runs")
+
+
+@pytest.mark.parametrize("count", [
+    3, pytest.param(None, marks=pytest.mark.slow)])
+def test_the_accelerator_plan_in_a_rehearsal(
+    monkeypatch, tmp_path, capsys, count):
+  """The first visits at tiny sizes on the CPU; the slow case is all of them."""
+  monkeypatch.setattr(accelerator, "PLAN", accelerator.PLAN[:count])
+  planned = {(visit.experiment, visit.piece) for visit in accelerator.PLAN}
+  assert run(reproduce, "--experiment=accelerator", "--scale=tiny",
+             "--minutes=60", "--cpu_devices=1", "--jobs=2",
+             f"--runs={tmp_path / 'runs'}",
+             f"--results={tmp_path / 'results'}") == 0
+  assert "FAILED" not in capsys.readouterr().err
+  assert {(name, entry.piece) for name in {name for name, _ in planned}
+          for entry in results.load(tmp_path / "results", name)} == planned
 
 
 @pytest.mark.parametrize("flags, message", [

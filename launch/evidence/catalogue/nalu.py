@@ -160,4 +160,5 @@ _TIME = Experiment(
     headline=[Cell(row, "19") for row in ("A3C + NAC", "A3C")],
     missing="needs environments and agents")
 
-EXPERIMENTS = (_LANGUAGE, _SMALL_NETWORKS, _WORDS, _PROGRAM_ADDITION, _PROGRAMS, _TIME)
+EXPERIMENTS = (_LANGUAGE, _SMALL_NETWORKS, _WORDS, _PROGRAM_ADDITION,
+               _PROGRAMS, _TIME)
