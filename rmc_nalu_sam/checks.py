@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Collection
 
+MAX_COUNT = 1_000
+
 
 def nearest(name: str, valid: Collection[str]) -> str:
   """Returns " did you mean 'x'?", or "" if no valid name is similar."""
@@ -38,6 +40,22 @@ def check_rate(**rates: float) -> None:
   for name, rate in rates.items():
     if not 0 <= rate < 1:
       raise ValueError(f"{name} must be in [0, 1), got {rate}")
+
+
+def check_count(**counts: int) -> None:
+  """Checks numbers of parts that a program has one by one, such as layers.
+
+  Args:
+    **counts: name of an argument -> its value.
+
+  Raises:
+    ValueError: a number is below 1 or above `MAX_COUNT`, where tracing the
+      program would take hours; the message names the first one.
+  """
+  check_positive(**counts)
+  for name, count in counts.items():
+    if count > MAX_COUNT:
+      raise ValueError(f"{name} must be at most {MAX_COUNT}, got {count}")
 
 
 def check_positive(**sizes: int) -> None:

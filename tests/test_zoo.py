@@ -336,3 +336,20 @@ def test_registries_name_their_kind():
   assert [r.kind for r in (CORES, UNITS, HEADS, zoo.ENCODERS, zoo.INDICES)
           ] == ["core", "unit", "head", "encoder", "index"]
   assert np.all([len(r) for r in (CORES, UNITS, HEADS, zoo.INDICES)])
+
+
+PARTS = [
+    (name, argument) for name in CORES for argument in CORES.arguments(name)
+    if argument.split("_")[-1] in ("layers", "heads", "blocks")
+    and (name, argument) != ("rmc", "num_heads")]  # Its heads are one array.
+
+
+@pytest.mark.parametrize("name, argument", PARTS)
+def test_too_many_parts_are_refused_at_once(name, argument):
+  """Tracing them one by one would take hours."""
+  def init():
+    model = make_model(name, 2, **{argument: 10**8})
+    return model.init(jax.random.key(0), jnp.zeros([1, 1, 3]))
+
+  with pytest.raises(ValueError, match=f"{argument} must be at most "):
+    jax.eval_shape(init)

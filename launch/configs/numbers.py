@@ -11,6 +11,7 @@ from launch.configs.config import UsageError
 
 MAX_INT = 2**31 - 1
 MAX_SEED = 2**32 - 1
+MAX_SEEDS = 10**6  # Networks in one program.
 # The smallest and largest magnitude of a float32, subnormal ones left out.
 _TINY, _MAX_FLOAT = 2.**-126, (2 - 2.**-23) * 2.**127
 
@@ -50,6 +51,7 @@ def check_seeds(seed: int, num_seeds: int) -> None:
     ValueError: One of them is the same as another seed modulo 2**32.
   """
   check_range("seed", seed, 0, MAX_SEED)
+  check_range("num_seeds", num_seeds, 1, MAX_SEEDS)
   check_range(f"seed={seed} with num_seeds={num_seeds}: the last seed",
               seed + num_seeds - 1, 0, MAX_SEED)
 

@@ -13,7 +13,7 @@ from typing import Any
 import haiku as hk
 import jax
 
-from rmc_nalu_sam.checks import check_positive
+from rmc_nalu_sam.checks import check_count, check_positive
 from rmc_nalu_sam.cores.controllers import Controller
 from rmc_nalu_sam.cores.memory_core import MemoryCore
 from rmc_nalu_sam.memory.access.dam_access import access_step, initial_access
@@ -105,8 +105,8 @@ class DAM(MemoryCore):
     """
     super().__init__(
         hidden_size, output_size, controller, name=name, **of_memory_core)
-    check_positive(
-        num_slots=num_slots, word_size=word_size, num_heads=num_heads)
+    check_positive(num_slots=num_slots, word_size=word_size)
+    check_count(num_heads=num_heads)
     if num_heads > num_slots:
       raise ValueError(f"num_heads must be at most num_slots={num_slots}, "
                        f"got {num_heads}")

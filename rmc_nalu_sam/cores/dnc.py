@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rmc_nalu_sam.checks import check_positive
+from rmc_nalu_sam.checks import check_count, check_positive
 from rmc_nalu_sam.cores.controllers import Controller
 from rmc_nalu_sam.cores.memory_core import MemoryCore
 from rmc_nalu_sam.memory.access.dnc_access import (
@@ -161,9 +161,9 @@ class DNC(MemoryCore):
     super().__init__(
         hidden_size, output_size, controller, num_layers, name=name,
         **of_memory_core)
-    check_positive(num_slots=num_slots, word_size=word_size,
-                   num_read_heads=num_read_heads,
-                   num_write_heads=num_write_heads)
+    check_positive(num_slots=num_slots, word_size=word_size)
+    check_count(num_read_heads=num_read_heads,
+                num_write_heads=num_write_heads)
     if not clip >= 0:
       raise ValueError(f"clip must be at least 0, got {clip}")
     if not 0 <= mask_min < 1:

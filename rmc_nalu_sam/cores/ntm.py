@@ -15,7 +15,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from rmc_nalu_sam.checks import check_positive
+from rmc_nalu_sam.checks import check_count, check_positive
 from rmc_nalu_sam.cores.controllers import Controller
 from rmc_nalu_sam.cores.memory_core import MemoryCore
 from rmc_nalu_sam.memory.access.ntm_access import (
@@ -110,8 +110,8 @@ class NTM(MemoryCore):
     """
     super().__init__(
         hidden_size, output_size, controller, name=name, **of_memory_core)
-    check_positive(
-        num_slots=num_slots, word_size=word_size, num_heads=num_heads)
+    check_positive(num_slots=num_slots, word_size=word_size)
+    check_count(num_heads=num_heads)
     if shift_range < 0:
       raise ValueError(f"shift_range must be at least 0, got {shift_range}")
     if not math.isfinite(memory_init):

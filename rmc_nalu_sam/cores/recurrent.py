@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from rmc_nalu_sam.arrays import as_float
-from rmc_nalu_sam.checks import check_positive
+from rmc_nalu_sam.checks import check_count, check_positive
 
 ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
     "relu": jax.nn.relu, "tanh": jnp.tanh}
@@ -182,7 +182,8 @@ def join_layers(layer: Callable[..., hk.RNNCore], hidden_size: int,
   Raises:
     ValueError: a size is below 1.
   """
-  check_positive(hidden_size=hidden_size, num_layers=num_layers)
+  check_positive(hidden_size=hidden_size)
+  check_count(num_layers=num_layers)
   layers = [layer(hidden_size, name=name) for _ in range(num_layers)]
   if num_layers == 1:
     return layers[0]

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from rmc_nalu_sam.arrays import as_float, merge_last
-from rmc_nalu_sam.checks import check_positive
+from rmc_nalu_sam.checks import check_count, check_positive
 from rmc_nalu_sam.relational import attention, gating, layers, unroll
 
 GATE_STYLES = ("unit", "memory", "none")
@@ -110,8 +110,9 @@ class RMC(hk.RNNCore):
     """
     super().__init__(name=name)
     check_positive(num_slots=num_slots, head_size=head_size,
-                   num_heads=num_heads, num_blocks=num_blocks,
-                   attention_mlp_layers=attention_mlp_layers)
+                   num_heads=num_heads)
+    check_count(num_blocks=num_blocks,
+                attention_mlp_layers=attention_mlp_layers)
     if gate_style is not None and gate_style not in GATE_STYLES:
       raise ValueError(f"gate_style must be one of {', '.join(GATE_STYLES)}, "
                        f"got {gate_style!r}")

@@ -7,7 +7,7 @@ from typing import Any
 import haiku as hk
 import jax
 
-from rmc_nalu_sam.checks import check_positive
+from rmc_nalu_sam.checks import check_count, check_positive
 from rmc_nalu_sam.units import UNITS, Linear, Unit
 
 
@@ -47,7 +47,8 @@ class Stack(hk.RNNCore):
       ValueError: a number is below 1, or there is no such unit.
     """
     super().__init__(name=name)
-    check_positive(num_layers=num_layers, hidden_size=hidden_size)
+    check_positive(hidden_size=hidden_size)
+    check_count(num_layers=num_layers)
     self._make_unit = functools.partial(UNITS.get(unit), **(unit_args or {}))
     self._make_hidden = (
         UNITS.get(hidden_unit) if hidden_unit else self._make_unit)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rmc_nalu_sam.arrays import align
-from rmc_nalu_sam.checks import check_positive
+from rmc_nalu_sam.checks import check_count, check_positive
 from rmc_nalu_sam.units.base import Parameter, Params, Unit, pure
 from rmc_nalu_sam.units.expressions import Expression
 
@@ -39,7 +39,8 @@ class MLP(Unit):
       ValueError: a size or `num_layers` is not positive.
     """
     super().__init__(output_size, name=name)
-    check_positive(hidden_size=hidden_size, num_layers=num_layers)
+    check_positive(hidden_size=hidden_size)
+    check_count(num_layers=num_layers)
     self.hidden_size = hidden_size
     self.num_layers = num_layers
 
