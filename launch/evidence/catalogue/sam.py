@@ -197,10 +197,10 @@ _CURRICULA = (
         "rest see copy. From level 1 on, the controller keeps the one or two "
         "pairs in its own state, and the network never learns to address its "
         "memory. The last rows begin at level 8, and pass it after 1,800 "
-        "updates (exact search: 1,900). With hashing, levels 16, 32, 64, 128 and 256 "
-        "were reached after 109, 137, 179, 248 and 459 seconds, with exact "
-        "search 16 to 128 after 231, 275, 377 and 482 (`metrics.jsonl` of the "
-        "runs)."),
+        "updates (exact search: 1,900). With hashing, levels 16, 32, 64, 128 "
+        "and 256 were reached after 109, 137, 179, 248 and 459 seconds, with "
+        "exact search 16 to 128 after 231, 275, 377 and 482 (`metrics.jsonl` "
+        "of the runs)."),
         published={Cell("SAM, exact search", "level"): "> 4,000",
                    Cell("SAM, hashing", "level"): "> 4,000"}),
     _figure3("priority_sort", "priority sort", note="See copy."))
