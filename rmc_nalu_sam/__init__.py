@@ -36,10 +36,12 @@ from rmc_nalu_sam.cores import (
     ControlledNALU,
     ControlledNALUState,
     MemoryState,
+    MogrifierLSTM,
     Stack,
     UnitRNN,
     UnitRNNState,
 )
+from rmc_nalu_sam.heads import AdaptiveSoftmax
 from rmc_nalu_sam.registry import Argument, Registry
 from rmc_nalu_sam.units import (
     INALU,
@@ -77,9 +79,9 @@ __version__ = "0.1.0"
 
 __all__ = ("CORES", "DAM", "DNC", "ENCODERS", "HEADS", "INALU", "INDICES",
            "MCFC", "MLP", "NAC", "NALU", "NAU", "NMRU", "NMU", "NPU", "NTM",
-           "RMC", "RNN", "SAM", "SDNC", "UGRNN", "UNITS", "Argument",
-           "ControlledNALU", "ControlledNALUState", "GatedNAUNMU", "GoldenNALU",
-           "Linear", "MemoryState", "Model", "MulMCFC", "MultiplicativeNAC",
-           "NaiveNPU", "RealNPU", "Registry", "Stack", "Unit", "UnitRNN",
-           "UnitRNNState", "Unrolled", "find_units", "make_model",
-           "uses_unit")
+           "RMC", "RNN", "SAM", "SDNC", "UGRNN", "UNITS", "AdaptiveSoftmax",
+           "Argument", "ControlledNALU", "ControlledNALUState", "GatedNAUNMU",
+           "GoldenNALU", "Linear", "MemoryState", "Model", "MogrifierLSTM",
+           "MulMCFC", "MultiplicativeNAC", "NaiveNPU", "RealNPU", "Registry",
+           "Stack", "Unit", "UnitRNN", "UnitRNNState", "Unrolled", "find_units",
+           "make_model", "uses_unit")

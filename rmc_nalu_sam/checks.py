@@ -58,6 +58,20 @@ def check_count(**counts: int) -> None:
       raise ValueError(f"{name} must be at most {MAX_COUNT}, got {count}")
 
 
+def check_natural(**numbers: int) -> None:
+  """Checks numbers of which 0 stands for none.
+
+  Args:
+    **numbers: name of an argument -> its value.
+
+  Raises:
+    ValueError: a number is below 0; the message names the first one.
+  """
+  for name, number in numbers.items():
+    if number < 0:
+      raise ValueError(f"{name} must be at least 0, got {number}")
+
+
 def check_positive(**sizes: int) -> None:
   """Checks sizes.
 

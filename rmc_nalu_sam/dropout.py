@@ -5,7 +5,11 @@ batch gives the same numbers on any number of devices. Haiku has one key for a
 whole batch. `keys_of_sequences` gives a core the keys of the sequences, for as
 long as it computes a step.
 
-Letters: T time, B batch, H units.
+The regularisers of the AWD-LSTM are pure functions here: `locked_dropout`,
+`word_dropout` and `weight_drop`. See "Regularizing and Optimizing LSTM Language
+Models" (Merity, Keskar, Socher, 2017, arXiv 1708.02182).
+
+Letters: T time, B batch, H units, V words, E size of a word's vector.
 """
 
 import contextlib
@@ -15,6 +19,8 @@ from collections.abc import Iterator
 import haiku as hk
 import jax
 import jax.numpy as jnp
+
+from rmc_nalu_sam.checks import check_rate
 
 _KEYS: contextvars.ContextVar[jax.Array | None] = contextvars.ContextVar(
     "keys of sequences", default=None)
@@ -64,12 +70,95 @@ def dropout(x: jax.Array, rate: float) -> jax.Array:
   if not rate or hk.running_init():
     return x
   keys = _KEYS.get()
-  if keys is not None:
-    is_kept = jax.vmap(
-        lambda key: jax.random.bernoulli(key, 1 - rate, x.shape[1:]))(keys)
-  else:
-    key = hk.maybe_next_rng_key()
-    if key is None:
-      return x
-    is_kept = jax.random.bernoulli(key, 1 - rate, x.shape)
+  if keys is None:
+    keys = hk.maybe_next_rng_key()
+  if keys is None:
+    return x
+  return _drop(x, _draw_kept(keys, x.shape, rate), rate)
+
+
+def locked_dropout(keys: jax.Array | None, x: jax.Array,
+                   rate: float) -> jax.Array:
+  """Returns `x` with the same units of a sequence set to 0 at all its steps.
+
+  The other units are scaled up. See "A Theoretically Grounded Application of
+  Dropout in Recurrent Neural Networks" (Gal, Ghahramani, 2016, arXiv
+  1512.05287).
+
+  Args:
+    keys: `[B]`, one for each sequence, or one key for all of them; consumed.
+      None for an evaluation: nothing is dropped.
+    x: `[T, B, H]`.
+    rate: the probability of a unit to be dropped, in [0, 1).
+
+  Raises:
+    ValueError: the rate is not in [0, 1).
+  """
+  check_rate(rate=rate)
+  if keys is None or not rate:
+    return x
+  return _drop(x, _draw_kept(keys, x.shape[1:], rate)[None], rate)
+
+
+def word_dropout(key: jax.Array | None, embedding: jax.Array,
+                 rate: float) -> jax.Array:
+  """Returns an embedding with the vectors of some words set to 0.
+
+  The other vectors are scaled up. A word is dropped wherever it occurs in the
+  batch. So all devices must take the same key.
+
+  Args:
+    key: consumed; None for an evaluation: nothing is dropped.
+    embedding: `[V, E]`.
+    rate: the probability of a word to be dropped, in [0, 1).
+
+  Raises:
+    ValueError: the rate is not in [0, 1).
+  """
+  check_rate(rate=rate)
+  if key is None or not rate:
+    return embedding
+  return _drop(embedding, _draw_kept(key, (len(embedding), 1), rate), rate)
+
+
+def weight_drop(key: jax.Array | None, weights: jax.Array, rate: float,
+                num_rows: int | None = None) -> jax.Array:
+  """Returns a matrix with some of its weights set to 0, the others scaled up.
+
+  Draw once for all steps of a sequence. The recurrent weights of `hk.LSTM(H)`
+  are the last H rows of the parameter `w`, `[F + H, 4 H]` for F inputs. All
+  devices must take the same key.
+
+  Args:
+    key: consumed; None for an evaluation: nothing is dropped.
+    weights: `[I, O]`.
+    rate: the probability of a weight to be dropped, in [0, 1).
+    num_rows: how many of the last rows may lose weights; all if None.
+
+  Raises:
+    ValueError: the rate is not in [0, 1), or there are not so many rows.
+  """
+  check_rate(rate=rate)
+  if num_rows is None:
+    num_rows = len(weights)
+  if not 0 <= num_rows <= len(weights):
+    raise ValueError(f"num_rows must be from 0 to {len(weights)}, the number of"
+                     f" rows, got {num_rows}")
+  if key is None or not rate:
+    return weights
+  first = len(weights) - num_rows
+  last = weights[first:]
+  return weights.at[first:].set(
+      _drop(last, _draw_kept(key, last.shape, rate), rate))
+
+
+def _draw_kept(keys, shape, rate):
+  """Draws what is kept, by one key, or by one for each entry of axis 0."""
+  if are_of_sequences(keys):
+    return jax.vmap(
+        lambda key: jax.random.bernoulli(key, 1 - rate, shape[1:]))(keys)
+  return jax.random.bernoulli(keys, 1 - rate, shape)
+
+
+def _drop(x, is_kept, rate):
   return jnp.where(is_kept, x / (1 - rate), 0)

@@ -22,6 +22,7 @@ from rmc_nalu_sam.cores import (
     UnitRNN,
     gru,
     lstm,
+    mogrifier,
 )
 from rmc_nalu_sam.encoders import ENCODERS
 from rmc_nalu_sam.heads import HEADS
@@ -39,6 +40,7 @@ CORES = Registry("core", {
     "dnc": DNC,
     "gru": gru,
     "lstm": lstm,
+    "mogrifier": mogrifier,
     "ntm": NTM,
     "rnn": RNN,
     "rmc": RMC,

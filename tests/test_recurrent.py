@@ -8,7 +8,7 @@ import pytest
 from reference_layers import lstm as lstm_step
 
 from rmc_nalu_sam import RNN, UGRNN
-from rmc_nalu_sam.cores import lstm
+from rmc_nalu_sam.cores import feed_forward, lstm, mogrifier
 
 T, B, F, H = 5, 3, 11, 7
 
@@ -84,6 +84,25 @@ def test_layers_of_lstms_equal_their_reference(num_layers):
     for i, layer in enumerate(state if num_layers > 1 else [state]):
       np.testing.assert_allclose(layer.hidden[b], hidden[i], rtol=1e-9)
       np.testing.assert_allclose(layer.cell[b], cell[i], rtol=1e-9)
+
+
+@pytest.mark.usefixtures("strict_promotion")
+@pytest.mark.parametrize("dtype", [bool, np.int8])
+@pytest.mark.parametrize("core", [lstm, feed_forward, mogrifier])
+def test_layers_take_integers_and_booleans_as_floats(core, dtype):
+  def step(inputs):
+    layers = core(H, 2)
+    return layers(inputs, layers.initial_state(B))
+
+  net = hk.without_apply_rng(hk.transform(step))
+  inputs = jnp.arange(B * F).reshape(B, F) % 2
+  params = jax.eval_shape(net.init, jax.random.key(0), inputs.astype(dtype))
+  params = jax.tree.map(lambda p: jnp.sin(jnp.arange(
+      p.size, dtype=p.dtype)).reshape(p.shape), params)
+  results = [jax.jit(net.apply)(params, inputs.astype(t))
+             for t in (dtype, np.float32)]
+  jax.tree.map(np.testing.assert_array_equal, *results)
+  assert np.ptp(results[0][0]) > 0
 
 
 @pytest.mark.parametrize("kwargs, words", [

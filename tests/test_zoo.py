@@ -340,7 +340,7 @@ def test_registries_name_their_kind():
 
 PARTS = [
     (name, argument) for name in CORES for argument in CORES.arguments(name)
-    if argument.split("_")[-1] in ("layers", "heads", "blocks")
+    if argument.split("_")[-1] in ("layers", "heads", "blocks", "rounds")
     and (name, argument) != ("rmc", "num_heads")]  # Its heads are one array.
 
 

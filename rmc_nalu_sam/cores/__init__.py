@@ -12,6 +12,7 @@ from rmc_nalu_sam.cores.controllers import (
 from rmc_nalu_sam.cores.dam import DAM
 from rmc_nalu_sam.cores.dnc import DNC
 from rmc_nalu_sam.cores.memory_core import MemoryCore, MemoryState
+from rmc_nalu_sam.cores.mogrifier import MogrifierLSTM, mogrifier
 from rmc_nalu_sam.cores.ntm import NTM
 from rmc_nalu_sam.cores.recurrent import RNN, UGRNN, gru, lstm
 from rmc_nalu_sam.cores.rmc import RMC, RMCState
@@ -21,5 +22,6 @@ from rmc_nalu_sam.cores.unit_rnn import UnitRNN, UnitRNNState
 
 __all__ = ("CONTROLLERS", "DAM", "DNC", "NTM", "RMC", "RNN", "SAM", "SDNC",
            "UGRNN", "ControlledNALU", "ControlledNALUState", "FeedForward",
-           "MemoryCore", "MemoryState", "RMCState", "Stack", "UnitRNN",
-           "UnitRNNState", "feed_forward", "gru", "lstm")
+           "MemoryCore", "MemoryState", "MogrifierLSTM", "RMCState", "Stack",
+           "UnitRNN", "UnitRNNState", "feed_forward", "gru", "lstm",
+           "mogrifier")

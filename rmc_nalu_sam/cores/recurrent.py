@@ -122,6 +122,21 @@ def _layer_norm(name: str, x: jax.Array) -> jax.Array:
       axis=-1, create_scale=True, create_offset=True, name=name)(x)
 
 
+class _Layers(hk.RNNCore):
+  """Is Haiku's stack with skip connections, and takes integers as floats."""
+
+  def __init__(self, layers):
+    super().__init__(name="layers")
+    self._stack = hk.deep_rnn_with_skip_connections(layers)
+
+  def __call__(self, inputs, prev_state):
+    types = [x.dtype for x in jax.tree.leaves(prev_state)]
+    return self._stack(as_float(inputs, *types[:1]), prev_state)
+
+  def initial_state(self, batch_size):
+    return self._stack.initial_state(batch_size)
+
+
 def gru(hidden_size: int = 100, name: str = "gru") -> hk.RNNCore:
   """Returns Haiku's GRU (Cho et al., 2014, arXiv 1406.1078).
 
@@ -187,4 +202,4 @@ def join_layers(layer: Callable[..., hk.RNNCore], hidden_size: int,
   layers = [layer(hidden_size, name=name) for _ in range(num_layers)]
   if num_layers == 1:
     return layers[0]
-  return hk.deep_rnn_with_skip_connections(layers)
+  return _Layers(layers)

@@ -13,17 +13,19 @@ Two class attributes say what a head is; both are False by default:
 - `CORE_MAY_REPLACE`: a core that maps to the output itself replaces the head.
   See `rmc_nalu_sam.model.Parts` for the rule.
 
-A new head (a softmax over a large vocabulary, an adaptive softmax, a policy and
-a value for actor-critic learning) is one file here and one line in `HEADS`.
+A new head (a policy and a value for actor-critic learning) is one file here and
+one line in `HEADS`.
 """
 
+from rmc_nalu_sam.heads.adaptive import AdaptiveSoftmax
 from rmc_nalu_sam.heads.none import NoHead
 from rmc_nalu_sam.heads.unit import UnitHead
 from rmc_nalu_sam.registry import Registry
 
 HEADS = Registry("head", {
+    "adaptive_softmax": AdaptiveSoftmax,
     "none": NoHead,
     "unit": UnitHead,
-}, given=("name", "output_size", "unit", "unit_args"))
+}, given=("name", "output_size", "unit", "unit_args", "tied_to"))
 
-__all__ = ("HEADS", "NoHead", "UnitHead")
+__all__ = ("HEADS", "AdaptiveSoftmax", "NoHead", "UnitHead")

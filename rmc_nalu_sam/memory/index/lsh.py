@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rmc_nalu_sam.arrays import align
-from rmc_nalu_sam.checks import check_positive
+from rmc_nalu_sam.checks import check_natural, check_positive
 from rmc_nalu_sam.memory import content
 from rmc_nalu_sam.memory.index import search
 
@@ -111,8 +111,7 @@ class LSHIndex:
   def __post_init__(self):
     check_positive(num_tables=self.num_tables, min_bits=self.min_bits,
                    bucket_size=self.bucket_size, num_recent=self.num_recent)
-    if self.seed < 0:
-      raise ValueError(f"seed must be at least 0, got {self.seed}")
+    check_natural(seed=self.seed)
     if self.min_bits > 24:
       raise ValueError(f"min_bits must be at most 24, got {self.min_bits}")
     if self.max_bits is not None and not self.min_bits <= self.max_bits <= 24:

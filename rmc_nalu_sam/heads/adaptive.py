@@ -1,0 +1,287 @@
+"""The adaptive softmax: log-probabilities of many classes at a low cost.
+
+Letters: N tokens, F inputs, V classes, S shortlist, C clusters, R units of a
+cluster's projection, M classes of a cluster.
+"""
+
+import operator
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import chex
+import haiku as hk
+import jax
+import jax.numpy as jnp
+
+from rmc_nalu_sam.arrays import align, as_float
+from rmc_nalu_sam.checks import check_positive
+
+# `log_prob_of` computes a cluster for its own tokens, in at most so many chunks
+# of at least so many tokens.
+MAX_CHUNKS = 16
+MIN_CHUNK = 128
+
+
+class _Tail(NamedTuple):
+  """Holds the two matrices of a cluster: `down [F, R]` and `up [R, M]`."""
+
+  down: jax.Array
+  up: jax.Array
+
+  def logits(self, x: jax.Array) -> jax.Array:
+    """Returns `[..., M]` for `x [..., F]`."""
+    return _widen(x @ self.down @ self.up)
+
+
+class _Weights(NamedTuple):
+  """Holds `head [F, S + C]`, `bias [S + C]` or None, and C tails."""
+
+  head: jax.Array
+  bias: jax.Array | None
+  tails: tuple[_Tail, ...]
+
+  def logits(self, x: jax.Array) -> jax.Array:
+    """Returns `[..., S + C]`: of the shortlist, then one for each cluster."""
+    logits = x @ self.head
+    if self.bias is not None:
+      logits = logits + align(self.bias, logits)
+    return _widen(logits)
+
+
+class AdaptiveSoftmax(hk.Module):
+  """Maps a core's outputs to log-probabilities of classes sorted by frequency.
+
+  The first classes, the shortlist, have a logit each. The other ones are in
+  clusters. The probability of such a class is that of its cluster, which has
+  one logit beside the shortlist, times that of the class within its cluster:
+
+    log p(w) = log softmax(W_0 h + b)[w]                         for w < S
+    log p(w) = log softmax(W_0 h + b)[S + i]
+               + log softmax(U_i D_i h)[w - cutoffs[i]]          in cluster i
+
+  D_i maps F numbers to F / div_value^(i + 1), so rare classes cost less. A
+  token takes F (S + C) multiplications for the head, and R_i (F + M_i) for the
+  cluster i; a full softmax takes F V. `__call__` computes all clusters.
+  `log_prob_of` and `loss` compute a cluster for the tokens in it alone, with a
+  remainder of less than a chunk (a sixteenth of the tokens, and at least 128);
+  in a backward pass they compute it once more, and never hold more of its
+  logits than a chunk's. Under `jax.vmap` they too compute all clusters.
+
+  See "Efficient softmax approximation for GPUs" (Grave, Joulin, Cisse,
+  Grangier, Jegou, 2017, arXiv 1609.04309).
+
+  Notes:
+    The parameters are those of `torch.nn.AdaptiveLogSoftmaxWithLoss`,
+    transposed. Log-probabilities are float32 or wider.
+  """
+
+  def __init__(self, output_size: int, cutoffs: str | Sequence[int] = "",
+               div_value: float = 4., head_bias: bool = False,
+               tied_to: jax.Array | None = None,
+               name: str | None = None):
+    """Constructs a head.
+
+    Args:
+      output_size: V, number of classes, the most frequent one first.
+      cutoffs: increasing numbers of classes, such as "2000,10000": the size of
+        the shortlist, and the first class of each further cluster. Without any
+        the head is a full softmax.
+      div_value: how many times smaller each cluster's projection is than that
+        of the cluster before; the first one's is so many times smaller than the
+        core's output.
+      head_bias: whether the logits of the shortlist and of the clusters have
+        biases.
+      tied_to: `[V, F]`, an embedding whose rows are the weights of the classes.
+        The projections then have F units, whatever `div_value` is.
+      name: name of the module.
+
+    Raises:
+      ValueError: a cutoff or another argument is not valid.
+    """
+    super().__init__(name=name)
+    check_positive(output_size=output_size)
+    if not div_value >= 1:
+      raise ValueError(f"div_value must be at least 1, got {div_value}")
+    self._cutoffs = _parse(cutoffs, output_size)
+    self._bounds = (0, *self._cutoffs, output_size)
+    self._div_value = div_value
+    self._head_bias = head_bias
+    self._tied_to = tied_to
+
+  def __call__(self, outputs: jax.Array) -> jax.Array:
+    """Returns the log-probabilities `[..., V]` of all classes.
+
+    Args:
+      outputs: `[..., F]` of a core.
+
+    Raises:
+      ValueError: a cluster is left without a unit, or the tied embedding has
+        another shape.
+    """
+    outputs = as_float(outputs)
+    weights = self._weights(outputs)
+    head = jax.nn.log_softmax(weights.logits(outputs))
+    size = self._bounds[1]
+    return jnp.concatenate([head[..., :size]] + [
+        head[..., size + i, None] + jax.nn.log_softmax(tail.logits(outputs))
+        for i, tail in enumerate(weights.tails)], axis=-1)
+
+  def log_prob_of(self, outputs: jax.Array, targets: jax.Array) -> jax.Array:
+    """Returns the log-probabilities `[...]` of one class each.
+
+    Args:
+      outputs: `[..., F]` of a core.
+      targets: `[...]`, integers. The result is NaN where one is not from 0 to
+        V - 1.
+
+    Raises:
+      ValueError: as `__call__`.
+    """
+    chex.assert_shape(targets, outputs.shape[:-1])
+    chex.assert_type(targets, int)
+    shape, size = targets.shape, self._bounds[1]
+    x = as_float(outputs).reshape(-1, outputs.shape[-1])
+    targets = targets.reshape(-1).astype(jnp.int32)
+    weights = self._weights(x)
+    cluster = sum(((targets >= cutoff).astype(jnp.int32)
+                   for cutoff in self._cutoffs), jnp.zeros_like(targets))
+    result = _pick(weights.logits(x), jnp.where(
+        cluster == 0, targets, size + cluster - 1))
+    for i, tail in enumerate(weights.tails):
+      result += _in_chunks(
+          tail, x, targets - self._bounds[i + 1], cluster == i + 1)
+    is_class = (targets >= 0) & (targets < self._bounds[-1])
+    return jnp.where(is_class, result, jnp.nan).reshape(shape)
+
+  def loss(self, outputs: jax.Array, targets: jax.Array) -> jax.Array:
+    """Returns the mean negative log-probability (nats) of targets, `[]`.
+
+    Args:
+      outputs: as of `log_prob_of`.
+      targets: as of `log_prob_of`.
+
+    Raises:
+      ValueError: as `__call__`.
+    """
+    return -self.log_prob_of(outputs, targets).mean()
+
+  @hk.transparent
+  def _weights(self, x: jax.Array) -> _Weights:
+    def parameter(name, *shape):
+      init = hk.initializers.TruncatedNormal(shape[0]**-.5)
+      return hk.get_parameter(name, shape, x.dtype, init)
+
+    num_inputs, num_clusters = x.shape[-1], len(self._cutoffs)
+    size = self._bounds[1]
+    rows = self._rows(num_inputs, x.dtype)
+    if rows is None:
+      head = parameter("head", num_inputs, size + num_clusters)
+    elif num_clusters:
+      clusters = parameter("clusters", num_inputs, num_clusters)
+      head = jnp.concatenate([rows[:, :size], clusters], axis=1)
+    else:
+      head = rows
+    tails = []
+    for i in range(num_clusters):
+      low, high = self._bounds[i + 1:i + 3]
+      units = self._units(i, num_inputs)
+      down = parameter(f"tail_{i}_down", num_inputs, units)
+      up = (parameter(f"tail_{i}_up", units, high - low) if rows is None
+            else rows[:, low:high])
+      tails.append(_Tail(down, up))
+    bias = hk.get_parameter("head_bias", [size + num_clusters], x.dtype,
+                            jnp.zeros) if self._head_bias else None
+    return _Weights(head, bias, tuple(tails))
+
+  @hk.transparent
+  def _rows(self, num_inputs: int, dtype: Any) -> jax.Array | None:
+    """Returns the tied embedding, `[F, V]`, or None."""
+    if self._tied_to is None:
+      return None
+    shape = (self._bounds[-1], num_inputs)
+    if self._tied_to.shape != shape:
+      raise ValueError(
+          f"tied_to must have the shape {shape}, a row for each class and a "
+          f"column for each output of the core, got {self._tied_to.shape}")
+    return self._tied_to.T.astype(dtype)
+
+  @hk.transparent
+  def _units(self, i, num_inputs):
+    """Returns R of cluster i."""
+    if self._tied_to is not None:
+      return num_inputs
+    units = int(num_inputs // self._div_value**(i + 1))
+    if not units:
+      raise ValueError(
+          f"div_value={self._div_value} leaves cluster {i} no unit, because "
+          f"the core has {num_inputs} outputs; take a smaller div_value, fewer "
+          "cutoffs or a larger core")
+    return units
+
+
+def _parse(cutoffs, output_size):
+  """Returns cutoffs as a tuple of integers."""
+  words = (cutoffs.split(",") if cutoffs.strip() else []) if isinstance(
+      cutoffs, str) else cutoffs
+  try:
+    numbers = tuple(int(word) if isinstance(word, str) else
+                    operator.index(word) for word in words)
+  except (TypeError, ValueError):
+    numbers = (0,)
+  if not all(a < b for a, b in zip(
+      (0, *numbers), (*numbers, output_size), strict=True)):
+    raise ValueError(
+        f"cutoffs must be increasing whole numbers from 1 to {output_size - 1} "
+        f"(below output_size={output_size}), such as '1,2', got {cutoffs!r}")
+  return numbers
+
+
+def _widen(logits):
+  """Returns logits as float32 or wider: sums of many need it."""
+  is_narrow = jnp.finfo(logits.dtype).bits < 32
+  return logits.astype(jnp.float32) if is_narrow else logits
+
+
+def _pick(logits, index):
+  """Returns log-probabilities `[N]` at `index [N]` from `logits [N, M]`."""
+  picked = jnp.take_along_axis(logits, index[:, None], axis=1)[:, 0]
+  return picked - jax.nn.logsumexp(logits, axis=1)
+
+
+def _in_chunks(tail, x, index, is_in_cluster):
+  """Returns log-probabilities within a cluster, and 0 for other tokens.
+
+  The tokens of the cluster are put first, in chunks of a fixed size. Chunks
+  without a token are skipped.
+
+  Args:
+    tail: of the cluster.
+    x: `[N, F]`.
+    index: `[N]`, classes within the cluster.
+    is_in_cluster: `[N]`.
+
+  Returns:
+    `[N]`.
+  """
+  num = len(x)
+  size = max(MIN_CHUNK, -(-num // MAX_CHUNKS))
+  num_chunks = -(-num // size)
+  places = jnp.nonzero(
+      is_in_cluster, size=num_chunks * size, fill_value=num)[0].reshape(
+          num_chunks, size)
+
+  # Saving the logits of each chunk would take as much memory as all tokens.
+  @jax.checkpoint
+  def compute(tail, x, index):
+    return _pick(tail.logits(x), index)
+
+  def chunk(args):
+    is_used, x, index = args
+    return jax.lax.cond(
+        is_used, compute,
+        lambda *_: jnp.zeros([size], _widen(x).dtype), tail, x, index)
+
+  values = jax.lax.map(chunk, (
+      places[:, 0] < num, x.at[places].get(mode="fill", fill_value=0),
+      index.at[places].get(mode="fill", fill_value=0)))
+  return jnp.zeros([num], values.dtype).at[places].set(values, mode="drop")
