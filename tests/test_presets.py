@@ -52,7 +52,7 @@ def test_docstring(name):
   assert lines[0].endswith(".")
   assert "\nPaper: " in text
   assert "\nData: none." in text or "\nData: MNIST" in text or (
-      "\nData: Omniglot" in text)
+      "\nData: Omniglot" in text) or "\nData: bAbI" in text
 
 
 @pytest.mark.parametrize("name", NAMES)
