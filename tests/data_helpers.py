@@ -55,12 +55,15 @@ def prepare(root: pathlib.Path, features: Mapping[str, Any],
   builder.download_and_prepare()
   return pathlib.Path(builder.data_dir)
 
+FILLERS = ("the", "then", "there", "went", "back", "up", "down")
+
 
 def babi_text(number: int, num_questions: int | None = None) -> str:
   """Returns a file of bAbI whose stories tell the answers.
 
   A story has two questions, or one if the task has no more. The answers are
   those of the task's test file, as often as there, in an order that mixes them.
+  A filler behind each answer makes stories differ.
 
   Args:
     number: of the task.
@@ -68,11 +71,13 @@ def babi_text(number: int, num_questions: int | None = None) -> str:
   """
   answers = [answer for answer, count in facts.FACTS[number].answers.items()
              for _ in range(count)]
-  order = np.random.default_rng(number).permutation(len(answers))
+  rng = np.random.default_rng(number)
+  order = rng.permutation(len(answers))
   lines, in_story = [], 2 if facts.FACTS[number].most_answers > 2 else 1
   for i, place in enumerate(order[:num_questions]):
     words, line = answers[place], 2 * (i % in_story)
-    lines += [f"{line + 1} {words.replace(',', ' ').capitalize()}.",
+    told = f"{words.replace(',', ' ')} {rng.choice(FILLERS)}"
+    lines += [f"{line + 1} {told.capitalize()}.",
               f"{line + 2} ?\t{words}\t{line + 1}"]
   return "\n".join(lines) + "\n"
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from data_helpers import FILLERS
 from task_helpers import MARK
 
 import tasks
@@ -159,7 +160,7 @@ def babi(task: Any, inputs: np.ndarray) -> np.ndarray:
   for step, word in enumerate(words):
     if word == "-":
       logits[step, facts.VOCABULARY.index(told.pop(0))] = 20
-    elif word not in (".", "?", ""):
+    elif word not in (".", "?", "", *FILLERS):
       told.append(word)
   return logits
 

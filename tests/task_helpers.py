@@ -22,7 +22,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "arithmetic": dict(input_size=23, subset_ratio=0.31, overlap_ratio=0.43),
     "associative_recall": dict(
         num_bits=5, item_length=3, min_pairs=2, max_pairs=7),
-    "babi": dict(tasks="1,8", max_length=13),
+    "babi": dict(tasks="1,8", max_length=15),
     "copy": dict(num_bits=5, min_length=2, max_length=7),
     "learning_to_execute": dict(
         operation="double", min_length=2, max_length=7, min_nesting=1,

@@ -68,7 +68,7 @@ def test_a_question_needs_all_its_words(wrong, right):
 
 
 def test_a_variant_takes_each_test_story_once():
-  task = tasks.Babi("8,1", max_length=13)
+  task = tasks.Babi("8,1", max_length=15)
   assert list(task.extrapolations) == ["qa8", "qa1", "validation"]
   variant, data = task.extrapolations["qa8"], stories(task)
   assert isinstance(variant, tasks.Countable)
@@ -91,7 +91,7 @@ def test_a_variant_takes_each_test_story_once():
 
 
 def test_validation_draws_from_held_out_stories():
-  task = tasks.Babi("1", max_length=13)
+  task = tasks.Babi("1", max_length=15)
   data = stories(task)
   held_out = task.extrapolations["validation"]
   batch = jax.jit(held_out.sample, static_argnums=1)(
@@ -133,7 +133,7 @@ def test_mean_and_failures_of_a_run(tmp_path, capsys, caplog):
   run(train, "--task=babi", "--task.tasks=1,4", f"--workdir={workdir}",
       f"--data_dir={tmp_path}", "--core=lstm", "--core.hidden_size=3",
       "--num_seeds=2", "--steps=1", "--log_every=1", "--eval_every=1",
-      "--batch_size=8", "--eval_episodes=8", "--task.max_length=13")
+      "--batch_size=8", "--eval_episodes=8", "--task.max_length=15")
   missing = ("bAbI en-10k, task 4, train: 1,000 questions in the file, not the "
              "published 10,000")
   assert missing in caplog.text

@@ -42,7 +42,7 @@ class QuestionScore(scores.Classes):
     wrong_before = jnp.concatenate([edge, wrong])[:-1]
     at_start = jax.lax.cummax(batch.mask * (1 - before) * wrong_before)
     num = ends.sum(0)
-    right = (ends * (wrong == at_start)).sum(0)
+    right = jnp.where(wrong == at_start, ends, 0).sum(0)
     return {"error": (num - right) / jnp.maximum(num, 1),
             "questions_right": right, "questions": num}
 

@@ -203,7 +203,9 @@ def _of_archive(path: pathlib.Path, size: str, wanted: set[_Key]) -> _Contents:
         if member.isfile() and pathlib.PurePath(folder).name == size and (
             _NAME.fullmatch(name)):
           _check_size(member.size, _MAX_FILE)
-          found[name] = archive.extractfile(member).read()
+          file = archive.extractfile(member)
+          assert file is not None  # Of a regular file it never is.
+          found[name] = file.read()
   return {key: (path / size / name, found[name])
           for key, name in _choose(path / size, found, wanted).items()}
 
