@@ -12,7 +12,7 @@ import pathlib
 from collections.abc import Sequence
 
 import jax
-from absl import app, flags
+from absl import app, flags, logging
 
 from launch.configs import build, checks, endings
 from launch.configs import config as config_lib
@@ -59,6 +59,8 @@ def prepare(workdir: str | None, resume: bool | None):
 def train(run: Run) -> training.Result:
   """Trains a run to its end, then draws it; raises as `training.train`."""
   data = [run.load_data(split) for split in ("train", "test")]
+  for remark in run.task.remarks(data[0]):
+    logging.warning("%s", remark)
   run.save_config()
   trainer = build.make_trainer(run.config, run.task)
   result = training.train(run, trainer, *map(trainer.put_data, data))

@@ -3,6 +3,7 @@
 from tasks.arithmetic.arithmetic import Arithmetic
 from tasks.arithmetic.identity import Identity
 from tasks.arithmetic.recurrent_arithmetic import RecurrentArithmetic
+from tasks.babi.babi import Babi
 from tasks.base import (
     Countable,
     Environment,
@@ -31,6 +32,7 @@ from tasks.synthetic.priority_sort import PrioritySort
 TASKS: dict[str, type[Task]] = {
     "arithmetic": Arithmetic,
     "associative_recall": AssociativeRecall,
+    "babi": Babi,
     "copy": Copy,
     "identity": Identity,
     "language_numbers": LanguageNumbers,
@@ -48,8 +50,8 @@ TASKS: dict[str, type[Task]] = {
 }
 
 __all__ = (
-    "TASKS", "Arithmetic", "AssociativeRecall", "Batch", "Bits", "Classes",
-    "Copy", "Countable", "Environment", "Episodes", "Identity",
+    "TASKS", "Arithmetic", "AssociativeRecall", "Babi", "Batch", "Bits",
+    "Classes", "Copy", "Countable", "Environment", "Episodes", "Identity",
     "LanguageNumbers", "LearningToExecute", "Levelled", "MnistAddition",
     "MnistCounting", "MnistParity", "MnistSequenceProduct", "MnistSequenceSum",
     "NthFarthest", "Omniglot", "PrioritySort", "ProgramEvaluation",

@@ -14,7 +14,7 @@ Letters: T time steps, B batch, F input size, O output size.
 
 import abc
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import chex
@@ -72,6 +72,16 @@ class Task(abc.ABC):
     """
     return {}
 
+  def summary(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns metrics over all variants, such as a mean over tasks.
+
+    Args:
+      metrics: maps `VARIANT/metric` to values `[S]`, for every variant in
+        `extrapolations`.
+    """
+    del metrics
+    return {}
+
   @property
   def solved_below(self) -> float | None:
     """A run solves this task if its mean main metric is below this value.
@@ -110,6 +120,18 @@ class Task(abc.ABC):
     """
     del split, data_dir
     return None
+
+  def remarks(self, data: Any) -> Sequence[str]:
+    """Says what of the published data is missing, to stand beside results.
+
+    Args:
+      data: the result of `load`, on the host.
+
+    Returns:
+      One line each.
+    """
+    del data
+    return ()
 
 
 @dataclasses.dataclass(frozen=True)

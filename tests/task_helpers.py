@@ -1,11 +1,14 @@
 """Small tasks, made-up data, and cached batches for the tests of tasks."""
 
 import functools
+import pathlib
+import tempfile
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from data_helpers import write_babi
 
 import tasks
 from tasks import scores
@@ -19,6 +22,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "arithmetic": dict(input_size=23, subset_ratio=0.31, overlap_ratio=0.43),
     "associative_recall": dict(
         num_bits=5, item_length=3, min_pairs=2, max_pairs=7),
+    "babi": dict(tasks="1,8", max_length=15),
     "copy": dict(num_bits=5, min_length=2, max_length=7),
     "learning_to_execute": dict(
         operation="double", min_length=2, max_length=7, min_nesting=1,
@@ -65,6 +69,14 @@ def drawings(size: int) -> np.ndarray:
   return rng.integers(0, 256, (23, 20, size, size), np.uint8)
 
 
+@functools.cache
+def stories(task: tasks.Babi) -> Any:
+  """Returns stories that tell their answers, see `babi_text`."""
+  with tempfile.TemporaryDirectory() as folder:
+    write_babi(pathlib.Path(folder), task.numbers)
+    return task.load("test", folder)
+
+
 def data_of(task: tasks.Task) -> Any:
   """Returns the data from which a task draws; None for synthetic tasks."""
   if isinstance(task, tasks.MnistSequenceProduct):
@@ -73,6 +85,8 @@ def data_of(task: tasks.Task) -> Any:
     return DIGITS
   if isinstance(task, tasks.Omniglot):
     return drawings(task.image_size)
+  if isinstance(task, tasks.Babi):
+    return stories(task)
   return None
 
 

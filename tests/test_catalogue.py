@@ -13,6 +13,7 @@ from unittest import mock
 import jax
 import jax.numpy as jnp
 import ml_collections
+import numpy as np
 import pytest
 from absl import flags
 from launch_helpers import run
@@ -212,10 +213,13 @@ def recorded(task, variants, with_level):
 
   far = {f"{name}/{metric}" for name, variant in task.extrapolations.items()
          for metric in of(variant)}
-  last = {*of(task), *far}
+  total = set(task.summary(dict.fromkeys(far, np.zeros(1))))
+  last = {*of(task), *far, *total}
+  chosen = {f"chosen/{name}" for name in {*task.extrapolations, *total}
+            if "validation" in task.extrapolations}
   judged = {f"{prefix}{name}" for name in ("solved_at", "score")
             for prefix in ("", *(f"{name}/" for name in task.extrapolations))}
-  return last | judged | {f"best/{name}" for name in last} | {
+  return last | judged | chosen | {f"best/{name}" for name in last} | {
       "sparsity_error", "index_recall", "updates_per_second"} | (
       {"level"} if with_level else set()) | {
       f"{name if isinstance(name, str) else f'level {name}'}/{metric}"

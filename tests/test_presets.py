@@ -52,7 +52,7 @@ def test_docstring(name):
   assert lines[0].endswith(".")
   assert "\nPaper: " in text
   assert "\nData: none." in text or "\nData: MNIST" in text or (
-      "\nData: Omniglot" in text)
+      "\nData: Omniglot" in text) or "\nData: bAbI" in text
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -151,6 +151,10 @@ PAPERS = [
         core_args=dict(hidden_size=100, num_slots=128, num_heads=4, top_k=4),
         optimizer="rmsprop", optimizer_args=dict(learning_rate=1e-5),
         batch_size=8)),
+    ("babi_paper", "", dict(
+        task_args=dict(tasks="all", max_length=None), steps=500_000,
+        core_args=dict(hidden_size=256, num_slots=256, word_size=64,
+                       num_heads=4, top_k=4))),
     ("sam_omniglot_paper", "", dict(
         task_args=dict(num_classes=5, min_classes=5, image_size=20),
         steps=100_000)),

@@ -104,13 +104,19 @@ def _outcomes(run: Run, below: Mapping[str, float] | None
 
 
 def _by_validation(run: Run) -> dict[str, Mapping[str, float]]:
-  """Returns the errors of the seed that is best on the validation variant."""
+  """Returns the errors of the seed that is best on the validation variant.
+
+  The task's summary of them is included.
+  """
   errors = run.errors()
   if "validation" not in errors or len(run.seeds) < 2:
     return {}
   seed = int(np.nanargmin(errors["validation"][-1]))
-  return {f"chosen/{name}": {"value": float(values[-1][seed])}
-          for name, values in errors.items()}
+  chosen = {name: values[-1][seed] for name, values in errors.items()}
+  summary = run.task.summary({f"{name}/{run.main_metric}": value
+                              for name, value in chosen.items()})
+  return {f"chosen/{name}": {"value": float(value)}
+          for name, value in (chosen | summary).items()}
 
 
 def _scores(run: Run) -> dict[str, Mapping[str, float]]:

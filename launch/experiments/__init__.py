@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from launch.experiments import (
+    babi,
     curriculum,
     language,
     learning_to_execute,
@@ -35,9 +36,9 @@ from launch.experiments import (
     single_module,
 )
 
-_MODULES = (curriculum, language, learning_to_execute, mnist, mnist_sequence,
-            nalu_functions, neural_arithmetic, nth_farthest, omniglot, programs,
-            sam, single_module)
+_MODULES = (babi, curriculum, language, learning_to_execute, mnist,
+            mnist_sequence, nalu_functions, neural_arithmetic, nth_farthest,
+            omniglot, programs, sam, single_module)
 
 PRESETS: Mapping[str, Callable[[], dict[str, Any]]] = {
     name: function for module in _MODULES

@@ -24,7 +24,8 @@ def evaluate_all(trainer: Trainer, params: Any, data: Any,
     num_episodes: of each variant and seed, rounded up to whole batches.
 
   Returns:
-    Name -> `[S]`. Metrics of a variant are named `VARIANT/metric`. Where one
+    Name -> `[S]`. Metrics of a variant are named `VARIANT/metric`; the task's
+    `summary` of them is included. Where one
     network has an index that is not exact, `index_recall` on the task, unless
     an exact search would take too long.
   """
@@ -35,6 +36,7 @@ def evaluate_all(trainer: Trainer, params: Any, data: Any,
     assert isinstance(variant, tasks.Episodes)
     found = trainer.evaluate(params, data, variant, num_episodes)
     metrics |= {f"{name}/{metric}": value for metric, value in found.items()}
+  metrics |= task.summary(metrics)
   if len(trainer.seeds) == 1 and trainer.model.searches_approximately and (
       _recall_work(trainer, params, task) <= MAX_RECALL_WORK):
     metrics["index_recall"] = index_recall(trainer, params, data, task)

@@ -49,7 +49,8 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
     not above those of training; None for a variant, where this is unknown.
     `guess` is the main metric of guessing. For a sweep, metrics are lists
     over all seeds of the first value, then of the second, and so on; `values`
-    names these, and `best` the best one by validation in training.
+    names these, and `best` the best one by validation in training. `summary` is
+    the task's, over all variants, and `remarks` those on its data.
 
   Raises:
     UsageError: there is no run, no checkpoint, no such level, the task has no
@@ -93,7 +94,9 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
             "unit": run.config.unit, "step": int(np.min(state.train.step)),
             "seed": run.config.seed, "num_seeds": run.config.num_seeds,
             "level_name": getattr(task, "level_name", "task"),
-            "main_metric": run.main_metric, "levels": rows}
+            "main_metric": run.main_metric, "levels": rows,
+            "summary": {} if levels else _summary(task, rows),
+            "remarks": list(task.remarks(data))}
   if run.sweep:
     result |= {"sweep": run.sweep, "values": [*run.columns()],
                "best": run.best().value}
@@ -131,15 +134,25 @@ def format_table(result: Mapping[str, Any]) -> str:
   Args:
     result: of `evaluate`.
   """
+  remarks = result.get("remarks", ())  # An older file has none.
+  return "\n".join([_tables(result), *(f"data: {text}" for text in remarks)])
+
+
+def _tables(result):
+  """Returns the table of each value."""
   if "values" not in result:
     return _table(result)
   count, lines = result["num_seeds"], []
   for i, value in enumerate(result["values"]):
     is_best = value == result["best"]
     lines.append(f"{value}{' (best by validation)' if is_best else ''}:")
-    lines.append(_table({**result, "levels": [
-        {name: x[i * count:(i + 1) * count] if isinstance(x, list) else x
-         for name, x in row.items()} for row in result["levels"]]}))
+    def of_value(row, i=i):
+      return {name: x[i * count:(i + 1) * count] if isinstance(x, list) else x
+              for name, x in row.items()}
+
+    lines.append(_table({
+        **result, "levels": [of_value(row) for row in result["levels"]],
+        "summary": of_value(result.get("summary", {}))}))
   return "\n".join(lines)
 
 
@@ -163,6 +176,9 @@ def _table(result):
     table += notes[mark] if mark in found else []
   if "guess" in names:
     table.append(f"guess: {result['main_metric']} of guessing")
+  for name, values in result.get("summary", {}).items():
+    value = statistics.over_seeds(name, np.array(values))
+    table.append(f"{name}: {tables.format_value(value)}")
   return "\n".join(table)
 
 
@@ -229,6 +245,14 @@ def _row(name, variant, metrics, count, task):
   return {"level": name, "trained": trained, "episodes": count,
           **{key: reporting.stored(value) for key, value in metrics.items()},
           "guess": float(variant.trivial_score)}
+
+
+def _summary(task, rows):
+  """Returns the task's summary of all variants."""
+  metrics = {f"{row['level']}/{name}": np.array(value)
+             for row in rows for name, value in row.items()}
+  return {name: reporting.stored(value)
+          for name, value in task.summary(metrics).items()}
 
 
 def _no_recall(config):
