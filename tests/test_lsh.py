@@ -302,7 +302,7 @@ def test_finds_what_exact_search_finds_where_buckets_hold_all():
   index = lsh.LSHIndex(N, W, num_tables=30, min_bits=1, max_bits=1,
                        bucket_size=N, num_turned=0)
   memory, queries = draw(0, N, W), draw(1, 97, W)
-  state = enter(index, np.arange(N), memory, np.zeros(N))
+  state = enter(index, np.arange(N), memory)
   exact, _ = search.ExactIndex(N, W).find(
       jnp.square(memory).sum(-1), memory, all_written, queries, K, None)
   np.testing.assert_array_equal(find(index, state, memory, queries, K), exact)
