@@ -66,12 +66,22 @@ _SMALL_NETWORKS = Experiment(
         {"small": "--steps=20000", "paper": "--steps=100000"})
         for size, embedding, unit, label in (
             *((size, 16, "nalu", "NALU") for size in _SIZES),
-            (4, 2, "nalu", "NALU"), (4, 256, "nalu", "NALU"),
+            *((size, 2, "nalu", "NALU") for size in _SIZES),
+            (4, 256, "nalu", "NALU"),
             (4, 16, "nalu_separate", "NALU, separate weights"),
             (4, 16, "linear", "linear"))],
-    headline=[Cell("LSTM 4, embedding 16, NALU", "test, best by validation"),
+    headline=[Cell("LSTM 4, embedding 2, NALU", "test, best by validation"),
               Cell("published", "test, best by validation")],
-    note="")
+    note="""\
+Each row is one program of 96 networks. The learning rate decides most: where
+0.03 is the best of the three, the median errors on the test strings are a
+fraction of those with 0.003, which is the best by its mean where single seeds
+fail with 0.03. A narrow embedding helps as well: with 2 numbers a word, the
+seed that is best on the validation strings errs by half as much as the best of
+ten seeds of the preset (LSTM 10, embedding 256, rate 0.01), though ten times
+as much as the published network. Behind an LSTM, a linear read-out errs several
+times as much. Nobody has published a network that repeats the paper's 0.41.
+""")
 
 _WORDS = Experiment(
     name="nalu_figure3_words",
