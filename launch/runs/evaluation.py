@@ -50,7 +50,8 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
     `guess` is the main metric of guessing. For a sweep, metrics are lists
     over all seeds of the first value, then of the second, and so on; `values`
     names these, and `best` the best one by validation in training. `summary` is
-    the task's, over all variants, and `remarks` those on its data.
+    the task's, over all variants, and `remarks` those on its data; both are
+    there only if there are any.
 
   Raises:
     UsageError: there is no run, no checkpoint, no such level, the task has no
@@ -94,9 +95,10 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
             "unit": run.config.unit, "step": int(np.min(state.train.step)),
             "seed": run.config.seed, "num_seeds": run.config.num_seeds,
             "level_name": getattr(task, "level_name", "task"),
-            "main_metric": run.main_metric, "levels": rows,
-            "summary": {} if levels else _summary(task, rows),
-            "remarks": list(task.remarks(data))}
+            "main_metric": run.main_metric, "levels": rows}
+  notes = {"summary": {} if levels else _summary(task, rows),
+           "remarks": list(task.remarks(data))}
+  result |= {name: note for name, note in notes.items() if note}
   if run.sweep:
     result |= {"sweep": run.sweep, "values": [*run.columns()],
                "best": run.best().value}
@@ -134,7 +136,7 @@ def format_table(result: Mapping[str, Any]) -> str:
   Args:
     result: of `evaluate`.
   """
-  remarks = result.get("remarks", ())  # An older file has none.
+  remarks = result.get("remarks", ())
   return "\n".join([_tables(result), *(f"data: {text}" for text in remarks)])
 
 
