@@ -53,7 +53,7 @@ VARIANTS = {
 
 # The controller is wired once for all cores: some of them stand for the others.
 SLOW = {f"{core} without an LSTM" for core in ("dam", "ntm", "sdnc")} | {
-    f"{core} from its reads" for core in ("dam", "dnc", "ntm", "sdnc")}
+    f"{core} from its reads" for core in ("dam", "dnc", "ntm", "sam", "sdnc")}
 
 
 def arguments_of(core) -> dict:

@@ -97,7 +97,7 @@ def test_training_goes_on_where_the_minutes_ended_it(catalogue, tmp_path):
 
 
 @pytest.mark.parametrize("count", [
-    3, pytest.param(None, marks=pytest.mark.slow)])
+    2, pytest.param(None, marks=pytest.mark.slow)])
 def test_the_accelerator_plan_in_a_rehearsal(
     monkeypatch, tmp_path, capsys, count):
   """The first visits at tiny sizes on the CPU; the slow case is all of them."""
