@@ -47,8 +47,9 @@ class QuestionScore(scores.Classes):
             "questions_right": right, "questions": num}
 
   def with_ratios(self, means: Mapping[str, Any]) -> dict[str, Any]:
-    found = super().with_ratios(means)
-    return found | {"error": 1 - found["accuracy"]}
+    # Not 1 - accuracy: a compiled quotient of equal numbers may exceed 1.
+    wrong = means["questions"] - means["questions_right"]
+    return super().with_ratios(means) | {"error": wrong / means["questions"]}
 
 
 @dataclasses.dataclass(frozen=True)

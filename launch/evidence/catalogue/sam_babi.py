@@ -171,6 +171,7 @@ _TASK_1 = Experiment(
          "A network soon gets half of the answers right, by naming a place "
          "mentioned last. Some seeds leave this plateau suddenly, after 2,300 "
          "updates or more; one of three has all answers right at the end, the "
-         "others are still on it.")
+         "others are still on it. -4.75e-08 is 0, with a rounding error that "
+         "is mended since.")
 
 EXPERIMENTS: tuple[Experiment, ...] = (_TABLE1, _TABLE2, _TASK_1)
