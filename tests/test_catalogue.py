@@ -249,8 +249,9 @@ def test_trainings(name, configs, evaluations):
 
 
 @pytest.mark.parametrize("name", sorted({name for name, *_ in BENCHMARKS}))
-def test_benchmarks(name):
+def test_benchmarks(monkeypatch, tmp_path, name):
   """Flags are those of the suite, and the models are."""
+  monkeypatch.chdir(tmp_path)  # The folder of results is made there.
   for _, piece, scale, (line,) in [
       each for each in BENCHMARKS if each[0] == name]:
     suite = next(word.removeprefix("--suite=") for word in line
