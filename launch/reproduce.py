@@ -56,13 +56,17 @@ def reproduce(jobs: Sequence[runner.Job], runs: pathlib.Path,
         seconds=FLAGS.minutes and 60 * FLAGS.minutes)
   finally:
     view.close()
-  for experiment in dict.fromkeys(job.experiment.name for job in jobs):
+  scales = {job.experiment.name: job.scale for job in jobs}
+  for experiment in scales:
     found = selection.EXPERIMENTS[experiment]
-    for line in figures.draw(found, jobs[0].scale, runs, folder):
+    for line in figures.draw(found, scales[experiment], runs, folder):
       print(line)
     print(f"\n{found.title}\n")
-    print(tables.table(found, results.load(folder, experiment)))
-    print(f"\nwritten to {folder / experiment}.json")
+    entries = [entry for entry in results.load(folder, experiment)
+               if entry.scale == scales[experiment]]
+    print(tables.table(found, entries))
+    if entries:
+      print(f"\nwritten to {folder / experiment}.json")
   return failures
 
 

@@ -1,7 +1,7 @@
 """Checks of constructor arguments."""
 
 import difflib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 MAX_COUNT = 1_000
 
@@ -67,9 +67,7 @@ def check_natural(**numbers: int) -> None:
   Raises:
     ValueError: a number is below 0; the message names the first one.
   """
-  for name, number in numbers.items():
-    if number < 0:
-      raise ValueError(f"{name} must be at least 0, got {number}")
+  _check_least(0, numbers)
 
 
 def check_positive(**sizes: int) -> None:
@@ -81,6 +79,10 @@ def check_positive(**sizes: int) -> None:
   Raises:
     ValueError: a size is below 1; the message names the first one.
   """
-  for name, size in sizes.items():
-    if size < 1:
-      raise ValueError(f"{name} must be at least 1, got {size}")
+  _check_least(1, sizes)
+
+
+def _check_least(least: int, numbers: Mapping[str, int]) -> None:
+  for name, number in numbers.items():
+    if number < least:
+      raise ValueError(f"{name} must be at least {least}, got {number}")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import pytest
 from launch_helpers import run
@@ -59,6 +60,7 @@ def test_a_failure_stops_nothing_and_what_is_done_is_not_repeated(
   assert run(reproduce, *flags) == reproduce.EXIT_FAILED
   captured = capsys.readouterr()
   assert "FAILED: copy/bad" in captured.err
+  assert re.search(r"\| LSTM \| [\d.]+, [\d.]+ \(1\.5\) \|", captured.out)
   assert "learning_rate" in captured.err.splitlines()[-1]
   (found,) = results.load(tmp_path / "results", "copy")
   assert (found.piece, found.scale, found.seeds) == ("lstm", "tiny", [0, 1])
@@ -155,6 +157,12 @@ def test_the_page_has_all_that_the_files_hold(tmp_path):
   assert "python -m launch.train --x=1" in text
   assert "2026-11-29, commit abc, 2 x a CPU, nothing else, JAX 0.10" in text
   assert "## Later" not in text
+
+
+def test_rehearsals_are_not_shown(tmp_path):
+  results.save(tmp_path, COPY, [entry(scale="tiny")])
+  assert results.measured(tmp_path, "copy") == []
+  assert "## Copying" not in page.render([COPY], tmp_path)
 
 
 def test_listing(tmp_path):

@@ -23,9 +23,9 @@ def overview(experiments: Iterable[Experiment], folder: pathlib.Path) -> str:
   lines = [["experiment", "what", "published", "here", "runs done",
             "minutes"]]
   for experiment in experiments:
-    entries = results.load(folder, experiment.name)
+    entries = results.measured(folder, experiment.name)
     done = {entry.piece for entry in entries
-            if entry.note != runner.UNFINISHED and entry.scale != "tiny"}
+            if entry.note != runner.UNFINISHED}
     lines.append([
         experiment.name,
         *map(_cut, (experiment.title, *page.headline(experiment, entries))),
@@ -46,7 +46,7 @@ def describe(experiment: Experiment, folder: pathlib.Path, scale: str) -> str:
     folder: of results.
     scale: whose commands to show.
   """
-  entries = results.load(folder, experiment.name)
+  entries = results.measured(folder, experiment.name)
   lines = [f"{experiment.name}: {experiment.title}", experiment.source,
            experiment.measures]
   if experiment.cells():

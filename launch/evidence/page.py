@@ -38,7 +38,7 @@ def render(experiments: Iterable[Experiment], folder: pathlib.Path) -> str:
     ValueError: a file of results has another form.
   """
   experiments = list(experiments)
-  entries = {experiment.name: results.load(folder, experiment.name)
+  entries = {experiment.name: results.measured(folder, experiment.name)
              for experiment in experiments}
   parts = [_HEAD.strip(), _overview(experiments, entries)]
   parts += [_section(experiment, entries[experiment.name], folder)
@@ -117,11 +117,10 @@ def _picture(figure: Figure, folder: pathlib.Path) -> str:
 
 def _runs(experiment, entries: Sequence[results.Entry]) -> str:
   """Returns how to repeat the table, and what each run ran on."""
-  shown = [entry for entry in entries if entry.scale != "tiny"]
   lines = ["```sh",
            f"python -m launch.reproduce --experiment={experiment.name}", "```",
            "", "<details><summary>Runs</summary>", ""]
-  for (where, note), several in _grouped(shown).items():
+  for (where, note), several in _grouped(entries).items():
     chosen = ", ".join(f"{entry.piece}: best with {entry.chosen}"
                        for entry in several if entry.chosen)
     notes = "; ".join(part for part in (note, chosen) if part)

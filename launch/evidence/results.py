@@ -82,6 +82,11 @@ class Entry:
           f"metrics[{name!r}]", metric)
 
 
+def measured(folder: pathlib.Path, name: str) -> list[Entry]:
+  """Returns the entries of an experiment without those of rehearsals."""
+  return [entry for entry in load(folder, name) if entry.scale != "tiny"]
+
+
 def load(folder: pathlib.Path, name: str) -> list[Entry]:
   """Returns the entries of an experiment, checked; [] without a file.
 
@@ -156,8 +161,7 @@ def put(entries: list[Entry], new: Entry) -> list[Entry]:
 
 def best(entries: list[Entry], piece: str) -> Entry | None:
   """Returns the entry of a piece at the largest scale; None without one."""
-  found = [entry for entry in entries
-           if entry.piece == piece and entry.scale != "tiny"]
+  found = [entry for entry in entries if entry.piece == piece]
   return max(found, key=lambda entry: SCALES.index(entry.scale), default=None)
 
 

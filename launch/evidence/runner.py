@@ -138,7 +138,8 @@ def entry_of(running: Running) -> results.Entry:
     (running.workdir / DONE).touch()
   return results.Entry(
       piece=job.piece.name, scale=job.scale,
-      commands=job.piece.commands(job.scale, folder_of(job)),
+      commands=job.piece.commands(
+          job.scale, str(workdir_of(job, pathlib.Path("runs")))),
       commit=machine.commit(), date=datetime.date.today().isoformat(),
       machine=facts["machine"] | {"load": machine.load()},
       versions=facts["versions"], seeds=found.seeds, updates=found.updates,
@@ -149,14 +150,9 @@ def entry_of(running: Running) -> results.Entry:
       chosen=found.chosen, note="" if is_done else UNFINISHED)
 
 
-def folder_of(job: Job) -> str:
-  """Returns the folder of a job, from that of all runs on."""
-  return f"runs/{job.experiment.name}-{job.scale}/{job.piece.name}"
-
-
 def workdir_of(job: Job, runs: pathlib.Path) -> pathlib.Path:
   """Returns the folder of a job within that of all runs."""
-  return runs / pathlib.Path(folder_of(job)).relative_to("runs")
+  return runs / f"{job.experiment.name}-{job.scale}" / job.piece.name
 
 
 def to_do(jobs: Sequence[Job], runs: pathlib.Path) -> list[Job]:
