@@ -5,6 +5,7 @@ from tasks.arithmetic.identity import Identity
 from tasks.arithmetic.recurrent_arithmetic import RecurrentArithmetic
 from tasks.babi.babi import Babi
 from tasks.base import (
+    Corpus,
     Countable,
     Environment,
     Episodes,
@@ -51,9 +52,9 @@ TASKS: dict[str, type[Task]] = {
 
 __all__ = (
     "TASKS", "Arithmetic", "AssociativeRecall", "Babi", "Batch", "Bits",
-    "Classes", "Copy", "Countable", "Environment", "Episodes", "Identity",
-    "LanguageNumbers", "LearningToExecute", "Levelled", "MnistAddition",
-    "MnistCounting", "MnistParity", "MnistSequenceProduct", "MnistSequenceSum",
-    "NthFarthest", "Omniglot", "PrioritySort", "ProgramEvaluation",
-    "RecurrentArithmetic", "Regression", "Score", "Stream", "Task", "TimeStep",
-    "Transcribable")
+    "Classes", "Copy", "Corpus", "Countable", "Environment", "Episodes",
+    "Identity", "LanguageNumbers", "LearningToExecute", "Levelled",
+    "MnistAddition", "MnistCounting", "MnistParity", "MnistSequenceProduct",
+    "MnistSequenceSum", "NthFarthest", "Omniglot", "PrioritySort",
+    "ProgramEvaluation", "RecurrentArithmetic", "Regression", "Score",
+    "Stream", "Task", "TimeStep", "Transcribable")

@@ -5,133 +5,29 @@ A task is a frozen dataclass. It is hashable, so it can be a static argument of
 no networks, devices or flags. Everything except `load` is pure JAX, so sampling
 runs on the device, inside the training step.
 
-There are three kinds of tasks: `Episodes`, `Stream` and `Environment`. No
-task derives from the latter two yet. For what a task can also do, see
-`tasks.capabilities`.
+There are three kinds of tasks: `Episodes`, `Stream` (see `tasks.stream`) and
+`Environment`. No task derives from the latter yet. For what a task can also do,
+see `tasks.capabilities`.
 
 Letters: T time steps, B batch, F input size, O output size.
 """
 
 import abc
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import chex
 import jax
 import jax.numpy as jnp
 
-from tasks import scores
 from tasks.batch import Batch
 from tasks.capabilities import Countable, Levelled, Transcribable
+from tasks.stream import Corpus, Stream
+from tasks.task import Task
 
-__all__ = ("Batch", "Countable", "Environment", "Episodes", "Levelled",
-           "Stream", "Task", "TimeStep", "Transcribable", "draw_level", "place")
-
-
-@dataclasses.dataclass(frozen=True)
-class Task(abc.ABC):
-  """Represents what a run has to know of any task.
-
-  Attributes:
-    encoder: name of the encoder that suits the inputs, the default of a run:
-      'none' for vectors, 'embed' for one-hot tokens, 'cnn' for flattened square
-      images.
-  """
-
-  encoder: ClassVar[str] = "none"
-
-  @property
-  @abc.abstractmethod
-  def input_size(self) -> int:
-    """F, the size of the input at one step."""
-
-  @property
-  @abc.abstractmethod
-  def output_size(self) -> int:
-    """O, how many numbers (or logits) a network outputs at one step."""
-
-  @property
-  @abc.abstractmethod
-  def score(self) -> scores.Score:
-    """How outputs are scored."""
-
-  @property
-  @abc.abstractmethod
-  def trivial_score(self) -> float:
-    """The expected main metric of the best answer that ignores the inputs."""
-
-  @property
-  def extrapolations(self) -> Mapping[str, "Task"]:
-    """Maps names to variants of this task that are evaluated beside it.
-
-    The variants draw differently (another range, longer sequences, another
-    split). They have the same input and output sizes and take the same `data`.
-    If they move ever further from the training distribution, they are in that
-    order.
-    """
-    return {}
-
-  def summary(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns metrics over all variants, such as a mean over tasks.
-
-    Args:
-      metrics: maps `VARIANT/metric` to values `[S]`, for every variant in
-        `extrapolations`.
-    """
-    del metrics
-    return {}
-
-  @property
-  def solved_below(self) -> float | None:
-    """A run solves this task if its mean main metric is below this value.
-
-    None if there is no such criterion.
-    """
-    return None
-
-  def instance(self, key: jax.Array) -> Any:
-    """Draws what is fixed for a whole run, so that seeds have different tasks.
-
-    This is pure JAX, so it can be mapped over the keys of many seeds. If the
-    result is not None, it is the `data` of all episodes of the run, those of
-    evaluations and of `extrapolations` included. A task has either this or
-    `load`, not both. With `data` None, such a task is one fixed instance.
-
-    Args:
-      key: consumed. It depends on the seed of the run, but not on the step or
-        the device.
-
-    Returns:
-      A tree of arrays, or None if all runs have the same task.
-    """
-    del key
-    return None
-
-  def load(self, split: str, data_dir: str | None = None) -> Any:
-    """Loads the arrays of a split, from which episodes are drawn.
-
-    Args:
-      split: 'train' or 'test'.
-      data_dir: folder of the data files.
-
-    Returns:
-      A tree of arrays, or None if the task is synthetic.
-    """
-    del split, data_dir
-    return None
-
-  def remarks(self, data: Any) -> Sequence[str]:
-    """Says what of the published data is missing, to stand beside results.
-
-    Args:
-      data: the result of `load`, on the host.
-
-    Returns:
-      One line each.
-    """
-    del data
-    return ()
+__all__ = ("Batch", "Corpus", "Countable", "Environment", "Episodes",
+           "Levelled", "Stream", "Task", "TimeStep", "Transcribable",
+           "draw_level", "place")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,31 +106,6 @@ class Episodes(Task):
       raise ValueError(f"{type(self).__name__} has no levels, got "
                        f"level={level}; leave `level` out")
     return jax.vmap(self.episode, (0, None, None), 1)(keys, level, data)
-
-
-@dataclasses.dataclass(frozen=True)
-class Stream(Task):
-  """Represents a text, read in windows of contiguous tokens.
-
-  `input_size` and `output_size` are the size of the vocabulary. A network's
-  state is carried from one window to the next.
-  """
-
-  @abc.abstractmethod
-  def window(self, data: Any, position: jax.Array, batch_size: int,
-             num_steps: int) -> Batch:
-    """Returns the next tokens of every row; rows read separate parts.
-
-    Args:
-      data: the result of `load`.
-      position: int32 scalar, the number of tokens that each row has read.
-      batch_size: B.
-      num_steps: T.
-
-    Returns:
-      `inputs [T, B]` int32 tokens, `targets [T, B]` int32, the token after
-      each input, and `mask [T, B]` float32.
-    """
 
 
 class TimeStep(NamedTuple):

@@ -30,11 +30,14 @@ class Score(abc.ABC):
     ratios: maps a derived metric to (numerator, denominator), two metrics that
       are per-episode counts; the derived metric is sum(numerator) /
       sum(denominator) over all episodes.
+    of_targets: whether it takes the log-probabilities `[T, B]` of the targets
+      in place of answers, and the targets are integers `[T, B]`.
   """
 
   main_metric: str
   lower_is_better: ClassVar[bool] = True
   ratios: ClassVar[Mapping[str, tuple[str, str]]] = types.MappingProxyType({})
+  of_targets: ClassVar[bool] = False
 
   @abc.abstractmethod
   def loss(self, outputs: jax.Array, batch: Batch) -> jax.Array:
@@ -190,3 +193,38 @@ def mean_over_numbers(values: jax.Array, mask: jax.Array) -> jax.Array:
     `[B]`; 0 for an episode without such steps.
   """
   return values.sum((0, 2)) / (jnp.maximum(mask.sum(0), 1) * values.shape[2])
+
+
+@dataclasses.dataclass(frozen=True)
+class Tokens(Score):
+  """Scores a stream's tokens by their log-probabilities.
+
+  In place of a network's answers, it takes the log-probabilities of the targets
+  alone, `[T, B]`: a head may compute these at a lower cost than those of a
+  whole vocabulary. Metrics are sums over targets.
+  """
+
+  main_metric: str = "perplexity"
+  of_targets: ClassVar[bool] = True
+
+  def loss(self, outputs: jax.Array, batch: Batch) -> jax.Array:
+    """Returns the mean negative log-probability of each row, `[B]`."""
+    chex.assert_equal_shape([outputs, batch.mask])
+    return mean_over_steps(-outputs, batch.mask)
+
+  def metrics(self, outputs: jax.Array, batch: Batch) -> dict[str, jax.Array]:
+    """Returns the sum of negative log-probabilities, and the count of targets.
+    """
+    # Not a product: where the mask is 0, a log-probability may be NaN.
+    nats = jnp.where(batch.mask > 0, -outputs * batch.mask, 0).sum(0)
+    return {"nats": nats, "targets": batch.mask.sum(0)}
+
+  def with_ratios(self, means: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the loss (nats) of a target, and its exponential.
+
+    A window may hold no target, and then has the loss 0.
+    """
+    kept = {name: mean for name, mean in means.items()
+            if name not in ("nats", "targets")}
+    loss = means["nats"] / jnp.maximum(means["targets"], 1e-9)
+    return kept | {"loss": loss, "perplexity": jnp.exp(loss)}

@@ -1,0 +1,103 @@
+"""Streams: texts that a network reads in windows of contiguous tokens.
+
+Letters: N tokens of a text, R rows, T steps of a window, B rows of a batch.
+"""
+
+import abc
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from tasks.batch import Batch
+from tasks.task import Task
+
+
+class Corpus(NamedTuple):
+  """Holds a text. Its first token is only an input; the others are targets.
+
+  Attributes:
+    tokens: `[N]`, integers of any type.
+    scored: `[N]` bool, which tokens count as targets; None for all of them.
+    per_target: name of a unit -> `[]` float32, how many words, characters or
+      bytes there are in the text for each target.
+  """
+
+  tokens: Any
+  scored: Any = None
+  per_target: Mapping[str, Any] = {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Stream(Task):
+  """Represents a text, read in windows of contiguous tokens.
+
+  `input_size` and `output_size` are the size of the vocabulary. R rows read
+  separate parts of the text, all of them `row_length` targets long, and the
+  last ones maybe shorter, so that no token is left out. A network's state is
+  carried from one window of a row to the next. At the beginning of a row, and
+  when the rows are read again, it starts anew.
+  """
+
+  encoder: ClassVar[str] = "tokens"
+  head: ClassVar[str] = "softmax"
+
+  @property
+  @abc.abstractmethod
+  def num_steps(self) -> int:
+    """T, the number of steps of a window, over which gradients flow."""
+
+  @property
+  def input_size(self) -> int:
+    return self.output_size
+
+  @property
+  def input_spec(self) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((), jnp.int32)
+
+  @abc.abstractmethod
+  def corpus(self, data: Any) -> Corpus:
+    """Returns the text that this task reads.
+
+    Args:
+      data: the result of `load`.
+    """
+
+  def window(self, corpus: Corpus, rows: jax.Array, num_rows: int,
+             position: jax.Array) -> Batch:
+    """Returns the next window of some rows.
+
+    Args:
+      corpus: the text.
+      rows: `[B]` int32, numbers of the rows; those from `num_rows` on are
+        empty.
+      num_rows: R, over all devices.
+      position: `[B]` int32, how many targets each row has read.
+
+    Returns:
+      `inputs [T, B]` int32, `targets [T, B]` int32, the token after each input,
+      and `mask [T, B]` float32, 1 for targets that count.
+    """
+    length = row_length(corpus, num_rows)
+    place = position + jnp.arange(self.num_steps)[:, None]
+    index = rows * length + place
+    is_target = (place < length) & (index < corpus.tokens.shape[0] - 1) & (
+        rows < num_rows)
+    index = jnp.where(is_target, index, 0)
+    inputs, targets = (jnp.asarray(corpus.tokens)[index + i].astype(jnp.int32)
+                       for i in (0, 1))
+    if corpus.scored is not None:
+      is_target &= jnp.asarray(corpus.scored)[index + 1]
+    return Batch(inputs, targets, is_target.astype(jnp.float32))
+
+
+def row_length(corpus: Corpus, num_rows: int) -> int:
+  """Returns the number of targets in a row of a text cut into R rows."""
+  return -(-(corpus.tokens.shape[0] - 1) // num_rows)
+
+
+def num_windows(task: Stream, corpus: Corpus, num_rows: int) -> int:
+  """Returns the number of windows that read each of R rows once."""
+  return -(-row_length(corpus, num_rows) // task.num_steps)
