@@ -13,6 +13,7 @@ from tasks.base import (
     Stream,
     Task,
     TimeStep,
+    Trainable,
     Transcribable,
 )
 from tasks.batch import Batch
@@ -24,7 +25,8 @@ from tasks.mnist.sequences import MnistSequenceProduct, MnistSequenceSum
 from tasks.omniglot.omniglot import Omniglot
 from tasks.programs.learning_to_execute import LearningToExecute
 from tasks.programs.program_evaluation import ProgramEvaluation
-from tasks.scores import Bits, Classes, Regression, Score
+from tasks.scores import Bits, Classes, Regression, Score, Tokens
+from tasks.stream import num_windows, row_length
 from tasks.synthetic.associative_recall import AssociativeRecall
 from tasks.synthetic.copy import Copy
 from tasks.synthetic.nth_farthest import NthFarthest
@@ -57,4 +59,5 @@ __all__ = (
     "MnistAddition", "MnistCounting", "MnistParity", "MnistSequenceProduct",
     "MnistSequenceSum", "NthFarthest", "Omniglot", "PrioritySort",
     "ProgramEvaluation", "RecurrentArithmetic", "Regression", "Score",
-    "Stream", "Task", "TimeStep", "Transcribable")
+    "Stream", "Task", "TimeStep", "Tokens", "Trainable",
+    "Transcribable", "num_windows", "row_length")

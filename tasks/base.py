@@ -14,7 +14,7 @@ Letters: T time steps, B batch, F input size, O output size.
 
 import abc
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import chex
 import jax
@@ -25,9 +25,21 @@ from tasks.capabilities import Countable, Levelled, Transcribable
 from tasks.stream import Corpus, Stream
 from tasks.task import Task
 
-__all__ = ("Batch", "Corpus", "Countable", "Environment", "Episodes",
-           "Levelled", "Stream", "Task", "TimeStep", "Transcribable",
-           "draw_level", "place")
+__all__ = (
+  "Batch",
+  "Corpus",
+  "Countable",
+  "Environment",
+  "Episodes",
+  "Levelled",
+  "Stream",
+  "Task",
+  "TimeStep",
+  "Trainable",
+  "Transcribable",
+  "draw_level",
+  "place",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +118,10 @@ class Episodes(Task):
       raise ValueError(f"{type(self).__name__} has no levels, got "
                        f"level={level}; leave `level` out")
     return jax.vmap(self.episode, (0, None, None), 1)(keys, level, data)
+
+
+# What a `Learner` trains on by the targets of its batches.
+Trainable: TypeAlias = Episodes | Stream
 
 
 class TimeStep(NamedTuple):

@@ -57,6 +57,11 @@ class Stream(Task):
   def input_spec(self) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct((), jnp.int32)
 
+  @property
+  def vocabulary_digest(self) -> int:
+    """A number below 2^32 that changes with the meaning of the tokens."""
+    return 0
+
   @abc.abstractmethod
   def corpus(self, data: Any) -> Corpus:
     """Returns the text that this task reads.

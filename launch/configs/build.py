@@ -22,14 +22,30 @@ from launch.learning import (
     optimizers,
     penalties,
     sources,
+    streams,
     trainer,
 )
 from launch.learning.varied import Number
+from tasks.data import cache
 
 
-def make_task(config: ml_collections.ConfigDict) -> tasks.Task:
-  """Returns the task of a run."""
-  return _make(config, "task")
+def make_task(config: ml_collections.ConfigDict,
+              is_prepared: bool = True) -> tasks.Task:
+  """Returns the task of a run.
+
+  Args:
+    config: From `config.resolve` or `config.load`.
+    is_prepared: Whether to read what the task must know of its files, such as
+      a vocabulary.
+
+  Raises:
+    OSError: A file cannot be read.
+  """
+  task = _make(config, "task")
+  if not is_prepared:
+    return task
+  with cache.placed_in(config.cache_dir or None):
+    return task.prepared(config.data_dir or None)
 
 
 def make_model(config: ml_collections.ConfigDict, task: tasks.Task,
@@ -48,7 +64,8 @@ def make_model(config: ml_collections.ConfigDict, task: tasks.Task,
       config.core, task.output_size, unit=config.unit,
       unit_args=config.unit_args.to_dict(), encoder=config.encoder,
       encoder_args=config.encoder_args.to_dict(), head=config.head,
-      head_args=config.head_args.to_dict(), input_size=task.input_size,
+      head_args=config.head_args.to_dict(),
+      input_size=task.input_size if task.input_spec.shape else None,
       **of_core)
 
 
@@ -99,7 +116,7 @@ def make_rules(config: ml_collections.ConfigDict, numbers: Mapping[str, Number]
   return make_optimizer(config, numbers), make_penalty(config, numbers)
 
 
-def make_learner(config: ml_collections.ConfigDict, task: tasks.Episodes
+def make_learner(config: ml_collections.ConfigDict, task: tasks.Trainable
                  ) -> learner.Learner:
   """Returns the learner of a run.
 
@@ -108,7 +125,11 @@ def make_learner(config: ml_collections.ConfigDict, task: tasks.Episodes
     task: The run's task.
   """
   model = make_model(config, task)
-  source = sources.ReusedMemory(model) if config.reuse_memory else None
+  source: Any = None
+  if isinstance(task, tasks.Stream):
+    source = streams.StreamSource(model, task.vocabulary_digest)
+  elif config.reuse_memory:
+    source = sources.ReusedMemory(model)
   return learner.Learner(
       model, task, make_optimizer(config), batch_size=config.batch_size,
       source=source, penalty=make_penalty(config),
@@ -132,7 +153,7 @@ def make_layout(config: ml_collections.ConfigDict,
   return layout.SplitBatch(devices)
 
 
-def make_trainer(config: ml_collections.ConfigDict, task: tasks.Episodes,
+def make_trainer(config: ml_collections.ConfigDict, task: tasks.Trainable,
                  devices: Sequence[jax.Device] | None = None
                  ) -> trainer.Trainer:
   """Returns what trains and evaluates all seeds and values of a run.

@@ -36,13 +36,13 @@ def check(config: ml_collections.ConfigDict,
     _check_sizes(config, task)
     for one in each:
       build.make_optimizer(one)
-    _check_memory(config)
+    _check_memory(config, task)
     _check_curriculum(config, task)
     _check_penalty([one for one in each if not _is_off(config, one)],
                    build.make_model(config, task).units)
     _check_sweep(config)
     _check_seeds(config)
-  except (TypeError, ValueError) as error:
+  except (OSError, TypeError, ValueError) as error:
     raise UsageError(str(error)) from None
 
 
@@ -88,8 +88,11 @@ def _check_sizes(config, task):
           + ", ".join(f"{k}={v}" for k, v in config.task_args.items()))
 
 
-def _check_memory(config):
-  """Refuses a used memory for a core that cannot forget."""
+def _check_memory(config, task):
+  """Refuses a used memory for a core that cannot forget, and for a text."""
+  if config.reuse_memory and isinstance(task, tasks.Stream):
+    raise ValueError(f"reuse_memory: task {config.task!r} carries the core's "
+                     "state anyway; leave out --reuse_memory")
   cores = members.REGISTRIES["core"]
   if config.reuse_memory and not _can_forget(config.core):
     valid = [core for core in cores if _can_forget(core)]

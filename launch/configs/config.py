@@ -42,9 +42,9 @@ def default_config() -> ml_collections.ConfigDict:
   """Returns every field of a run, with its type and default.
 
   `X_args` holds the arguments that are set for the run's member of kind X; the
-  others have the defaults of the member. An empty `encoder` stands for the
-  task's. `preset` is the name of the preset that the run started from. `sweep`
-  holds the flags with several values, see `sweeps`.
+  others have the defaults of the member. An empty `encoder` or `head` stands
+  for the task's. `preset` is the name of the preset that the run started from.
+  `sweep` holds the flags with several values, see `sweeps`.
   """
   return ml_collections.ConfigDict(dict(
       preset=NO_PRESET,
@@ -52,7 +52,7 @@ def default_config() -> ml_collections.ConfigDict:
       core="sam",
       unit=_LINEAR,
       encoder="",
-      head="unit",
+      head="",
       optimizer="adam",
       schedule="constant",
       curriculum=members.NONE,
@@ -103,7 +103,7 @@ def resolve(preset: str | None, overrides: Mapping[str, Any],
     overrides, member_args, sweep = sweeps.split(overrides, member_args)
     fields = merge(fields, _preset_fields(preset, overrides, fields))
     fields = merge(fields, overrides) | {"preset": preset, "sweep": sweep}
-    fields["encoder"] = fields["encoder"] or _default_encoder(fields["task"])
+    fields |= _defaults_of_task(fields)
     for kind in KINDS:  # 'core' comes before 'index', which its arguments name.
       name, given = members.name_of(fields, kind), member_args.get(kind, {})
       members.check_given(fields, kind, given)
@@ -135,9 +135,12 @@ def _preset_fields(preset, overrides, defaults):
   return fields
 
 
-def _default_encoder(task):
-  """Returns the encoder that suits a task's inputs."""
-  return attribute(members.REGISTRIES["task"].get(task), "encoder", "none")
+def _defaults_of_task(fields):
+  """Returns the encoder and head that suit a task, where none is given."""
+  task = members.REGISTRIES["task"].get(fields["task"])
+  return {kind: attribute(task, kind, default)
+          for kind, default in (("encoder", "none"), ("head", "unit"))
+          if not fields[kind]}
 
 
 def default_workdir(config: ml_collections.ConfigDict) -> pathlib.Path:
@@ -260,8 +263,9 @@ def reconcile(stored: ml_collections.ConfigDict, preset: str | None,
     UsageError: Something that was set would change what the run learns.
   """
   fields, by = dict(overrides), ""
-  if fields.get("encoder") == "":
-    fields["encoder"] = _default_encoder(stored.task)
+  of_task = _defaults_of_task(dict(task=stored.task, encoder="", head=""))
+  fields |= {kind: name for kind, name in of_task.items()
+             if fields.get(kind) == ""}
   if preset:
     wanted = resolve(preset, overrides, member_args)
     fields |= {name: value for name, value in wanted.items()

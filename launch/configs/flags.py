@@ -51,7 +51,8 @@ _HELP: Mapping[str, str] = {
             f"cores 'stack' and 'unit_rnn': {_names('unit')}; {_OWN}.",
     "encoder": f"Layers in front of the core: {_names('encoder')}; {_OWN}. "
                "Default: what suits the task.",
-    "head": f"Maps the core's outputs to answers: {_names('head')}; {_OWN}.",
+    "head": f"Maps the core's outputs to answers: {_names('head')}; {_OWN}. "
+            "Default: what suits the task.",
     "optimizer": f"Optimiser: {_names('optimizer')}; {_OWN}.",
     "schedule": "How the learning rate changes over all steps: "
                 f"{_names('schedule')}; {_OWN}.",

@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 import tasks
@@ -13,7 +14,7 @@ MAX_RECALL_WORK = 2**30
 
 
 def evaluate_all(trainer: Trainer, params: Any, data: Any,
-                 task: tasks.Episodes, num_episodes: int) -> Metrics:
+                 task: tasks.Trainable, num_episodes: int) -> Metrics:
   """Returns the metrics of a task, and of its `extrapolations`.
 
   Args:
@@ -33,7 +34,7 @@ def evaluate_all(trainer: Trainer, params: Any, data: Any,
   num_episodes = -(-num_episodes // batch_size) * batch_size
   metrics = trainer.evaluate(params, data, task, num_episodes)
   for name, variant in task.extrapolations.items():
-    assert isinstance(variant, tasks.Episodes)
+    assert isinstance(variant, tasks.Trainable)
     found = trainer.evaluate(params, data, variant, num_episodes)
     metrics |= {f"{name}/{metric}": value for metric, value in found.items()}
   metrics |= task.summary(metrics)
@@ -44,7 +45,7 @@ def evaluate_all(trainer: Trainer, params: Any, data: Any,
 
 
 def index_recall(trainer: Trainer, params: Any, data: Any,
-                 task: tasks.Episodes) -> np.ndarray:
+                 task: tasks.Trainable) -> np.ndarray:
   """Returns the share of exact search's rows that the core's index finds.
 
   Args:
@@ -65,7 +66,7 @@ def index_recall(trainer: Trainer, params: Any, data: Any,
   @jax.jit
   def count(params, keys, data):
     data = trainer.learner.data(keys, data)
-    inputs = task.sample(keys.evaluate, 1, data=data).inputs
+    inputs = _example(task, keys, data).inputs
     unrolled = model.unroll(
         params, None, inputs, model.initial_state(params, 1))
     return recall(unrolled.state)[0]
@@ -78,16 +79,26 @@ def index_recall(trainer: Trainer, params: Any, data: Any,
                    where=existing > 0)
 
 
-def _recall_work(trainer: Trainer, params: Any, task: tasks.Episodes) -> int:
+def _example(task, keys, data) -> tasks.Batch:
+  """Returns one evaluation episode, or the first window of a text."""
+  if isinstance(task, tasks.Stream):
+    first = jnp.zeros(1, jnp.int32)
+    return task.window(task.corpus(data), first, 1, first)
+  return task.sample(keys.evaluate, 1, data=data)
+
+
+def _recall_work(trainer: Trainer, params: Any, task: tasks.Trainable) -> int:
   """Returns how many numbers exact search reads in an episode, at most."""
   params = trainer.get_params(params)
   state = jax.eval_shape(lambda: trainer.model.initial_state(params, 1))
   return task.num_steps * max(x.size for x in jax.tree.leaves(state))
 
 
-def trace(trainer: Trainer, params: Any, data: Any, task: tasks.Episodes
+def trace(trainer: Trainer, params: Any, data: Any, task: tasks.Trainable
           ) -> tuple[tasks.Batch, Any, Any]:
   """Returns one evaluation episode step by step: batch, outputs, all states.
+
+  Of a text, the episode is its first window.
 
   Args:
     trainer: of one seed.
@@ -100,7 +111,7 @@ def trace(trainer: Trainer, params: Any, data: Any, task: tasks.Episodes
   @jax.jit
   def unroll(params, keys, data):
     data = trainer.learner.data(keys, data)
-    batch = task.sample(keys.evaluate, 1, data=data)
+    batch = _example(task, keys, data)
     unrolled = model.unroll(params, None, batch.inputs,
                             model.initial_state(params, 1),
                             return_all_states=True)

@@ -16,7 +16,7 @@ import optax
 
 import tasks
 from launch.learning import curriculum as curriculum_lib
-from launch.learning import penalties, scoring, sources
+from launch.learning import penalties, scoring, sources, streams
 from launch.learning.keys import Keys
 from launch.learning.layout import Share
 from launch.learning.varied import Number, is_on
@@ -67,7 +67,7 @@ class Learner:
     curriculum: raises the level; None if it does not change.
   """
 
-  def __init__(self, model: Model, task: tasks.Episodes,
+  def __init__(self, model: Model, task: tasks.Trainable,
                optimizer: optax.GradientTransformation, *, batch_size: int,
                source: sources.Source | None = None,
                penalty: penalties.Discrete | None = None,
@@ -109,12 +109,15 @@ class Learner:
   def _set_rules(self, optimizer, penalty):
     self._optimizer = optimizer
     self._penalty = penalty or penalties.Discrete()
-    self._scorer = scoring.Scorer(is_on(self._penalty.input_weight))
+    scorer = (streams.StreamScorer if isinstance(self.task, tasks.Stream)
+              else scoring.Scorer)
+    self._scorer: Any = scorer(is_on(self._penalty.input_weight))
 
   def initial_state(self, keys: Keys) -> TrainState:
     """Returns the state before the first update."""
+    spec = self.task.input_spec
     params = self.model.init(
-        keys.init, jnp.zeros((1, 1, self.task.input_size)))
+        keys.init, jnp.zeros((1, 1, *spec.shape), spec.dtype))
     return TrainState(
         np.zeros((), np.int32), params, self._optimizer.init(params),
         self.curriculum.initial_state() if self.curriculum else ())
@@ -126,7 +129,7 @@ class Learner:
     return data if instance is None else instance
 
   def padded_task(self, levels: curriculum_lib.Levels | None
-                  ) -> tasks.Episodes:
+                  ) -> tasks.Trainable:
     """Returns the task whose episodes are padded to the end of a bucket.
 
     Args:
@@ -164,7 +167,7 @@ class Learner:
 
     state, metrics = jax.lax.scan(one, state, length=num_updates)
     means = jax.tree.map(jnp.mean, metrics)
-    return state, self.task.score.with_ratios(means)
+    return state, self.task.metrics_of(means, data)
 
   def _update(self, keys, state, data, task, level, share):
     """Does one update: draw, gradients, mean over devices, step, projection."""
@@ -211,7 +214,7 @@ class Learner:
       value += self._penalty.input_weight * metrics["input_penalty"]
     return value, (metrics, self.source.finish(source_state, params, last))
 
-  def evaluate(self, keys: Keys, params: Any, data: Any, task: tasks.Episodes,
+  def evaluate(self, keys: Keys, params: Any, data: Any, task: tasks.Trainable,
                num_episodes: int, batch_size: int, share: Share
                ) -> dict[str, jax.Array]:
     """Returns mean loss and metrics over fixed episodes; `solved` for a task
@@ -223,12 +226,15 @@ class Learner:
       data: from `data`.
       task: to evaluate.
       num_episodes: how many. A `Countable` task is evaluated on each of its
-        episodes once instead.
+        episodes once instead, and a `Stream` on its whole text.
       batch_size: episodes at once, over all devices. Does not change which
-        episodes are drawn.
+        episodes are drawn. Of a `Stream`, the number of rows.
       share: of each batch.
     """
-    if isinstance(task, tasks.Countable):
+    if isinstance(task, tasks.Stream):
+      metrics = self._scorer.mean_of_text(
+          self.model, params, data, task, batch_size, share)
+    elif isinstance(task, tasks.Countable):
       metrics = self._scorer.mean_of_examples(
           self.model, params, data, task, batch_size, share)
     else:
@@ -236,7 +242,7 @@ class Learner:
                                self.batch_size)
       metrics = self._scorer.mean_of_drawn(
           self.model, params, draw, task, num_episodes, batch_size, share)
-    metrics = task.score.with_ratios(share.mean(metrics))
+    metrics = task.metrics_of(share.mean(metrics), data)
     if task.solved_below is not None:
       is_solved = metrics[task.score.main_metric] < task.solved_below
       metrics["solved"] = is_solved.astype(jnp.float32)

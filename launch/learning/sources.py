@@ -29,10 +29,16 @@ SourceState = Any
 class Source(Protocol):
   """Draws batches of one task for one network.
 
-  All methods but `is_spent` are traced, for one seed on one device.
+  All methods but `is_spent` and `check` are traced, for one seed on one device.
+
+  Attributes:
+    IS_ALWAYS_SAVED: whether a run cannot go on without its state, whatever its
+      size.
   """
 
-  def model(self, task: tasks.Episodes) -> Model:
+  IS_ALWAYS_SAVED: bool
+
+  def model(self, task: Any) -> Model:
     """Returns the network as it is trained on `task`, not traced.
 
     Args:
@@ -47,7 +53,7 @@ class Source(Protocol):
       batch_size: B.
     """
 
-  def next(self, state: SourceState, key: jax.Array, task: tasks.Episodes,
+  def next(self, state: SourceState, key: jax.Array, task: Any,
            level: jax.Array | None, data: Any, batch_size: int,
            share: layout.Share) -> tuple[tasks.Batch, SourceState]:
     """Draws this device's share of a batch.
@@ -65,7 +71,7 @@ class Source(Protocol):
       The batch, and the state to go on with.
     """
 
-  def start(self, state: SourceState, params: Any, task: tasks.Episodes,
+  def start(self, state: SourceState, params: Any, task: Any,
             batch_size: int) -> Any:
     """Returns the core state that the batch starts in.
 
@@ -94,9 +100,18 @@ class Source(Protocol):
       num_steps: time steps that the core is about to take.
     """
 
+  def check(self, state: SourceState) -> None:
+    """Raises a ValueError if a saved state is not of this source.
+
+    Args:
+      state: of a checkpoint, on the host.
+    """
+
 
 class EpisodeSource:
   """Draws independent episodes from keys; each starts in a new core state."""
+
+  IS_ALWAYS_SAVED = False
 
   def __init__(self, model: Model):
     """Constructs a source.
@@ -132,6 +147,9 @@ class EpisodeSource:
   def is_spent(self, state: SourceState, num_steps: int) -> bool:
     del state, num_steps
     return False
+
+  def check(self, state: SourceState) -> None:
+    del state
 
 
 class ReusedMemory(EpisodeSource):

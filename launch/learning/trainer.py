@@ -14,9 +14,9 @@ from launch.learning.layout import Layout, SplitBatch
 from launch.learning.learner import Learner, RunState
 from rmc_nalu_sam import Model
 
-# A larger source state (the memory of millions of slots) is not saved. A
-# resumed run then starts in a new memory: its numbers may differ in the last
-# bits, since other slots are free.
+# A larger source state (the memory of millions of slots) is not saved, unless
+# the run could not go on without it. A resumed run then starts in a new memory:
+# its numbers may differ in the last bits, since other slots are free.
 MAX_SAVED_BYTES = 2**28
 
 Metrics = dict[str, np.ndarray]  # Name -> float64 [S].
@@ -111,8 +111,7 @@ class Trainer:
     source = jax.eval_shape(
         lambda params: self.learner.source.initial_state(
             params, self.learner.batch_size), train.params)
-    return RunState(jax.tree.map(zeros, train), jax.tree.map(
-        lambda x: np.zeros(x.shape, x.dtype), source))
+    return RunState(*jax.tree.map(zeros, (train, source)))
 
   def put(self, state: RunState) -> RunState:
     """Puts a state from the host on the devices.
@@ -216,7 +215,7 @@ class Trainer:
     return int(np.min(self.layout.get(state.train.step)))
 
   def evaluate(self, params: Any, data: Any,
-               task: tasks.Episodes | None = None,
+               task: tasks.Trainable | None = None,
                num_episodes: int = 512,
                batch_size: int | None = None) -> Metrics:
     """Returns mean loss and metrics over fixed episodes, always the same ones.
@@ -255,7 +254,9 @@ class Trainer:
     return self._begin(self._inputs, params, None)
 
   def _saves_source(self, params):
-    return 0 < self._source_bytes(params) <= MAX_SAVED_BYTES
+    size = self._source_bytes(params)
+    return size > 0 and (self.learner.source.IS_ALWAYS_SAVED
+                         or size <= MAX_SAVED_BYTES)
 
   def _source_bytes(self, params):
     state = jax.eval_shape(

@@ -114,8 +114,10 @@ def _draw_success(run, title):
     success.draw(counts, run.workdir / "success.png", title)
 
 
-def _draw_states(run, trainer, params, data, task: tasks.Episodes, title):
+def _draw_states(run, trainer, params, data, task: tasks.Trainable, title):
   """Draws one episode, if the core names a picture for its states."""
+  if isinstance(task, tasks.Stream):
+    return  # A text has no episodes, and too many words for a row each.
   core = members.REGISTRIES["core"].get(run.config.core)
   picture = attribute(core, "PICTURE", None)
   if picture is None:

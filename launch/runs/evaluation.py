@@ -16,7 +16,7 @@ from launch.configs.config import UsageError
 from launch.learning import evaluators
 from launch.learning.learner import RunState
 from launch.learning.trainer import Trainer
-from launch.runs import reporting, statistics, strict_json, tables
+from launch.runs import reporting, statistics, strict_json, tables, training
 from launch.runs.run import TRAINED, Run, at_level
 from rmc_nalu_sam.registry import attribute
 
@@ -81,15 +81,15 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
   on_devices = trainer.put_data(data)
   rows = []
   for name, variant in variants.items():
-    # All examples of a finite task count once each.
-    count = (variant.num_examples if isinstance(variant, tasks.Countable)
-             else episodes)
-    logging.info("evaluating %d episodes at %s", count, name)
-    metrics = trainer.evaluate(params, on_devices, variant, count, batch_size)
+    counts = _counts(variant, data, episodes)
+    logging.info("evaluating %s at %s", ", ".join(
+        f"{count} {what}" for what, count in counts.items()), name)
+    metrics = trainer.evaluate(params, on_devices, variant, episodes,
+                               batch_size)
     if recall:
       metrics["index_recall"] = evaluators.index_recall(
           trainer, params, on_devices, variant)
-    rows.append(_row(name, variant, metrics, count, task))
+    rows.append(_row(name, variant, metrics, counts, task))
   result = {"task": run.config.task, "core": run.config.core,
             "core_args": run.config.core_args.to_dict(),
             "unit": run.config.unit, "step": int(np.min(state.train.step)),
@@ -220,10 +220,11 @@ def _restore(run: Run, trainer: Trainer) -> RunState:
     checkpoints.close()
   if state is None:
     raise UsageError(f"{run.workdir} holds no checkpoint yet")
+  training.check_source(trainer, state)
   return state
 
 
-def _variants(task: tasks.Episodes, levels: Sequence[int]) -> dict[Any, Any]:
+def _variants(task: tasks.Trainable, levels: Sequence[int]) -> dict[Any, Any]:
   """Returns what to evaluate, by level (a number) or name."""
   if not isinstance(task, tasks.Levelled):
     if levels:
@@ -240,11 +241,20 @@ def _variants(task: tasks.Episodes, levels: Sequence[int]) -> dict[Any, Any]:
   return variants if levels else variants | dict(task.extrapolations)
 
 
-def _row(name, variant, metrics, count, task):
+def _counts(variant, data, episodes) -> dict[str, int]:
+  """Returns of what, and how many, a variant's metrics are means."""
+  if isinstance(variant, tasks.Stream):
+    return {"targets": len(variant.corpus(data).tokens) - 1}
+  # All examples of a finite task count once each.
+  return {"episodes": variant.num_examples if isinstance(
+      variant, tasks.Countable) else episodes}
+
+
+def _row(name, variant, metrics, counts, task):
   """Returns the row of one variant."""
   trained = name == TRAINED or (
       None if isinstance(name, str) else name <= task.max_level)
-  return {"level": name, "trained": trained, "episodes": count,
+  return {"level": name, "trained": trained, **counts,
           **{key: reporting.stored(value) for key, value in metrics.items()},
           "guess": float(variant.trivial_score)}
 

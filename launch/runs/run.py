@@ -144,17 +144,20 @@ class Run:
     return self.by_value()[self.best_value()]
 
   @functools.cached_property
-  def task(self) -> tasks.Episodes:
+  def task(self) -> tasks.Trainable:
     """The task that the run trains on.
 
     Raises:
-      UsageError: it is not made of episodes.
+      UsageError: it has no targets to train on, or its data cannot be read.
     """
-    task = build.make_task(self.config)
-    if not isinstance(task, tasks.Episodes):
+    try:
+      task = build.make_task(self.config)
+    except (OSError, ValueError) as error:
+      raise config_lib.UsageError(str(error)) from None
+    if not isinstance(task, tasks.Trainable):
       raise config_lib.UsageError(
-          f"task {self.config.task!r} is not made of episodes; choose one that "
-          "derives from tasks.Episodes")
+          f"task {self.config.task!r} has no targets to train on; choose one "
+          "that derives from tasks.Episodes or tasks.Stream")
     return task
 
   @property
@@ -354,7 +357,7 @@ def column_name(metric: str, variant: str | None = None) -> str:
   return metric if variant in (None, TRAINED) else f"{variant}/{metric}"
 
 
-def at_level(task: tasks.Episodes, level: int | None) -> tasks.Episodes:
+def at_level(task: tasks.Trainable, level: int | None) -> tasks.Trainable:
   """Returns the task at the level that a curriculum has reached.
 
   Args:

@@ -10,6 +10,7 @@ from absl import logging
 
 from launch.configs import config as config_lib
 from launch.learning import evaluators
+from launch.learning.learner import RunState
 from launch.learning.trainer import Trainer
 from launch.runs import interrupts as interrupts_lib
 from launch.runs import reporting
@@ -92,6 +93,8 @@ def train(run: Run, trainer: Trainer, train_data: Any, test_data: Any
 def _first_state(config, trainer, checkpoints):
   """Returns the state to start from, on the host, and whether it is new."""
   restored = checkpoints.restore(trainer.empty_state())
+  if restored is not None:
+    check_source(trainer, restored)
   state = trainer.initial_state() if restored is None else restored
   logging.info(
       "%s at step %d of %d, preset %s: %s on %s, %d parameters, %d devices "
@@ -101,6 +104,20 @@ def _first_state(config, trainer, checkpoints):
       sum(map(np.size, jax.tree.leaves(state.train.params))),
       len(trainer.layout.devices), trainer.layout.devices[0].device_kind)
   return state, restored is None
+
+
+def check_source(trainer: Trainer, state: RunState) -> None:
+  """Raises a UsageError if a saved state does not suit the data.
+
+  Args:
+    trainer: that is to go on with it.
+    state: of a checkpoint, on the host.
+  """
+  if jax.tree.leaves(state.source):
+    try:
+      trainer.learner.source.check(state.source)
+    except ValueError as error:
+      raise config_lib.UsageError(str(error)) from None
 
 
 def _updates_until_next_event(step: int, config) -> int:
