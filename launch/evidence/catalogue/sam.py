@@ -178,7 +178,20 @@ def _figure3(task: str, title: str, pieces: tuple[Piece, ...] = (),
       note=note, **fields)
 
 
-_CURES = tuple(Piece(
+_STARTED = tuple(Piece(
+    f"{name}_start_4_{seed}",
+    "--preset=curriculum_associative_recall --curriculum.start=4 "
+    f"{flags} --seed={seed} --max_minutes=6", scales={"small": ""},
+    cells={Cell(f"{row}, first level 4", f"seed {seed}"): "level"})
+    for seed in range(3)
+    for name, row, flags in (
+        ("sam_lsh", "SAM, hashing", "--core=sam --core.index=lsh "
+         "--core.num_slots=2000000 --reuse_memory"),
+        ("dam", "DAM", "--core=dam"), ("ntm", "NTM", "--core=ntm"),
+        ("sam_exact", "SAM, exact search, 4,096 slots", "--core=sam "
+         "--core.num_slots=4096 --reuse_memory")))
+
+_CURES = _STARTED + tuple(Piece(
     f"{index}_start_8",
     "--preset=curriculum_associative_recall --core=sam --core.num_heads=1 "
     f"--core.num_slots=16384 --core.index={index} --reuse_memory "
