@@ -25,6 +25,7 @@ A core is a Haiku module that you can use in a network of your own:
 """
 
 from rmc_nalu_sam.cores import (
+    AWDLSTM,
     DAM,
     DNC,
     NTM,
@@ -41,7 +42,7 @@ from rmc_nalu_sam.cores import (
     UnitRNN,
     UnitRNNState,
 )
-from rmc_nalu_sam.heads import AdaptiveSoftmax
+from rmc_nalu_sam.heads import AdaptiveSoftmax, Softmax
 from rmc_nalu_sam.registry import Argument, Registry
 from rmc_nalu_sam.units import (
     INALU,
@@ -77,11 +78,12 @@ from rmc_nalu_sam.zoo import (
 
 __version__ = "0.1.0"
 
-__all__ = ("CORES", "DAM", "DNC", "ENCODERS", "HEADS", "INALU", "INDICES",
-           "MCFC", "MLP", "NAC", "NALU", "NAU", "NMRU", "NMU", "NPU", "NTM",
-           "RMC", "RNN", "SAM", "SDNC", "UGRNN", "UNITS", "AdaptiveSoftmax",
-           "Argument", "ControlledNALU", "ControlledNALUState", "GatedNAUNMU",
-           "GoldenNALU", "Linear", "MemoryState", "Model", "MogrifierLSTM",
-           "MulMCFC", "MultiplicativeNAC", "NaiveNPU", "RealNPU", "Registry",
+__all__ = ("AWDLSTM", "CORES", "DAM", "DNC", "ENCODERS", "HEADS", "INALU",
+           "INDICES", "MCFC", "MLP", "NAC", "NALU", "NAU", "NMRU", "NMU", "NPU",
+           "NTM", "RMC", "RNN", "SAM", "SDNC", "UGRNN", "UNITS",
+           "AdaptiveSoftmax", "Argument", "ControlledNALU",
+           "ControlledNALUState", "GatedNAUNMU", "GoldenNALU", "Linear",
+           "MemoryState", "Model", "MogrifierLSTM", "MulMCFC",
+           "MultiplicativeNAC", "NaiveNPU", "RealNPU", "Registry", "Softmax",
            "Stack", "Unit", "UnitRNN", "UnitRNNState", "Unrolled", "find_units",
            "make_model", "uses_unit")

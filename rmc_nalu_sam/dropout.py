@@ -3,41 +3,77 @@
 Then what is dropped in a sequence does not depend on the other sequences, so a
 batch gives the same numbers on any number of devices. Haiku has one key for a
 whole batch. `keys_of_sequences` gives a core the keys of the sequences, for as
-long as it computes a step.
+long as it computes a step. `keys_of_windows` gives them to what computes all
+steps at once. What all sequences share is drawn with Haiku's key.
 
 The regularisers of the AWD-LSTM are pure functions here: `locked_dropout`,
 `word_dropout` and `weight_drop`. See "Regularizing and Optimizing LSTM Language
-Models" (Merity, Keskar, Socher, 2017, arXiv 1708.02182).
+Models" (Merity, Keskar, Socher, 2017, arXiv 1708.02182). Modules call `locked`,
+and pass `shared_key` to the other two.
 
 Letters: T time, B batch, H units, V words, E size of a word's vector.
 """
 
 import contextlib
 import contextvars
+import zlib
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import haiku as hk
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rmc_nalu_sam.checks import check_rate
 
 _KEYS: contextvars.ContextVar[jax.Array | None] = contextvars.ContextVar(
     "keys of sequences", default=None)
+_WINDOWS: contextvars.ContextVar[jax.Array | None] = contextvars.ContextVar(
+    "keys of windows", default=None)
 
 
-@contextlib.contextmanager
-def keys_of_sequences(keys: jax.Array | None) -> Iterator[None]:
+class Keys(NamedTuple):
+  """Holds the keys of a batch; an `rng` of `Model.unroll`.
+
+  Attributes:
+    shared: one key, the same on all devices. It draws what all sequences have
+      in common: dropped words and weights.
+    sequences: `[B]`, one for each sequence. It draws what is dropped in that
+      sequence alone.
+  """
+
+  shared: jax.Array
+  sequences: jax.Array
+
+
+def keys_of_sequences(keys: jax.Array | None
+                      ) -> contextlib.AbstractContextManager[None]:
   """Gives `dropout` a key for each sequence.
 
   Args:
     keys: `[B]`, of one step; None for Haiku's key.
   """
-  token = _KEYS.set(keys)
+  return _set(_KEYS, keys)
+
+
+def keys_of_windows(keys: jax.Array | None
+                    ) -> contextlib.AbstractContextManager[None]:
+  """Gives `locked` a key for each sequence.
+
+  Args:
+    keys: `[B]`, of all steps; None for Haiku's key.
+  """
+  return _set(_WINDOWS, keys)
+
+
+@contextlib.contextmanager
+def _set(variable, keys) -> Iterator[None]:
+  token = variable.set(keys)
   try:
     yield
   finally:
-    _KEYS.reset(token)
+    variable.reset(token)
 
 
 def are_of_sequences(rng: jax.Array | None) -> bool:
@@ -75,6 +111,38 @@ def dropout(x: jax.Array, rate: float) -> jax.Array:
   if keys is None:
     return x
   return _drop(x, _draw_kept(keys, x.shape, rate), rate)
+
+
+def locked(x: jax.Array, rate: float, name: str = "") -> jax.Array:
+  """Returns `locked_dropout` of `x`, inside a module.
+
+  The keys are those of `keys_of_windows`, else the next one of Haiku. Without
+  any, as in an evaluation, and when parameters are made, nothing is dropped.
+  Each module draws its own numbers, by its name.
+
+  Args:
+    x: `[T, B, H]`.
+    rate: the probability of a unit to be dropped, in [0, 1).
+    name: differs for each call of the same module.
+  """
+  if not rate or hk.running_init():
+    return x
+  keys = _WINDOWS.get()
+  if keys is None:
+    return locked_dropout(hk.maybe_next_rng_key(), x, rate)
+  number = zlib.crc32(f"{hk.current_name()} {name}".encode())
+  keys = jax.vmap(jax.random.fold_in, (0, None))(keys, np.uint32(number))
+  return locked_dropout(keys, x, rate)
+
+
+def shared_key(rate: float) -> jax.Array | None:
+  """Returns a key for `word_dropout` or `weight_drop`, inside a module.
+
+  Returns:
+    The next key of Haiku. None without any, as in an evaluation, when
+    parameters are made, and if the rate is 0.
+  """
+  return None if not rate or hk.running_init() else hk.maybe_next_rng_key()
 
 
 def locked_dropout(keys: jax.Array | None, x: jax.Array,

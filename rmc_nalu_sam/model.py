@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import jmp
 
 from rmc_nalu_sam import dropout
+from rmc_nalu_sam.heads.log_probs import log_prob_of
 from rmc_nalu_sam.units import Unit, find_units
 
 
@@ -23,7 +24,8 @@ class Unrolled(NamedTuple):
 
   Attributes:
     outputs: the answers `[T, B, output_size]`; with `steps`, those at the
-      selected steps, `[A, B, output_size]`.
+      selected steps, `[A, B, output_size]`; with `targets`, the
+      log-probabilities of these, `[T, B]` or `[A, B]`.
     state: the core's state after the last step; with `return_all_states`, after
       every step, with a leading T axis.
     unit_inputs: maps the names in `Model.units` to the mean input `[I]` of the
@@ -43,15 +45,19 @@ class Model:
 
   Attributes:
     init: `(rng, inputs [T, B, F]) -> params`. Only the shape of the inputs
-      matters.
+      matters. The inputs of a model of tokens are integers `[T, B]`.
     unroll: `(params, rng, inputs [T, B, F], state, *, steps=None,
-      return_all_states=False, return_unit_inputs=False) -> Unrolled`. The key
-      `rng` is consumed. None is for an evaluation, and for a network that draws
-      nothing. With an array of keys `[B]`, one for each sequence, what a core
-      draws for a sequence does not depend on the others; other modules draw
-      with the first key.
+      targets=None, return_all_states=False, return_unit_inputs=False) ->
+      Unrolled`. The key `rng` is consumed. None is for an evaluation, and for a
+      network that draws nothing. With `dropout.Keys`, what is dropped in a
+      sequence does not depend on the others. An array of keys `[B]`, one for
+      each sequence, is the same, with the first key as the shared one.
       `steps [A, B]`, integers below T, selects the steps at which the head is
       computed.
+      `targets [T, B]` (`[A, B]` with `steps`) are the classes, integers, whose
+      log-probabilities take the place of the answers. A head may compute them
+      at less cost than all answers. They are float32 or wider, unless a policy
+      sets their type, and NaN for a target that is no class.
     initial_state: `(params, batch_size) -> state` of the core; without a B axis
       if `batch_size` is None.
     units: maps names in `params` to the arithmetic units with these parameters,
@@ -67,7 +73,8 @@ class Model:
       measure it.
     searches_approximately: whether the core has an index that may miss rows of
       the exact search. `with_core_args(measure_recall=True)` then measures it.
-    draws: whether the core draws numbers in training, such as a dropout's.
+    draws: whether encoder, core or head draw numbers in training, such as a
+      dropout's. Then pass `dropout.Keys`, or an array of keys.
     with_core_args: `(**core_args) -> Model`: the same model with these
       arguments of the core in place of its own.
   """
@@ -135,7 +142,9 @@ class Parts(NamedTuple):
   Attributes:
     encoder: `() -> encoder`.
     core: `() -> core`.
-    head: `() -> head`.
+    head: `() -> head`; if `ties_head`, `(tied_to=...) -> head`.
+    ties_head: whether the head gets the encoder's method `embedding`, or None
+      if the encoder has no such method.
     output_size: size of an answer.
     maps_to_output: whether the core has been told the `output_size`.
     may_map_to_output: whether the core answers if its output has that size.
@@ -143,7 +152,8 @@ class Parts(NamedTuple):
 
   encoder: Callable[[], Callable[[jax.Array], Any]]
   core: Callable[[], hk.RNNCore]
-  head: Callable[[], Callable[[jax.Array], Any]]
+  head: Callable[..., Callable[[jax.Array], Any]]
+  ties_head: bool
   output_size: int
   maps_to_output: bool
   may_map_to_output: bool
@@ -164,36 +174,53 @@ class _Network(hk.Module):
     # Haiku numbers modules of the same name in this order.
     self._encode = parts.encoder()
     self._core = parts.core()
-    self._head = None if parts.maps_to_output else parts.head()
+    tied = dict(tied_to=getattr(self._encode, "embedding", None)
+                ) if parts.ties_head else {}
+    self._head = None if parts.maps_to_output else parts.head(**tied)
 
   def step(self, inputs: jax.Array, state: Any) -> Any:
-    """Computes one step of `inputs [B, F]`, to make parameters."""
-    output, state = self._core(self._encode(inputs), state)
+    """Computes one step of `inputs [B, ...]`, to make parameters."""
+    encoded = (self._encode(inputs[None])[0] if self._encodes_all_steps()
+               else self._encode(inputs))
+    if getattr(encoded, "ndim", 2) < 2:
+      raise ValueError(
+          "a core takes a vector for each sequence, got one number; tokens "
+          "need an encoder that embeds them, such as 'tokens'")
+    output, state = self._core(encoded, state)
     return self._answer(output), state
 
   def unroll(self, inputs: jax.Array, state: Any, steps: jax.Array | None,
-             return_all_states: bool, return_unit_inputs: bool,
-             keys: jax.Array | None = None) -> Unrolled:
-    """Computes all steps; see `Model.unroll`. `keys [T, B]` are for the core.
-    """
+             targets: jax.Array | None, return_all_states: bool,
+             return_unit_inputs: bool, keys: jax.Array | None = None
+             ) -> Unrolled:
+    """Computes all steps; see `Model.unroll`. `keys [B]` are of sequences."""
     recording = _unit_inputs if return_unit_inputs else _nothing
+    has_unroll = hasattr(self._core, "unroll") and not return_all_states
+    encode, encode_step = self._encode, lambda inputs: inputs
+    if not (has_unroll or self._encodes_all_steps()):
+      encode, encode_step = encode_step, encode
     in_steps: dict[str, jax.Array] = {}
 
     def step(inputs_and_keys, state):
       inputs, keys = inputs_and_keys
       with recording() as unit_inputs, dropout.keys_of_sequences(keys):
-        outputs, state = self._core(self._encode(inputs), state)
+        outputs, state = self._core(encode_step(inputs), state)
       return (outputs, unit_inputs), state
 
-    if hasattr(self._core, "unroll") and not return_all_states:
-      outputs, state = self._core.unroll(self._encode(inputs), state)
-    else:
-      (outputs, in_steps), state = hk.dynamic_unroll(
-          step, (inputs, keys), state, return_all_states=return_all_states)
-    if steps is not None:
-      outputs = jnp.take_along_axis(outputs, steps[..., None], 0)
-    with recording() as unit_inputs:
-      outputs = self._answer(outputs)
+    with recording() as unit_inputs, dropout.keys_of_windows(keys):
+      encoded = encode(inputs)
+      if has_unroll:
+        outputs, state = self._core.unroll(encoded, state)
+      else:
+        step_keys = None if keys is None else dropout.keys_of_steps(
+            keys, len(inputs))
+        (outputs, in_steps), state = hk.dynamic_unroll(
+            step, (encoded, step_keys), state,
+            return_all_states=return_all_states)
+      if steps is not None:
+        outputs = jnp.take_along_axis(outputs, steps[..., None], 0)
+      outputs = (self._answer(outputs) if targets is None
+                 else self._log_prob_of(outputs, targets))
     return Unrolled(outputs, state, unit_inputs | {
         name: _mean(means) for name, means in in_steps.items()})
 
@@ -205,6 +232,16 @@ class _Network(hk.Module):
   def of_core(self, method: str, *args: Any) -> Any:
     """Returns the result of a method of the core."""
     return getattr(self._core, method)(*args)
+
+  @hk.transparent
+  def _encodes_all_steps(self) -> bool:
+    return getattr(self._encode, "ENCODES_ALL_STEPS", False)
+
+  @hk.transparent
+  def _log_prob_of(self, outputs: jax.Array, targets: jax.Array) -> jax.Array:
+    if hasattr(self._head, "log_prob_of"):
+      return self._head.log_prob_of(outputs, targets)
+    return log_prob_of(self._answer(outputs), targets)
 
   @hk.transparent
   def _answer(self, outputs: jax.Array) -> Any:
@@ -220,14 +257,14 @@ class _Network(hk.Module):
 
 
 def make_functions(parts: Parts, policy: jmp.Policy | None,
-                   input_size: int) -> dict[str, Any]:
+                   input_size: int | None) -> dict[str, Any]:
   """Returns the functions and units of a model, by `Model`'s attributes.
 
   Args:
     parts: of the network.
     policy: precision of parameters, computation and results; None for that of
       the inputs.
-    input_size: F, to check all shapes with.
+    input_size: F, to check all shapes with; None for tokens.
 
   Raises:
     ValueError: a part of the network refuses its arguments or inputs.
@@ -254,14 +291,15 @@ def make_functions(parts: Parts, policy: jmp.Policy | None,
 
   init, (unroll, initial_state, of_core) = hk.multi_transform(network)
 
-  def model_unroll(params, rng, inputs, state, *, steps=None,
+  def model_unroll(params, rng, inputs, state, *, steps=None, targets=None,
                    return_all_states=False, return_unit_inputs=False):
     keys = None
     if dropout.are_of_sequences(rng):
-      keys = dropout.keys_of_steps(rng, len(inputs))
-      rng = rng[0]
-    return unroll(params, rng, inputs, state, steps, return_all_states,
-                  return_unit_inputs, keys)
+      rng = dropout.Keys(rng[0], rng)
+    if isinstance(rng, dropout.Keys):
+      rng, keys = rng
+    return unroll(params, rng, inputs, state, steps, targets,
+                  return_all_states, return_unit_inputs, keys)
 
   def forget(params, state):
     forgotten = of_core(params, None, "forget", state)
@@ -271,9 +309,9 @@ def make_functions(parts: Parts, policy: jmp.Policy | None,
             old.dtype), forgotten, state)
 
   # A shape: an array of a size given in error could fill the memory.
-  units = find_units(
-      lambda inputs: network()[0](inputs),
-      jax.ShapeDtypeStruct((1, 1, input_size), jnp.result_type(float)))
+  shape = (jax.ShapeDtypeStruct((1, 1), jnp.int32) if input_size is None else
+           jax.ShapeDtypeStruct((1, 1, input_size), jnp.result_type(float)))
+  units = find_units(lambda inputs: network()[0](inputs), shape)
   return dict(
       init=init, unroll=model_unroll, forget=forget, units=units,
       initial_state=lambda params, batch_size: initial_state(

@@ -1,6 +1,7 @@
 """The cores by name, and models from the names of their parts."""
 
 import functools
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ import jmp
 
 from rmc_nalu_sam import model as model_lib
 from rmc_nalu_sam.cores import (
+    AWDLSTM,
     DAM,
     DNC,
     NTM,
@@ -35,6 +37,7 @@ __all__ = ("CORES", "ENCODERS", "HEADS", "INDICES", "UNITS", "Model",
            "Unrolled", "make_model", "uses_unit")
 
 CORES = Registry("core", {
+    "awd_lstm": AWDLSTM,
     "controlled_nalu": ControlledNALU,
     "dam": DAM,
     "dnc": DNC,
@@ -59,7 +62,7 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
                encoder_args: Mapping[str, Any] | None = None,
                head: str | Callable[..., Any] = "unit",
                head_args: Mapping[str, Any] | None = None,
-               input_size: int = 16 * 16,
+               input_size: int | None = 16 * 16,
                policy: jmp.Policy | None = None, **core_args: Any) -> Model:
   """Constructs a model from its parts.
 
@@ -84,11 +87,23 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
     methods `forget(state)` and `steps_left(state)`;
   - `MEASURES_RECALL`: it takes `measure_recall`; if that is True, it has the
     method `recall(state)`. It always has the method `searches_exactly()`;
-  - `DROPS_OUT`: it takes `bypass_dropout`; if that is not 0, it calls
-    `rmc_nalu_sam.dropout.dropout`.
+  - `DROPS_OUT`: names of arguments, rates of dropout. It draws numbers if one
+    is not 0. Encoders and heads may have this attribute too.
 
   A core may also have a method `unroll(inputs [T, B, F], state) -> (outputs,
-  state)`, which is faster than its steps one by one.
+  state)`, which is faster than its steps one by one. See
+  `rmc_nalu_sam.encoders` and `rmc_nalu_sam.heads` for the attributes of these.
+
+  A model of tokens has integers `[T, B]` as inputs:
+
+  >>> model = make_model("awd_lstm", 50, encoder="tokens", head="softmax",
+  ...                    head_args=dict(tied=True), input_size=None,
+  ...                    hidden_size=64)
+  >>> tokens = jax.numpy.zeros([11, 2], int)
+  >>> params = model.init(jax.random.key(0), tokens)
+  >>> start = model.initial_state(params, 2)
+  >>> model.unroll(params, None, tokens, start, targets=tokens).outputs.shape
+  (11, 2)
 
   A core that maps to the output itself needs no head: a core of units, or any
   with the unit 'linear'. See `rmc_nalu_sam.model.Parts` for the full rule.
@@ -103,7 +118,8 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
     head: what maps the outputs of the core to answers.
     head_args: arguments of the head.
     input_size: F, with which all shapes are checked at once rather than in
-      `init`. The default suits every encoder; `init` may use another size.
+      `init`. The default suits every encoder of numbers; `init` may use another
+      size. None for a model of integer tokens.
     policy: precision of the whole model: types of the parameters, of the
       computation, and of outputs and states; None for that of the inputs.
     **core_args: arguments of the core.
@@ -121,13 +137,18 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
   UNITS.check(unit, unit_args)
   ENCODERS.check(encoder, encoder_args)
   HEADS.check(head, head_args)
+  of_tokens = dict(vocabulary_size=output_size) if attribute(
+      ENCODERS.get(encoder), "OF_TOKENS", False) else {}
   parts = _fit(
-      CORES.get(core), functools.partial(ENCODERS.get(encoder), **encoder_args),
+      CORES.get(core), functools.partial(
+          ENCODERS.get(encoder), **encoder_args, **of_tokens),
       functools.partial(HEADS.get(head), output_size, **head_args),
       output_size, core_args, unit, unit_args)
   functions = model_lib.make_functions(parts, policy, input_size)
   has = functools.partial(_has, core, core_args)
-  functions["draws"] = has("DROPS_OUT", "bypass_dropout")
+  functions["draws"] = any(itertools.starmap(_draws, (
+      (ENCODERS, encoder, encoder_args), (CORES, core, core_args),
+      (HEADS, head, head_args))))
   if not has("CAN_FORGET", "gradient_steps"):
     functions |= dict(forget=None, steps_left=None)
   if not has("MEASURES_RECALL", "measure_recall"):
@@ -188,12 +209,14 @@ def _fit(core, encoder, head, output_size, core_args, unit, unit_args):
   if maps:
     given = given | dict(output_size=output_size)
   _check_given(core, given, core_args)
+  tied = all_arguments(head).get("tied")
   core = functools.partial(core, **core_args, **given)
   if head_of_units:
     head = functools.partial(head, **of_unit)
   return model_lib.Parts(
-      encoder, core, head, output_size, maps_to_output=maps,
-      may_map_to_output=may_replace and of_units)
+      encoder, core, head, output_size=output_size, maps_to_output=maps,
+      may_map_to_output=may_replace and of_units,
+      ties_head=tied is not None and bool(tied.default))
 
 
 def _check_given(core, given, core_args):
@@ -209,7 +232,16 @@ def _check_given(core, given, core_args):
 
 def _has(core, core_args, capability, argument):
   """Returns whether a core has a capability, and it is switched on."""
-  if not attribute(CORES.get(core), capability, False):
-    return False
-  value = core_args.get(argument, CORES.arguments(core)[argument].default)
+  return (attribute(CORES.get(core), capability, False)
+          and _is_on(CORES, core, core_args, argument))
+
+
+def _draws(registry, name, args):
+  """Returns whether a part has a rate of dropout that is not 0."""
+  return any(_is_on(registry, name, args, argument)
+             for argument in attribute(registry.get(name), "DROPS_OUT", ()))
+
+
+def _is_on(registry, name, args, argument):
+  value = args.get(argument, registry.arguments(name)[argument].default)
   return value not in (None, False)  # 0 is False.

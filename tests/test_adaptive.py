@@ -272,14 +272,14 @@ def test_bfloat16_policy(output, tied):
 def test_a_cluster_is_computed_for_its_own_tokens_alone(
     monkeypatch, rare, expected):
   """Counts the chunks that a compiled program computes."""
-  counts, plain = [], adaptive._pick
+  counts, plain = [], adaptive.pick
 
   def count(logits, index):
     if logits.shape[1] == V - CUTOFFS[-1]:
       jax.debug.callback(lambda: counts.append(len(index)))
     return plain(logits, index)
 
-  monkeypatch.setattr(adaptive, "_pick", count)
+  monkeypatch.setattr(adaptive, "pick", count)
   num = 3 * adaptive.MIN_CHUNK
   _, some, _, params, x, _ = case(num=num)
   targets = jnp.arange(num) % CUTOFFS[0]
@@ -362,7 +362,8 @@ def test_bad_cutoffs(cutoffs):
     (dict(div_value=4.), "div_value=4.0 leaves cluster 2 no unit, because the "
      "core has 23 outputs; take a smaller div_value"),
     (dict(tied_to=jnp.zeros([V, F + 1])),
-     r"tied_to must have the shape \(41, 23\), .* got \(41, 24\)")])
+     r"a tied head needs an embedding of the shape \(41, 23\), .* got "
+     r"\(41, 24\); set encoder.output_size=23, or .*hidden_size\) to 24")])
 def test_errors(kwargs, words):
   kwargs = dict(output_size=V, cutoffs=CUTOFFS) | kwargs
   with pytest.raises(ValueError, match=words):

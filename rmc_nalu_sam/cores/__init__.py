@@ -1,5 +1,6 @@
 """Cores: recurrent networks as `hk.RNNCore`s, one family per file."""
 
+from rmc_nalu_sam.cores.awd_lstm import AWDLSTM
 from rmc_nalu_sam.cores.controlled_nalu import (
     ControlledNALU,
     ControlledNALUState,
@@ -20,8 +21,8 @@ from rmc_nalu_sam.cores.sam import SAM, SDNC
 from rmc_nalu_sam.cores.stack import Stack
 from rmc_nalu_sam.cores.unit_rnn import UnitRNN, UnitRNNState
 
-__all__ = ("CONTROLLERS", "DAM", "DNC", "NTM", "RMC", "RNN", "SAM", "SDNC",
-           "UGRNN", "ControlledNALU", "ControlledNALUState", "FeedForward",
-           "MemoryCore", "MemoryState", "MogrifierLSTM", "RMCState", "Stack",
-           "UnitRNN", "UnitRNNState", "feed_forward", "gru", "lstm",
-           "mogrifier")
+__all__ = ("AWDLSTM", "CONTROLLERS", "DAM", "DNC", "NTM", "RMC", "RNN", "SAM",
+           "SDNC", "UGRNN", "ControlledNALU", "ControlledNALUState",
+           "FeedForward", "MemoryCore", "MemoryState", "MogrifierLSTM",
+           "RMCState", "Stack", "UnitRNN", "UnitRNNState", "feed_forward",
+           "gru", "lstm", "mogrifier")

@@ -57,7 +57,7 @@ class MemoryCore(hk.RNNCore):
   """
 
   MAPS_TO_OUTPUT = True
-  DROPS_OUT = True
+  DROPS_OUT = ("bypass_dropout",)
   PICTURE = "memory"
 
   output_size: int

@@ -1,6 +1,7 @@
 """The Mogrifier LSTM: input and state gate each other before an LSTM step."""
 
 import functools
+from typing import Any, NamedTuple
 
 import haiku as hk
 import jax
@@ -8,7 +9,68 @@ import jax.numpy as jnp
 
 from rmc_nalu_sam.arrays import as_float
 from rmc_nalu_sam.checks import check_count, check_natural, check_positive
+from rmc_nalu_sam.cores.affine import AffineParameters
 from rmc_nalu_sam.cores.recurrent import join_layers
+from rmc_nalu_sam.relational.layers import Affine, affine
+
+
+class Round(NamedTuple):
+  """Parameters of a gate: `down [S, rank]` or None, and the linear layer after.
+  """
+
+  down: jax.Array | None
+  up: Affine
+
+
+class Weights(NamedTuple):
+  """Parameters of a layer of H units for inputs of F numbers.
+
+  Attributes:
+    rounds: of the gates before the LSTM.
+    gates: of the LSTM, `[F + H, 4 H]`, the recurrent weights last.
+  """
+
+  rounds: tuple[Round, ...]
+  gates: Affine
+
+
+class Cell(NamedTuple):
+  """Constants of an LSTM's cell; see `MogrifierLSTM`."""
+
+  forget_bias: float
+  cap_input_gate: bool
+
+  def __call__(self, gates: jax.Array,
+               cell: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Returns output and next cell `[..., H]`, for `gates [..., 4 H]`."""
+    i, j, f, o = jnp.split(gates, 4, axis=-1)
+    i, f = jax.nn.sigmoid(i), jax.nn.sigmoid(f + self.forget_bias)
+    if self.cap_input_gate:
+      i = jnp.minimum(1 - f, i)
+    cell = f * cell + i * jnp.tanh(j)
+    return jax.nn.sigmoid(o) * jnp.tanh(cell), cell
+
+
+def mogrify(rounds: tuple[Round, ...], x: jax.Array,
+            h: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """Returns input `[..., F]` and last output `[..., H]`, scaled by the gates.
+  """
+  for number, (down, up) in enumerate(rounds):
+    source, target = (x, h) if number % 2 else (h, x)
+    if down is not None:
+      source = source @ down
+    target = 2 * jax.nn.sigmoid(affine(up, source)) * target
+    x, h = (x, target) if number % 2 else (target, h)
+  return x, h
+
+
+def step(weights: Weights, cell: Cell, inputs: jax.Array,
+         state: hk.LSTMState) -> tuple[jax.Array, hk.LSTMState]:
+  """Returns the output `[..., H]` and the next state, for `[..., F]`."""
+  joined = jnp.concatenate(
+      mogrify(weights.rounds, inputs, state.hidden), axis=-1)
+  hidden, next_cell = cell(affine(weights.gates, joined), state.cell)
+  return hidden, hk.LSTMState(hidden, next_cell)
 
 
 class MogrifierLSTM(hk.LSTM):
@@ -36,7 +98,8 @@ class MogrifierLSTM(hk.LSTM):
   """
 
   def __init__(self, hidden_size: int = 100, num_rounds: int = 6, rank: int = 0,
-               cap_input_gate: bool = True, name: str | None = None):
+               cap_input_gate: bool = True, forget_bias: float = 1.,
+               name: str | None = None):
     """Constructs a layer.
 
     Args:
@@ -46,6 +109,7 @@ class MogrifierLSTM(hk.LSTM):
       rank: rank of the gates' matrices; 0 for full matrices.
       cap_input_gate: whether the input gate is at most 1 minus the forget gate,
         so that the cell stays within [-1, 1].
+      forget_bias: is added to the forget gate before its sigmoid.
       name: name of the module.
 
     Raises:
@@ -57,33 +121,42 @@ class MogrifierLSTM(hk.LSTM):
     super().__init__(hidden_size, name=name)
     self._num_rounds = num_rounds
     self._rank = rank
-    self._cap_input_gate = cap_input_gate
+    self.cell = Cell(forget_bias, cap_input_gate)
 
   def __call__(self, inputs: jax.Array, prev_state: hk.LSTMState
                ) -> tuple[jax.Array, hk.LSTMState]:
     """Runs one step; the output is `[B, hidden_size]`."""
-    x, h = as_float(inputs, prev_state.hidden.dtype), prev_state.hidden
-    for number in range(self._num_rounds):
-      if number % 2:
-        h = self._gate(number, x, h.shape[-1]) * h
-      else:
-        x = self._gate(number, h, x.shape[-1]) * x
-    gates = hk.Linear(4 * self.hidden_size)(jnp.concatenate([x, h], axis=-1))
-    i, j, f, o = jnp.split(gates, 4, axis=-1)
-    i, f = jax.nn.sigmoid(i), jax.nn.sigmoid(f + 1)
-    if self._cap_input_gate:
-      i = jnp.minimum(1 - f, i)
-    cell = f * prev_state.cell + i * jnp.tanh(j)
-    hidden = jax.nn.sigmoid(o) * jnp.tanh(cell)
-    return hidden, hk.LSTMState(hidden, cell)
+    x = as_float(inputs, prev_state.hidden.dtype)
+    return step(self.weights(x.shape[-1], x.dtype), self.cell, x, prev_state)
 
   @hk.transparent
-  def _gate(self, number: int, source: jax.Array, size: int) -> jax.Array:
-    """Returns the gate `[B, size]` of a round, in [0, 2]."""
-    if self._rank:
-      source = hk.Linear(
-          self._rank, with_bias=False, name=f"round_{number}_down")(source)
-    return 2 * jax.nn.sigmoid(hk.Linear(size, name=f"round_{number}")(source))
+  def weights(self, input_size: int, dtype: Any) -> Weights:
+    """Returns the parameters for inputs of `input_size` numbers."""
+    sizes = (input_size, self.hidden_size)
+    rounds = []
+    for number in range(self._num_rounds):
+      target, source = sizes[number % 2], sizes[1 - number % 2]
+      down = None
+      if self._rank:
+        down = _Matrix(self._rank, f"round_{number}_down")(dtype, source)
+        source = self._rank
+      rounds.append(Round(down, AffineParameters(
+          target, f"round_{number}")(dtype, source)))
+    return Weights(tuple(rounds), AffineParameters(
+        4 * self.hidden_size, "linear")(dtype, sum(sizes)))
+
+
+class _Matrix(hk.Module):
+  """Returns the weights of an `hk.Linear` without biases."""
+
+  def __init__(self, output_size, name):
+    super().__init__(name=name)
+    self._output_size = output_size
+
+  def __call__(self, dtype, input_size):
+    return hk.get_parameter(
+        "w", [input_size, self._output_size], dtype,
+        init=hk.initializers.TruncatedNormal(input_size**-.5))
 
 
 def mogrifier(hidden_size: int = 100, num_layers: int = 1, num_rounds: int = 6,

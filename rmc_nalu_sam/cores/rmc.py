@@ -17,6 +17,7 @@ import jax.numpy as jnp
 
 from rmc_nalu_sam.arrays import as_float, merge_last
 from rmc_nalu_sam.checks import check_count, check_positive
+from rmc_nalu_sam.cores.affine import AffineParameters
 from rmc_nalu_sam.relational import attention, gating, layers, unroll
 
 GATE_STYLES = ("unit", "memory", "none")
@@ -199,27 +200,27 @@ class RMC(hk.RNNCore):
 class _Layers(NamedTuple):
   """The modules of a core's layers; each makes its parameters."""
 
-  inputs: "_Affine"
-  blocks: list[tuple["_Affine", "_Norm", "_Norm", "_Norm"]]
-  mlp: list["_Affine"]
-  gates: tuple["_Affine", "_Affine"] | None
+  inputs: AffineParameters
+  blocks: list[tuple[AffineParameters, "_Norm", "_Norm", "_Norm"]]
+  mlp: list[AffineParameters]
+  gates: tuple[AffineParameters, AffineParameters] | None
 
 
 def _make_layers(width: int, qkv_size: int, num_blocks: int, mlp_layers: int,
                  input_rows: int, gate_style: str | None) -> _Layers:
   """Makes the modules, in the constructor of a core."""
   gates = None
-  inputs = _Affine(width, "inputs")
+  inputs = AffineParameters(width, "inputs")
   blocks = [(
-      _Affine(qkv_size, f"qkv_{i}", width),
+      AffineParameters(qkv_size, f"qkv_{i}", width),
       _Norm(qkv_size, f"qkv_norm_{i}"),
       _Norm(width, f"attention_norm_{i}"),
       _Norm(width, f"mlp_norm_{i}")) for i in range(num_blocks)]
-  mlp = [_Affine(width, f"mlp_{i}", width) for i in range(mlp_layers)]
+  mlp = [AffineParameters(width, f"mlp_{i}", width) for i in range(mlp_layers)]
   if gate_style in ("unit", "memory"):
     size = 2 * (width if gate_style == "unit" else 1)
-    gates = (_Affine(size, "input_gates", input_rows * width),
-             _Affine(size, "memory_gates", width))
+    gates = (AffineParameters(size, "input_gates", input_rows * width),
+             AffineParameters(size, "memory_gates", width))
   return _Layers(inputs, blocks, mlp, gates)
 
 
@@ -252,21 +253,6 @@ def _parameters(modules: _Layers, rows: jax.Array) -> layers.Parameters:
       blocks=tuple(layers.Block(*map(make, b)) for b in modules.blocks),
       mlp=tuple(map(make, modules.mlp)),
       input_gates=input_gates, memory_gates=memory_gates)
-
-
-class _Affine(hk.Module):
-  """Returns the parameters of an `hk.Linear`."""
-
-  def __init__(self, output_size, name, input_size=None):
-    super().__init__(name=name)
-    self._output_size, self._input_size = output_size, input_size
-
-  def __call__(self, dtype, input_size=None) -> layers.Affine:
-    size = input_size or self._input_size
-    return layers.Affine(
-        hk.get_parameter("w", [size, self._output_size], dtype,
-                         init=hk.initializers.TruncatedNormal(size**-.5)),
-        hk.get_parameter("b", [self._output_size], dtype, init=jnp.zeros))
 
 
 class _Norm(hk.Module):

@@ -3,17 +3,29 @@
 An encoder is constructed inside `hk.transform` and called with `[..., F]`, the
 inputs of one step or of all of them; it returns `[..., F']`. It may draw random
 keys with `hk.next_rng_key`.
+
+Class attributes say what an encoder is. Two are False by default:
+
+- `ENCODES_ALL_STEPS`: it is called once for all steps, outside of the scan over
+  time, with `[T, B, ...]`;
+- `OF_TOKENS`: its inputs are integers `[T, B]`. Its constructor also takes
+  `vocabulary_size`. A method `embedding() -> [V, E]` gives the table to a tied
+  head.
+
+`DROPS_OUT` names the arguments that are rates of dropout; none by default.
 """
 
 from rmc_nalu_sam.encoders.cnn import CNN
 from rmc_nalu_sam.encoders.embed import Embed
 from rmc_nalu_sam.encoders.identity import Identity
+from rmc_nalu_sam.encoders.tokens import Tokens
 from rmc_nalu_sam.registry import Registry
 
 ENCODERS = Registry("encoder", {
     "cnn": CNN,
     "embed": Embed,
     "none": Identity,
-})
+    "tokens": Tokens,
+}, given=("name", "vocabulary_size"))
 
-__all__ = ("CNN", "ENCODERS", "Embed", "Identity")
+__all__ = ("CNN", "ENCODERS", "Embed", "Identity", "Tokens")

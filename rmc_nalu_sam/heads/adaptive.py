@@ -6,15 +6,17 @@ cluster's projection, M classes of a cluster.
 
 import operator
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import ClassVar, NamedTuple
 
-import chex
 import haiku as hk
 import jax
 import jax.numpy as jnp
 
 from rmc_nalu_sam.arrays import align, as_float
-from rmc_nalu_sam.checks import check_positive
+from rmc_nalu_sam.checks import check_positive, check_rate
+from rmc_nalu_sam.dropout import locked
+from rmc_nalu_sam.heads import log_probs
+from rmc_nalu_sam.heads.log_probs import pick, widen
 
 # `log_prob_of` computes a cluster for its own tokens, in at most so many chunks
 # of at least so many tokens.
@@ -30,7 +32,7 @@ class _Tail(NamedTuple):
 
   def logits(self, x: jax.Array) -> jax.Array:
     """Returns `[..., M]` for `x [..., F]`."""
-    return _widen(x @ self.down @ self.up)
+    return widen(x @ self.down @ self.up)
 
 
 class _Weights(NamedTuple):
@@ -45,7 +47,7 @@ class _Weights(NamedTuple):
     logits = x @ self.head
     if self.bias is not None:
       logits = logits + align(self.bias, logits)
-    return _widen(logits)
+    return widen(logits)
 
 
 class AdaptiveSoftmax(hk.Module):
@@ -75,9 +77,12 @@ class AdaptiveSoftmax(hk.Module):
     transposed. Log-probabilities are float32 or wider.
   """
 
+  DROPS_OUT: ClassVar[tuple[str, ...]] = ("dropout",)
+
   def __init__(self, output_size: int, cutoffs: str | Sequence[int] = "",
                div_value: float = 4., head_bias: bool = False,
-               tied_to: jax.Array | None = None,
+               tied: bool = False, dropout: float = 0.,
+               tied_to: log_probs.Embedding | None = None,
                name: str | None = None):
     """Constructs a head.
 
@@ -91,34 +96,43 @@ class AdaptiveSoftmax(hk.Module):
         core's output.
       head_bias: whether the logits of the shortlist and of the clusters have
         biases.
-      tied_to: `[V, F]`, an embedding whose rows are the weights of the classes.
-        The projections then have F units, whatever `div_value` is.
+      tied: whether the rows of the encoder's embedding are the weights of the
+        classes, so that `make_model` passes `tied_to`. The projections then
+        have as many units as the core's output, whatever `div_value` is.
+      dropout: rate at which numbers of the core's output are dropped, the same
+        ones at all steps of a sequence.
+      tied_to: `[V, F]`, an embedding whose rows are the weights of the classes,
+        or a function that returns it.
       name: name of the module.
 
     Raises:
-      ValueError: a cutoff or another argument is not valid.
+      ValueError: a cutoff or another argument is not valid, or the head is tied
+        and there is no embedding.
     """
     super().__init__(name=name)
     check_positive(output_size=output_size)
+    check_rate(dropout=dropout)
+    log_probs.check_tied(tied, tied_to)
     if not div_value >= 1:
       raise ValueError(f"div_value must be at least 1, got {div_value}")
     self._cutoffs = _parse(cutoffs, output_size)
     self._bounds = (0, *self._cutoffs, output_size)
     self._div_value = div_value
     self._head_bias = head_bias
+    self._dropout = dropout
     self._tied_to = tied_to
 
   def __call__(self, outputs: jax.Array) -> jax.Array:
     """Returns the log-probabilities `[..., V]` of all classes.
 
     Args:
-      outputs: `[..., F]` of a core.
+      outputs: `[..., F]` of a core; `[T, B, F]` if numbers are dropped.
 
     Raises:
       ValueError: a cluster is left without a unit, or the tied embedding has
         another shape.
     """
-    outputs = as_float(outputs)
+    outputs = locked(as_float(outputs), self._dropout)
     weights = self._weights(outputs)
     head = jax.nn.log_softmax(weights.logits(outputs))
     size = self._bounds[1]
@@ -130,28 +144,27 @@ class AdaptiveSoftmax(hk.Module):
     """Returns the log-probabilities `[...]` of one class each.
 
     Args:
-      outputs: `[..., F]` of a core.
+      outputs: as of `__call__`.
       targets: `[...]`, integers. The result is NaN where one is not from 0 to
         V - 1.
 
     Raises:
       ValueError: as `__call__`.
     """
-    chex.assert_shape(targets, outputs.shape[:-1])
-    chex.assert_type(targets, int)
-    shape, size = targets.shape, self._bounds[1]
-    x = as_float(outputs).reshape(-1, outputs.shape[-1])
-    targets = targets.reshape(-1).astype(jnp.int32)
-    weights = self._weights(x)
-    cluster = sum(((targets >= cutoff).astype(jnp.int32)
-                   for cutoff in self._cutoffs), jnp.zeros_like(targets))
-    result = _pick(weights.logits(x), jnp.where(
-        cluster == 0, targets, size + cluster - 1))
-    for i, tail in enumerate(weights.tails):
-      result += _in_chunks(
-          tail, x, targets - self._bounds[i + 1], cluster == i + 1)
-    is_class = (targets >= 0) & (targets < self._bounds[-1])
-    return jnp.where(is_class, result, jnp.nan).reshape(shape)
+    outputs = locked(as_float(outputs), self._dropout)
+    weights = self._weights(outputs)
+
+    def compute(x, targets):
+      cluster = sum(((targets >= cutoff).astype(jnp.int32)
+                     for cutoff in self._cutoffs), jnp.zeros_like(targets))
+      result = pick(weights.logits(x), jnp.where(
+          cluster == 0, targets, self._bounds[1] + cluster - 1))
+      for i, tail in enumerate(weights.tails):
+        result += _in_chunks(
+            tail, x, targets - self._bounds[i + 1], cluster == i + 1)
+      return result
+
+    return log_probs.of_tokens(compute, outputs, targets, self._bounds[-1])
 
   def loss(self, outputs: jax.Array, targets: jax.Array) -> jax.Array:
     """Returns the mean negative log-probability (nats) of targets, `[]`.
@@ -173,7 +186,8 @@ class AdaptiveSoftmax(hk.Module):
 
     num_inputs, num_clusters = x.shape[-1], len(self._cutoffs)
     size = self._bounds[1]
-    rows = self._rows(num_inputs, x.dtype)
+    rows = None if self._tied_to is None else log_probs.tied_rows(
+        self._tied_to, self._bounds[-1], num_inputs, x.dtype)
     if rows is None:
       head = parameter("head", num_inputs, size + num_clusters)
     elif num_clusters:
@@ -192,18 +206,6 @@ class AdaptiveSoftmax(hk.Module):
     bias = hk.get_parameter("head_bias", [size + num_clusters], x.dtype,
                             jnp.zeros) if self._head_bias else None
     return _Weights(head, bias, tuple(tails))
-
-  @hk.transparent
-  def _rows(self, num_inputs: int, dtype: Any) -> jax.Array | None:
-    """Returns the tied embedding, `[F, V]`, or None."""
-    if self._tied_to is None:
-      return None
-    shape = (self._bounds[-1], num_inputs)
-    if self._tied_to.shape != shape:
-      raise ValueError(
-          f"tied_to must have the shape {shape}, a row for each class and a "
-          f"column for each output of the core, got {self._tied_to.shape}")
-    return self._tied_to.T.astype(dtype)
 
   @hk.transparent
   def _units(self, i, num_inputs):
@@ -236,18 +238,6 @@ def _parse(cutoffs, output_size):
   return numbers
 
 
-def _widen(logits):
-  """Returns logits as float32 or wider: sums of many need it."""
-  is_narrow = jnp.finfo(logits.dtype).bits < 32
-  return logits.astype(jnp.float32) if is_narrow else logits
-
-
-def _pick(logits, index):
-  """Returns log-probabilities `[N]` at `index [N]` from `logits [N, M]`."""
-  picked = jnp.take_along_axis(logits, index[:, None], axis=1)[:, 0]
-  return picked - jax.nn.logsumexp(logits, axis=1)
-
-
 def _in_chunks(tail, x, index, is_in_cluster):
   """Returns log-probabilities within a cluster, and 0 for other tokens.
 
@@ -273,13 +263,13 @@ def _in_chunks(tail, x, index, is_in_cluster):
   # Saving the logits of each chunk would take as much memory as all tokens.
   @jax.checkpoint
   def compute(tail, x, index):
-    return _pick(tail.logits(x), index)
+    return pick(tail.logits(x), index)
 
   def chunk(args):
     is_used, x, index = args
     return jax.lax.cond(
         is_used, compute,
-        lambda *_: jnp.zeros([size], _widen(x).dtype), tail, x, index)
+        lambda *_: jnp.zeros([size], widen(x).dtype), tail, x, index)
 
   values = jax.lax.map(chunk, (
       places[:, 0] < num, x.at[places].get(mode="fill", fill_value=0),

@@ -1,0 +1,88 @@
+"""Embeds integer tokens."""
+
+from typing import ClassVar
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+
+from rmc_nalu_sam.checks import check_positive, check_rate
+from rmc_nalu_sam.dropout import locked, shared_key, word_dropout
+
+_INIT = hk.initializers.RandomUniform(-.1, .1)
+
+
+class Tokens(hk.Module):
+  """Embeds integer tokens by a table of vectors.
+
+  The dropouts are those of the AWD-LSTM: see "Regularizing and Optimizing LSTM
+  Language Models" (Merity, Keskar, Socher, 2017, arXiv 1708.02182), sections
+  4.2 and 4.3.
+
+  Notes:
+    The table starts uniform within 0.1, as in the authors' code.
+  """
+
+  ENCODES_ALL_STEPS: ClassVar[bool] = True
+  OF_TOKENS: ClassVar[bool] = True
+  DROPS_OUT: ClassVar[tuple[str, ...]] = ("dropout", "word_dropout")
+
+  def __init__(self, vocabulary_size: int, output_size: int = 64,
+               dropout: float = 0., word_dropout: float = 0.,
+               name: str | None = None):
+    """Constructs an embedding.
+
+    Args:
+      vocabulary_size: V, number of different tokens.
+      output_size: E, size of a token's vector.
+      dropout: rate at which numbers of the vectors are dropped, the same ones
+        at all steps of a sequence.
+      word_dropout: rate at which tokens are dropped, each wherever it occurs in
+        the batch.
+      name: name of the module.
+
+    Raises:
+      ValueError: a size is below 1, or a rate is not in [0, 1).
+    """
+    super().__init__(name=name)
+    check_positive(vocabulary_size=vocabulary_size, output_size=output_size)
+    check_rate(dropout=dropout, word_dropout=word_dropout)
+    self._shape = (vocabulary_size, output_size)
+    self._dropout = dropout
+    self._word_dropout = word_dropout
+
+  def __call__(self, inputs: jax.Array) -> jax.Array:
+    """Returns the vectors `[T, B, E]` of tokens `[T, B]`.
+
+    Args:
+      inputs: integers. The vector is NaN where one is not from 0 to V - 1.
+
+    Raises:
+      ValueError: the inputs are not integers.
+    """
+    if not jnp.issubdtype(inputs.dtype, jnp.integer):
+      raise ValueError("the encoder 'tokens' takes integer tokens, got inputs "
+                       f"of type {inputs.dtype}; with make_model, pass "
+                       "input_size=None, and a task of tokens")
+    vectors = _rows(self._table(), inputs)
+    key = shared_key(self._word_dropout)
+    if key is not None:
+      # Not of the whole table: most of it is not used.
+      scale = word_dropout(key, jnp.ones([self._shape[0], 1], vectors.dtype),
+                           self._word_dropout)
+      vectors *= _rows(scale, inputs)
+    return locked(vectors, self._dropout)
+
+  def embedding(self) -> jax.Array:
+    """Returns the table `[V, E]`; nothing is dropped."""
+    return self._table()
+
+  @hk.transparent
+  def _table(self) -> jax.Array:
+    return hk.get_parameter(
+        "embeddings", self._shape, jnp.result_type(float), _INIT)
+
+
+def _rows(table, inputs):
+  return table.at[inputs].get(
+      mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)

@@ -1,0 +1,122 @@
+"""The full softmax over many classes.
+
+Letters: N tokens, F inputs, V classes.
+"""
+
+from typing import ClassVar
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+
+from rmc_nalu_sam.arrays import align, as_float
+from rmc_nalu_sam.checks import check_positive, check_rate
+from rmc_nalu_sam.dropout import locked
+from rmc_nalu_sam.heads import log_probs
+
+# `log_prob_of` computes the logits of at most so many tokens at once.
+CHUNK = 256
+
+
+class Softmax(hk.Module):
+  """Maps a core's outputs to the logits of classes: W h + b.
+
+  `log_prob_of` never holds the logits of more than `CHUNK` tokens. If there
+  are more tokens, a backward pass computes each chunk once more. On a CPU this
+  takes as long as to write all logits and to read them back.
+
+  W is the encoder's embedding if the head is tied: see "Using the Output
+  Embedding to Improve Language Models" (Press, Wolf, 2016, arXiv 1608.05859).
+  """
+
+  DROPS_OUT: ClassVar[tuple[str, ...]] = ("dropout",)
+
+  def __init__(self, output_size: int, tied: bool = False, dropout: float = 0.,
+               tied_to: log_probs.Embedding | None = None,
+               name: str | None = None):
+    """Constructs a head.
+
+    Args:
+      output_size: V, number of classes.
+      tied: whether the encoder's embedding is the weights, so that
+        `make_model` passes `tied_to`. The biases are free.
+      dropout: rate at which numbers of the core's output are dropped, the same
+        ones at all steps of a sequence.
+      tied_to: `[V, F]`, an embedding whose rows are the weights of the classes,
+        or a function that returns it.
+      name: name of the module.
+
+    Raises:
+      ValueError: an argument is not valid, or the head is tied and there is no
+        embedding.
+    """
+    super().__init__(name=name)
+    check_positive(output_size=output_size)
+    check_rate(dropout=dropout)
+    log_probs.check_tied(tied, tied_to)
+    self._output_size = output_size
+    self._dropout = dropout
+    self._tied_to = tied_to
+
+  def __call__(self, outputs: jax.Array) -> jax.Array:
+    """Returns the logits `[..., V]` of all classes.
+
+    Args:
+      outputs: `[..., F]` of a core; `[T, B, F]` if numbers are dropped.
+
+    Raises:
+      ValueError: the tied embedding has another shape.
+    """
+    outputs = locked(as_float(outputs), self._dropout)
+    return _logits(*self._weights(outputs), outputs)
+
+  def log_prob_of(self, outputs: jax.Array, targets: jax.Array) -> jax.Array:
+    """Returns the log-probabilities `[...]` of one class each.
+
+    Args:
+      outputs: as of `__call__`.
+      targets: `[...]`, integers. The result is NaN where one is not from 0 to
+        V - 1.
+
+    Raises:
+      ValueError: as `__call__`.
+    """
+    outputs = locked(as_float(outputs), self._dropout)
+    w, b = self._weights(outputs)
+    return log_probs.of_tokens(
+        lambda x, index: _in_chunks(w, b, x, index), outputs, targets,
+        self._output_size)
+
+  @hk.transparent
+  def _weights(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Returns `[F, V]` and `[V]`."""
+    num_inputs, size = x.shape[-1], self._output_size
+    if self._tied_to is None:
+      w = hk.get_parameter("w", [num_inputs, size], x.dtype,
+                           hk.initializers.TruncatedNormal(num_inputs**-.5))
+    else:
+      w = log_probs.tied_rows(self._tied_to, size, num_inputs, x.dtype)
+    return w, hk.get_parameter("b", [size], x.dtype, jnp.zeros)
+
+
+def _logits(w, b, x):
+  logits = x @ w
+  return log_probs.widen(logits + align(b, logits))
+
+
+def _in_chunks(w, b, x, index):
+  """Returns log-probabilities `[N]` of `index [N]`, for `x [N, F]`."""
+  def compute(x, index):
+    return log_probs.pick(_logits(w, b, x), index)
+
+  num = len(x)
+  if num <= CHUNK:
+    return compute(x, index)
+  num_chunks = -(-num // CHUNK)
+  size = -(-num // num_chunks)
+  x, index = (jnp.pad(a, [(0, num_chunks * size - num)] + [(0, 0)] * (
+      a.ndim - 1)) for a in (x, index))
+  compute = jax.checkpoint(compute, prevent_cse=False)
+  values = jax.lax.map(lambda args: compute(*args), (
+      x.reshape(num_chunks, size, -1), index.reshape(num_chunks, size)))
+  return values.reshape(-1)[:num]
