@@ -31,6 +31,7 @@ from tasks.synthetic.associative_recall import AssociativeRecall
 from tasks.synthetic.copy import Copy
 from tasks.synthetic.nth_farthest import NthFarthest
 from tasks.synthetic.priority_sort import PrioritySort
+from tasks.text.text import Text
 
 TASKS: dict[str, type[Task]] = {
     "arithmetic": Arithmetic,
@@ -50,6 +51,7 @@ TASKS: dict[str, type[Task]] = {
     "priority_sort": PrioritySort,
     "program_evaluation": ProgramEvaluation,
     "recurrent_arithmetic": RecurrentArithmetic,
+    "text": Text,
 }
 
 __all__ = (
@@ -59,5 +61,5 @@ __all__ = (
     "MnistAddition", "MnistCounting", "MnistParity", "MnistSequenceProduct",
     "MnistSequenceSum", "NthFarthest", "Omniglot", "PrioritySort",
     "ProgramEvaluation", "RecurrentArithmetic", "Regression", "Score",
-    "Stream", "Task", "TimeStep", "Tokens", "Trainable",
+    "Stream", "Task", "Text", "TimeStep", "Tokens", "Trainable",
     "Transcribable", "num_windows", "row_length")

@@ -10,7 +10,7 @@ import hashlib
 import os
 import pathlib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from absl import logging
@@ -48,21 +48,26 @@ def folder() -> pathlib.Path:
 
 
 def read(name: str) -> np.ndarray | None:
-  """Reads an array that `write` stored.
+  """Reads an array that `write` stored, as `read_all`."""
+  return (read_all(name) or {}).get("array")
+
+
+def read_all(name: str) -> dict[str, np.ndarray] | None:
+  """Reads the arrays that `write_all` stored.
 
   Args:
     name: of the file.
 
   Returns:
-    The array, or None if there is no file or if it is broken. Logs a warning in
-    the latter case.
+    The arrays by name, or None if there is no file or if it is broken. Logs a
+    warning in the latter case.
   """
   path = folder() / name
   try:
-    # A zip file, so its checksum is verified. Opened here because NumPy does
+    # A zip file, so its checksums are verified. Opened here because NumPy does
     # not close a broken one.
     with path.open("rb") as raw, np.load(raw) as file:
-      return file["array"]
+      return dict(file)
   except FileNotFoundError:
     return None
   except Exception as error:  # A broken file raises nearly anything.
@@ -71,11 +76,16 @@ def read(name: str) -> np.ndarray | None:
 
 
 def write(name: str, array: np.ndarray) -> None:
-  """Stores an array; logs a warning if the folder cannot be written.
+  """Stores an array, as `write_all`."""
+  write_all(name, {"array": array})
+
+
+def write_all(name: str, arrays: Mapping[str, np.ndarray]) -> None:
+  """Stores arrays; logs a warning if the folder cannot be written.
 
   Args:
     name: of the file.
-    array: what to store.
+    arrays: what to store, by name.
   """
   # Renamed when complete, so no other process reads a partial file.
   part = folder() / f".{uuid.uuid4().hex}.part"
@@ -83,7 +93,7 @@ def write(name: str, array: np.ndarray) -> None:
     part.parent.mkdir(parents=True, exist_ok=True)
     try:
       with part.open("xb") as file:
-        np.savez_compressed(file, array=array)
+        np.savez_compressed(file, allow_pickle=False, **dict(arrays))
       part.replace(folder() / name)
     finally:
       part.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Texts as streams of words, characters, bytes or parts of words."""
