@@ -20,7 +20,7 @@ from launch.learning import penalties, scoring, sources, streams
 from launch.learning.keys import Keys
 from launch.learning.layout import Share
 from launch.learning.varied import Number, is_on
-from rmc_nalu_sam import Linear, Model
+from rmc_nalu_sam import Linear, Model, dropout
 
 
 class TrainState(NamedTuple):
@@ -194,11 +194,13 @@ class Learner:
   def _network_key(self, keys, step, share):
     """Returns the key of one update of one share's network.
 
-    If its core draws, these are the keys of the share's episodes.
+    If the network draws, these are the keys of the share's episodes, and one
+    that all shares have in common.
     """
     key = jax.random.fold_in(keys.network, step)
     if self.model.draws:
-      return sources.split_share(key, self.batch_size, share)
+      return dropout.Keys(
+          key, sources.split_share(key, self.batch_size, share))
     return key if share.num_parts == 1 else jax.random.fold_in(key, share.part)
 
   def _loss(self, params, source_state, batch, task, step, rng, share):
