@@ -39,10 +39,22 @@ class Stream(Task):
   last ones maybe shorter, so that no token is left out. A network's state is
   carried from one window of a row to the next. At the beginning of a row, and
   when the rows are read again, it starts anew.
+
+  Attributes:
+    drop_state: probability that a row's state starts anew before any other
+      window of training. A network that never starts anew learns from states
+      that it reaches after a long time only, and may be lost in an evaluation.
   """
+
+  drop_state: float = 0.01
 
   encoder: ClassVar[str] = "tokens"
   head: ClassVar[str] = "softmax"
+
+  def __post_init__(self):
+    if not 0 <= self.drop_state <= 1:
+      raise ValueError(
+          f"drop_state must be from 0 to 1, got {self.drop_state}")
 
   @property
   @abc.abstractmethod

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 import tasks
-from launch.learning import layout, scoring
+from launch.learning import layout, scoring, sources
 from launch.learning.layout import Share
 from rmc_nalu_sam import Model, Unrolled
 
@@ -19,7 +19,8 @@ class StreamState(NamedTuple):
 
   Attributes:
     position: `[B]` int32, targets of the row that were read.
-    begins: `[B]` bool, whether the window drawn last begins its row.
+    begins: `[B]` bool, whether the core's state is new in the window drawn
+      last.
     vocabulary: `[B]` uint32, a digest of the tokens' meaning.
     core: the core's state after the window before.
   """
@@ -34,7 +35,8 @@ class StreamSource:
   """Reads the rows of a text window by window, again and again.
 
   Row r is the same one on any number of devices. The core's state is carried
-  from window to window, without gradients, and is new where a row begins.
+  from window to window, without gradients. It is new where a row begins, and
+  now and then before other windows, see `tasks.Stream`.
   """
 
   IS_ALWAYS_SAVED = True
@@ -62,23 +64,30 @@ class StreamSource:
   def next(self, state: StreamState, key: jax.Array, task: tasks.Stream,
            level: None, data: Any, batch_size: int, share: layout.Share
            ) -> tuple[tasks.Batch, StreamState]:
-    del key, level
+    del level
     corpus = task.corpus(data)
     rows = _rows(len(state.position), share)
     batch = task.window(corpus, rows, batch_size, state.position)
     read = state.position + task.num_steps
     is_over = read >= tasks.row_length(corpus, batch_size)
+    is_dropped = jax.vmap(lambda key: jax.random.bernoulli(
+        key, task.drop_state))(sources.split_share(key, batch_size, share))
     return batch, state._replace(
-        position=jnp.where(is_over, 0, read), begins=state.position == 0)
+        position=jnp.where(is_over, 0, read),
+        begins=is_dropped | (state.position == 0))
 
   def start(self, state: StreamState, params: Any, task: tasks.Task,
             batch_size: int) -> Any:
     del task
-    # Rows are equally long, so all of them begin at once.
-    return jax.lax.cond(
-        state.begins.all(),
-        lambda: self._model.initial_state(params, batch_size),
-        lambda: state.core)
+
+    def renewed():
+      new = self._model.initial_state(params, batch_size)
+      return jax.tree.map(lambda new, old: jnp.where(
+          state.begins.reshape(-1, *[1] * (old.ndim - 1)), new, old),
+                          new, state.core)
+
+    # Most windows go on, and must not pay for a new memory.
+    return jax.lax.cond(state.begins.any(), renewed, lambda: state.core)
 
   def finish(self, state: StreamState, params: Any,
              core_state: Any) -> StreamState:

@@ -84,5 +84,5 @@ class Tokens(hk.Module):
 
 
 def _rows(table, inputs):
-  return table.at[inputs].get(
+  return jnp.asarray(table).at[inputs].get(
       mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)

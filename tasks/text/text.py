@@ -63,6 +63,7 @@ class Text(Stream):
     tokens: 'words', 'characters', 'bytes', or the path of a tokenizer.json of
       Hugging Face's tokenizers.
     num_steps: T, tokens of a window, over which gradients flow.
+    drop_state: see `Stream`.
     name: which text to read if the folder holds several: the prefix of its
       files or a folder. Names of known data sets are wikitext2, wikitext103,
       ptb, text8, enwik8, shakespeare, gutenberg and gigaword.
@@ -83,6 +84,7 @@ class Text(Stream):
   _split: ClassVar[str] = "validation"
 
   def __post_init__(self):
+    super().__post_init__()
     checks.check_positive(num_steps=self.num_steps)
     checks.check_member("vocabulary_from", self.vocabulary_from,
                         (build.ALL, build.TRAIN))
