@@ -108,9 +108,8 @@ def _log_prob(length, sharpness, weight, hidden, words, log_probs):
   # In full precision: an error here is one of the exponent.
   similarity = sharpness * jnp.matmul(
       hidden[length:], hidden.T, precision=jax.lax.Precision.HIGHEST)
-  total = _log_sum_exp(similarity, stored)
-  in_cache = _log_sum_exp(similarity, stored & is_target) - jnp.where(
-      jnp.isfinite(total), total, 0)
+  in_cache = (_log_sum_exp(similarity, stored & is_target)
+              - _log_sum_exp(similarity, stored))
   mixed = jnp.logaddexp(jnp.log1p(-weight) + log_probs,
                         jnp.log(weight) + in_cache)
   return jnp.where(stored.any(1), mixed, log_probs)
