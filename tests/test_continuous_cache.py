@@ -159,7 +159,8 @@ def test_a_bfloat16_output_is_compared_in_float32():
   hidden, targets, log_probs = text(7)
   hidden = jnp.asarray(hidden, jnp.bfloat16)
   log_probs = of_targets(log_probs, targets)
-  mixed, cache = in_windows([T], hidden, targets, log_probs)
+  with jax.numpy_dtype_promotion("strict"):
+    mixed, cache = in_windows([T], hidden, targets, log_probs)
   wanted, _ = in_windows(
       [T], hidden.astype(jnp.float32), targets, log_probs)
   np.testing.assert_array_equal(mixed, wanted)

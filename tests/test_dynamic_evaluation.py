@@ -250,6 +250,7 @@ def test_padding_changes_no_number(trained, scale):
   close(got[:T], nats)
   assert not got[T:].any()
   close(after.params, adapted.params)
+  close(scale_of(trained, padded), scale_of(trained, batch))
 
 
 def test_without_a_rate_nothing_is_learnt(trained, scale):
