@@ -98,8 +98,8 @@ class Omniglot(base.Episodes, base.Levelled):
     Each character is rotated and stretched anew in every episode, all its
     drawings alike. The paper says no more than that, and the amount is our
     choice: quarter turns as in Santoro et al., which make new characters of old
-    ones (3,856 classes of the 964 characters of training, though no episode has
-    two turns of one character), then up to `max_angle` either way and a factor of up to
+    ones (3,856 of the 964 characters of training, of which an episode has one
+    of each 4 at most), then up to `max_angle` either way and a factor of up to
     1 + `max_stretch` along or across, with the same odds for wide and narrow.
 
   Attributes:
