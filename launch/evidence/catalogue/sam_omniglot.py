@@ -74,9 +74,10 @@ _FIGURE4 = Experiment(
         Cell("SAM, exact search", "error at 100 characters"): "< 0.2",
         Cell("NTM", "error at 100 characters"): "about 0.4",
         Cell("DAM", "error at 100 characters"): "about 0.4"},
-    pieces=(*(_piece(*core, _LEVELS, small=_SMALL) for core in _CORES),
-            *(_piece(f"{name}_paper", *core, (*_LEVELS, 500), paper=_PAPER)
-              for name, *core in _CORES)),
+    pieces=(*(_piece(name, row, flags, _LEVELS, small=_SMALL)
+              for name, row, flags in _CORES),
+            *(_piece(f"{name}_paper", row, flags, (*_LEVELS, 500),
+                     paper=_PAPER) for name, row, flags in _CORES)),
     headline=(Cell("SAM, hashing", "error at 100 characters"),
               Cell("DAM", "error at 100 characters")),
     note="The curriculum is judged by the second and later showings of a "
