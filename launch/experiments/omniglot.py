@@ -65,7 +65,8 @@ def omniglot_curriculum() -> Preset:
 
     One or two characters can be named by the controller alone. A curriculum
     that starts with them may never teach a core to address its memory, so this
-    one starts with 4.
+    one starts with 4. --core.output_from=reads, another output than the
+    paper's, is a further help.
 
     Pixels go in flat, as in the paper. An encoder that sees the image as an
     image needs 16 x 16 pixels or more: --task.image_size=20 --encoder=cnn

@@ -42,6 +42,8 @@ _SHOWINGS = 20  # Characters of the episodes whose showings the table tells.
 _HASHING = "--core.index=lsh --core.num_slots=16384 --reuse_memory"
 _CORES = (("sam_lsh", "SAM, hashing", f"--core=sam {_HASHING}"),
           ("sam_exact", "SAM, exact search", "--core=sam --core.index=exact"),
+          ("sam_reads", "SAM, exact search, output of reads alone",
+           "--core=sam --core.index=exact --core.output_from=reads"),
           ("dam", "DAM", "--core=dam"), ("ntm", "NTM", "--core=ntm"),
           ("lstm", "LSTM", "--core=lstm"))
 
