@@ -18,6 +18,11 @@ draws the level that runs with a curriculum have reached against wall time.
 draws how far runs extrapolate: the metric at the last evaluation against the
 task's variants (lengths, ranges, numbers). Prints its mean over the seeds and,
 in parentheses, its median.
+
+  python -m launch.plot --x=levels --output=characters.png runs/*
+
+draws the metric against the levels that `launch.evaluate --levels=...` was last
+told: lengths, or numbers of items or characters.
 """
 
 import pathlib
@@ -32,6 +37,10 @@ from launch.runs import Run, comparison, outcome
 
 FLAGS = flags.FLAGS
 
+# What is drawn beyond training -> its names, and the values there.
+_BEYOND = {"variants": (comparison.variants_of, comparison.last_values),
+           "levels": (comparison.levels_of, comparison.values_at)}
+
 
 def compare(workdirs: Sequence[pathlib.Path], output: pathlib.Path,
             metric: str | None, x: str = "updates") -> str:
@@ -41,21 +50,23 @@ def compare(workdirs: Sequence[pathlib.Path], output: pathlib.Path,
     workdirs: of runs on one task.
     output: the picture to write.
     metric: the metric to draw; the task's main one if None.
-    x: what to draw it against: 'updates', 'minutes' or 'variants'.
+    x: what to draw it against: 'updates', 'minutes', 'variants' or 'levels'.
 
   Raises:
-    UsageError: see `comparison.compare`; or a run has no times or variants, or
-      `output` has an unknown ending.
+    UsageError: see `comparison.compare`; or a run has no times, variants or
+      levels, or `output` has an unknown ending.
   """
   layout.check_ending(output)
   runs = [Run(workdir) for workdir in workdirs]
   found = comparison.compare(runs, metric)
   metric, title = found.metric, found.runs[0].config.task
-  if x == "variants":
-    names = comparison.variants_of(found)
-    values = {label: comparison.last_values(runs, metric, names)
+  if x in _BEYOND:
+    names_of, values_of = _BEYOND[x]
+    names = names_of(found)
+    values = {label: values_of(runs, metric, names)
               for label, runs in found.groups.items()}
-    variants.draw(values, names, metric, output, title)
+    variants.draw(values, names, metric, output, title,
+                  _axis_name(x, found))
     return comparison.variants_table(values, names)
   if x == "minutes":
     comparison.check_times(found.runs)
@@ -66,6 +77,12 @@ def compare(workdirs: Sequence[pathlib.Path], output: pathlib.Path,
   return "\n".join([comparison.table(found), *(
       f"{run.workdir}: {outcome.describe_best(run)}"
       for run in runs if run.sweep)])
+
+
+def _axis_name(x: str, found: comparison.Comparison) -> str:
+  """Returns what the numbers on the axis are."""
+  task = found.runs[0].task
+  return getattr(task, "level_name", "level") if x == "levels" else "variant"
 
 
 def main(argv: Sequence[str]) -> None:
@@ -79,9 +96,9 @@ def run() -> None:
   flags.DEFINE_string("output", "curves.png", "The picture to write.")
   flags.DEFINE_string("metric", None, "The metric beside the loss. Default: "
                       "the task's main one.")
-  flags.DEFINE_enum("x", "updates", ["updates", "minutes", "variants"],
+  flags.DEFINE_enum("x", "updates", ["updates", "minutes", *_BEYOND],
                     "What to draw the metric against; 'variants' are those of "
-                    "the last evaluation.")
+                    "the last evaluation, 'levels' those of launch.evaluate.")
   endings.run(main, "the number of runs")
 
 

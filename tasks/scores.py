@@ -27,6 +27,9 @@ class Score(abc.ABC):
   Attributes:
     main_metric: name of the metric by which runs are compared.
     lower_is_better: whether a lower main metric is a better one.
+    judged_metric: name of the metric (nats, lower is better) by which a
+      curriculum decides whether a level has been learnt: the loss, or a part of
+      it if the rest cannot be learnt.
     ratios: maps a derived metric to (numerator, denominator), two metrics that
       are per-episode counts; the derived metric is sum(numerator) /
       sum(denominator) over all episodes.
@@ -36,6 +39,7 @@ class Score(abc.ABC):
 
   main_metric: str
   lower_is_better: ClassVar[bool] = True
+  judged_metric: ClassVar[str] = "loss"
   ratios: ClassVar[Mapping[str, tuple[str, str]]] = types.MappingProxyType({})
   of_targets: ClassVar[bool] = False
 
@@ -101,9 +105,7 @@ class Classes(Score):
 
   def loss(self, outputs: jax.Array, batch: Batch) -> jax.Array:
     """Returns the mean cross-entropy (nats) of an episode's steps, `[B]`."""
-    chex.assert_equal_shape([outputs, batch.targets])
-    nats = optax.softmax_cross_entropy(outputs, batch.targets)
-    return mean_over_steps(nats, batch.mask)
+    return mean_over_steps(cross_entropy(outputs, batch), batch.mask)
 
   def metrics(self, outputs: jax.Array, batch: Batch) -> dict[str, jax.Array]:
     """Returns the share of right classes."""
@@ -122,6 +124,17 @@ class ClassErrors(Classes):
     """Returns the shares of wrong and of right classes."""
     error = mean_over_steps(is_wrong(outputs, batch), batch.mask)
     return {"error": error, "accuracy": 1 - error}
+
+
+def cross_entropy(outputs: jax.Array, batch: Batch) -> jax.Array:
+  """Returns the cross-entropy (nats) of each step's class, `[T, B]`.
+
+  Args:
+    outputs: `[T, B, O]` logits.
+    batch: has one-hot targets.
+  """
+  chex.assert_equal_shape([outputs, batch.targets])
+  return optax.softmax_cross_entropy(outputs, batch.targets)
 
 
 def is_wrong(outputs: jax.Array, batch: Batch) -> jax.Array:

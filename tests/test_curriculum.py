@@ -8,6 +8,7 @@ import learning_helpers
 import numpy as np
 import optax
 import pytest
+from task_helpers import drawings
 
 import tasks
 from launch.learning import curriculum as curriculum_lib
@@ -165,6 +166,20 @@ def test_compiles_once_a_bucket(monkeypatch):
   assert sorted(compiled) == sorted([4, 6, 10, 14] * once)
   state, _ = trainer.train(state, None, 10 * STRETCH)
   assert len(compiled) == 4 * once
+
+
+@pytest.mark.parametrize("task, data, judged", [
+    (COPY, None, "loss"),
+    (tasks.Omniglot(num_classes=3, num_labels=5, image_size=7), drawings(7),
+     "later_loss")])
+def test_the_score_says_what_is_judged(task, data, judged):
+  trainer, state = learning_helpers.start(
+      task=task, devices=2, curriculum=make(patience=100, max_level=5))
+  state, metrics = trainer.train(state, trainer.put_data(data), STRETCH)
+  found = trainer.get(state).train.curriculum.loss_sum
+  assert found == pytest.approx(STRETCH * metrics[judged][0], rel=1e-5)
+  is_loss = found == pytest.approx(STRETCH * metrics["loss"][0], rel=1e-5)
+  assert is_loss == (judged == "loss")
 
 
 def test_in_chunks_equals_in_one_go():

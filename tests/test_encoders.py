@@ -1,5 +1,7 @@
 """The encoders, alone and in a model."""
 
+import functools
+
 import haiku as hk
 import jax
 import jax.numpy as jnp
@@ -75,6 +77,20 @@ def test_cnn_equals_its_reference(side, output_layer):
       expected = reference_cnn(
           params, np.asarray(images[t, b]).reshape(side, side), .3, .7)
       np.testing.assert_allclose(outputs[t, b], expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("output_layer", [True, False])
+def test_what_comes_after_the_pixels_passes_by(output_layer):
+  images, label = draw(T, B, 256), draw(T, B, 3, seed=1)
+  make = functools.partial(CNN, OUT, hidden_size=7, output_layer=output_layer)
+  params, plain = apply(make, images)
+  net = hk.without_apply_rng(hk.transform(lambda x: make(num_passed=3)(x)))
+  inputs = jnp.concatenate([images, label], -1)
+  assert jax.tree.map(jnp.shape, params) == jax.tree.map(
+      jnp.shape, net.init(jax.random.key(0), inputs))
+  outputs = net.apply(params, inputs)
+  np.testing.assert_allclose(outputs[..., :-3], plain, rtol=1e-5, atol=1e-6)
+  np.testing.assert_array_equal(outputs[..., -3:], label)
 
 
 def test_cnn_of_mnist_has_the_sizes_of_the_example():
@@ -180,19 +196,21 @@ def test_bfloat16_policy(encoder, output):
   assert set(types) == {jnp.dtype(jnp.bfloat16)}
 
 
-@pytest.mark.parametrize("encoder", OF_NUMBERS)
+@pytest.mark.parametrize("encoder, args", [
+    *((encoder, {}) for encoder in OF_NUMBERS), ("cnn", dict(num_passed=3))])
 @pytest.mark.parametrize("core, kwargs", [
     ("lstm", dict(hidden_size=7)),
     ("rmc", dict(num_slots=3, head_size=5))])  # It has its own unroll.
-def test_a_model_encodes_each_step(encoder, core, kwargs):
-  model = make_model(core, OUT, encoder=encoder, **kwargs)
+def test_a_model_encodes_each_step(encoder, args, core, kwargs):
+  inputs = draw(T, B, 256 + args.get("num_passed", 0))
+  model = make_model(core, OUT, encoder=encoder, encoder_args=args,
+                     input_size=inputs.shape[-1], **kwargs)
   plain = make_model(core, OUT, **kwargs)
-  inputs = draw(T, B, 256)
   params = model.init(jax.random.key(0), inputs)
   start = model.initial_state(params, B)
   outputs = model.unroll(params, None, inputs, start).outputs
   encode = hk.without_apply_rng(hk.transform(
-      lambda x: ENCODERS.get(encoder)()(x)))
+      lambda x: ENCODERS.get(encoder)(**args)(x)))
   own = {name: params.pop(f"model/~/{name}") for name in jax.eval_shape(
       encode.init, jax.random.key(0), inputs)}
   assert bool(own) == (encoder != "none")
@@ -206,6 +224,10 @@ def test_a_model_encodes_each_step(encoder, core, kwargs):
     (lambda: CNN(0), "output_size must be at least 1, got 0"),
     (lambda: CNN(hidden_size=0), "hidden_size must be at least 1, got 0"),
     (lambda: CNN(std=0.), "std must be above 0, got 0"),
+    (lambda: CNN(num_passed=-1), "num_passed must be at least 0, got -1"),
+    (lambda: CNN(num_passed=4)(jnp.zeros([2, 16 * 16 + 3])),
+     "inputs of 259 numbers, num_passed=4 of them after"),
+    (lambda: CNN(num_passed=300)(jnp.zeros([2, 16 * 16])), "num_passed=300"),
     (lambda: CNN()(jnp.zeros([2, 17 * 16])), "square images .* inputs of 272"),
     (lambda: CNN()(jnp.zeros([2, 15 * 15])), "square images .* inputs of 225"),
 ])

@@ -37,6 +37,7 @@ VALUES = {("core", "dam", "controller"): "feedforward",
           ("core", "unit_rnn", "initial_value"): .5,
           ("curriculum", "exponential", "threshold"): .5,
           ("head", "adaptive_softmax", "cutoffs"): "2,5",
+          ("encoder", "cnn", "num_passed"): 3,
           ("index", "lsh", "max_bits"): 11,
           ("index", "lsh", "min_bits"): 3,
           ("index", "lsh", "seed"): 7,
@@ -82,6 +83,7 @@ VALUES = {("core", "dam", "controller"): "feedforward",
 WITH = {("task", "arithmetic", "criterion"): [
             "--task.input_size=2", "--task.subset_ratio=0.5",
             "--task.overlap_ratio=0."],
+        ("encoder", "cnn", "num_passed"): ["--task.num_bits=257"],
         ("task", "program_evaluation", "min_operations"): [
             "--task.max_operations=2"]}
 # The value is the same in all units.

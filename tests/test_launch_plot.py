@@ -13,7 +13,7 @@ import tasks
 from launch import plot
 from launch.configs import config as config_lib
 from launch.pictures import curves
-from launch.runs import Run, comparison
+from launch.runs import Run, comparison, evaluation
 
 
 def make_run(workdir: pathlib.Path, steps=(2, 4, 6), task="copy", core="lstm",
@@ -265,6 +265,58 @@ def test_variants_side_by_side_with_numbers_that_are_none(tmp_path, capsys):
   lines = table_of(capsys.readouterr().out)
   assert lines[1] == "as trained 3 (2)"
   assert lines[-1] == f"{[*names][-1]} inf (2)"
+
+
+def evaluated(workdir, **levels):
+  """Writes what `launch.evaluate` found, as level -> bits wrong."""
+  rows = [{"level": "as trained", "bits_wrong": 9.}] + [
+      {"level": int(level[1:]), "bits_wrong": value}
+      for level, value in levels.items()]
+  (workdir / evaluation.EVALUATION_FILE).write_text(
+      json.dumps({"levels": rows}))
+  return workdir
+
+
+def test_levels(tmp_path, capsys):
+  """Seeds are one line, also those of one run; so is a value of a sweep."""
+  a = evaluated(make_run(tmp_path / "a"), _5=1., _20=4.)
+  many = evaluated(make_run(tmp_path / "b", seed=1, fields={"num_seeds": 2}),
+                   _5=[2., 6.], _20=[5., 9.])
+  output = tmp_path / "levels.png"
+  assert run(plot, "--x=levels", f"--output={output}", a, many) == 0
+  assert colourful(output, 0.4) > 300
+  assert table_of(capsys.readouterr().out) == ["lstm", "5 3 (2)", "20 6 (5)"]
+  other = evaluated(make_run(tmp_path / "c", core="sam"), _20=3., _5=2., _7=1.)
+  assert run(plot, "--x=levels", f"--output={output}", a, other) == 0
+  assert table_of(capsys.readouterr().out) == [
+      "lstm sam", "5 1 (1) 2 (2)", "20 4 (4) 3 (3)"]
+
+
+def test_levels_of_a_sweep(tmp_path, capsys):
+  workdir = make_run(
+      tmp_path / "a", loss=[1., 2., 3., 4.], bits_wrong=[1., 2., 3., 4.],
+      fields={"num_seeds": 2,
+              "sweep": (("optimizer.learning_rate", (.1, .2)),)})
+  evaluated(workdir, _5=[1., 2., 3., 4.])
+  output = tmp_path / "levels.png"
+  assert run(plot, "--x=levels", f"--output={output}", workdir) == 0
+  assert table_of(capsys.readouterr().out)[-1] == "5 1.5 (1.5) 3.5 (3.5)"
+
+
+def test_levels_that_are_not_there(tmp_path, capsys):
+  a, b, c = (make_run(tmp_path / name, seed=seed)
+             for seed, name in enumerate("abc"))
+  assert run(plot, "--x=levels", a) == config_lib.EXIT_USAGE
+  assert ("a/evaluation.json does not exist: run launch.evaluate"
+          in error_of(capsys))
+  evaluated(a)
+  assert run(plot, "--x=levels", a) == config_lib.EXIT_USAGE
+  assert "a was evaluated at no levels" in error_of(capsys)
+  evaluated(b, _5=1., _7=1.)
+  evaluated(c, _5=1.)
+  assert run(plot, "--x=levels", b, c) == config_lib.EXIT_USAGE
+  assert "c has no bits_wrong at level 7; run launch.evaluate with " \
+      "--levels=5,7 for every run" in error_of(capsys)
 
 
 def test_variants_that_are_not_there(tmp_path, capsys):

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
@@ -166,6 +167,14 @@ def test_at_level(name, which):
     batch = sample(only, 11, FEW, level=level - 1)
     assert batch.mask.shape == (only.num_steps, FEW)
     check_levels(name, batch, [level - 1])
+
+
+@levelled_tasks
+def test_what_a_curriculum_is_judged_by_is_measured(name):
+  task = small(name)
+  batch = jax.tree.map(jnp.asarray, sample(task, 9, FEW))
+  metrics = jax.eval_shape(task.score.metrics, batch.targets, batch)
+  assert task.score.judged_metric in {"loss", *metrics}
 
 
 @levelled_tasks

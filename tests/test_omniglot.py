@@ -1,5 +1,6 @@
 """Omniglot's episodes. For its files, see test_omniglot_data.py."""
 
+import collections
 import dataclasses
 
 import jax
@@ -233,10 +234,12 @@ def best_guess(batch):
 def test_the_best_guess_errs_on_new_characters_only(task):
   batch = sample(task, batch_size=MANY)
   _, metrics = loss_and_metrics(task.score, best_guess(batch), batch)
-  assert set(metrics) == {"error", "error_1st", "error_2nd", "error_5th",
-                          "error_10th"}
-  for name in ("error_2nd", "error_5th", "error_10th"):
+  later = {"error_2nd", "error_3rd", *(f"error_{n}th" for n in range(4, 11))}
+  assert set(metrics) == {"error", "error_1st", "later_loss", *later}
+  for name in later:
     np.testing.assert_array_equal(metrics[name], 0)
+  # The curriculum is judged without the guesses.
+  assert metrics[task.score.judged_metric].max() < 1e-6
   # The i-th new character has one of the 5 - i labels left.
   classes = batch.mask.sum(0).astype(int) // 11
   expected = np.array([
@@ -257,10 +260,72 @@ def test_metrics_by_hand():
   answer = np.array([[1, 0], [0, 1], [0, 0], [0, 2]])
   batch = tasks.Batch(jnp.zeros((4, 2, task.input_size)), targets, mask)
   metrics = task.score.metrics(jnp.eye(3)[answer], batch)
-  assert set(metrics) == {"error", "error_1st", "error_2nd"}
+  assert set(metrics) == {"error", "error_1st", "error_2nd", "later_loss"}
   np.testing.assert_allclose(metrics["error"], [3 / 4, 1 / 2])
   np.testing.assert_allclose(metrics["error_1st"], [1 / 2, 1])
   np.testing.assert_allclose(metrics["error_2nd"], [1, 0])
+  nats = np.log(np.e + 2) - np.array([0, 1])  # Of a wrong, of a right label.
+  np.testing.assert_allclose(metrics["later_loss"], nats, rtol=1e-6)
+
+
+def test_showings_are_counted_within_an_episode():
+  """Against loops, with episodes of several lengths and random answers."""
+  batch = sample(VARIED)
+  logits = np.random.default_rng(0).normal(size=batch.targets.shape)
+  _, metrics = loss_and_metrics(VARIED.score, logits.astype(np.float32), batch)
+  nats = np.log(np.exp(logits).sum(2)) - (logits * batch.targets).sum(2)
+  right, label = logits.argmax(2), batch.targets.argmax(2)
+  assert len(set(batch.mask.sum(0))) > 1
+  for b in range(B):
+    shown, wrong, later = collections.Counter(), {}, []
+    for t in range(int(batch.mask[:, b].sum())):
+      shown[label[t, b]] += 1
+      times = shown[label[t, b]]
+      wrong.setdefault(times, []).append(right[t, b] != label[t, b])
+      later += [nats[t, b]] if times > 1 else []
+    for times, name in ((1, "1st"), (2, "2nd"), (3, "3rd"), (10, "10th")):
+      assert len(wrong[times]) == batch.mask[:, b].sum() / 11
+      np.testing.assert_allclose(
+          metrics[f"error_{name}"][b], np.mean(wrong[times]), rtol=1e-6)
+    np.testing.assert_allclose(metrics["later_loss"][b], np.mean(later),
+                               rtol=1e-5)
+
+
+def test_a_single_showing_is_judged():
+  """Without later ones, a loss of 0 would raise the level for nothing."""
+  task = dataclasses.replace(PLAIN, num_presentations=1)
+  batch = sample(task)
+  logits = np.random.default_rng(0).normal(size=batch.targets.shape)
+  loss, metrics = loss_and_metrics(
+      task.score, logits.astype(np.float32), batch)
+  assert loss.min() > 0
+  np.testing.assert_array_equal(metrics["later_loss"], loss)
+
+
+def test_episodes_of_500_characters():
+  """5,000 steps need some times the memory of the batch itself, no more."""
+  task = dataclasses.replace(WARPED, num_labels=500).at_level(500)
+  data = jax.ShapeDtypeStruct((659, 20, S, S), np.uint8)
+  batch = jax.eval_shape(lambda key, data: task.sample(key, 2, data=data),
+                         jax.random.key(0), data)
+  assert batch.inputs.shape == (5_500, 2, S * S + 500)
+  drawn = jax.jit(lambda key, data: task.sample(key, 2, data=data)).lower(
+      jax.random.key(0), data).compile().memory_analysis()
+  scored = jax.jit(task.score.metrics).lower(
+      batch.targets, batch).compile().memory_analysis()
+  size = sum(x.size * 4 for x in batch)
+  assert 0 < drawn.temp_size_in_bytes < 2 * size
+  assert 0 < scored.temp_size_in_bytes < 2 * size
+  # On a CPU, a cumulative sum of the targets takes longer than all the rest.
+  assert "cumsum" not in str(jax.make_jaxpr(task.score.metrics)(
+      batch.targets, batch))
+
+
+def test_no_more_characters_than_are_held_out():
+  task = dataclasses.replace(PLAIN, num_labels=1_000)
+  assert task.at_level(659).num_steps == 659 * 11
+  with pytest.raises(ValueError, match=r"held out for evaluation.*=660 .*=659"):
+    task.at_level(660)
 
 
 @pytest.mark.parametrize("data,message", (

@@ -158,6 +158,15 @@ PAPERS = [
     ("sam_omniglot_paper", "", dict(
         task_args=dict(num_classes=5, min_classes=5, image_size=20),
         steps=100_000)),
+    ("omniglot_curriculum_paper", "", dict(
+        task_args=dict(num_classes=4, min_classes=4, num_labels=500,
+                       image_size=20),
+        curriculum_args=dict(start=4, threshold=0.7, max_level=500),
+        core_args=dict(hidden_size=100, num_slots=2**14, num_heads=1, top_k=4,
+                       index="lsh"), reuse_memory=True)),
+    ("omniglot_curriculum_paper", "--core=dam", dict(
+        core_args=dict(hidden_size=100, num_slots=128, num_heads=1),
+        reuse_memory=False)),
     ("mnist_sequence_sum_paper", "", dict(
         batch_size=64, steps=86_000, schedule="constant", max_grad_norm=0.,
         penalty_args=dict(weight=10., start=10_000, end=100_000,
@@ -191,6 +200,25 @@ def test_sizes_of_the_papers(name, flag, wanted):
   config = config_helpers.resolve(f"--preset={name}", *flag.split())
   found = config.to_dict()
   assert {field: found[field] for field in wanted} == wanted
+
+
+@pytest.mark.parametrize("name, num_labels", [
+    ("omniglot_curriculum", 100), ("omniglot_curriculum_paper", 500)])
+def test_omniglot_s_curriculum(name, num_labels):
+  """SAM can keep every step, and images may be seen as images."""
+  config = config_helpers.resolve(f"--preset={name}")
+  last = build.make_task(config).at_level(config.curriculum_args.max_level)
+  assert last.num_classes == last.num_labels == num_labels
+  assert last.num_steps <= config.core_args.num_slots
+  text = " ".join(inspect.getdoc(experiments.PRESETS[name]).split())
+  flags = ("--task.image_size=20", "--encoder=cnn",
+           f"--encoder.num_passed={num_labels}")
+  assert flags[-1] in text
+  config = config_helpers.resolve(f"--preset={name}", *flags)
+  checks.check(config, 1)
+  with pytest.raises(config_lib.UsageError, match="num_passed=99 of them"):
+    checks.check(config_helpers.resolve(
+        f"--preset={name}", *flags[:-1], "--encoder.num_passed=99"), 1)
 
 
 def test_every_preset_of_a_paper_has_a_test_of_its_sizes():

@@ -1,7 +1,12 @@
 """Curricula: the level of the episodes grows with what has been learnt.
 
 An upper bound h of the level is doubled whenever the mean loss over some
-updates is below a threshold. The level of each minibatch is a uniform integer
+updates is below a threshold. Some answers can only be guessed, such as
+Omniglot's at the first showing of a character, where the loss stays near the
+logarithm of the number of labels however well a network remembers. Their share
+of the loss would hide what has been learnt. So a task's score names the metric
+that is judged (`tasks.scores.Score.judged_metric`): the loss, unless only a
+part of it can be learnt. The level of each minibatch is a uniform integer
 in [1, h]. See "Scaling Memory-Augmented Neural Networks with Sparse Reads and
 Writes" (Rae et al., 2016, arXiv 1610.09027), section 4.3.
 
@@ -51,7 +56,7 @@ class CurriculumState(NamedTuple):
 
   Attributes:
     level: `[]` int32, the bound h.
-    loss_sum: `[]` float32, summed since h was last judged.
+    loss_sum: `[]` float32, of the judged losses since h was last judged.
   """
 
   level: Any
@@ -66,7 +71,7 @@ class Exponential:
     start: First bound of the level. If a core's controller solves this level
       alone, the core may never learn to address its memory.
     threshold: The bound doubles when the mean loss (nats a bit or a label) is
-      below this.
+      below this. Answers that can only be guessed are left out.
     patience: Updates that the mean is taken over, a multiple of 10; the bound
       is judged once in so many updates.
     max_level: The bound grows no further than this.
@@ -99,7 +104,7 @@ class Exponential:
     Args:
       state: the state before it.
       step: `[]` int32, updates done before it.
-      loss: `[]` float32, its mean loss.
+      loss: `[]` float32, its mean loss, or the part of it that is judged.
     """
     loss_sum = state.loss_sum + loss
     is_judged = (step + 1) % self.patience == 0

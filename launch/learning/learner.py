@@ -187,7 +187,7 @@ class Learner:
     params = self.model.constrain(optax.apply_updates(train.params, updates))
     curriculum = self.curriculum.next_state(
         train.curriculum, train.step,
-        metrics["loss"]) if self.curriculum else ()
+        metrics[task.score.judged_metric]) if self.curriculum else ()
     train = TrainState(train.step + 1, params, opt_state, curriculum)
     return RunState(train, source_state), metrics
 

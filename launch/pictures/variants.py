@@ -17,7 +17,7 @@ MAX_LINEAR = 100.
 
 
 def draw(groups: Mapping[str, np.ndarray], names: Sequence[str], metric: str,
-         path: pathlib.Path, title: str = "") -> None:
+         path: pathlib.Path, title: str = "", what: str = "variant") -> None:
   """Draws the median of the seeds, in a band between the quartiles.
 
   Variants whose names are numbers stand at their place on the axis, and the
@@ -29,10 +29,11 @@ def draw(groups: Mapping[str, np.ndarray], names: Sequence[str], metric: str,
     metric: its name.
     path: the picture to write.
     title: above the picture.
+    what: what the names are, if they are numbers.
   """
   fig = layout.new_figure(figsize=(8, 5), layout="constrained")
   axis = fig.subplots()
-  places, shown = _places(axis, names)
+  places, shown = _places(axis, names, what)
   largest = 0.
   for number, (label, values) in enumerate(groups.items()):
     label = layout.of_seeds(label, len(values))
@@ -57,13 +58,13 @@ def draw(groups: Mapping[str, np.ndarray], names: Sequence[str], metric: str,
   fig.savefig(path, dpi=layout.DPI)
 
 
-def _places(axis: "Axes", names: Sequence[str]
+def _places(axis: "Axes", names: Sequence[str], what: str
             ) -> tuple[np.ndarray, np.ndarray]:
   """Returns the variants' places on the axis, and which are shown `[V]`."""
   numbers = [_number(name) for name in names]
   shown = np.array([number is not None for number in numbers])
   if shown.sum() > 1:
-    axis.set_xlabel("variant")
+    axis.set_xlabel(what)
     return np.array([x for x in numbers if x is not None]), shown
   places = np.arange(len(names))
   axis.set_xticks(places, [name.replace("_", "\n") for name in names])

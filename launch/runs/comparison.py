@@ -7,7 +7,7 @@ import numpy as np
 
 from launch.configs import config as config_lib
 from launch.configs.config import UsageError
-from launch.runs import statistics, tables
+from launch.runs import evaluation, statistics, strict_json, tables
 from launch.runs.run import FACTS, TRAINED, Run, column_name
 
 
@@ -129,6 +129,56 @@ def variants_of(found: Comparison) -> list[str]:
     raise UsageError(
         f"{run.config.task} has no variants to draw --x=variants of")
   return [TRAINED, *run.task.extrapolations]
+
+
+def levels_of(found: Comparison) -> list[str]:
+  """Returns the levels that `launch.evaluate` last evaluated the first run at.
+
+  Raises:
+    UsageError: there are none.
+  """
+  names = [str(level) for level in _at_levels(found.runs[0], found.metric)]
+  if not names:
+    raise UsageError(f"{found.runs[0].workdir} was evaluated at no levels; run "
+                     "launch.evaluate with --levels=5,10 and so on")
+  return names
+
+
+def values_at(runs: Sequence[Run], metric: str, levels: Sequence[str]
+              ) -> np.ndarray:
+  """Returns a metric at the V levels of `launch.evaluate`: `[S, V]`.
+
+  Args:
+    runs: of S seeds in all.
+    metric: its name.
+    levels: from `levels_of`.
+
+  Raises:
+    UsageError: a run was not evaluated at one of them.
+  """
+  values = []
+  for run in runs:
+    found = _at_levels(run, metric)
+    missing = [level for level in levels if int(level) not in found]
+    if missing:
+      raise UsageError(
+          f"{run.workdir} has no {metric} at level {missing[0]}; run "
+          f"launch.evaluate with --levels={','.join(levels)} for every run")
+    values.append(np.stack([found[int(level)] for level in levels], axis=1))
+  return np.concatenate(values)
+
+
+def _at_levels(run: Run, metric: str) -> dict[int, np.ndarray]:
+  """Returns level -> values `[S]` of the run's `evaluation.json`."""
+  path = run.workdir / evaluation.EVALUATION_FILE
+  try:
+    rows = strict_json.loads(path.read_text())["levels"]
+  except FileNotFoundError:
+    raise UsageError(f"{path} does not exist: run launch.evaluate with "
+                     "--levels=5,10 and so on") from None
+  mine = Run(run.workdir).columns().get(run.value, slice(None))
+  return {row["level"]: np.atleast_1d(row[metric]).astype(float)[mine]
+          for row in rows if isinstance(row["level"], int) and metric in row}
 
 
 def variants_table(values: Mapping[str, np.ndarray], variants: Sequence[str]

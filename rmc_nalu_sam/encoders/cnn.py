@@ -18,12 +18,15 @@ class CNN(hk.Module):
   convolution 5x5 to 50 channels, ReLU, maximum of 2x2; 500 units, ReLU; a
   linear output. This is the network of PyTorch's MNIST example of 2018, to
   which the NALU paper (arXiv 1808.00508, section 4.2) refers.
+
+  Inputs may hold further numbers after the pixels, such as a label. These pass
+  by the network, and come after the image's vector.
   """
 
   def __init__(self, output_size: int = 10, hidden_size: int = 500,
                output_layer: bool = True, mean: float = 0.1307,
                std: float = 0.3081, torch_init: bool = False,
-               name: str | None = None):
+               num_passed: int = 0, name: str | None = None):
     """Constructs a network.
 
     Args:
@@ -38,13 +41,17 @@ class CNN(hk.Module):
       torch_init: whether weights and biases start as PyTorch's, uniform within
         fan_in^-1/2. The first outputs are then near 0, where the sign of a
         product of outputs is still open.
+      num_passed: P, how many numbers after the pixels pass by the network.
       name: name of the module.
 
     Raises:
-      ValueError: a size is below 1, or `std` is not above 0.
+      ValueError: a size is below 1, `std` is not above 0, or `num_passed` is
+        below 0.
     """
     super().__init__(name=name)
     check_positive(output_size=output_size, hidden_size=hidden_size)
+    if num_passed < 0:
+      raise ValueError(f"num_passed must be at least 0, got {num_passed}")
     if not std > 0:
       raise ValueError(f"std must be above 0, got {std}")
     self._output_size = output_size
@@ -53,27 +60,26 @@ class CNN(hk.Module):
     self._mean = mean
     self._std = std
     self._torch_init = torch_init
+    self._num_passed = num_passed
 
   def __call__(self, inputs: jax.Array) -> jax.Array:
     """Encodes images.
 
     Args:
-      inputs: `[..., side * side]`, with a side of at least 16 pixels.
+      inputs: `[..., side * side + P]`, with a side of at least 16 pixels.
 
     Returns:
-      `[..., output_size]`, or `[..., hidden_size]` without an output layer.
+      `[..., output_size + P]`, or `[..., hidden_size + P]` without an output
+      layer.
 
     Raises:
       ValueError: the images are not square, or too small.
     """
-    side = math.isqrt(inputs.shape[-1])
-    if side * side != inputs.shape[-1] or side < 16:
-      raise ValueError("the encoder 'cnn' takes flattened square images of at "
-                       "least 16 x 16 pixels, got inputs of "
-                       f"{inputs.shape[-1]} numbers")
+    side = self._side(inputs.shape[-1])
     init = _torch_init if self._torch_init else lambda fan_in: {}
     inputs = as_float(inputs)
-    hidden = (inputs.reshape(-1, side, side, 1) - self._mean) / self._std
+    pixels, passed = inputs[..., :side * side], inputs[..., side * side:]
+    hidden = (pixels.reshape(-1, side, side, 1) - self._mean) / self._std
     for channels in (20, 50):
       hidden = Convolution(channels, 5, **init(25 * hidden.shape[-1]))(hidden)
       hidden = max_pool(jax.nn.relu(hidden))
@@ -81,9 +87,23 @@ class CNN(hk.Module):
         *inputs.shape[:-1], math.prod(hidden.shape[1:]))
     hidden = jax.nn.relu(
         hk.Linear(self._hidden_size, **init(hidden.shape[-1]))(hidden))
-    if not self._output_layer:
+    if self._output_layer:
+      hidden = hk.Linear(self._output_size, **init(self._hidden_size))(hidden)
+    if not self._num_passed:
       return hidden
-    return hk.Linear(self._output_size, **init(self._hidden_size))(hidden)
+    return jnp.concatenate([hidden, passed.astype(hidden.dtype)], -1)
+
+  @hk.transparent
+  def _side(self, input_size):
+    """Returns the images' width and height in pixels."""
+    num_pixels = max(input_size - self._num_passed, 0)
+    side = math.isqrt(num_pixels)
+    if side * side == num_pixels and side >= 16:
+      return side
+    raise ValueError("the encoder 'cnn' takes flattened square images of at "
+                     f"least 16 x 16 pixels, got inputs of {input_size} "
+                     f"numbers, num_passed={self._num_passed} of them after "
+                     "the pixels")
 
 
 class Convolution(hk.Module):
