@@ -18,6 +18,13 @@ are in another order, so the last digits of a number may differ.
 
 also prints five episodes with the answers, for tasks of text: episodes of the
 last row, by the best seed (of the best value of a sweep).
+
+  python -m launch.evaluate --workdir=/tmp/words --dynamic --cache=3785
+
+also scores the texts of a language model in other ways, a row each: --dynamic
+adapts the network to what it has read, --cache makes words likelier that
+followed similar outputs, and --contexts=25,100 starts the network anew after so
+many tokens. The texts are then read in one row.
 """
 
 import pathlib
@@ -25,7 +32,7 @@ from collections.abc import Sequence
 
 from absl import app, flags
 
-from launch.configs import endings, numbers
+from launch.configs import endings, numbers, text_flags
 from launch.configs import flags as flags_lib
 from launch.runs import evaluation, reporting
 
@@ -42,7 +49,7 @@ def main(argv: Sequence[str]) -> None:
   result = evaluation.evaluate(
       workdir, numbers.integers("levels", FLAGS.levels, 1), FLAGS.episodes,
       flags_lib.member_overrides(["core"])["core"], FLAGS.data_dir, FLAGS.show,
-      FLAGS.batch_size, FLAGS.recall, FLAGS.cache_dir)
+      FLAGS.batch_size, FLAGS.recall, FLAGS.cache_dir, text_flags.options())
   print(_title(result))
   print(evaluation.format_table(result), flush=True)
   for line in result.get("examples", ()):
@@ -80,6 +87,7 @@ def run() -> None:
   flags.DEFINE_integer("show", 0, "Number of episodes to print with the "
                        "answers, for tasks of text.", lower_bound=0,
                        upper_bound=numbers.MAX_INT)
+  text_flags.define()
   flags_lib.define_member_flags(["core"])
   flags_lib.define_device_flags()
   flags.adopt_module_key_flags(flags_lib)

@@ -186,7 +186,7 @@ def test_another_vocabulary_is_refused():
   trainer, state = start(vocabulary=0xabcdef01)
   saved = trainer.get(state).source
   trainer.learner.source.check(saved)
-  with pytest.raises(ValueError, match="another vocabulary .digest abcdef01"):
+  with pytest.raises(ValueError, match=r"another vocabulary .digest abcdef01"):
     make_trainer(vocabulary=7).learner.source.check(saved)
 
 

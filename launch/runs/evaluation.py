@@ -13,10 +13,17 @@ from absl import logging
 import tasks
 from launch.configs import build, checks, devices, members
 from launch.configs.config import UsageError
-from launch.learning import evaluators
+from launch.learning import evaluators, text_evaluators
 from launch.learning.learner import RunState
 from launch.learning.trainer import Trainer
-from launch.runs import reporting, statistics, strict_json, tables, training
+from launch.runs import (
+    reporting,
+    statistics,
+    strict_json,
+    tables,
+    text_evaluation,
+    training,
+)
 from launch.runs.run import TRAINED, Run, at_level
 from rmc_nalu_sam.registry import attribute
 
@@ -26,7 +33,8 @@ EVALUATION_FILE = "evaluation.json"
 def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
              core_args: Mapping[str, Any], data_dir: str | None = None,
              show: int = 0, batch_size: int | None = None,
-             recall: bool = False, cache_dir: str | None = None
+             recall: bool = False, cache_dir: str | None = None,
+             of_text: text_evaluators.Options | None = None
              ) -> dict[str, Any]:
   """Evaluates the newest checkpoint of a run, on all local devices.
 
@@ -43,6 +51,7 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
     batch_size: episodes at once, over all devices; as in training if None.
     recall: measures `index_recall` of each row, see `evaluators`.
     cache_dir: folder of converted data, if not the one used in training.
+    of_text: other ways to score a text, a row for each and every variant.
 
   Returns:
     The content of `evaluation.json`. `trained` of a row is whether its level is
@@ -66,6 +75,8 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
                    if issubclass(cls, tasks.Transcribable))
     raise UsageError(f"--show needs a task of text, not {run.config.task}; "
                      f"valid: {', '.join(valid)}")
+  of_text = of_text or text_evaluators.Options()
+  text_evaluation.check(task, of_text)
   data = run.load_data("test")
   trainer = build.make_trainer(
       run.config, task, devices.for_evaluation(run.config))
@@ -90,6 +101,10 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
       metrics["index_recall"] = evaluators.index_recall(
           trainer, params, on_devices, variant)
     rows.append(_row(name, variant, metrics, counts, task))
+  if of_text:
+    rows += [_row(name, variant, metrics, _counts(variant, data, 0), task)
+             for name, variant, metrics in text_evaluation.rows(
+                 run, trainer, state.train.params, variants, data, of_text)]
   result = {"task": run.config.task, "core": run.config.core,
             "core_args": run.config.core_args.to_dict(),
             "unit": run.config.unit, "step": int(np.min(state.train.step)),
