@@ -29,7 +29,8 @@ from rmc_nalu_sam.cores import (
 from rmc_nalu_sam.encoders import ENCODERS
 from rmc_nalu_sam.heads import HEADS
 from rmc_nalu_sam.memory.index.indices import INDICES
-from rmc_nalu_sam.model import Model, Unrolled
+from rmc_nalu_sam.model import Model
+from rmc_nalu_sam.network import Parts, Unrolled
 from rmc_nalu_sam.registry import Registry, all_arguments, attribute
 from rmc_nalu_sam.units import UNITS, Linear, Unit
 
@@ -106,7 +107,7 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
   (11, 2)
 
   A core that maps to the output itself needs no head: a core of units, or any
-  with the unit 'linear'. See `rmc_nalu_sam.model.Parts` for the full rule.
+  with the unit 'linear'. See `rmc_nalu_sam.network.Parts` for the full rule.
 
   Args:
     core: the recurrent core.
@@ -190,7 +191,7 @@ def uses_unit(core: str | Callable[..., hk.RNNCore],
 
 
 def _maps_to_output(core, head, unit):
-  """Returns whether the core is told the output size; see `model.Parts`."""
+  """Returns whether the core is told the output size; see `network.Parts`."""
   is_same = (attribute(core, "OF_UNITS", False)
              or not attribute(head, "OF_UNITS", False)
              or UNITS.get(unit) is Linear)
@@ -199,7 +200,7 @@ def _maps_to_output(core, head, unit):
 
 
 def _fit(core, encoder, head, output_size, core_args, unit, unit_args):
-  """Decides whether the core or the head answers; see `model.Parts`."""
+  """Decides whether the core or the head answers; see `network.Parts`."""
   of_units = attribute(core, "OF_UNITS", False)
   may_replace = attribute(head, "CORE_MAY_REPLACE", False)
   head_of_units = attribute(head, "OF_UNITS", False)
@@ -213,7 +214,7 @@ def _fit(core, encoder, head, output_size, core_args, unit, unit_args):
   core = functools.partial(core, **core_args, **given)
   if head_of_units:
     head = functools.partial(head, **of_unit)
-  return model_lib.Parts(
+  return Parts(
       encoder, core, head, output_size=output_size, maps_to_output=maps,
       may_map_to_output=may_replace and of_units,
       ties_head=tied is not None and bool(tied.default))

@@ -32,6 +32,7 @@ SMALL = dict(
 
 # Arguments that differ from `SMALL`, by core.
 ARGUMENTS = {
+    "awd_lstm": dict(last_size=5, num_rounds=0, rank=0),
     "dnc": dict(masked=True, deallocate=True, sharpen_links=True),
     "lstm": dict(num_layers=1),
     "mogrifier": dict(num_layers=1, num_rounds=2),
@@ -43,6 +44,7 @@ ARGUMENTS = {
 
 # Further cases: a core, and arguments added to those above.
 VARIANTS = {
+    "awd_lstm with gates": ("awd_lstm", dict(num_rounds=2, rank=3)),
     "sam at a constant cost": ("sam", dict(
         index="lsh", gradient_steps=3, measure_recall=True)),
 } | {f"{core} without an LSTM": (core, dict(controller="feedforward"))

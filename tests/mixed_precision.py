@@ -21,11 +21,12 @@ def bfloat16_policy(module, output):
 def products(jaxpr):
   """Returns the operands and the result of each matrix product."""
   return [[v.aval for v in (*e.invars, *e.outvars)]
-          for j in _subjaxprs(jaxpr) for e in j.eqns
+          for j in subjaxprs(jaxpr) for e in j.eqns
           if e.primitive.name == "dot_general"]
 
 
-def _subjaxprs(jaxpr):
+def subjaxprs(jaxpr):
+  """Returns a jaxpr and all those within it."""
   jaxpr = getattr(jaxpr, "jaxpr", jaxpr)
   yield jaxpr
   for equation in jaxpr.eqns:
@@ -33,4 +34,4 @@ def _subjaxprs(jaxpr):
       for part in value if isinstance(value, tuple | list) else [value]:
         part = getattr(part, "jaxpr", part)
         if hasattr(part, "eqns"):
-          yield from _subjaxprs(part)
+          yield from subjaxprs(part)

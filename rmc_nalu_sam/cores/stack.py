@@ -25,7 +25,7 @@ class Stack(hk.RNNCore):
   MAPS_TO_OUTPUT = True
   OF_UNITS = True
 
-  def __init__(self, output_size: int,
+  def __init__(self, output_size: int | None = None,
                unit: str | Callable[..., Unit] = "linear",
                unit_args: Mapping[str, Any] | None = None,
                num_layers: int = 2, hidden_size: int = 2,
@@ -33,7 +33,7 @@ class Stack(hk.RNNCore):
     """Constructs a core.
 
     Args:
-      output_size: size of the last layer.
+      output_size: size of the last layer; `hidden_size` if None.
       unit: a name in `UNITS`, "package.module:attribute", or a unit's
         constructor.
       unit_args: arguments of the unit.
@@ -53,7 +53,7 @@ class Stack(hk.RNNCore):
     self._make_hidden = (
         UNITS.get(hidden_unit) if hidden_unit else self._make_unit)
     self._hidden_sizes = [hidden_size] * (num_layers - 1)
-    self._output_size = output_size
+    self._output_size = hidden_size if output_size is None else output_size
 
   def __call__(self, inputs: jax.Array,
                prev_state: tuple[()]) -> tuple[jax.Array, tuple[()]]:

@@ -16,7 +16,7 @@ Class attributes say what a head is. Two are False by default:
 - `OF_UNITS`: the head is made of units. Its constructor also takes `unit` and
   `unit_args`.
 - `CORE_MAY_REPLACE`: a core that maps to the output itself replaces the head.
-  See `rmc_nalu_sam.model.Parts` for the rule.
+  See `rmc_nalu_sam.network.Parts` for the rule.
 
 `DROPS_OUT` names the arguments that are rates of dropout; none by default.
 

@@ -23,7 +23,7 @@ class Softmax(hk.Module):
 
   `log_prob_of` never holds the logits of more than `CHUNK` tokens. If there
   are more tokens, a backward pass computes each chunk once more. On a CPU this
-  takes as long as to write all logits and to read them back.
+  takes a few per cent longer than to write all logits and to read them back.
 
   W is the encoder's embedding if the head is tied: see "Using the Output
   Embedding to Improve Language Models" (Press, Wolf, 2016, arXiv 1608.05859).
