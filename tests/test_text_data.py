@@ -346,8 +346,8 @@ def test_wikitext2(data_root):
   assert counts[-1] > 0  # No word of the others is missing in training.
   # How much of the test the most frequent words cover.
   for rank, share in ((1000, .736), (2000, .800), (4000, .865),
-                      (10_000, .938), (20_000, .981)):
-    assert (tokens[2] < rank).mean() == pytest.approx(share, abs=5e-4)
+                      (10_000, .938), (20_000, .981)):  # With other ties.
+    assert (tokens[2] < rank).mean() == pytest.approx(share, abs=1e-3)
   # The frequencies of training words alone.
   assert task.extrapolations["test"].trivial_score == pytest.approx(914, abs=.5)
   data = task.load("test", str(data_root / "text"))
