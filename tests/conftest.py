@@ -83,6 +83,13 @@ def strict_ranks():
 
 
 @pytest.fixture
+def own_cache(tmp_path, monkeypatch) -> pathlib.Path:
+  """Puts the cache of converted data into a folder that is not there yet."""
+  monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "own_cache"))
+  return tmp_path / "own_cache" / "rmc_nalu_sam"
+
+
+@pytest.fixture
 def data_root() -> pathlib.Path:
   """Returns the folder of the real data sets; skips the test without it."""
   return _folder("RMC_NALU_SAM_DATA", "the real data sets")

@@ -121,7 +121,10 @@ class _Raw:
       number = codec.numbers.get(self.names[i])
       if number is None:
         if other is None:
-          raise codecs.missing(codec.kind, codec.size, self.names[i])
+          error = codecs.missing(codec.kind, codec.size, self.names[i])
+          raise ValueError(f"{split}: {error}; choose vocabulary_from=all, or "
+                           f"a max_words, which counts such as {codecs.UNKNOWN}"
+                           ) from None
         number, unknown = other, unknown + counts[i]
       number_of[i] = number
     return Encoded(np.concatenate([number_of[piece] for piece in pieces]),

@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from tasks.data import errors
+
 WORDS, CHARACTERS, BYTES, JSON = "words", "characters", "bytes", "json"
 END, UNKNOWN = "<eos>", "<unk>"
 _DAMAGED = "\ufffd"  # What stands for bytes that are not UTF-8.
@@ -126,10 +128,9 @@ class Words(_Listed):
     return self.encode_all(words_of(text))
 
   def decode(self, tokens: Iterable[int]) -> str:
-    text = " ".join(self.entries[token] for token in self._check(tokens))
-    for around in (f" {END} ", f"{END} ", f" {END}", END):
-      text = text.replace(around, "\n")
-    return text
+    words = (self.entries[token] for token in self._check(tokens))
+    text = "".join("\n" if word == END else f"{word} " for word in words)
+    return text.replace(" \n", "\n").removesuffix(" ")  # No word has a space.
 
 
 class Characters(_Listed):
@@ -240,9 +241,17 @@ def of_file(name: str) -> Json:
   """Reads a `tokenizer.json`.
 
   Raises:
-    OSError, ValueError: it cannot be read, or is not valid.
+    FileNotFoundError: there is none.
+    ValueError: it is not valid.
   """
-  return Json(pathlib.Path(name).expanduser().read_text(encoding="utf-8"))
+  path = pathlib.Path(name).expanduser()
+  if not path.is_file():
+    raise FileNotFoundError(
+        f"tokens={name!r} is no file; valid: {WORDS}, {CHARACTERS}, {BYTES}, "
+        "or the path of a tokenizer.json")
+  with errors.reading(path, "give a tokenizer.json of Hugging Face's "
+                            "tokenizers, or choose tokens=words"):
+    return Json(path.read_text(encoding="utf-8"))
 
 
 def restored(kind: str, content: Any) -> Codec:

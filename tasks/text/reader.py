@@ -5,7 +5,7 @@ import gzip
 import io
 import lzma
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, Any
 
 import numpy as np
@@ -70,11 +70,24 @@ class Reader:
   def pieces(self, split: str) -> Iterator[bytes]:
     """Yields the content of a split, in pieces that end in white space.
 
-    For words, each file's last line ends in a line feed.
-
     Raises:
       ValueError: a file is empty or damaged.
     """
+    return self._converted(split, bytes)
+
+  def texts(self, split: str) -> Iterator[str]:
+    """Yields the pieces of a split as text.
+
+    For words, a line may end as on any system, and each file's last line ends
+    in a line feed. Otherwise nothing is changed.
+
+    Raises:
+      ValueError: a file is empty, damaged, or not UTF-8.
+    """
+    return self._converted(split, self._text)
+
+  def _converted(self, split: str, convert: Callable[[bytes], Any]
+                 ) -> Iterator[Any]:
     for place, file in self._open(split):
       with errors.reading(place, self._help), file:
         piece, is_first = b"", True
@@ -82,30 +95,19 @@ class Reader:
           if is_first and self._kind != codecs.BYTES:
             piece = piece.removeprefix(_MARK)
           is_first = False
-          yield piece
+          yield convert(piece)
         if is_first:
           raise ValueError("is empty")
         if self._kind == codecs.WORDS and not piece.endswith((b"\n", b"\r")):
-          yield b"\n"
+          yield "\n"
 
-  def texts(self, split: str) -> Iterator[str]:
-    """Yields the pieces of a split as text.
-
-    For words, a line may end as on any system. Otherwise nothing is changed.
-
-    Raises:
-      ValueError: a file is empty, damaged, or not UTF-8.
-    """
-    source = self._source
-    place = source.whole or source.folder or source.parts[split][0].parent
-    with errors.reading(place, self._help):
-      for piece in self.pieces(split):
-        try:
-          text = piece.decode()
-        except UnicodeDecodeError as error:
-          raise ValueError(f"should be UTF-8, but {error}") from None
-        yield (text.replace("\r\n", "\n").replace("\r", "\n")
-               if self._kind == codecs.WORDS else text)
+  def _text(self, piece: bytes) -> str:
+    try:
+      text = piece.decode()
+    except UnicodeDecodeError as error:
+      raise ValueError(f"should be UTF-8, but {error}") from None
+    return (text.replace("\r\n", "\n").replace("\r", "\n")
+            if self._kind == codecs.WORDS else text)
 
   def _open(self, split: str) -> Iterator[tuple[pathlib.Path, IO[bytes]]]:
     """Yields the files of a split, each with the name for messages."""

@@ -23,7 +23,8 @@ class Store:
   """Reads the text of one folder."""
 
   def __init__(self, data_dir: str | None, name: str, tokens: str,
-               vocabulary_from: str, max_words: int | None):
+               vocabulary_from: str, max_words: int | None,
+               codec: codecs.Codec | None = None):
     """Finds the files.
 
     Args:
@@ -32,17 +33,16 @@ class Store:
       tokens: 'words', 'characters', 'bytes' or the path of a tokenizer.json.
       vocabulary_from: see `build.learn`.
       max_words: see `build.learn`.
+      codec: what tokens mean if that is known.
 
     Raises:
       FileNotFoundError: no text, or no tokenizer.
       ValueError: something is not valid.
     """
     source = places.find(data_dir, name)
-    self._codec: codecs.Codec | None = None
-    if tokens == codecs.BYTES:
-      self._codec = codecs.Bytes()
-    elif codecs.is_file(tokens):
-      self._codec = codecs.of_file(tokens)
+    self._codec = codec or (
+        codecs.Bytes() if tokens == codecs.BYTES else
+        codecs.of_file(tokens) if codecs.is_file(tokens) else None)
     self._kind = self._codec.kind if self._codec else tokens
     self._help = known.help_of(name)
     self._reader = Reader(source, self._kind, name)

@@ -157,7 +157,8 @@ class Text(Stream):
 
   def _store(self, data_dir: str | None) -> store.Store:
     return store.Store(data_dir, self.name, self.tokens, self.vocabulary_from,
-                       self.max_words)
+                       self.max_words,
+                       self.vocabulary.codec if self.vocabulary else None)
 
   def corpus(self, data: Any) -> Corpus:
     """Returns the training text if `data` has it, else this task's own."""
