@@ -9,8 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from data_helpers import write_babi
+from launch_helpers import run
 
 import tasks
+from launch import evaluate, train
+from launch.configs import config as config_lib
+from launch.runs.run import Run
 from tasks.babi import catbabi, facts, reader, texts
 from tasks.data import errors
 
@@ -256,6 +260,37 @@ def test_parts_of_files_are_told(folder):
   assert make().remarks(make().load("train", str(folder))) == [
       f"bAbI en-10k, task {number}, train: 1,000 questions in the file, not "
       "the published 10,000" for number in NUMBERS]
+
+
+def test_a_run_gives_the_table(folder, tmp_path, capsys, caplog):
+  workdir = tmp_path / "run"
+  run(train, "--task=catbabi", "--task.tasks=1,19", "--task.num_steps=97",
+      f"--workdir={workdir}", f"--data_dir={folder}", "--core=lstm",
+      "--core.hidden_size=3", "--encoder.output_size=5", "--batch_size=64",
+      "--steps=2", "--log_every=1", "--eval_every=2")
+  assert "task 19, train: 1,000 questions in the file, not" in caplog.text
+  last = Run(workdir).last()
+  each = [last[name].item() for name in ("qa1", "qa19")]
+  # Both tasks have 1,000 test questions.
+  assert last["test/accuracy"].item() == pytest.approx(sum(each) / 2)
+  assert 0 < sum(each) < 2
+  assert {"accuracy", "perplexity", "test/perplexity"} <= set(last)
+  capsys.readouterr()
+  run(evaluate, f"--workdir={workdir}")
+  printed = capsys.readouterr().out
+  assert f"qa1: {each[0]:.4g}\nqa19: {each[1]:.4g}\n" in printed
+
+
+@pytest.mark.parametrize("flag, words", [
+    ("", "error: bAbI needs --data_dir: get tasks_1-20_v1-2.tar.gz"),
+    ("--data_dir=/nowhere", "error: no bAbI in --data_dir=/nowhere: looked")])
+def test_a_run_without_data(tmp_path, capfd, flag, words):
+  assert run(train, "--preset=catbabi", f"--workdir={tmp_path / 'run'}",
+             *flag.split()) == config_lib.EXIT_USAGE
+  out, err = capfd.readouterr()
+  assert out == ""
+  assert err.startswith(words)
+  assert err.count("\n") == 1
 
 
 # The real files.
