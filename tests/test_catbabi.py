@@ -38,7 +38,7 @@ def write(root: pathlib.Path) -> None:
 
 
 def make(mode: str = "qm", numbers: str = "1,8,19") -> tasks.CatBabi:
-  return tasks.CatBabi(numbers, mode=mode, num_steps=NUM_STEPS)
+  return tasks.CatBabi(tasks=numbers, mode=mode, num_steps=NUM_STEPS)
 
 
 def words_of(tokens) -> list[str]:
@@ -211,17 +211,17 @@ def test_windows_without_an_answer_score_nothing():
 
 
 def test_guessing():
-  assert tasks.CatBabi("1").trivial_score == pytest.approx(.187)
-  assert tasks.CatBabi("19").trivial_score == pytest.approx(.093)
-  assert tasks.CatBabi("6,9").trivial_score == pytest.approx((.503 + .638) / 2)
+  assert tasks.CatBabi(tasks="1").trivial_score == pytest.approx(.187)
+  assert tasks.CatBabi(tasks="19").trivial_score == pytest.approx(.093)
+  assert tasks.CatBabi(tasks="6,9").trivial_score == pytest.approx((.503 + .638) / 2)
   assert not tasks.CatBabi().score.lower_is_better
 
 
 def test_a_table_of_all_tasks():
-  task = tasks.CatBabi("all", mode="lm", num_steps=5)
+  task = tasks.CatBabi(tasks="all", mode="lm", num_steps=5, drop_state=.5)
   assert list(task.extrapolations) == ["test"]
   test = task.extrapolations["test"]
-  assert (test.mode, test.num_steps, test.size) == ("lm", 5, "en-10k")
+  assert (test.mode, test.num_steps, test.drop_state) == ("lm", 5, .5)
   assert not test.extrapolations
   metrics = {f"test/qa{number}_accuracy": np.full(2, number)
              for number in range(1, 21)}

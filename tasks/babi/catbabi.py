@@ -130,8 +130,9 @@ class CatBabi(base.Stream):
     last tenth of each training file, as in `babi`. Their program leaves out the
     last story of each file, we none. They draw a new order of the stories for
     each epoch, and carry the state into it; here the rows are read again in the
-    same order, with a new state. They evaluate the test text in one row; here
-    an evaluation cuts it into rows, and each begins with a new state.
+    same order, with a new state, and a state is dropped now and then (see
+    `drop_state`). They evaluate the test text in one row; here an evaluation
+    cuts it into rows, and each begins with a new state.
     The task is evaluated on the validation text, its variant 'test' on the
     test stories, with the accuracy of each task, `qa1_accuracy` and so on.
 
@@ -149,6 +150,7 @@ class CatBabi(base.Stream):
   num_steps: int = 200
 
   def __post_init__(self):
+    super().__post_init__()
     facts.numbers_of(self.tasks)
     checks.check_member("size", self.size, facts.NUM_QUESTIONS)
     checks.check_member("mode", self.mode, MODES)
@@ -178,8 +180,7 @@ class CatBabi(base.Stream):
   @property
   def extrapolations(self) -> Mapping[str, base.Task]:
     """The test text, with the accuracy of each task."""
-    return {"test": CatBabiTest(self.tasks, self.size, self.mode,
-                                self.num_steps)}
+    return {"test": CatBabiTest(**dataclasses.asdict(self))}
 
   def summary(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the accuracy of each task in the test text."""
