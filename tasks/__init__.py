@@ -4,6 +4,7 @@ from tasks.arithmetic.arithmetic import Arithmetic
 from tasks.arithmetic.identity import Identity
 from tasks.arithmetic.recurrent_arithmetic import RecurrentArithmetic
 from tasks.babi.babi import Babi
+from tasks.babi.catbabi import CatBabi
 from tasks.base import (
     Corpus,
     Countable,
@@ -37,6 +38,7 @@ TASKS: dict[str, type[Task]] = {
     "arithmetic": Arithmetic,
     "associative_recall": AssociativeRecall,
     "babi": Babi,
+    "catbabi": CatBabi,
     "copy": Copy,
     "identity": Identity,
     "language_numbers": LanguageNumbers,
@@ -56,8 +58,8 @@ TASKS: dict[str, type[Task]] = {
 
 __all__ = (
     "TASKS", "Arithmetic", "AssociativeRecall", "Babi", "Batch", "Bits",
-    "Classes", "Copy", "Corpus", "Countable", "Environment", "Episodes",
-    "Identity", "LanguageNumbers", "LearningToExecute", "Levelled",
+    "CatBabi", "Classes", "Copy", "Corpus", "Countable", "Environment",
+    "Episodes", "Identity", "LanguageNumbers", "LearningToExecute", "Levelled",
     "MnistAddition", "MnistCounting", "MnistParity", "MnistSequenceProduct",
     "MnistSequenceSum", "NthFarthest", "Omniglot", "PrioritySort",
     "ProgramEvaluation", "RecurrentArithmetic", "Regression", "Score",

@@ -23,11 +23,14 @@ class Corpus(NamedTuple):
     scored: `[N]` bool, which tokens count as targets; None for all of them.
     per_target: name of a unit -> `[]` float32, how many words, characters or
       bytes there are in the text for each target.
+    labels: `[N]` integers, whatever else a task's own `window` has to know of
+      each token; None if there is nothing.
   """
 
   tokens: Any
   scored: Any = None
   per_target: Mapping[str, Any] = {}
+  labels: Any = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,6 +14,8 @@ import tasks
 from tasks import scores
 from tasks.mnist import reader, series
 
+OF_EPISODES = sorted(name for name, cls in tasks.TASKS.items()
+                     if issubclass(cls, tasks.Episodes))
 EPISODES = 1009  # Enough for every level to occur, and for mean scores.
 FEW = 211
 

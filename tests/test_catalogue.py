@@ -206,9 +206,24 @@ def metrics_of(score, num_steps, num_outputs):
       score.metrics(batch.targets, batch)), batch), "loss", "solved"}
 
 
+@functools.cache
+def metrics_of_text(task):
+  """Returns the names of the metrics of a text."""
+  def metrics(tokens):
+    batch = task.window(tasks.Corpus(tokens, labels=tokens), rows, 2, rows)
+    outputs = jnp.zeros(batch.mask.shape + (
+        () if task.score.of_targets else (task.output_size,)))
+    return task.score.with_ratios(task.score.metrics(outputs, batch))
+
+  rows = jnp.arange(2)
+  return {*jax.eval_shape(metrics, jnp.zeros(9, jnp.int32)), "loss"}
+
+
 def recorded(task, variants, with_level):
   """Returns the names of the metrics of a run; see `collect`."""
   def of(variant):
+    if isinstance(variant, tasks.Stream):
+      return metrics_of_text(variant)
     return metrics_of(variant.score, variant.num_steps, variant.output_size)
 
   far = {f"{name}/{metric}" for name, variant in task.extrapolations.items()

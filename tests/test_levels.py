@@ -11,6 +11,7 @@ from task_helpers import (
     EPISODES,
     FEW,
     MARK,
+    OF_EPISODES,
     assert_equal,
     differ,
     first_one,
@@ -192,7 +193,7 @@ def test_levels_beyond_the_answers_are_refused(cls):
     task.at_level(task.max_level + 1)
 
 
-@pytest.mark.parametrize("name", sorted(set(tasks.TASKS) - set(LEVELLED)))
+@pytest.mark.parametrize("name", sorted(set(OF_EPISODES) - set(LEVELLED)))
 def test_other_tasks_take_no_level(name):
   task = small(name)
   assert not hasattr(task, "at_level")

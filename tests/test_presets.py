@@ -6,7 +6,6 @@ import pathlib
 
 import config_helpers
 import jax
-import jax.numpy as jnp
 import pytest
 
 from launch import experiments
@@ -106,8 +105,8 @@ def test_preset_is_built(name, flag):
   checks.check(config, 1 if name in ODD_SEEDS else 8)
   task = build.make_task(config)
   model = build.make_learner(config, task).model
-  inputs = jax.ShapeDtypeStruct((task.num_steps, 2, task.input_size),
-                                jnp.float32)
+  inputs = jax.ShapeDtypeStruct(
+      (task.num_steps, 2, *task.input_spec.shape), task.input_spec.dtype)
 
   def answers(key, inputs):
     params = model.init(key, inputs[:1])
@@ -155,6 +154,13 @@ PAPERS = [
         task_args=dict(tasks="all", max_length=None), steps=500_000,
         core_args=dict(hidden_size=256, num_slots=256, word_size=64,
                        num_heads=4, top_k=4))),
+    ("catbabi_paper", "", dict(
+        batch_size=32, steps=50_000, encoder="tokens", head="softmax",
+        encoder_args=dict(output_size=256),
+        optimizer="adam", optimizer_args=dict(learning_rate=1e-3),
+        core_args=dict(hidden_size=256, num_slots=256, num_heads=4,
+                       top_k=4))),
+    ("catbabi_paper", "--core=lstm", dict(core_args=dict(hidden_size=256))),
     ("sam_omniglot_paper", "", dict(
         task_args=dict(num_classes=5, min_classes=5, image_size=20),
         steps=100_000)),

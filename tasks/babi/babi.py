@@ -12,7 +12,6 @@ from tasks import base, checks, scores
 from tasks.babi import facts, reader
 
 _MARK = facts.VOCABULARY.index(facts.MARK)
-_ALL = "all"
 _FAILED_ABOVE = 0.05
 
 
@@ -91,20 +90,12 @@ class Babi(base.Episodes):
     checks.check_member("size", self.size, facts.NUM_QUESTIONS)
     if self.max_length is not None:
       checks.check_positive(max_length=self.max_length)
-    valid = [str(number) for number in facts.FACTS]
-    for name in self.tasks.split(","):
-      if self.tasks != _ALL and name not in valid:
-        raise ValueError(f"tasks={self.tasks!r}: {name!r} is not a number of a "
-                         f"task; valid: {_ALL}, or some of "
-                         f"{', '.join(valid)} with commas between them")
-    if len(set(self.numbers)) < len(self.numbers):
-      raise ValueError(f"tasks={self.tasks!r} names a task twice")
+    facts.numbers_of(self.tasks)
 
   @property
   def numbers(self) -> tuple[int, ...]:
     """The numbers of the tasks."""
-    return (tuple(facts.FACTS) if self.tasks == _ALL
-            else tuple(map(int, self.tasks.split(","))))
+    return facts.numbers_of(self.tasks)
 
   @property
   def input_size(self) -> int:
@@ -146,7 +137,8 @@ class Babi(base.Episodes):
     return reader.load_stories(split, data_dir, self.size, self._longest)
 
   def remarks(self, data: Any) -> Sequence[str]:
-    return reader.remarks(data, self.size)
+    return reader.remarks(self.size, data.questions, data.stories,
+                          data.left_out)
 
   def episode(self, key: jax.Array, level: None, data: Any) -> base.Batch:
     """Draws one episode of `data`, a `reader.Stories`."""

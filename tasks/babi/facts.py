@@ -88,3 +88,27 @@ def _parse(table: str) -> dict[int, Facts]:
 
 
 FACTS: Mapping[int, Facts] = _parse(_TABLE)
+
+_ALL = "all"
+
+
+def numbers_of(tasks: str) -> tuple[int, ...]:
+  """Returns the numbers of some tasks.
+
+  Args:
+    tasks: such as '1' or '1,2,3', or 'all'.
+
+  Raises:
+    ValueError: it is of another form, or names a task twice.
+  """
+  if tasks == _ALL:
+    return tuple(FACTS)
+  valid, names = [str(number) for number in FACTS], tasks.split(",")
+  for name in names:
+    if name not in valid:
+      raise ValueError(f"tasks={tasks!r}: {name!r} is not a number of a task; "
+                       f"valid: {_ALL}, or some of {', '.join(valid)} with "
+                       "commas between them")
+  if len(set(names)) < len(names):
+    raise ValueError(f"tasks={tasks!r} names a task twice")
+  return tuple(map(int, names))

@@ -110,11 +110,18 @@ def load_stories(split: str, data_dir: str | None, size: str,
   return packer.packed()
 
 
-def remarks(stories: Stories, size: str) -> list[str]:
-  """Says what of the published data is missing, or was left out."""
+def remarks(size: str, questions: Any, stories: Any, left_out: Any
+            ) -> list[str]:
+  """Says what of the published data is missing, or was left out.
+
+  Args:
+    size: name of the folder, 'en' or 'en-10k'.
+    questions: see `Stories`.
+    stories: see `Stories`.
+    left_out: see `Stories`.
+  """
   found = []
-  questions, whole, left_out = map(
-      np.asarray, (stories.questions, stories.stories, stories.left_out))
+  questions, whole, left_out = map(np.asarray, (questions, stories, left_out))
   for row, split in enumerate(FILE_SPLITS):
     published = facts.NUM_QUESTIONS[size][split]
     for column in np.flatnonzero(questions[row]):
