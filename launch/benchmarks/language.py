@@ -9,6 +9,7 @@ say so.
 """
 
 import dataclasses
+import functools
 import importlib.util
 import time
 from collections.abc import Callable, Mapping
@@ -151,11 +152,13 @@ def _row(size, label, times):
 
 def _makers(size: Size) -> Mapping[str, Callable[[], Any]]:
   """Returns what makes the programs of each model: updates, and their data."""
-  return {label + suffix: lambda make=make, cutoffs=cutoffs, name=(
-      label + suffix): make(size, cutoffs, name)
-          for label, make in ((OURS, _programs), (TORCH, _torch_programs))
-          for suffix, cutoffs in (("", ()), (ADAPTIVE, size.cutoffs))
-          if cutoffs or not suffix}
+  makers = {}
+  for label, make in ((OURS, _programs), (TORCH, _torch_programs)):
+    makers[label] = functools.partial(make, size, (), label)
+    if size.cutoffs:
+      name = label + ADAPTIVE
+      makers[name] = functools.partial(make, size, size.cutoffs, name)
+  return makers
 
 
 def _draw_of(label):
@@ -176,17 +179,19 @@ def make_text(size: Size) -> np.ndarray:
 def make_trainer(size: Size, cutoffs: tuple[int, ...] = ()) -> Trainer:
   """Returns a trainer of a model, tied unless its softmax is adaptive."""
   task = Text(size.vocabulary, size.num_steps)
-  head, head_args = ("adaptive_softmax", dict(cutoffs=cutoffs)) if cutoffs else (
-      "softmax", dict(tied=True))
+  head, head_args = "softmax", dict[str, Any](tied=True)
+  if cutoffs:
+    head, head_args = "adaptive_softmax", dict(cutoffs=cutoffs)
   model = make_model(
       OURS, task.output_size, encoder="tokens",
       encoder_args=dict(output_size=size.num_units), head=head,
       head_args=head_args, input_size=None, hidden_size=size.num_units,
       num_layers=size.num_layers)
+  source: Any = StreamSource(model)
   learner = Learner(
       model, task, optimizers.clipped(
           optax.adam(LEARNING_RATE), MAX_GRAD_NORM),
-      batch_size=size.batch_size, source=StreamSource(model))
+      batch_size=size.batch_size, source=source)
   return Trainer(learner, SplitBatch())
 
 

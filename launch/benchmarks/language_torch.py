@@ -5,6 +5,8 @@ rows on the device, `nn.LSTM`, an output layer tied to the embedding, the
 gradient clipped; but Adam in place of plain SGD.
 """
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -42,7 +44,7 @@ def is_available(device: str) -> bool:
 
 def make_calls(device: str, tokens, num_updates: int, num_steps: int,
                batch_size: int, *, max_grad_norm: float, learning_rate: float,
-               **sizes):
+               **sizes: Any):
   """Returns functions that do some updates, and cut their windows alone."""
   torch.manual_seed(0)
   # On a GPU with TF32, as JAX has it by default; on a CPU it changes nothing.
@@ -53,7 +55,8 @@ def make_calls(device: str, tokens, num_updates: int, num_steps: int,
   rows = torch.tensor(tokens[:length * batch_size], dtype=torch.long).view(
       batch_size, length).t().contiguous().to(device)
   # Each function has a state and a place of its own.
-  of_update, of_draw = dict(place=0, state=None), dict(place=0)
+  of_update: dict[str, Any] = dict(place=0, state=None)
+  of_draw: dict[str, Any] = dict(place=0)
 
   def window(at):
     """Returns inputs and targets, and whether their rows begin."""
@@ -61,8 +64,8 @@ def make_calls(device: str, tokens, num_updates: int, num_steps: int,
       at["place"] = 0
     place = at["place"]
     at["place"] += num_steps
-    return (rows[place:place + num_steps], rows[place + 1:place + 1 + num_steps],
-            place == 0)
+    inputs, targets = (rows[place + i:place + i + num_steps] for i in (0, 1))
+    return inputs, targets, place == 0
 
   def update():
     inputs, targets, is_first = window(of_update)
