@@ -202,3 +202,25 @@ def test_a_resumed_run_keeps_its_vocabulary(trained, capsys, tmp_path):
              "--steps=6") == 2
   assert "the data have another vocabulary" in capsys.readouterr().err
   assert {p: p.read_bytes() for p in copy.rglob("*") if p.is_file()} == files
+
+
+@pytest.mark.parametrize("kind, prompt, begin", [
+    ("bytes", "n\u00fc\u20ac", "n\u00fc\u20ac"),
+    ("words", "der b\u00e4r fliegt\n", "der b\u00e4r <unk>\n")])
+def test_a_text_of_a_folder(tmp_path, capsys, kind, prompt, begin):
+  """Characters of several bytes are whole, unknown words are `<unk>`."""
+  text = "der b\u00e4r kam , \u20ac <unk> f\u00fcr n\u00fcsse .\n" * 5
+  for split in ("train", "valid", "test"):
+    (tmp_path / f"{split}.txt").write_text(text, encoding="utf-8")
+  workdir = tmp_path / "run"
+  assert run(train, "--task=text", f"--task.tokens={kind}", "--core=lstm",
+             "--core.hidden_size=3", "--encoder.output_size=3",
+             f"--data_dir={tmp_path}", "--batch_size=4", "--steps=1",
+             f"--cache_dir={tmp_path / 'cache'}", f"--workdir={workdir}") == 0
+  for split in ("train", "valid", "test"):
+    (tmp_path / f"{split}.txt").unlink()
+  argv = (f"--prompt={prompt}", "--num_tokens=20", "--seed=3")
+  status, out, err = printed(capsys, workdir, *argv)
+  assert status == 0, err
+  assert out.startswith(begin) and len(out) > len(begin) + 5
+  assert printed(capsys, workdir, *argv)[1] == out

@@ -178,7 +178,7 @@ def make_text(size: Size) -> np.ndarray:
 
 def make_trainer(size: Size, cutoffs: tuple[int, ...] = ()) -> Trainer:
   """Returns a trainer of a model, tied unless its softmax is adaptive."""
-  task = Text(size.vocabulary, size.num_steps)
+  task = Text(vocabulary=size.vocabulary, num_steps=size.num_steps)
   head, head_args = "softmax", dict[str, Any](tied=True)
   if cutoffs:
     head, head_args = "adaptive_softmax", dict(cutoffs=cutoffs)
