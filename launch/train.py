@@ -19,7 +19,14 @@ from launch.configs import config as config_lib
 from launch.configs import flags as flags_lib
 from launch.configs import help as help_lib
 from launch.pictures import run as pictures
-from launch.runs import Run, interrupts, outcome, reporting, training
+from launch.runs import (
+    Run,
+    interrupts,
+    outcome,
+    reporting,
+    training,
+    vocabulary,
+)
 
 FLAGS = flags.FLAGS
 EXIT_DIVERGED = 3
@@ -61,6 +68,7 @@ def train(run: Run) -> training.Result:
   data = [run.load_data(split) for split in ("train", "test")]
   for remark in run.task.remarks(data[0]):
     logging.warning("%s", remark)
+  vocabulary.keep(run)
   run.save_config()
   trainer = build.make_trainer(run.config, run.task)
   result = training.train(run, trainer, *map(trainer.put_data, data))

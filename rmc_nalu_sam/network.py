@@ -29,11 +29,14 @@ class Unrolled(NamedTuple):
       unit over batch and steps, 0 if there are none; empty without
       `return_unit_inputs`. If a step calls a unit several times, its last call
       counts.
+    core_outputs: the core's outputs at all steps or at the selected ones,
+      `[T, B, H]` or `[A, B, H]`.
   """
 
   outputs: Any
   state: Any
   unit_inputs: Mapping[str, jax.Array]
+  core_outputs: Any
 
 
 class Parts(NamedTuple):
@@ -128,10 +131,10 @@ class Network(hk.Module):
             return_all_states=return_all_states)
       if steps is not None:
         outputs = jnp.take_along_axis(outputs, steps[..., None], 0)
-      outputs = (self._answer(outputs) if targets is None
+      answers = (self._answer(outputs) if targets is None
                  else self._log_prob_of(outputs, targets))
-    return Unrolled(outputs, state, unit_inputs | {
-        name: _mean(means) for name, means in in_steps.items()})
+    return Unrolled(answers, state, unit_inputs | {
+        name: _mean(means) for name, means in in_steps.items()}, outputs)
 
   def initial_state(self, batch_size: int | None) -> Any:
     """Returns the core's initial state."""

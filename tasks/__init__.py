@@ -11,6 +11,7 @@ from tasks.base import (
     Environment,
     Episodes,
     Levelled,
+    Readable,
     Stream,
     Task,
     TimeStep,
@@ -62,6 +63,6 @@ __all__ = (
     "Episodes", "Identity", "LanguageNumbers", "LearningToExecute", "Levelled",
     "MnistAddition", "MnistCounting", "MnistParity", "MnistSequenceProduct",
     "MnistSequenceSum", "NthFarthest", "Omniglot", "PrioritySort",
-    "ProgramEvaluation", "RecurrentArithmetic", "Regression", "Score",
-    "Stream", "Task", "Text", "TimeStep", "Tokens", "Trainable",
+    "ProgramEvaluation", "Readable", "RecurrentArithmetic", "Regression",
+    "Score", "Stream", "Task", "Text", "TimeStep", "Tokens", "Trainable",
     "Transcribable", "num_windows", "row_length")

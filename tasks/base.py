@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 
 from tasks.batch import Batch
-from tasks.capabilities import Countable, Levelled, Transcribable
+from tasks.capabilities import Countable, Levelled, Readable, Transcribable
 from tasks.stream import Corpus, Stream
 from tasks.task import Task
 
@@ -32,6 +32,7 @@ __all__ = (
   "Environment",
   "Episodes",
   "Levelled",
+  "Readable",
   "Stream",
   "Task",
   "TimeStep",

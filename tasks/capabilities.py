@@ -7,9 +7,11 @@ Letters: T time steps, B batch, O output size.
 """
 
 import abc
-from typing import Any, ClassVar, Self
+from collections.abc import Iterable, Iterator
+from typing import Any, ClassVar, Protocol, Self
 
 import jax
+import numpy as np
 
 from tasks.batch import Batch
 
@@ -78,4 +80,48 @@ class Transcribable(abc.ABC):
 
     Returns:
       B lines.
+    """
+
+
+class Codec(Protocol):
+  """Turns a text into tokens and back."""
+
+  def encode(self, text: str) -> np.ndarray:
+    """Returns the tokens of a text, `[N]` integers.
+
+    Raises:
+      ValueError: the vocabulary lacks a piece of the text.
+    """
+
+  def as_they_come(self, tokens: Iterable[int]) -> Iterator[str]:
+    """Yields the text of tokens piece by piece, in whole characters.
+
+    Args:
+      tokens: numbers, which may be drawn one by one.
+    """
+
+
+class Readable(abc.ABC):
+  """Represents a `tasks.Stream` whose tokens are text.
+
+  A run keeps the vocabulary in its folder, so that a text can be continued
+  without the data.
+  """
+
+  @property
+  @abc.abstractmethod
+  def codec(self) -> Codec:
+    """What the tokens mean; of a prepared task."""
+
+  @property
+  @abc.abstractmethod
+  def vocabulary_json(self) -> str:
+    """All that `with_vocabulary_json` needs; of a prepared task."""
+
+  @abc.abstractmethod
+  def with_vocabulary_json(self, text: str) -> Self:
+    """Returns this task as `prepared` does, but from `vocabulary_json`.
+
+    Raises:
+      ValueError: the text is not valid.
     """

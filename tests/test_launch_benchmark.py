@@ -218,6 +218,8 @@ def test_suites_are_those_of_the_flag(tmp_path, capsys):
     ("arithmetic", "--time_limit=600", "--repeats"),  # Even its default.
     ("long_sequence", "--models=SAM lsh", "--sizes, --repeats, --num_steps"),
     ("rmc", "--batch_size=2", "--sizes, --repeats, --time_limit, --models"),
+    ("language", "--batch_size=2",
+     "--sizes, --repeats, --time_limit, --models"),
     ("sampling", "--sizes=8", "--repeats, --time_limit"),
     ("sdnc", "--num_steps=3", "--sizes, --repeats, --time_limit, "
      "--memory_limit, --models, --batch_size")])

@@ -48,8 +48,8 @@ def test_return_all_states(core):
   model, params, inputs = small_model(core)
   start = model.initial_state(params, B)
   unroll = jax.jit(model.unroll, static_argnames="return_all_states")
-  outputs, last, _ = unroll(params, None, inputs, start)
-  same, states, _ = unroll(params, None, inputs, start, return_all_states=True)
+  outputs, last, *_ = unroll(params, None, inputs, start)
+  same, states, *_ = unroll(params, None, inputs, start, return_all_states=True)
   np.testing.assert_allclose(outputs, same, rtol=1e-5)
   for one, several in zip(*map(jax.tree.leaves, (last, states)), strict=True):
     assert several.shape == (T, *one.shape)
@@ -61,7 +61,7 @@ def test_selected_steps(core):
   model, params, inputs = small_model(core)
   start = model.initial_state(params, B)
   steps = jnp.array([[4, 0, 2], [1, 1, 3]])
-  whole, state, _ = model.unroll(params, None, inputs, start)
+  whole, state, *_ = model.unroll(params, None, inputs, start)
   some = jax.jit(model.unroll)(params, None, inputs, start, steps=steps)
   assert some.outputs.shape == (2, B, OUT)
   np.testing.assert_allclose(
@@ -247,7 +247,7 @@ def test_forget(core, kwargs):
   model, params, inputs = small_model(core, gradient_steps=T, num_slots=97,
                                       **kwargs)
   start = model.initial_state(params, B)
-  outputs, used, _ = model.unroll(params, None, inputs, start)
+  outputs, used, *_ = model.unroll(params, None, inputs, start)
   forgotten = model.forget(params, used)
   assert shapes(forgotten) == shapes(used)
   again = model.unroll(params, None, inputs, forgotten).outputs
@@ -276,7 +276,7 @@ def test_a_default_switches_a_capability_on():
 
 def test_recall():
   model, params, inputs = small_model("sam", measure_recall=True, index="lsh")
-  _, states, _ = model.unroll(params, None, inputs, model.initial_state(
+  _, states, *_ = model.unroll(params, None, inputs, model.initial_state(
       params, B), return_all_states=True)
   counts = model.recall(states)
   assert counts.shape == (T, B, 2) and counts.dtype == jnp.int32

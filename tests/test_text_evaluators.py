@@ -66,7 +66,7 @@ def test_both_learn_a_phrase_that_repeats(network):
   scale = text_evaluators.gradient_scale(model, params, task, TOKENS, quick)
   dynamic = text_evaluators.dynamic(model, params, task, repeated, quick, scale)
   assert plain > .9 * np.log(V)
-  assert cached["loss"] < .8 * plain
+  assert cached["loss"] < .9 * plain
   assert dynamic["loss"] < .8 * plain
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from launch.benchmarks import (
     arithmetic,
     index_recall,
+    language,
     long_sequence,
     rmc,
     sampling,
@@ -32,10 +33,12 @@ SUITES: Mapping[str, Suite] = {
     "long_sequence": Suite(long_sequence.long_sequence,
                            ("sizes", "repeats", "num_steps")),
     "rmc": Suite(rmc.rmc, ("sizes", "repeats", "time_limit", "models")),
+    "language": Suite(
+        language.language, ("sizes", "repeats", "time_limit", "models")),
     "sampling": Suite(sampling.sampling, ("repeats", "time_limit")),
 }
 
 
 def min_slots(suite: str) -> int:
   """Returns the smallest size of a suite: SAM's heads read four rows each."""
-  return 1 if suite == "rmc" else scaling.SPARSE["top_k"]
+  return 1 if suite in ("language", "rmc") else scaling.SPARSE["top_k"]

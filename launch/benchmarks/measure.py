@@ -202,6 +202,28 @@ def _random_ring(name: str, leaf: jax.Array) -> jax.Array:
   return jnp.asarray(np.tile(neighbours, (batch_size, 1)))
 
 
+class Calls:
+  """Calls a function that does some steps; a `Timed`."""
+
+  def __init__(self, label: str, call: Callable[[], Any], num_steps: int):
+    """Stores a function, and calls it once, to compile it and to warm up.
+
+    Args:
+      label: of the program.
+      call: returns arrays, which are waited for.
+      num_steps: of a call.
+    """
+    self.case = Case(label, "", (), 1, num_steps)
+    self._call = call
+    self.run()
+
+  def run(self) -> float:
+    """Returns the seconds of a call."""
+    start = time.perf_counter()
+    jax.block_until_ready(self._call())
+    return time.perf_counter() - start
+
+
 def interleaved(programs: Sequence[Timed], repeats: int,
                 deadline: float) -> Mapping[str, dict[str, float]]:
   """Measures the seconds per step of programs that take turns.

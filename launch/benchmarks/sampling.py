@@ -6,7 +6,6 @@ of the task's preset.
 """
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -30,20 +29,6 @@ CASES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("arithmetic", dict(operation="mul")),
 )
 UPDATES = 20  # In one call.
-
-
-class _Program:
-  """Calls a function of `UPDATES` steps; a `measure.Timed`."""
-
-  def __init__(self, label: str, call: Callable[[], Any]):
-    self.case = measure.Case(label, "", (), 1, UPDATES)
-    self._call = call
-    self.run()  # Compiles it.
-
-  def run(self) -> float:
-    start = time.perf_counter()
-    jax.block_until_ready(self._call())
-    return time.perf_counter() - start
 
 
 def sampling(options: Options) -> dict[str, Any]:
@@ -85,7 +70,7 @@ def _update(trainer):
     state, _ = trainer.train(state, None, UPDATES)
     return state.train.params
 
-  return _Program("update", call)
+  return measure.Calls("update", call, UPDATES)
 
 
 def _draw(trainer):
@@ -110,4 +95,5 @@ def _draw(trainer):
   key_data = layout.put_keys([keys_lib.unwrap(keys_lib.make_keys(
       trainer.seeds[0], generator))])
   call = layout.compile(draw)
-  return _Program("draw", lambda: call(key_data, None, None))
+  return measure.Calls(
+      "draw", lambda: call(key_data, None, None), UPDATES)

@@ -84,7 +84,7 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
     raise UsageError(_no_recall(run.config))
   if core_args:
     _check_shapes(stored, trainer, core_args)
-  state = _restore(run, trainer)
+  state = restore(run, trainer)
   if state.train.curriculum:
     task = at_level(task, int(state.train.curriculum.level))
   variants = _variants(task, levels)
@@ -227,7 +227,12 @@ def _check_shapes(stored: Run, trainer: Trainer,
                      + ", ".join(f"core.{k}={v}" for k, v in core_args.items()))
 
 
-def _restore(run: Run, trainer: Trainer) -> RunState:
+def restore(run: Run, trainer: Trainer) -> RunState:
+  """Returns the newest checkpoint, on the host.
+
+  Raises:
+    UsageError: there is none, or it does not suit the task's vocabulary.
+  """
   checkpoints = run.checkpoints()
   try:
     state = checkpoints.restore(trainer.empty_state())

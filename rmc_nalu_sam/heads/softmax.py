@@ -13,17 +13,14 @@ from rmc_nalu_sam.arrays import align, as_float
 from rmc_nalu_sam.checks import check_positive, check_rate
 from rmc_nalu_sam.dropout import locked
 from rmc_nalu_sam.heads import log_probs
-
-# `log_prob_of` computes the logits of at most so many tokens at once.
-CHUNK = 256
+from rmc_nalu_sam.heads.linear_log_probs import linear_log_probs
 
 
 class Softmax(hk.Module):
   """Maps a core's outputs to the logits of classes: W h + b.
 
-  `log_prob_of` never holds the logits of more than `CHUNK` tokens. If there
-  are more tokens, a backward pass computes each chunk once more. On a CPU this
-  takes a few per cent longer than to write all logits and to read them back.
+  `log_prob_of` takes less time and memory than the logits of all tokens; see
+  `linear_log_probs`.
 
   W is the encoder's embedding if the head is tied: see "Using the Output
   Embedding to Improve Language Models" (Press, Wolf, 2016, arXiv 1608.05859).
@@ -84,7 +81,7 @@ class Softmax(hk.Module):
     outputs = locked(as_float(outputs), self._dropout)
     w, b = self._weights(outputs)
     return log_probs.of_tokens(
-        lambda x, index: _in_chunks(w, b, x, index), outputs, targets,
+        lambda x, index: linear_log_probs(w.T, b, x, index), outputs, targets,
         self._output_size)
 
   @hk.transparent
@@ -102,21 +99,3 @@ class Softmax(hk.Module):
 def _logits(w, b, x):
   logits = x @ w
   return log_probs.widen(logits + align(b, logits))
-
-
-def _in_chunks(w, b, x, index):
-  """Returns log-probabilities `[N]` of `index [N]`, for `x [N, F]`."""
-  def compute(x, index):
-    return log_probs.pick(_logits(w, b, x), index)
-
-  num = len(x)
-  if num <= CHUNK:
-    return compute(x, index)
-  num_chunks = -(-num // CHUNK)
-  size = -(-num // num_chunks)
-  x, index = (jnp.pad(a, [(0, num_chunks * size - num)] + [(0, 0)] * (
-      a.ndim - 1)) for a in (x, index))
-  compute = jax.checkpoint(compute, prevent_cse=False)
-  values = jax.lax.map(lambda args: compute(*args), (
-      x.reshape(num_chunks, size, -1), index.reshape(num_chunks, size)))
-  return values.reshape(-1)[:num]

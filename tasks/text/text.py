@@ -7,11 +7,12 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from tasks import checks
+from tasks.capabilities import Readable
 from tasks.stream import Corpus, Stream
 from tasks.text import build, codecs, known, store
 from tasks.text.places import SPLITS
 from tasks.text.score import TextScore
-from tasks.text.vocabulary import Vocabulary
+from tasks.text.vocabulary import Vocabulary, from_json
 
 
 class Texts(NamedTuple):
@@ -34,7 +35,7 @@ class Texts(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Text(Stream):
+class Text(Stream, Readable):
   """Predicts the next token of a text: a language model.
 
   Training reads the training text, evaluation the validation text, and the
@@ -102,6 +103,17 @@ class Text(Stream):
   @property
   def vocabulary_digest(self) -> int:
     return int(self._known.digest[:8], 16)
+
+  @property
+  def codec(self) -> codecs.Codec:
+    return self._known.codec
+
+  @property
+  def vocabulary_json(self) -> str:
+    return self._known.to_json()
+
+  def with_vocabulary_json(self, text: str) -> Self:
+    return dataclasses.replace(self, vocabulary=from_json(text))
 
   @property
   def score(self) -> TextScore:
