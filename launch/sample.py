@@ -17,7 +17,7 @@ from absl import app, flags
 from launch.configs import endings, numbers
 from launch.configs import flags as flags_lib
 from launch.configs.config import UsageError
-from launch.learning.sampling import Rule
+from launch.learning.text.sampling import Rule
 from launch.runs import reporting, sampling
 
 FLAGS = flags.FLAGS

@@ -8,8 +8,9 @@ import numpy as np
 import optax
 
 import tasks
-from launch.learning import layout, streams
+from launch.learning import layout
 from launch.learning.learner import Learner
+from launch.learning.text import streams
 from launch.learning.trainer import Trainer
 from rmc_nalu_sam import make_model
 

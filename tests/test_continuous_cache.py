@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from launch.learning import continuous_cache
+from launch.learning.text import continuous_cache
 
 B, H, V, T, LENGTH = 3, 5, 11, 29, 7
 OPTIONS = dict(sharpness=.8, weight=.3)

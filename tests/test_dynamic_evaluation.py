@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tasks
-from launch.learning import dynamic_evaluation as dynamic
+from launch.learning.text import dynamic_evaluation as dynamic
 
 V, H, B, T, SEGMENT = 13, 7, 3, 23, 5
 RATES = dict(learning_rate=.03, decay=.4, epsilon=.01)

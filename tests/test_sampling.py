@@ -10,8 +10,8 @@ import pytest
 from launch_helpers import run, tiny_flags
 
 from launch import sample, train
-from launch.learning import sampling
-from launch.learning.sampling import Rule
+from launch.learning.text import sampling
+from launch.learning.text.sampling import Rule
 from rmc_nalu_sam import make_model
 
 TEXT = "abcdefabcdeffacefacebbdd" * 2

@@ -381,4 +381,4 @@ def test_units():
 
 
 def test_names_of_splits():
-  assert places.SPLITS == tuple(NAMES)
+  assert tuple(NAMES) == places.SPLITS

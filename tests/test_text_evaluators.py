@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from stream_helpers import V, make_trainer, text
 
-from launch.learning import text_evaluators
+from launch.learning.text import evaluators as text_evaluators
 
 TOKENS = text(40)
 

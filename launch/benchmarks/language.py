@@ -28,7 +28,7 @@ from launch.learning import keys as keys_lib
 from launch.learning import optimizers
 from launch.learning.layout import SplitBatch
 from launch.learning.learner import Learner
-from launch.learning.streams import StreamSource
+from launch.learning.text.streams import StreamSource
 from launch.learning.trainer import Trainer
 from rmc_nalu_sam import make_model
 from tasks import scores

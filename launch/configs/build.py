@@ -22,9 +22,9 @@ from launch.learning import (
     optimizers,
     penalties,
     sources,
-    streams,
     trainer,
 )
+from launch.learning.text import streams
 from launch.learning.varied import Number
 from tasks.data import cache
 

@@ -3,7 +3,7 @@
 from absl import flags
 
 from launch.configs import numbers
-from launch.learning import text_evaluators
+from launch.learning.text import evaluators as text_evaluators
 
 FLAGS = flags.FLAGS
 

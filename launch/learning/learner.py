@@ -16,9 +16,10 @@ import optax
 
 import tasks
 from launch.learning import curriculum as curriculum_lib
-from launch.learning import penalties, scoring, sources, streams
+from launch.learning import penalties, scoring, sources
 from launch.learning.keys import Keys
 from launch.learning.layout import Share
+from launch.learning.text import streams
 from launch.learning.varied import Number, is_on
 from rmc_nalu_sam import Linear, Model, dropout
 

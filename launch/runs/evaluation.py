@@ -13,8 +13,9 @@ from absl import logging
 import tasks
 from launch.configs import build, checks, devices, members
 from launch.configs.config import UsageError
-from launch.learning import evaluators, text_evaluators
+from launch.learning import evaluators
 from launch.learning.learner import RunState
+from launch.learning.text import evaluators as text_evaluators
 from launch.learning.trainer import Trainer
 from launch.runs import (
     reporting,

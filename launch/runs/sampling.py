@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from launch.configs import build, devices
 from launch.configs.config import UsageError
-from launch.learning import sampling
+from launch.learning.text import sampling
 from launch.runs import evaluation, vocabulary
 from launch.runs.run import Run
 

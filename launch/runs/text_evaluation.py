@@ -10,7 +10,7 @@ from absl import logging
 
 import tasks
 from launch.configs.config import UsageError
-from launch.learning import text_evaluators
+from launch.learning.text import evaluators as text_evaluators
 from launch.learning.trainer import Trainer
 from launch.runs.run import Run
 

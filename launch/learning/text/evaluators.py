@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import tasks
-from launch.learning import continuous_cache, dynamic_evaluation
+from launch.learning.text import continuous_cache, dynamic_evaluation
 from rmc_nalu_sam import Model
 
 SCALE_ROWS = 100  # The published numbers of dynamic evaluation belong to it.

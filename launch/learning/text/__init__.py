@@ -1,0 +1,1 @@
+"""What only a text needs: windows, sampling, other ways to score it."""
