@@ -17,8 +17,9 @@ from absl import app, flags
 from launch.configs import endings, numbers
 from launch.configs import flags as flags_lib
 from launch.configs.config import UsageError
-from launch.learning.text.sampling import Rule
-from launch.runs import reporting, sampling
+from launch.runs import reporting
+from launch.texts import continuing
+from launch.texts.drawing import Rule
 
 FLAGS = flags.FLAGS
 
@@ -30,7 +31,7 @@ def main(argv: Sequence[str]) -> None:
   flags_lib.apply_device_flags()
   reporting.quiet_libraries()
   workdir = pathlib.Path(FLAGS.workdir).expanduser().absolute()
-  pieces = sampling.sample(
+  pieces = continuing.sample(
       workdir, FLAGS.prompt, FLAGS.num_tokens, _rule(), FLAGS.seed)
   is_begun = False
   try:

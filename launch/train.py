@@ -19,14 +19,8 @@ from launch.configs import config as config_lib
 from launch.configs import flags as flags_lib
 from launch.configs import help as help_lib
 from launch.pictures import run as pictures
-from launch.runs import (
-    Run,
-    interrupts,
-    outcome,
-    reporting,
-    training,
-    vocabulary,
-)
+from launch.runs import Run, interrupts, outcome, reporting, training
+from launch.texts import vocabulary
 
 FLAGS = flags.FLAGS
 EXIT_DIVERGED = 3

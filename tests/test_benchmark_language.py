@@ -10,7 +10,7 @@ from launch_helpers import run
 from launch import benchmark
 from launch.benchmarks import language, measure
 
-TINY = language.Size("words", 23, 8, 2, 5, 4, (7, 13))
+TINY = language.Size("words", 23, 17, 2, 5, 4, (7, 13))
 LETTERS = language.Size("characters", 11, 3, 1, 5, 4)
 MODELS = ["awd_lstm", "awd_lstm, adaptive", "PyTorch LSTM",
           "PyTorch LSTM, adaptive"]
@@ -103,7 +103,7 @@ def test_pytorch_trains(cutoffs):
       "cpu", language.make_text(TINY), 2, TINY.num_steps, TINY.batch_size,
       max_grad_norm=.25, learning_rate=1e-2, vocabulary=TINY.vocabulary,
       num_units=TINY.num_units, num_layers=TINY.num_layers, cutoffs=cutoffs)
-  losses = [float(update()) for _ in range(150)]  # Also past the rows' end.
+  losses = [update().item() for _ in range(150)]  # Also past the rows' end.
   assert np.mean(losses[-20:]) < np.mean(losses[:20])
   inputs, targets = draw()
   assert inputs.shape == targets.shape == (TINY.num_steps, TINY.batch_size)
@@ -126,7 +126,7 @@ def test_models_are_of_one_size():
 
 
 @pytest.mark.parametrize("argv, message", [
-    (["--sizes=5"], "this suite has the sizes 8, 3, got 5"),
+    (["--sizes=5"], "this suite has the sizes 17, 3, got 5"),
     (["--models=LSTM"], "LSTM")])
 def test_bad_options(tmp_path, capsys, argv, message):
   assert run(benchmark, "--suite=language", f"--output={tmp_path}", *argv) == 2

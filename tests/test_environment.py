@@ -19,7 +19,7 @@ PROGRAM = """
 import sys
 import jax
 import launch.benchmark, launch.compare, launch.evaluate, launch.plot
-import launch.train
+import launch.sample, launch.train
 from launch.configs import environment
 from launch.pictures import layout
 print("matplotlib" in sys.modules)

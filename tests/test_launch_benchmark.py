@@ -209,8 +209,8 @@ def test_suites_are_those_of_the_flag(tmp_path, capsys):
   with pytest.raises(flags.IllegalFlagValueError, match="sam_scaling"):
     run(benchmark, "--suite=none", f"--output={tmp_path}")
   assert set(benchmarks.SUITES) == {
-      "arithmetic", "index_recall", "long_sequence", "rmc", "sampling",
-      "sam_scaling", "sdnc"}
+      "arithmetic", "index_recall", "language", "long_sequence", "rmc",
+      "sam_scaling", "sampling", "sdnc"}
 
 
 @pytest.mark.parametrize("suite, flag, valid", [

@@ -471,6 +471,7 @@ def test_help_and_absl_s_own_errors(tmp_path):
       "list": ["launch.train", "--list"],
       "describe": ["launch.train", "--describe=sam_copy"],
       "evaluate help": ["launch.evaluate", "--help"],
+      "sample help": ["launch.sample", "--help"],
       "unknown": ["launch.train", f"--workdir={tmp_path / 'a'}", "--stepz=3"],
       "no number": ["launch.train", f"--workdir={tmp_path / 'b'}",
                     "--steps=many"],

@@ -10,7 +10,7 @@ from rmc_nalu_sam.heads.linear_log_probs import linear_log_probs
 
 
 def plain(w, b, x, index):
-  logits = (x @ w.T + b).astype(jnp.promote_types(x.dtype, jnp.float32))
+  logits = (x @ w.T + b[None]).astype("float32")
   return jax.nn.log_softmax(logits)[jnp.arange(len(x)), index]
 
 
@@ -23,7 +23,7 @@ def arguments(num_tokens, dtype="float32", num_classes=13, num_inputs=5):
 
 def value_and_gradients(function, floats, index):
   """Weighs tokens differently, one of them not at all."""
-  weights = jnp.arange(len(index)) * .3 % 2
+  weights = jnp.arange(len(index), dtype="float32") * .3 % 2
 
   def loss(*floats):
     values = function(*floats, index)
@@ -58,6 +58,7 @@ def test_large_logits():
     assert np.isfinite(a).all()
 
 
+@pytest.mark.usefixtures("strict_promotion")
 def test_bfloat16():
   floats, index = arguments(17, "bfloat16")
   found, wanted = (value_and_gradients(function, floats, index)

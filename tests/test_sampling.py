@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from launch_helpers import run, tiny_flags
 
+import tasks
 from launch import sample, train
-from launch.learning.text import sampling
-from launch.learning.text.sampling import Rule
+from launch.texts import drawing
+from launch.texts.drawing import Rule
 from rmc_nalu_sam import make_model
 
 TEXT = "abcdefabcdeffacefacebbdd" * 2
@@ -21,7 +22,7 @@ PROBS = np.array([.1, .4, .05, .25, .2])
 def shares(rule, logits=None, count=4_000):
   """Returns how often each token is drawn."""
   logits = jnp.log(PROBS) if logits is None else logits
-  tokens = jax.vmap(lambda key: sampling.draw(key, logits, rule))(
+  tokens = jax.vmap(lambda key: drawing.draw(key, logits, rule))(
       jax.random.split(jax.random.key(0), count))
   return np.bincount(tokens, minlength=len(logits)) / count
 
@@ -65,7 +66,7 @@ def network():
 
 
 def first(network, count, seed=3, prompt=(4, 2, 7), rule=Rule()):  # noqa: B008
-  return list(itertools.islice(sampling.continued(
+  return list(itertools.islice(drawing.continued(
       *network, np.array(prompt), rule, seed), count))
 
 
@@ -73,7 +74,7 @@ def first(network, count, seed=3, prompt=(4, 2, 7), rule=Rule()):  # noqa: B008
 def test_chunks_draw_the_same(network, monkeypatch, chunk):
   wanted = first(network, 23)
   assert len(set(wanted)) > 3
-  monkeypatch.setattr(sampling, "CHUNK", chunk)
+  monkeypatch.setattr(drawing, "CHUNK", chunk)
   assert first(network, 23) == wanted
   assert first(network, 7) == wanted[:7]
   assert first(network, 23, seed=4) != wanted
@@ -139,13 +140,13 @@ def test_text_without_data(trained, capsys):
 
 def test_each_piece_is_printed_at_once(trained, capsys, monkeypatch):
   """After Ctrl-C what was drawn stands there, and one line on stderr."""
-  original = sampling.continued
+  original = drawing.continued
 
   def interrupted(*args):
     yield from itertools.islice(original(*args), 3)
     raise KeyboardInterrupt
 
-  monkeypatch.setattr(sampling, "continued", interrupted)
+  monkeypatch.setattr(drawing, "continued", interrupted)
   status, out, err = printed(capsys, trained[0], "--prompt=fa")
   assert status == 130
   assert len(out) == 6 and out.startswith("fa") and out.endswith("\n")
@@ -224,3 +225,12 @@ def test_a_text_of_a_folder(tmp_path, capsys, kind, prompt, begin):
   assert status == 0, err
   assert out.startswith(begin) and len(out) > len(begin) + 5
   assert printed(capsys, workdir, *argv)[1] == out
+
+
+def test_words_of_catbabi():
+  task = tasks.CatBabi()
+  text = "mary went to the kitchen .\nwhere is mary ? kitchen"
+  assert "".join(task.codec.as_they_come(task.codec.encode(text))) == text
+  assert task.with_vocabulary_json(task.vocabulary_json) == task
+  with pytest.raises(ValueError, match="not the vocabulary"):
+    task.with_vocabulary_json("[]")

@@ -9,7 +9,7 @@ from core_helpers import draw
 from mixed_precision import bfloat16_policy, every_output
 
 from rmc_nalu_sam import Softmax
-from rmc_nalu_sam.heads import softmax
+from rmc_nalu_sam.heads import linear_log_probs
 
 N, F, V = 307, 23, 41
 
@@ -37,7 +37,7 @@ def case(**kwargs):
 @pytest.mark.usefixtures("x64", "strict_promotion")
 @pytest.mark.parametrize("chunk", [1000, 256, 7])
 def test_equals_its_reference_and_its_gradients_are_slopes(monkeypatch, chunk):
-  monkeypatch.setattr(softmax, "CHUNK", chunk)
+  monkeypatch.setattr(linear_log_probs, "CHUNK", chunk)
   logits, some, params, x, targets = case()
   (layer,) = params.values()
   expected = np.asarray(x) @ np.asarray(layer["w"]) + np.asarray(layer["b"])
@@ -57,9 +57,11 @@ def test_equals_its_reference_and_its_gradients_are_slopes(monkeypatch, chunk):
     np.testing.assert_allclose(found, reference, rtol=1e-8, atol=1e-11)
 
 
-def test_no_array_holds_the_logits_of_all_tokens():
+def test_no_array_holds_the_logits_of_all_tokens(monkeypatch):
+  """If they are beyond the bound."""
+  monkeypatch.setattr(linear_log_probs, "MAX_SAVED_BYTES", N * V * 4 - 1)
   _, some, params, x, targets = case()
-  assert N > softmax.CHUNK
+  assert N > linear_log_probs.CHUNK
   text = jax.jit(jax.grad(lambda p: some(p, x, targets).sum())).lower(
       params).compile().as_text()
   assert f"f32[{-(-N // 2)},{V}]" in text

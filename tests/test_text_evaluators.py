@@ -62,7 +62,7 @@ def test_both_learn_a_phrase_that_repeats(network):
   cached = text_evaluators.cached(
       model, params, task, repeated, text_evaluators.Cache(
           length=24, sharpness=200., weight=.5))
-  quick = text_evaluators.Dynamic(learning_rate=.01, segment=4)
+  quick = text_evaluators.Dynamic(learning_rate=3e-4, segment=4)
   scale = text_evaluators.gradient_scale(model, params, task, TOKENS, quick)
   dynamic = text_evaluators.dynamic(model, params, task, repeated, quick, scale)
   assert plain > .9 * np.log(V)

@@ -171,7 +171,7 @@ def make_text(size: Size) -> np.ndarray:
   The weights are fitted to WikiText-2, of whose words 0.74, 0.87, 0.94 and 0.98
   are among the first 1,000, 4,000, 10,000 and 20,000.
   """
-  weights = (np.arange(size.vocabulary) + 3.7)**-1.1
+  weights = (np.arange(size.vocabulary) + 3.7)**-1.13
   return np.random.default_rng(0).choice(
       size.vocabulary, NUM_TOKENS, p=weights / weights.sum()).astype(np.int32)
 

@@ -83,8 +83,8 @@ def _backward(saved, cotangent):
   w, b, x, index, sums = saved
   scale = cotangent / sums.total
   of_x = (cotangent[:, None] * w[index].astype(cotangent.dtype)
-          - scale[:, None] * sums.rows).astype(x.dtype)
-  scaled, chosen = ((s[:, None] * x).astype(w.dtype)
+          - scale[:, None] * sums.rows.astype(scale.dtype)).astype(x.dtype)
+  scaled, chosen = ((s[:, None] * x.astype(s.dtype)).astype(w.dtype)
                     for s in (scale, cotangent))
   if sums.exps is None:
     of_w, of_b = _weighted_again(w, b, x, sums.highest, scaled, scale)
@@ -100,7 +100,7 @@ linear_log_probs.defvjp(_forward, _backward)
 
 def _logits(w, b, x):
   logits = x @ w.T
-  return widen(logits + b.astype(logits.dtype))
+  return widen(logits + b.astype(logits.dtype)[None])
 
 
 def _weighted(exps, scaled, scale):

@@ -3,7 +3,7 @@
 import collections
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import chex
 import jax
@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from tasks import base, checks, scores
 from tasks.babi import facts, reader, texts
+from tasks.text import codecs
 
 MODES = ("qm", "lm")
 _QUESTION = texts.VOCABULARY.index(texts.QUESTION)
@@ -111,7 +112,7 @@ class Texts(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class CatBabi(base.Stream):
+class CatBabi(base.Stream, base.Readable):
   """Reads bAbI's stories as one text, and predicts answers or all words.
 
   The stories of all tasks lie one after the other, in a random order that is
@@ -164,6 +165,19 @@ class CatBabi(base.Stream):
   @property
   def output_size(self) -> int:
     return len(texts.VOCABULARY)
+
+  @property
+  def codec(self) -> codecs.Codec:
+    return codecs.Words(texts.VOCABULARY)
+
+  @property
+  def vocabulary_json(self) -> str:
+    return codecs.identity(self.codec)
+
+  def with_vocabulary_json(self, text: str) -> Self:
+    if text != self.vocabulary_json:
+      raise ValueError("is not the vocabulary of this version's catbAbI")
+    return self
 
   @property
   def score(self) -> scores.Score:

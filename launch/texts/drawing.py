@@ -115,11 +115,11 @@ def _draw_some(model, rule, count, params, key, state, token, number):
   """Returns the state, and `[count]` tokens that follow `token`."""
   def step(carry, number):
     state, token = carry
-    outputs, state, _ = model.unroll(params, None, token[None, None], state)
-    logits = outputs[0, 0]
+    unrolled = model.unroll(params, None, token[None, None], state)
+    logits = unrolled.outputs[0, 0]
     new = draw(jax.random.fold_in(key, number), logits, rule)
     new = jnp.where(jnp.isnan(logits).any(), _BROKEN, new)
-    return (state, new), new
+    return (unrolled.state, new), new
 
   (state, _), tokens = jax.lax.scan(
       step, (state, token), number + jnp.arange(count))

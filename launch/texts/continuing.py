@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from launch.configs import build, devices
 from launch.configs.config import UsageError
-from launch.learning.text import sampling
-from launch.runs import evaluation, vocabulary
+from launch.runs import evaluation
 from launch.runs.run import Run
+from launch.texts import drawing, vocabulary
 
 
 def sample(workdir: pathlib.Path, prompt: str, num_tokens: int,
-           rule: sampling.Rule, seed: int) -> Iterator[str]:
+           rule: drawing.Rule, seed: int) -> Iterator[str]:
   """Yields a prompt and its continuation piece by piece, as they are drawn.
 
   The network is that of the best seed (of the best value of a sweep). The
@@ -44,7 +44,7 @@ def sample(workdir: pathlib.Path, prompt: str, num_tokens: int,
                                devices.for_evaluation(run.config))
   state = evaluation.restore(run, trainer)
   _, params = run.best_params(state.train.params)
-  drawn = itertools.islice(sampling.continued(
+  drawn = itertools.islice(drawing.continued(
       trainer.model, params, tokens, rule, seed), num_tokens)
   try:
     yield from task.codec.as_they_come(
