@@ -178,6 +178,9 @@ def test_recall_of_each_seed(no_pictures, tmp_path, capsys):
   assert len(set(row["index_recall"])) == 2
   assert 0 < min(row["index_recall"]) < 1
   assert "index_recall" in capsys.readouterr().out.splitlines()[1].split()
+  # The arguments of the index of training are not those of another one.
+  assert run(evaluate, f"--workdir={tmp_path}", "--levels=5", "--episodes=8",
+             "--core.index=exact") == 0
 
 
 def test_recall_when_asked_for(workdir, monkeypatch, capsys):

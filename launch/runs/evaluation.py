@@ -205,6 +205,8 @@ def _config(stored, core_args, **folders) -> ml_collections.ConfigDict:
   config = ml_collections.ConfigDict(stored.to_dict())
   with config.unlocked():
     config.core_args.update(core_args)
+    if members.name_of(config, "index") != members.name_of(stored, "index"):
+      config.index_args = {}  # They are of the index of the training.
   config.reuse_memory = False  # Each evaluation starts in a new memory.
   # The regulariser of inputs is a metric of a batch, not of episodes.
   config.penalty = members.NONE

@@ -150,7 +150,8 @@ def _figure3(task: str, title: str, pieces: tuple[Piece, ...] = (),
   """Returns one panel of Figure 3: models in the same wall time."""
   def piece(name, row, flags, small=""):
     return Piece(name, flags, {Cell(row, "level"): "level"}, {
-        "small": f"--preset=curriculum_{task} {small} --max_minutes=6",
+        "small": f"--preset=curriculum_{task} --curriculum.start=1 {small} "
+                 "--max_minutes=6",
         "paper": f"--preset=curriculum_{task}_paper --max_minutes=1440"})
 
   large = "--core.num_slots=2000000 --reuse_memory"
@@ -180,8 +181,8 @@ def _figure3(task: str, title: str, pieces: tuple[Piece, ...] = (),
 
 _STARTED = tuple(Piece(
     f"{name}_start_4_{seed}",
-    "--preset=curriculum_associative_recall --curriculum.start=4 "
-    f"{flags} --seed={seed} --max_minutes=6", scales={"small": ""},
+    f"--preset=curriculum_associative_recall {flags} --seed={seed} "
+    "--max_minutes=6", scales={"small": ""},
     cells={Cell(f"{row}, first level 4", f"seed {seed}"): "level"})
     for seed in range(3)
     for name, row, flags in (
@@ -231,7 +232,7 @@ _READS = Experiment(
              "controller's part",
     pieces=tuple(Piece(
         f"{name}_{output}_{seed}",
-        f"--preset=curriculum_associative_recall {flags} "
+        f"--preset=curriculum_associative_recall --curriculum.start=1 {flags} "
         f"--core.output_from={output} --seed={seed} --max_minutes=4",
         {Cell(f"{row}, {output}", f"seed {seed}"): "level"},
         scales={"small": ""})
