@@ -62,7 +62,7 @@ def test_unprepared():
     (dict(num_steps=0), "need num_steps >= 1, got num_steps=0"),
     (dict(vocabulary_from="test"), "unknown vocabulary_from 'test'; valid "),
     (dict(max_words=1), "need max_words >= 2, got 1"),
-    (dict(max_words=9, tokens="bytes"), "max_words=9 is for tokens=words, got "),
+    (dict(max_words=9, tokens="bytes"), "max_words=9 is for tokens=words, "),
 ])
 def test_bad_arguments(kwargs, words):
   with pytest.raises(ValueError, match=words):
