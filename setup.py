@@ -28,6 +28,7 @@ _TEST = (
     "pytest>=9.2.0",
     "pytest-xdist>=3.8.0",
     "ruff>=0.17.6",
+    "tokenizers>=0.23.3",
 )
 
 setuptools.setup(
@@ -55,6 +56,8 @@ setuptools.setup(
         "gpu": [*_PROGRAMS, "jax[cuda13]>=0.10.2"],
         "notebooks": [*_PROGRAMS, "ipykernel>=7.4.0", "jupyterlab"],
         "programs": _PROGRAMS,
+        # Reads tokenizer.json for --task.tokens=FILE.
+        "tokenizers": [*_PROGRAMS, "tokenizers>=0.23.3"],
         "test": [*_PROGRAMS, *_TEST],
     },
 )

@@ -101,6 +101,7 @@ class Stream(Task):
       and `mask [T, B]` float32, 1 for targets that count.
     """
     length = row_length(corpus, num_rows)
+    rows, position = rows[None], position[None]
     place = position + jnp.arange(self.num_steps)[:, None]
     index = rows * length + place
     is_target = (place < length) & (index < corpus.tokens.shape[0] - 1) & (

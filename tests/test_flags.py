@@ -86,7 +86,10 @@ VALUES = {("core", "awd_lstm", "dropout"): .1,
           ("task", "recurrent_arithmetic", "min_length"): 7,
           ("task", "recurrent_arithmetic", "operation"): "mul",
           ("task", "recurrent_arithmetic", "subset_ratio"): .3,
-          ("task", "recurrent_arithmetic", "train_range"): "1,2"} | {
+          ("task", "recurrent_arithmetic", "train_range"): "1,2",
+          ("task", "text", "name"): "ptb",
+          ("task", "text", "tokens"): "bytes",
+          ("task", "text", "vocabulary_from"): "train"} | {
               ("core", core, name): value
               for core in ("dam", "dnc", "ntm", "sam", "sdnc")
               for name, value in (("output_from", "reads"),
@@ -112,7 +115,8 @@ OF_TOKENS = {("encoder", "tokens", name)
                  ("head", head, "tied")
                  for head in ("adaptive_softmax", "softmax")}
 # Objects or mappings, which can be passed only in Python.
-NO_FLAG = {("core", "sam", "index_args"), ("core", "sdnc", "index_args")}
+NO_FLAG = {("core", "sam", "index_args"), ("core", "sdnc", "index_args"),
+           ("task", "text", "vocabulary")}
 
 
 def member_arguments():
@@ -159,7 +163,7 @@ def test_member_flag_reaches_the_member(
     assert made
     assert all(kwargs[name] == value for kwargs in made)
   elif kind == "task":
-    assert getattr(build.make_task(config), name) == value
+    assert getattr(build.make_task(config, is_prepared=False), name) == value
   elif kind in ("curriculum", "penalty"):
     made = {"curriculum": build.make_curriculum,
             "penalty": build.make_penalty}[kind](config)

@@ -7,6 +7,7 @@ import pathlib
 import config_helpers
 import jax
 import pytest
+from text_helpers import write as write_text
 
 from launch import experiments
 from launch.configs import build, checks, members
@@ -16,8 +17,10 @@ from launch.experiments.merging import merge
 NAMES = experiments.preset_names()
 SETTINGS = ("core_settings", "unit_settings")
 # These papers' numbers of seeds are not multiples of 8, so 1 device is used.
-ODD_SEEDS = ("arithmetic_module_paper", "arithmetic_paper",
-             "nalu_identity_paper")
+# The batch of 20 is not, either.
+ODD_SIZES = ("arithmetic_module_paper", "arithmetic_paper",
+             "nalu_identity_paper", "wikitext2")
+NUM_WORDS = 200_003
 
 
 def test_there_are_presets():
@@ -50,19 +53,21 @@ def test_docstring(name):
   assert members.PRESETS.summary(name) == lines[0]
   assert lines[0].endswith(".")
   assert "\nPaper: " in text
-  assert "\nData: none." in text or "\nData: MNIST" in text or (
-      "\nData: Omniglot" in text) or "\nData: bAbI" in text
+  assert any(f"\nData: {data}" in text for data in (
+      "none.", "MNIST", "Omniglot", "bAbI", "text; "))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_preset_needs_the_data_that_it_names(name, tmp_path):
-  task = build.make_task(config_helpers.resolve(f"--preset={name}"))
+  config = config_helpers.resolve(f"--preset={name}")
+  task = build.make_task(config, is_prepared=False)
   text = inspect.getdoc(experiments.PRESETS[name])
   if "\nData: none." in text:
     task.load("test", None)
   else:
-    with pytest.raises((OSError, ValueError)):
-      task.load("test", str(tmp_path))
+    for folder in (None, str(tmp_path)):
+      with pytest.raises((OSError, ValueError), match=r"get .*--data_dir"):
+        task.prepared(folder).load("test", folder)
 
 
 def all_fields(fields):
@@ -98,12 +103,27 @@ VARIANTS = [
      for unit in experiments.load_preset(name).get("unit_settings", {})]
 
 
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory) -> list[str]:
+  """Returns flags for a text with as many words as the presets' softmaxes need.
+  """
+  folder = tmp_path_factory.mktemp("texts")
+  words = " ".join(f"w{i}" for i in range(NUM_WORDS - 2))
+  write_text(folder / "data", {
+      "train": f"{words} <unk>\n", "valid": "w1 w2\n", "test": "w3 w4\n"})
+  return [f"--data_dir={folder / 'data'}", f"--cache_dir={folder / 'cache'}"]
+
+
 @pytest.mark.parametrize("name, flag", VARIANTS)
-def test_preset_is_built(name, flag):
+def test_preset_is_built(name, flag, texts):
   """The model's output has the task's shape; nothing is compiled."""
-  config = config_helpers.resolve(f"--preset={name}", flag)
-  checks.check(config, 1 if name in ODD_SEEDS else 8)
+  needs_texts = experiments.load_preset(name)["task"] == "text"
+  config = config_helpers.resolve(
+      f"--preset={name}", flag, *(texts if needs_texts else []))
+  checks.check(config, 1 if name in ODD_SIZES else 8)
   task = build.make_task(config)
+  if needs_texts:
+    assert task.output_size in (NUM_WORDS, 18)  # Or characters.
   model = build.make_learner(config, task).model
   inputs = jax.ShapeDtypeStruct(
       (task.num_steps, 2, *task.input_spec.shape), task.input_spec.dtype)
@@ -129,6 +149,13 @@ PAPERS = [
     ("nth_farthest_paper", "--core=dnc", dict(
         core_args=dict(num_slots=8, word_size=128, hidden_size=128,
                        num_layers=2, num_read_heads=1))),
+    ("wikitext103_rmc", "", dict(
+        task_args=dict(name="wikitext103", tokens="words", num_steps=100,
+                       vocabulary_from="train"),
+        core_args=dict(num_slots=1, num_heads=4, head_size=625,
+                       attention_mlp_layers=5),
+        encoder_args=dict(output_size=512, dropout=.5), batch_size=384,
+        optimizer_args=dict(learning_rate=1e-3), max_grad_norm=.1)),
     ("learning_to_execute_paper", "", dict(
         task_args=dict(operation="addition", max_length=5, max_nesting=2),
         core_args=dict(num_slots=4, num_heads=4, head_size=64,

@@ -133,10 +133,10 @@ def test_known_texts_are_found_under_their_usual_names(tmp_path):
 
 
 def test_missing_texts(tmp_path):
-  with pytest.raises(FileNotFoundError, match="a text needs --data_dir: pass a"):
+  with pytest.raises(FileNotFoundError, match="text needs --data_dir: pass a"):
     tasks.Text().prepared(None)
-  with pytest.raises(FileNotFoundError, match="Penn Treebank needs --data_dir: "
-                     "get simple-examples.tgz"):
+  with pytest.raises(FileNotFoundError, match=r"Treebank needs --data_dir: "
+                     r"get simple-examples\.tgz"):
     tasks.Text(name="ptb").prepared(None)
   assert "is no folder; pass" in fails(tmp_path / "none", FileNotFoundError)
   assert "there: no texts; pass" in fails(tmp_path, FileNotFoundError)
@@ -215,8 +215,7 @@ def test_unknown_words_without_a_word_for_them(tmp_path):
   texts = {split: text.replace("<unk>", "it") for split, text in TEXTS.items()}
   folder = write(tmp_path / "data", texts | {"test": "the zebra\n"})
   message = fails(folder, ValueError, vocabulary_from="train")
-  assert "'zebra' is not among the 7 words of the vocabulary, which has no " in (
-      message)
+  assert message.startswith("test: 'zebra' is not among the 7 words of the ")
   assert "choose vocabulary_from=all, or" in message
   assert ready(folder, vocabulary_from="train", max_words=99).output_size == 8
 

@@ -34,11 +34,13 @@ from launch.experiments import (
     programs,
     sam,
     single_module,
+    text,
 )
 
 _MODULES = (babi, curriculum, language, learning_to_execute, mnist,
             mnist_sequence, nalu_functions, neural_arithmetic, nth_farthest,
-            omniglot, programs, sam, single_module)
+            omniglot, programs, sam, single_module,
+            text)
 
 PRESETS: Mapping[str, Callable[[], dict[str, Any]]] = {
     name: function for module in _MODULES

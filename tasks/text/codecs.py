@@ -181,7 +181,7 @@ class Json(Codec):
       import tokenizers  # Optional.
     except ImportError as error:
       raise ValueError(f"a tokenizer's file needs the package tokenizers "
-                       f"({error}); pip install tokenizers") from error
+                       f"({error}); pip install -e '.[tokenizers]'") from error
     self._text = text
     try:
       self._tokenizer = tokenizers.Tokenizer.from_str(text)
