@@ -14,6 +14,7 @@ from launch import sample, train
 from launch.texts import drawing
 from launch.texts.drawing import Rule
 from rmc_nalu_sam import make_model
+from tasks.text import codecs
 
 TEXT = "abcdefabcdeffacefacebbdd" * 2
 PROBS = np.array([.1, .4, .05, .25, .2])
@@ -234,3 +235,16 @@ def test_words_of_catbabi():
   assert task.with_vocabulary_json(task.vocabulary_json) == task
   with pytest.raises(ValueError, match="not the vocabulary"):
     task.with_vocabulary_json("[]")
+
+
+@pytest.mark.parametrize("codec", [
+    codecs.Bytes(), codecs.Characters(sorted(set("n\u00fc\u20ac \n"))),
+    codecs.Words(["n\u00fc\u20ac", "\u20ac\u20ac\u20ac", codecs.END])])
+def test_a_long_text_comes_piece_by_piece_as_a_whole(codec):
+  """The pieces are whole characters, though only the last tokens are kept."""
+  text = "n\u00fc\u20ac \u20ac\u20ac\u20ac\n" * 40 + "n\u00fc\u20ac"
+  tokens = codec.encode(text)
+  pieces = list(codec.as_they_come(iter(tokens)))
+  assert len(tokens) > 2 * codecs._MAX_READ - 20
+  assert "".join(pieces) == codec.decode(tokens) == text
+  assert "\ufffd" not in "".join(pieces) and len(pieces) > 100

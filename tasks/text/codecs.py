@@ -13,6 +13,8 @@ from tasks.data import errors
 WORDS, CHARACTERS, BYTES, JSON = "words", "characters", "bytes", "json"
 END, UNKNOWN = "<eos>", "<unk>"
 _DAMAGED = "\ufffd"  # What stands for bytes that are not UTF-8.
+# Tokens that `as_they_come` decodes again with each new one.
+_MAX_READ = 64
 
 
 class Codec(abc.ABC):
@@ -66,6 +68,9 @@ class Codec(abc.ABC):
       if not text.endswith(_DAMAGED) and len(text) > len(shown):
         yield text[len(shown):]
         shown = text
+        if len(read) > _MAX_READ:  # Else each token would take longer.
+          read = read[-_MAX_READ // 4:]
+          shown = self.decode(read)
     if rest := self.decode(read)[len(shown):]:
       yield rest
 
