@@ -1,5 +1,6 @@
 """The experiments: what they name exists, and their commands are accepted."""
 
+import dataclasses
 import functools
 import importlib
 import itertools
@@ -27,6 +28,8 @@ from launch.evidence import accelerator, catalogue, page, results
 from launch.evidence.catalogue import EXPERIMENTS
 from launch.evidence.experiment import SCALES
 from launch.runs import evaluation
+from tasks.text.score import UNITS
+from tasks.text.vocabulary import Vocabulary
 
 ROOT = pathlib.Path(__file__).parents[1]
 FOLDER = ROOT / "results"
@@ -176,8 +179,17 @@ def shared_models():
       made[key] = make(config, task, **core_args)
     return made[key]
 
-  with mock.patch.object(build, "make_model", make_model):
+  with mock.patch.object(build, "make_model", make_model), mock.patch.object(
+      tasks.Text, "prepared", prepared):
     yield
+
+
+def prepared(task, data_dir):
+  """Returns a text with more words than any softmax has cutoffs for."""
+  assert data_dir.startswith("DATA")
+  frequent = (10, 20) if task.tokens == "words" else None
+  return dataclasses.replace(task, vocabulary=Vocabulary(
+      250_000, "0" * 16, frequent, (1., 1.), None))
 
 
 @pytest.fixture(scope="module")
@@ -189,10 +201,12 @@ def configs(shared_models):
 
 @pytest.fixture(scope="module")
 def evaluations():
-  """Maps a command line of evaluation to levels and the core's arguments."""
+  """Maps a command line of evaluation to levels, the core's arguments, and
+  other ways to score a text."""
   lines = {line for *_, lines in TRAININGS for line in lines[1:]}
   return outcomes(evaluate, lines, arguments(
-      lambda workdir, levels, episodes, core_args, *_: (levels, core_args),
+      lambda workdir, levels, episodes, core_args, *more: (
+          levels, core_args, more[-1]),
       evaluation, "evaluate"))
 
 
@@ -213,7 +227,11 @@ def metrics_of_text(task):
     batch = task.window(tasks.Corpus(tokens, labels=tokens), rows, 2, rows)
     outputs = jnp.zeros(batch.mask.shape + (
         () if task.score.of_targets else (task.output_size,)))
-    return task.score.with_ratios(task.score.metrics(outputs, batch))
+    means = task.score.metrics(outputs, batch)
+    if isinstance(task, tasks.Text):
+      return task.score.of_text(means, dict.fromkeys(
+          UNITS.values(), 1.)) | task.score.by_frequency(means)
+    return task.score.with_ratios(means)
 
   rows = jnp.arange(2)
   return {*jax.eval_shape(metrics, jnp.zeros(9, jnp.int32)), "loss"}
@@ -252,13 +270,16 @@ def test_trainings(name, configs, evaluations):
     where = f"{piece.name} at {scale}: {' '.join(lines[0])}"
     config = configs[lines[0]]
     assert isinstance(config, ml_collections.ConfigDict), (where, config)
-    assert piece.needs_data == (config.data_dir == "DATA"), where
+    assert piece.needs_data == config.data_dir.startswith("DATA"), where
     task, variants = build.make_task(config), {}
     for line in lines[1:]:
       assert isinstance(evaluations[line], tuple), (where, evaluations[line])
-      levels, core_args = evaluations[line]
+      levels, core_args, of_text = evaluations[line]
       evaluation._config(config, core_args)
       variants = evaluation._variants(task, levels)
+      variants |= {f"{name}, {way}": variant
+                   for name, variant in variants.items()
+                   for way in of_text.ways()}
     assert set(piece.cells.values()) <= recorded(
         task, variants, config.curriculum != "none"), where
 

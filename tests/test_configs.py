@@ -323,7 +323,7 @@ def test_flags_of_a_unit_need_a_unit():
 
 
 @pytest.mark.parametrize("argv, words", [
-    ("--task=sopy", "unknown task 'sopy' ... associative_recall, babi, catbabi"),
+    ("--task=sopy", "unknown task 'sopy' ... associative_recall, babi,"),
     ("--core=lsdm", "unknown core 'lsdm' ... lstm ... sam"),
     ("--preset=sam_sopy", "unknown preset 'sam_sopy' ... sam_copy"),
     ("--optimizer=adan", "unknown optimizer 'adan' ... adam, rmsprop, sgd"),

@@ -102,7 +102,7 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
       metrics["index_recall"] = evaluators.index_recall(
           trainer, params, on_devices, variant)
     rows.append(_row(name, variant, metrics, counts, task))
-  if of_text:
+  if of_text.ways():
     rows += [_row(name, variant, metrics, _counts(variant, data, 0), task)
              for name, variant, metrics in text_evaluation.rows(
                  run, trainer, state.train.params, variants, data, of_text)]

@@ -20,7 +20,8 @@ _Evaluator: TypeAlias = Callable[..., Mapping[str, Any]]
 
 def check(task: tasks.Trainable, options: text_evaluators.Options) -> None:
   """Raises a UsageError if a task has no text to score in these ways."""
-  if options and not (isinstance(task, tasks.Stream) and task.score.of_targets):
+  is_text = isinstance(task, tasks.Stream) and task.score.of_targets
+  if options.ways() and not is_text:
     raise UsageError(
         "--dynamic, --cache and --contexts are for tasks that score each token "
         "of a text by its probability, such as --task=text")

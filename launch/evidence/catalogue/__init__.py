@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from launch.evidence.catalogue import (
+    language,
     nalu,
     nalu_functions,
     nalu_mnist,
@@ -22,6 +23,6 @@ from launch.evidence.experiment import Experiment
 EXPERIMENTS: Mapping[str, Experiment] = {
     experiment.name: experiment
     for module in (sam_speed, sam, sam_omniglot, sam_babi, rmc, rmc_programs,
-                   rmc_speed, rmc_missing, nalu_functions, nalu_mnist, nalu,
-                   nau_nmu, successors)
+                   rmc_speed, rmc_missing, language, nalu_functions,
+                   nalu_mnist, nalu, nau_nmu, successors)
     for experiment in module.EXPERIMENTS}

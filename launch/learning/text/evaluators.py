@@ -73,8 +73,11 @@ class Options:
   contexts: Sequence[int] = ()
   batch_size: int = 32
 
-  def __bool__(self) -> bool:
-    return bool(self.dynamic or self.cache or self.contexts)
+  def ways(self) -> list[str]:
+    """Returns the names of the ways."""
+    return [*(["dynamic"] if self.dynamic else []),
+            *(f"context {length}" for length in self.contexts),
+            *(["cache"] if self.cache else [])]
 
 
 def gradient_scale(model: Model, params: Any, task: tasks.Stream, data: Any,
