@@ -85,6 +85,15 @@ class Stream(Task):
       data: the result of `load`.
     """
 
+  def check_rows(self, corpus: Corpus, num_rows: int) -> None:
+    """Raises a ValueError if a window is longer than one of R rows."""
+    length = row_length(corpus, num_rows)
+    if self.num_steps > length:
+      raise ValueError(
+          f"num_steps={self.num_steps} is longer than a row: {num_rows} rows "
+          f"of {corpus.tokens.shape[0] - 1:,} targets have {length} each; "
+          "lower task.num_steps or batch_size")
+
   def window(self, corpus: Corpus, rows: jax.Array, num_rows: int,
              position: jax.Array) -> Batch:
     """Returns the next window of some rows.
