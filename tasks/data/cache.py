@@ -11,6 +11,7 @@ import os
 import pathlib
 import uuid
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from absl import logging
@@ -93,7 +94,7 @@ def write_all(name: str, arrays: Mapping[str, np.ndarray]) -> None:
     part.parent.mkdir(parents=True, exist_ok=True)
     try:
       with part.open("xb") as file:
-        np.savez_compressed(file, allow_pickle=False, **dict(arrays))
+        np.savez_compressed(file, **dict[str, Any](arrays))
       part.replace(folder() / name)
     finally:
       part.unlink(missing_ok=True)
