@@ -274,12 +274,17 @@ def test_one_file(tmp_path):
 
 
 def test_one_file_is_not_cut_within_words_or_characters(tmp_path):
-  folder = write(tmp_path / "data", {"input": "ééééé six words\n" * 40})
-  for tokens in ("words", "characters"):
-    task = ready(folder, tokens=tokens)
-    assert task.output_size == len(set(
-        "ééééé six words\n" if tokens == "characters" else
-        ["ééééé", "six", "words", "<eos>"]))
+  line = "ééééé six words\n"
+  folder = write(tmp_path / "data", {"input": line * 41})
+  # Both would be cut otherwise.
+  cuts = [int(41 * len(line.encode()) * share) for share in (.9, .95)]
+  assert all(cut % len(line.encode()) for cut in cuts)
+  assert ready(folder).vocabulary.codec.entries == (
+      "<eos>", "six", "words", "ééééé")
+  folder = write(tmp_path / "other", {"input": "é" * 41})
+  task = ready(folder, tokens="characters")
+  assert task.output_size == 1
+  assert len(task.load("train", str(folder)).train.tokens) == 37
 
 
 def test_files_of_the_hutter_prize(tmp_path, monkeypatch):
