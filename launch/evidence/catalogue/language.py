@@ -155,5 +155,29 @@ _SHAKESPEARE = Experiment(
               Cell("RMC", "test")),
     note="`python -m launch.sample` continues a text by the trained network.")
 
+_SIZES = ("words, 2 x 200, T 35, B 20", "words, 2 x 650, T 35, B 20",
+          "characters, 1 x 512, T 100, B 32")
+_SPEED = Experiment(
+    name="language_speed",
+    title="Speed of training a language model",
+    source="not in a paper. A plain LSTM in PyTorch of the same size "
+           "(`launch/benchmarks/language_torch.py`) takes turns with ours",
+    measures="tokens per second of whole updates on two cores; data: share of "
+             "an update's time that cutting its windows takes",
+    pieces=(Piece(
+        "cpu", "--suite=language --cpu_devices=1", {
+            Cell(f"{size}: {model}", name): f"{size} {model}/{name}"
+            for size in _SIZES
+            for model in ("awd_lstm", "PyTorch LSTM", *(
+                ("awd_lstm, adaptive", "PyTorch LSTM, adaptive")
+                if "words" in size else ()))
+            for name in ("tokens/s", "ms an update", *(
+                ("times PyTorch",) if "awd" in model else ()), *(
+                    ("times full softmax",) if "adaptive" in model else ()))},
+        {"small": "--repeats=5 --time_limit=500"}, "benchmark"),),
+    headline=tuple(Cell(f"{size}: awd_lstm", "times PyTorch")
+                   for size in _SIZES))
+
 EXPERIMENTS: tuple[Experiment, ...] = (
-    _TABLE_2, _TABLE_3, _FIGURE_12, _WIKITEXT2, _SHAKESPEARE)
+    _TABLE_2, _TABLE_3, _FIGURE_12, _WIKITEXT2, _SHAKESPEARE,
+    _SPEED)
