@@ -31,9 +31,9 @@ def assert_words(text: str, words: str) -> None:
 
 def test_defaults():
   config, default = resolve(), config_lib.default_config()
-  assert default.encoder == ""
+  assert default.encoder == default.head == ""
   assert default.preset == "none"
-  default.encoder = "none"  # The encoder of the task `copy`.
+  default.encoder, default.head = "none", "unit"  # Those of the task `copy`.
   assert config == default
   for name, value in default.items():
     assert type(config[name]) is type(value)

@@ -217,7 +217,8 @@ def test_a_text_of_a_folder(tmp_path, capsys, kind, prompt, begin):
   workdir = tmp_path / "run"
   assert run(train, "--task=text", f"--task.tokens={kind}", "--core=lstm",
              "--core.hidden_size=3", "--encoder.output_size=3",
-             f"--data_dir={tmp_path}", "--batch_size=4", "--steps=1",
+             f"--data_dir={tmp_path}", "--task.num_steps=5", "--batch_size=4",
+             "--steps=1",
              f"--cache_dir={tmp_path / 'cache'}", f"--workdir={workdir}") == 0
   for split in ("train", "valid", "test"):
     (tmp_path / f"{split}.txt").unlink()
