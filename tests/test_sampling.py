@@ -1,7 +1,9 @@
 """Tests launch.sample: tokens drawn by rules, and text as it comes."""
 
+import io
 import itertools
 import shutil
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -227,6 +229,23 @@ def test_a_text_of_a_folder(tmp_path, capsys, kind, prompt, begin):
   assert status == 0, err
   assert out.startswith(begin) and len(out) > len(begin) + 5
   assert printed(capsys, workdir, *argv)[1] == out
+
+
+def test_a_terminal_without_some_characters_gets_escapes(
+    tmp_path, monkeypatch):
+  for split in ("train", "valid", "test"):
+    (tmp_path / f"{split}.txt").write_text("n\u20ac n\u20ac\n" * 9,
+                                           encoding="utf-8")
+  argv = ["--task=text", "--task.tokens=characters", "--core=lstm",
+          "--core.hidden_size=3", "--encoder.output_size=3", "--steps=1",
+          f"--data_dir={tmp_path}", "--batch_size=1", "--task.num_steps=5",
+          f"--cache_dir={tmp_path / 'cache'}"]
+  workdir = tmp_path / "run"
+  assert run(train, *argv, f"--workdir={workdir}") == 0
+  stdout = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+  monkeypatch.setattr(sys, "stdout", stdout)
+  assert run(sample, f"--workdir={workdir}", "--prompt=n\u20ac") == 0
+  assert stdout.buffer.getvalue().startswith(rb"n\u20ac")
 
 
 def test_words_of_catbabi():

@@ -1,6 +1,7 @@
 """How every program ends: an exit status, and one line on stderr."""
 
 import contextlib
+import io
 import os
 import re
 import signal
@@ -25,6 +26,7 @@ def run(main: Callable[[Any], Any], lower: str, **kwargs: Any) -> None:
 
   A mistake of the user's, too little memory, a missing device, Ctrl-C and a
   reader that closed stdout end in one line and a status, not in a traceback.
+  Characters that stdout cannot encode are printed as escapes.
 
   Args:
     main: The program.
@@ -33,6 +35,8 @@ def run(main: Callable[[Any], Any], lower: str, **kwargs: Any) -> None:
   """
   if signal.getsignal(signal.SIGINT) is end_at_once:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+  if isinstance(sys.stdout, io.TextIOWrapper):
+    sys.stdout.reconfigure(errors="backslashreplace")
   try:
     with _one_line(lower):
       app.run(main, **kwargs)
