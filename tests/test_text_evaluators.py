@@ -84,3 +84,37 @@ def test_the_scale_may_come_from_the_first_windows_alone(network):
   again = text_evaluators.gradient_scale(model, params, task, long, every)
   for a, b in zip(jax.tree.leaves(again), jax.tree.leaves(all_), strict=True):
     np.testing.assert_array_equal(a, b)
+
+
+def test_a_context_beyond_the_text_is_the_whole_text(network):
+  trainer, params = network
+  wanted = _plain(network, TOKENS, batch_size=1)
+  found = text_evaluators.in_context(
+      trainer.model, params, trainer.learner.task, TOKENS, 2_000_000_000, 32)
+  np.testing.assert_allclose(found["loss"], wanted["loss"][0], rtol=1e-5)
+
+
+def test_networks_of_a_run_share_a_program(network):
+  """Nothing is traced again for the second network."""
+  trainer, params = network
+  task, traced = trainer.learner.task, []
+
+  def unroll(*args, **kwargs):
+    traced.append(1)
+    return trainer.model.unroll(*args, **kwargs)
+
+  model = dataclasses.replace(trainer.model, unroll=unroll)
+  options = text_evaluators.Dynamic(segment=2)
+
+  def losses(params):
+    scale = text_evaluators.gradient_scale(model, params, task, TOKENS, options)
+    return [found["loss"].item() for found in (
+        text_evaluators.dynamic(model, params, task, TOKENS, options, scale),
+        text_evaluators.cached(model, params, task, TOKENS,
+                               text_evaluators.Cache(length=3)),
+        text_evaluators.in_context(model, params, task, TOKENS, 7, 4))]
+
+  first, count = losses(params), len(traced)
+  second = losses(jax.tree.map(lambda x: x * 2, params))
+  assert len(traced) == count > 0
+  assert all(a != b for a, b in zip(first, second, strict=True))

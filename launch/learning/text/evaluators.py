@@ -23,6 +23,10 @@ SCALE_ROWS = 100  # The published numbers of dynamic evaluation belong to it.
 # (carry, batch) -> log-probabilities of the targets `[T, R]`, and the carry.
 _Score = Callable[[Any, tasks.Batch], tuple[jax.Array, Any]]
 
+# Compiles a function once for all networks of a run.
+_compiled = functools.partial(
+    jax.jit, static_argnames=("model", "task", "options"))
+
 
 @dataclasses.dataclass(frozen=True)
 class Dynamic:
@@ -91,25 +95,25 @@ def gradient_scale(model: Model, params: Any, task: tasks.Stream, data: Any,
     data: of the training split.
     options: of the dynamic evaluation.
   """
-  task = _in_segments(task, options)
+  return _scale(model, params, _in_segments(task, options), data, options)
+
+
+@_compiled
+def _scale(model, params, task, data, options):
   num_windows = tasks.num_windows(task, task.corpus(data), SCALE_ROWS)
   if options.max_windows:
     num_windows = min(num_windows, options.max_windows)
 
-  @jax.jit
-  def measure(params, data):
-    def one(squares, number):
-      return dynamic_evaluation.add_squares(
-          _loss_of(model), params, squares,
-          _window(task, data, SCALE_ROWS, number),
-          segment=options.segment), None
+  def one(squares, number):
+    return dynamic_evaluation.add_squares(
+        _loss_of(model), params, squares,
+        _window(task, data, SCALE_ROWS, number),
+        segment=options.segment), None
 
-    start = dynamic_evaluation.no_squares(
-        params, model.initial_state(params, SCALE_ROWS))
-    squares, _ = jax.lax.scan(one, start, jnp.arange(num_windows))
-    return dynamic_evaluation.gradient_scale(squares)
-
-  return measure(params, data)
+  start = dynamic_evaluation.no_squares(
+      params, model.initial_state(params, SCALE_ROWS))
+  squares, _ = jax.lax.scan(one, start, jnp.arange(num_windows))
+  return dynamic_evaluation.gradient_scale(squares)
 
 
 def dynamic(model: Model, params: Any, task: tasks.Stream, data: Any,
@@ -125,20 +129,21 @@ def dynamic(model: Model, params: Any, task: tasks.Stream, data: Any,
     scale: from `gradient_scale`.
   """
   task = _in_segments(task, options)
+  return _metrics(task, data, _sums_of_dynamic(
+      model, params, task, data, options, scale))
 
-  @jax.jit
-  def evaluate(params, scale, data):
-    def score(adapted, batch):
-      nats, adapted = dynamic_evaluation.evaluate(
-          _loss_of(model), params, scale, adapted, batch,
-          learning_rate=options.learning_rate, decay=options.decay,
-          segment=options.segment)
-      return -nats, adapted
 
-    start = dynamic_evaluation.begin(params, model.initial_state(params, 1))
-    return _sums(task, data, 1, score, start)
+@_compiled
+def _sums_of_dynamic(model, params, task, data, options, scale):
+  def score(adapted, batch):
+    nats, adapted = dynamic_evaluation.evaluate(
+        _loss_of(model), params, scale, adapted, batch,
+        learning_rate=options.learning_rate, decay=options.decay,
+        segment=options.segment)
+    return -nats, adapted
 
-  return _metrics(task, data, evaluate(params, scale, data))
+  start = dynamic_evaluation.begin(params, model.initial_state(params, 1))
+  return _sums(task, data, 1, score, start)
 
 
 def cached(model: Model, params: Any, task: tasks.Stream, data: Any,
@@ -152,25 +157,27 @@ def cached(model: Model, params: Any, task: tasks.Stream, data: Any,
     data: of the task.
     options: of the cache.
   """
-  @jax.jit
-  def evaluate(params, data):
-    def score(carry, batch):
-      state, cache = carry
-      unrolled = model.unroll(
-          params, None, batch.inputs, state, targets=batch.targets)
-      log_probs, cache = continuous_cache.mix(
-          cache, unrolled.core_outputs, batch.targets, unrolled.outputs,
-          sharpness=options.sharpness, weight=options.weight)
-      return log_probs, (unrolled.state, cache)
+  return _metrics(task, data, _sums_of_cached(
+      model, params, task, data, options))
 
-    state = model.initial_state(params, 1)
-    size = jax.eval_shape(
-        lambda: model.unroll(params, None, jnp.zeros([1, 1], jnp.int32),
-                             state)).core_outputs.shape[-1]
-    return _sums(task, data, 1, score, (
-        state, continuous_cache.empty(1, size, length=options.length)))
 
-  return _metrics(task, data, evaluate(params, data))
+@_compiled
+def _sums_of_cached(model, params, task, data, options):
+  def score(carry, batch):
+    state, cache = carry
+    unrolled = model.unroll(
+        params, None, batch.inputs, state, targets=batch.targets)
+    log_probs, cache = continuous_cache.mix(
+        cache, unrolled.core_outputs, batch.targets, unrolled.outputs,
+        sharpness=options.sharpness, weight=options.weight)
+    return log_probs, (unrolled.state, cache)
+
+  state = model.initial_state(params, 1)
+  size = jax.eval_shape(
+      lambda: model.unroll(params, None, jnp.zeros([1, 1], jnp.int32),
+                           state)).core_outputs.shape[-1]
+  return _sums(task, data, 1, score, (
+      state, continuous_cache.empty(1, size, length=options.length)))
 
 
 def in_context(model: Model, params: Any, task: tasks.Stream, data: Any,
@@ -182,27 +189,32 @@ def in_context(model: Model, params: Any, task: tasks.Stream, data: Any,
     params: of the network.
     task: whose text to read.
     data: of the task.
-    length: targets from one new state to the next.
-    batch_size: such pieces at once.
+    length: targets from one new state to the next, at most those of the text.
+    batch_size: such pieces at once, at most as many as there are.
   """
+  num_targets = len(task.corpus(data).tokens) - 1
+  length = min(length, num_targets)
+  num_rows = -(-num_targets // length)
   task = dataclasses.replace(task, num_steps=length)  # type: ignore[call-arg]
-  num_rows = -(-(len(task.corpus(data).tokens) - 1) // length)
+  return _metrics(task, data, _sums_in_context(
+      model, params, task, data, (num_rows, min(batch_size, num_rows))))
 
-  @jax.jit
-  def evaluate(params, data):
-    def one(_, first):
-      batch = task.window(
-          task.corpus(data), first + jnp.arange(batch_size), num_rows,
-          jnp.zeros(batch_size, jnp.int32))
-      unrolled = model.unroll(
-          params, None, batch.inputs, model.initial_state(params, batch_size),
-          targets=batch.targets)
-      return None, _summed(task, unrolled.outputs, batch)
 
-    firsts = jnp.arange(0, num_rows, batch_size)
-    return jax.tree.map(jnp.sum, jax.lax.scan(one, None, firsts)[1])
+@_compiled
+def _sums_in_context(model, params, task, data, options):
+  num_rows, batch_size = options
 
-  return _metrics(task, data, evaluate(params, data))
+  def one(_, first):
+    batch = task.window(
+        task.corpus(data), first + jnp.arange(batch_size), num_rows,
+        jnp.zeros(batch_size, jnp.int32))
+    unrolled = model.unroll(
+        params, None, batch.inputs, model.initial_state(params, batch_size),
+        targets=batch.targets)
+    return None, _summed(task, unrolled.outputs, batch)
+
+  firsts = jnp.arange(0, num_rows, batch_size)
+  return jax.tree.map(jnp.sum, jax.lax.scan(one, None, firsts)[1])
 
 
 def _loss_of(model: Model) -> dynamic_evaluation.LossOf:
