@@ -12,7 +12,9 @@ table shows medians, and the share of seeds that solved the task. A sweep has a
 table for each value; the best one by validation is marked.
 
 Neither --cpu_devices nor --batch_size changes the episodes. The sums over them
-are in another order, so the last digits of a number may differ.
+are in another order, so the last digits of a number may differ. A text is read
+in --batch_size rows, and the first words of a row have no context: published
+numbers are those of --batch_size=1.
 
   python -m launch.evaluate --workdir=/tmp/numbers --show=5
 
@@ -24,7 +26,7 @@ last row, by the best seed (of the best value of a sweep).
 also scores the texts of a language model in other ways, a row each: --dynamic
 adapts the network to what it has read, --cache makes words likelier that
 followed similar outputs, and --contexts=25,100 starts the network anew after so
-many tokens. The texts are then read in one row.
+many tokens. --dynamic and --cache read a text in one row.
 """
 
 import pathlib
@@ -74,7 +76,9 @@ def run() -> None:
                        lower_bound=1, upper_bound=numbers.MAX_INT)
   flags.DEFINE_integer("batch_size", None, "Episodes at once, over all "
                        "devices. Changes neither the episodes nor, but for the "
-                       "last digits, the numbers. Default: that of training.",
+                       "last digits, the numbers. Of a text, the number of "
+                       "rows: each starts without a context. Default: that of "
+                       "training.",
                        lower_bound=1, upper_bound=numbers.MAX_INT)
   flags.DEFINE_boolean("recall", False, "Adds the column index_recall: the "
                        "share of exact search's words that the core's index "
@@ -91,8 +95,8 @@ def run() -> None:
   flags_lib.define_member_flags(["core"])
   flags_lib.define_device_flags()
   flags.adopt_module_key_flags(flags_lib)
-  endings.run(main, "--batch_size, --levels, --show, or --core.num_slots",
-              flags_parser=flags_lib.parse)
+  endings.run(main, "--batch_size, --levels, --show, --cache, --contexts, or "
+              "--core.num_slots", flags_parser=flags_lib.parse)
 
 
 if __name__ == "__main__":

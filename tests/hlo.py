@@ -44,8 +44,14 @@ def parse(text: str) -> dict[str, dict[str, Instruction]]:
   return computations
 
 
-def writes_in_loops(text: str, size: int) -> tuple[list[str], list[str]]:
+def writes_in_loops(text: str, size: int, counts_branches: bool = True
+                    ) -> tuple[list[str], list[str]]:
   """Finds the instructions that write at least `size` elements at every step.
+
+  Args:
+    text: of a compiled program.
+    size: in elements.
+    counts_branches: whether those in branches of a conditional count.
 
   Returns:
     Instructions that update an array in place, and those that make a new one.
@@ -54,7 +60,8 @@ def writes_in_loops(text: str, size: int) -> tuple[list[str], list[str]]:
   loops = [called for c in computations.values() for i in c.values()
            if i.opcode == "while" for called in i.called]
   assert len(loops) >= 4, "expected a forward and a backward loop"
-  return _writes(computations, loops, size)
+  through = ("while", "call") + ("conditional",) * counts_branches
+  return _writes(computations, loops, size, through)
 
 
 def writes(text: str, size: int) -> tuple[list[str], list[str]]:
@@ -76,9 +83,10 @@ def _sides(text):
   return [int(side) for side in _SHAPE.search(text)[1].split(",")]
 
 
-def _writes(computations, names, size):
+def _writes(computations, names, size,
+            through=("while", "call", "conditional")):
   in_place, new = [], []
-  for name in _reachable(computations, names):
+  for name in _reachable(computations, names, through):
     for instruction in computations[name].values():
       if max(instruction.sizes, default=0) < size or (
           instruction.opcode in _FREE):
@@ -121,7 +129,7 @@ def _sizes(text):
   return sizes
 
 
-def _reachable(computations, names, through=("while", "call", "conditional")):
+def _reachable(computations, names, through):
   """Returns the computations that `names` reach by the opcodes `through`.
 
   If `through` is None, all opcodes count, including fusions.

@@ -1,5 +1,6 @@
 """Streams: windows of a text, and a state that is carried between them."""
 
+import hlo
 import jax
 import jax.numpy as jnp
 import launch_helpers
@@ -8,7 +9,9 @@ import pytest
 from stream_helpers import Digits, make_trainer, start, text
 
 import tasks
+from launch.learning import layout
 from launch.learning import trainer as trainer_lib
+from launch.learning.learner import RunState
 
 DROPS = dict(core="awd_lstm", core_args=dict(
     hidden_size=6, num_layers=2, dropout=.3, weight_drop=.3),
@@ -109,14 +112,14 @@ def test_a_dropped_state_starts_anew_in_its_row_alone():
 
 
 @pytest.mark.parametrize("num_rows, devices", [
-    (1, 1), (4, 1), (3, 2), (40, 2)])
+    (1, 1), (1, 2), (4, 1), (3, 2), (40, 2)])
 def test_an_evaluation_counts_every_target_of_every_row(num_rows, devices):
+  """The number of devices does not change the rows."""
   trainer, state = start(devices=devices)
   tokens = text(24)
   params = trainer.get_params(state.train.params)
   metrics = trainer.evaluate(
       state.train.params, trainer.put_data(tokens), batch_size=num_rows)
-  num_rows = -(-num_rows // devices) * devices
   length, nats = -(-23 // num_rows), []
   for first in range(0, 23, length):
     inputs, targets = (tokens[i:][first:first + length] for i in (0, 1))
@@ -182,8 +185,9 @@ def test_the_state_of_a_stream_is_always_saved(monkeypatch):
   np.testing.assert_array_equal(saved.source.position, [6] * 4)
 
 
-def test_another_vocabulary_is_refused():
-  trainer, state = start(vocabulary=0xabcdef01)
+@pytest.mark.parametrize("num_seeds", [1, 2])
+def test_another_vocabulary_is_refused(num_seeds):
+  trainer, state = start(vocabulary=0xabcdef01, num_seeds=num_seeds)
   saved = trainer.get(state).source
   trainer.learner.source.check(saved)
   with pytest.raises(ValueError, match=r"another vocabulary .digest abcdef01"):
@@ -211,3 +215,31 @@ def test_no_gradient_reaches_the_window_before():
   np.testing.assert_allclose(metrics["grad_norm"][0], norm, rtol=1e-5)
 
 
+def test_a_window_that_goes_on_writes_no_array_of_a_large_memory():
+  """Only the branch of a new state writes the memory, and nothing copies it."""
+  num_slots, batch_size = 8191, 2
+  trainer = make_trainer(
+      "sam", dict(hidden_size=7, num_slots=num_slots, word_size=5, num_heads=2,
+                  top_k=3, index="lsh", index_args=dict(max_bits=8),
+                  gradient_steps=3),
+      task=Digits(drop_state=.01), batch_size=batch_size)
+  learner, keys = trainer.learner, trainer.keys()
+
+  def begin():
+    train = learner.initial_state(keys)
+    return RunState(train, learner.source.initial_state(
+        train.params, batch_size))
+
+  compiled = jax.jit(
+      lambda state, data: learner.train(
+          keys, state, data, 3, None, layout.Share()),
+      donate_argnums=0).lower(jax.eval_shape(begin), text(50)).compile()
+  size = batch_size * num_slots
+  of_all, without_branches = (hlo.writes_in_loops(
+      compiled.as_text(), size, counts_branches)[1]
+                              for counts_branches in (True, False))
+  assert of_all
+  assert not without_branches, "\n".join(without_branches)
+  memory = compiled.memory_analysis()
+  assert memory.alias_size_in_bytes > size * 5 * 4
+  assert memory.temp_size_in_bytes < size * 5 * 4

@@ -221,7 +221,8 @@ class Trainer:
     """Returns mean loss and metrics over fixed episodes, always the same ones.
 
     Neither the number of devices nor `batch_size` changes the episodes. Their
-    float32 sums are in another order, so the last bits may differ.
+    float32 sums are in another order, so the last bits may differ. A `Stream`
+    is read in `batch_size` rows, each from a new state.
 
     Args:
       params: on the devices.

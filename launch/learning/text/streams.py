@@ -86,7 +86,8 @@ class StreamSource:
           state.begins.reshape(-1, *[1] * (old.ndim - 1)), new, old),
                           new, state.core)
 
-    # Most windows go on, and must not pay for a new memory.
+    # Most windows go on, and must not pay for a new memory. Those of many seeds
+    # in one program do: under `jax.vmap` both branches are computed.
     return jax.lax.cond(state.begins.any(), renewed, lambda: state.core)
 
   def finish(self, state: StreamState, params: Any,
@@ -102,7 +103,7 @@ class StreamSource:
     if (state.vocabulary != self._vocabulary).any():
       raise ValueError(
           "the checkpoint was trained with another vocabulary (digest "
-          f"{int(state.vocabulary[0]):08x}) than that of the data "
+          f"{int(state.vocabulary.flat[0]):08x}) than that of the data "
           f"({self._vocabulary:08x}); give the --data_dir of its training")
 
 
@@ -139,20 +140,19 @@ class StreamScorer(scoring.Scorer):
                    ) -> dict[str, jax.Array]:
     """Returns this share's part of the sums over a whole text.
 
-    Ratios of the sums do not depend on the number of shares. No target is left
-    out.
+    Ratios of the sums do not depend on the number of shares, but for rounding.
+    No target is left out.
 
     Args:
       model: the network.
       params: of the network.
       data: of the task.
       task: whose text to read.
-      num_rows: R, rows to cut the text into, rounded up to a multiple of the
-        number of shares. The first words of a row have no context.
+      num_rows: R, rows to cut the text into. The first words of a row have no
+        context. Shares without a row of their own read empty ones.
       share: of the rows.
     """
     size = scoring.share_size(num_rows, share)
-    num_rows = size * share.num_parts
     corpus, rows = task.corpus(data), _rows(size, share)
 
     def one(state, number):
