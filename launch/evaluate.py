@@ -95,8 +95,9 @@ def run() -> None:
   flags_lib.define_member_flags(["core"])
   flags_lib.define_device_flags()
   flags.adopt_module_key_flags(flags_lib)
-  endings.run(main, "--batch_size, --levels, --show, --cache, --contexts, or "
-              "--core.num_slots", flags_parser=flags_lib.parse)
+  endings.run(main, "--batch_size, --levels, --show, --cache, --contexts, "
+              "--dynamic_segment, or --core.num_slots",
+              flags_parser=flags_lib.parse)
 
 
 if __name__ == "__main__":

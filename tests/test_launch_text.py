@@ -63,6 +63,18 @@ def test_other_ways_have_rows(workdir, capsys):
   assert "test, context 7 +" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name, value, wanted", [
+    ("dynamic_learning_rate", "nan", "a finite number, got nan"),
+    ("dynamic_decay", "inf", "a finite number, got inf"),
+    ("cache_sharpness", "1e39", "0 or of a magnitude from"),
+    ("cache_weight", "nan", "a finite number, got nan")])
+def test_bad_numbers_of_other_ways(workdir, capsys, name, value, wanted):
+  capsys.readouterr()
+  assert run(evaluate, f"--workdir={workdir}", f"--{name}={value}") == 2
+  assert capsys.readouterr().err.splitlines()[-1].startswith(
+      f"error: --{name} must be {wanted}")
+
+
 @pytest.mark.parametrize("flag, message", [
     ("--task.num_steps=90", "num_steps=90 is longer than a row: 4 rows of 155 "
      "targets have 39 each; lower task.num_steps or batch_size"),

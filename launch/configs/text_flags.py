@@ -3,13 +3,24 @@
 from absl import flags
 
 from launch.configs import numbers
+from launch.configs.config import UsageError
 from launch.learning.text import evaluators as text_evaluators
 
 FLAGS = flags.FLAGS
 
 
 def options() -> text_evaluators.Options:
-  """Returns the other ways to score a text, from flags."""
+  """Returns the other ways to score a text, from flags.
+
+  Raises:
+    UsageError: a number is not valid.
+  """
+  for name in ("dynamic_learning_rate", "dynamic_decay", "cache_sharpness",
+               "cache_weight"):
+    try:
+      numbers.check(f"--{name}", FLAGS[name].value)
+    except ValueError as error:
+      raise UsageError(str(error)) from None
   dynamic = text_evaluators.Dynamic(
       FLAGS.dynamic_learning_rate, FLAGS.dynamic_decay, FLAGS.dynamic_segment,
       FLAGS.dynamic_windows)
