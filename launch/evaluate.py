@@ -36,7 +36,7 @@ from absl import app, flags
 
 from launch.configs import endings, numbers, text_flags
 from launch.configs import flags as flags_lib
-from launch.runs import evaluation, reporting
+from launch.runs import evaluation, evaluation_table, reporting
 
 FLAGS = flags.FLAGS
 
@@ -53,7 +53,7 @@ def main(argv: Sequence[str]) -> None:
       flags_lib.member_overrides(["core"])["core"], FLAGS.data_dir, FLAGS.show,
       FLAGS.batch_size, FLAGS.recall, FLAGS.cache_dir, text_flags.options())
   print(_title(result))
-  print(evaluation.format_table(result), flush=True)
+  print(evaluation_table.format_table(result), flush=True)
   for line in result.get("examples", ()):
     print(line)
   # Last, so that a full disk does not cost the table.

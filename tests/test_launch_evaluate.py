@@ -21,7 +21,7 @@ from launch import evaluate, train
 from launch.configs import config as config_lib
 from launch.learning import evaluators, scoring
 from launch.pictures import run as pictures
-from launch.runs import evaluation
+from launch.runs import evaluation, evaluation_table
 from tasks.language import number_words
 
 
@@ -218,14 +218,14 @@ def test_episodes_as_in_training_have_a_row(no_pictures, tmp_path, capsys):
 
 
 def test_table_without_levels_beyond_training():
-  table = evaluation.format_table({"level_name": "keys", "levels": [
+  table = evaluation_table.format_table({"level_name": "keys", "levels": [
       {"level": 3, "trained": True, "loss": 0.125}]})
   assert table.split() == ["keys", "loss", "3", "0.125"]
 
 
 def test_variants_are_marked():
   """A variant, such as the hardest episodes, may occur in training."""
-  table = evaluation.format_table({"level_name": "length", "levels": [
+  table = evaluation_table.format_table({"level_name": "length", "levels": [
       {"level": 3, "trained": True, "loss": 1.},
       {"level": "hardest", "trained": None, "loss": 2.}]})
   assert [line.split() for line in table.splitlines()[:3]] == [

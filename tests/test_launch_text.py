@@ -90,6 +90,21 @@ def test_what_does_not_suit_a_text(argv, tmp_path, capsys, flag, message):
   assert not (tmp_path / "config.json").exists()
 
 
+def test_a_memory_of_another_size_or_index_can_be_evaluated(
+    argv, tmp_path, capsys):
+  """The checkpoint of a text holds the memory, which an evaluation drops."""
+  flags = [each for each in argv if not each.startswith((
+      "--core", "--head.tied"))]
+  assert run(train, *flags, "--core=sam", "--core.hidden_size=5", "--steps=1",
+             "--core.num_slots=16", f"--workdir={tmp_path}") == 0
+  for flag in ("--core.num_slots=64", "--core.index=lsh"):
+    assert run(evaluate, f"--workdir={tmp_path}", flag) == 0
+  capsys.readouterr()
+  assert run(evaluate, f"--workdir={tmp_path}", "--core.word_size=7") == 2
+  assert f"the parameters in {tmp_path} do not fit core.word_size=7" in (
+      capsys.readouterr().err)
+
+
 def test_other_ways_are_for_texts(tmp_path, capsys):
   assert run(train, "--task=copy", "--core=lstm", "--core.hidden_size=3",
              "--task.max_length=3", "--batch_size=4", "--eval_episodes=4",

@@ -17,14 +17,7 @@ from launch.learning import evaluators
 from launch.learning.learner import RunState
 from launch.learning.text import evaluators as text_evaluators
 from launch.learning.trainer import Trainer
-from launch.runs import (
-    reporting,
-    statistics,
-    strict_json,
-    tables,
-    text_evaluation,
-    training,
-)
+from launch.runs import reporting, strict_json, text_evaluation, training
 from launch.runs.run import TRAINED, Run, at_level
 from rmc_nalu_sam.registry import attribute
 
@@ -83,9 +76,7 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
       run.config, task, devices.for_evaluation(run.config))
   if recall and not trainer.model.searches_approximately:
     raise UsageError(_no_recall(run.config))
-  if core_args:
-    _check_shapes(stored, trainer, core_args)
-  state = restore(run, trainer)
+  state = restore(run, trainer, _empty_state(stored, trainer, core_args))
   if state.train.curriculum:
     task = at_level(task, int(state.train.curriculum.level))
   variants = _variants(task, levels)
@@ -143,63 +134,6 @@ def default_levels(task: tasks.Levelled) -> list[int]:
   return levels
 
 
-def format_table(result: Mapping[str, Any]) -> str:
-  """Returns the evaluation as a table for people.
-
-  Many seeds are shown by `statistics.over_seeds`. Each value of a sweep has a
-  table.
-
-  Args:
-    result: of `evaluate`.
-  """
-  remarks = result.get("remarks", ())
-  return "\n".join([_tables(result), *(f"data: {text}" for text in remarks)])
-
-
-def _tables(result):
-  """Returns the table of each value."""
-  if "values" not in result:
-    return _table(result)
-  count, lines = result["num_seeds"], []
-  for i, value in enumerate(result["values"]):
-    is_best = value == result["best"]
-    lines.append(f"{value}{' (best by validation)' if is_best else ''}:")
-    def of_value(row, i=i):
-      return {name: x[i * count:(i + 1) * count] if isinstance(x, list) else x
-              for name, x in row.items()}
-
-    lines.append(_table({
-        **result, "levels": [of_value(row) for row in result["levels"]],
-        "summary": of_value(result.get("summary", {}))}))
-  return "\n".join(lines)
-
-
-def _table(result):
-  """Returns the rows of one value."""
-  rows = result["levels"]
-  names = [name for name in rows[0] if name not in ("level", "trained")
-           and all(name in row for row in rows)]
-  marks = {True: "", False: " *", None: " +"}
-  lines = [[result["level_name"], *names]]
-  for row in rows:
-    values = (statistics.over_seeds(name, np.array(row[name]))
-              for name in names)
-    lines.append([f"{row['level']}{marks[row['trained']]}",
-                  *map(tables.format_value, values)])
-  notes = {True: [], False: ["* above the levels of training"],
-           None: ["+ a variant of the task"]}
-  found = {row["trained"] for row in rows}
-  table = [tables.align(lines)]
-  for mark in (False, None):
-    table += notes[mark] if mark in found else []
-  if "guess" in names:
-    table.append(f"guess: {result['main_metric']} of guessing")
-  for name, values in result.get("summary", {}).items():
-    value = statistics.over_seeds(name, np.array(values))
-    table.append(f"{name}: {tables.format_value(value)}")
-  return "\n".join(table)
-
-
 def _config(stored, core_args, **folders) -> ml_collections.ConfigDict:
   """Returns the configuration to evaluate with, checked."""
   config = ml_collections.ConfigDict(stored.to_dict())
@@ -218,27 +152,42 @@ def _config(stored, core_args, **folders) -> ml_collections.ConfigDict:
   return config
 
 
-def _check_shapes(stored: Run, trainer: Trainer,
-                  core_args: Mapping[str, Any]) -> None:
-  """Refuses arguments that change the shapes of parameters."""
-  before = build.make_trainer(
-      stored.config, stored.task, trainer.layout.devices).empty_state()
+def _empty_state(stored: Run, trainer: Trainer,
+                 core_args: Mapping[str, Any]) -> RunState:
+  """Returns zeros like the checkpoint, whose core has the stored arguments.
+
+  A text's checkpoint holds the core's state, which the arguments may change.
+
+  Raises:
+    UsageError: they change the parameters.
+  """
   now = trainer.empty_state()
+  if not core_args:
+    return now
+  before = build.make_trainer(
+      stored.config, trainer.learner.task, trainer.layout.devices).empty_state()
   if (jax.tree.map(jnp.shape, before.train) !=
       jax.tree.map(jnp.shape, now.train)):
     raise UsageError(f"the parameters in {stored.workdir} do not fit "
                      + ", ".join(f"core.{k}={v}" for k, v in core_args.items()))
+  return now._replace(source=before.source if now.source else ())
 
 
-def restore(run: Run, trainer: Trainer) -> RunState:
+def restore(run: Run, trainer: Trainer,
+            like: RunState | None = None) -> RunState:
   """Returns the newest checkpoint, on the host.
+
+  Args:
+    run: whose checkpoint to read.
+    trainer: of the run.
+    like: of the checkpoint's shapes; `trainer.empty_state()` if None.
 
   Raises:
     UsageError: there is none, or it does not suit the task's vocabulary.
   """
   checkpoints = run.checkpoints()
   try:
-    state = checkpoints.restore(trainer.empty_state())
+    state = checkpoints.restore(trainer.empty_state() if like is None else like)
   finally:
     checkpoints.close()
   if state is None:
