@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 import tasks
 from launch.learning import layout, scoring, sources
@@ -103,7 +104,7 @@ class StreamSource:
     if (state.vocabulary != self._vocabulary).any():
       raise ValueError(
           "the checkpoint was trained with another vocabulary (digest "
-          f"{int(state.vocabulary.flat[0]):08x}) than that of the data "
+          f"{int(np.ravel(state.vocabulary)[0]):08x}) than that of the data "
           f"({self._vocabulary:08x}); give the --data_dir of its training")
 
 
