@@ -17,6 +17,10 @@ _DAMAGED = "\ufffd"  # What stands for bytes that are not UTF-8.
 _MAX_READ = 64
 
 
+class MissingError(ValueError):
+  """Represents a text with a piece that a vocabulary lacks."""
+
+
 class Codec(abc.ABC):
   """Represents a way to number the pieces of a text.
 
@@ -168,7 +172,7 @@ class Json(Codec):
   """Numbers as a file `tokenizer.json` of Hugging Face's tokenizers says.
 
   No special tokens are added. Numbers are the file's own, not sorted by
-  frequency.
+  frequency. Whether a text comes back as it was depends on the file.
   """
 
   kind = JSON
@@ -198,6 +202,7 @@ class Json(Codec):
     if not numbers:
       raise ValueError("has no tokens")
     self._size = max(numbers) + 1
+    self._unknown = _unknown_of(text)
 
   @property
   def size(self) -> int:
@@ -217,15 +222,33 @@ class Json(Codec):
     found = [np.array(one.ids, np.int32) for one in encoded]
     return np.concatenate([np.zeros(0, np.int32), *found])
 
+  def num_unknown(self, tokens: np.ndarray, text: str) -> int:
+    """Returns how many tokens of a text stand for what the file lacks.
+
+    Where the text has the unknown token itself, nothing is lacking.
+    """
+    if self._unknown is None:
+      return 0
+    number = self._tokenizer.token_to_id(self._unknown)
+    return max(0, int((tokens == number).sum()) - text.count(self._unknown))
+
   def decode(self, tokens: Iterable[int]) -> str:
     return self._tokenizer.decode(self._check(tokens),
                                   skip_special_tokens=False)
 
 
-def missing(kind: str, size: int, piece: str) -> ValueError:
+def missing(kind: str, size: int, piece: str) -> MissingError:
   """Returns the error of a text with a piece that a vocabulary lacks."""
-  return ValueError(f"{piece[:40]!r} is not among the {size} {kind} of the "
-                    f"vocabulary, which has no {UNKNOWN}")
+  return MissingError(f"{piece[:40]!r} is not among the {size} {kind} of the "
+                      f"vocabulary, which has no {UNKNOWN}")
+
+
+def _unknown_of(text: str) -> str | None:
+  """Returns the token that a valid tokenizer.json has for what it lacks."""
+  model = json.loads(text)["model"]
+  if (number := model.get("unk_id")) is not None:  # Unigram.
+    return model["vocab"][number][0]
+  return model.get("unk_token")
 
 
 def words_of(text: str) -> list[str]:

@@ -18,7 +18,7 @@ _WORD_OF = {"train": "train", "training": "train", "valid": "validation",
 _SPLIT = re.compile(rf"(?:(.*)[._-])?({'|'.join(_WORD_OF)})(?:[._-](.*))?")
 # A file without a split in its name is a text if it ends so.
 _ENDINGS = (".txt", ".text", ".xml", ".raw", ".tokens")
-_NOTES = re.compile(r"(readme|license|licence|notes|changelog).*", re.I)
+_NOTES = re.compile(r"(readme|license|licence|notes|changelog)(\..*)?", re.I)
 
 
 class Source(NamedTuple):

@@ -83,7 +83,7 @@ def from_json(text: str) -> Vocabulary:
         stored["size"], stored["digest"],
         None if frequent is None else (int(frequent[0]), int(frequent[1])),
         (validation, test), codec)
-  except (TypeError, KeyError) as error:
+  except (TypeError, LookupError) as error:
     raise ValueError(f"is no vocabulary, {error} is not as it should be"
                      ) from None
   if (found.size, found.digest) != (codec.size, digest_of(codec)):
