@@ -52,10 +52,9 @@ def learn(reader: Reader, kind: str, vocabulary_from: str,
       vocabulary lacks, and there is no `<unk>`.
   """
   raw = _Raw(reader, kind, SPLITS)
-  in_train = raw.counts[TRAIN]
-  used = in_train if vocabulary_from == TRAIN else np.sum(
+  used = raw.counts[TRAIN] if vocabulary_from == TRAIN else np.sum(
       list(raw.counts.values()), 0)
-  count_of = {raw.names[i]: int(in_train[i])
+  count_of = {raw.names[i]: int(raw.counts[TRAIN][i])
               for i in np.flatnonzero(used).tolist()}
   if max_words is not None:
     count_of = _most_frequent(count_of, max_words)
@@ -64,10 +63,9 @@ def learn(reader: Reader, kind: str, vocabulary_from: str,
   try:
     return codec, {split: raw.encoded(split, codec) for split in SPLITS}
   except codecs.MissingError as error:
-    advice = "choose vocabulary_from=all"
-    if kind == codecs.WORDS:
-      advice += f", or a max_words, which counts such as {codecs.UNKNOWN}"
-    raise ValueError(f"{error}; {advice}") from None
+    other = ("" if kind != codecs.WORDS else
+             f", or a max_words, which counts such as {codecs.UNKNOWN}")
+    raise ValueError(f"{error}; choose vocabulary_from=all{other}") from None
 
 
 def encode(reader: Reader, codec: codecs.Codec, split: str) -> Encoded:

@@ -3,12 +3,13 @@
 import abc
 import json
 import pathlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from tasks.data import errors
+from tasks.text import tokenizer_json
 
 WORDS, CHARACTERS, BYTES, JSON = "words", "characters", "bytes", "json"
 END, UNKNOWN = "<eos>", "<unk>"
@@ -186,23 +187,14 @@ class Json(Codec):
     Raises:
       ValueError: it is not valid, or the package is not installed.
     """
-    try:
-      import tokenizers  # Optional.
-    except ImportError as error:
-      raise ValueError(f"a tokenizer's file needs the package tokenizers "
-                       f"({error}); pip install -e '.[tokenizers]'") from error
-    self._text = text
-    try:
-      self._tokenizer = tokenizers.Tokenizer.from_str(text)
-    except Exception as error:  # The library has no error of its own.
-      raise ValueError(f"is no tokenizer.json: {error}") from error
+    self._text, self._tokenizer = text, tokenizer_json.read(text)
     self._tokenizer.no_truncation()
     self._tokenizer.no_padding()
     numbers = self._tokenizer.get_vocab(with_added_tokens=True).values()
     if not numbers:
       raise ValueError("has no tokens")
     self._size = max(numbers) + 1
-    self._unknown = _unknown_of(text)
+    self._unknown = tokenizer_json.unknown_token(text)
 
   @property
   def size(self) -> int:
@@ -243,14 +235,6 @@ def missing(kind: str, size: int, piece: str) -> MissingError:
                       f"vocabulary, which has no {UNKNOWN}")
 
 
-def _unknown_of(text: str) -> str | None:
-  """Returns the token that a valid tokenizer.json has for what it lacks."""
-  model = json.loads(text)["model"]
-  if (number := model.get("unk_id")) is not None:  # Unigram.
-    return model["vocab"][number][0]
-  return model.get("unk_token")
-
-
 def words_of(text: str) -> list[str]:
   """Returns a text's words, with `<eos>` at the end of each line.
 
@@ -288,16 +272,12 @@ def restored(kind: str, content: Any) -> Codec:
   Raises:
     ValueError: there is no such kind, or the content is not valid.
   """
-  if kind == BYTES:
-    return Bytes()
-  if kind == WORDS:
-    return Words(content)
-  if kind == CHARACTERS:
-    return Characters(content)
-  if kind == JSON:
-    return Json(content)
-  raise ValueError(f"unknown kind {kind!r}; valid kinds: {WORDS}, "
-                   f"{CHARACTERS}, {BYTES}, {JSON}")
+  make: dict[str, Callable[[Any], Codec]] = {
+      WORDS: Words, CHARACTERS: Characters, BYTES: lambda _: Bytes(),
+      JSON: Json}
+  if kind not in make:
+    raise ValueError(f"unknown kind {kind!r}; valid kinds: {', '.join(make)}")
+  return make[kind](content)
 
 
 def identity(codec: Codec) -> str:

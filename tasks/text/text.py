@@ -196,17 +196,23 @@ class Text(Stream, Readable):
              ] if data.is_cut else []
     published = known.counts_of(self.name, self.tokens) or (None,) * 3
     for split, count in zip(SPLITS, published, strict=True):
-      if split not in data.unknown:
-        continue
-      unknown = data.unknown[split]
-      size = len(getattr(data, split).tokens)
-      if unknown:
-        pieces = "tokens" if codecs.is_file(self.tokens) else "words"
-        found.append(f"{split}: {unknown:,} of {size:,} {pieces} are not in "
-                     f"the vocabulary and count as {codecs.UNKNOWN}")
-      if count not in (None, size):
-        found.append(f"{split}: {size:,} {self.tokens}, not the published "
-                     f"{count:,} of {known.KNOWN[self.name].title}")
+      if split in data.unknown:
+        size = len(getattr(data, split).tokens)
+        found += [f"{split}: {remark}" for remark in self._remarks_on(
+            size, data.unknown[split], count)]
+    return found
+
+  def _remarks_on(self, size: int, unknown: int, published: int | None
+                  ) -> list[str]:
+    """Says how a text with so many tokens differs from the published one."""
+    found = []
+    if unknown:
+      pieces = "tokens" if codecs.is_file(self.tokens) else "words"
+      found.append(f"{unknown:,} of {size:,} {pieces} are not in the "
+                   f"vocabulary and count as {codecs.UNKNOWN}")
+    if published not in (None, size):
+      found.append(f"{size:,} {self.tokens}, not the published "
+                   f"{published:,} of {known.KNOWN[self.name].title}")
     return found
 
 
