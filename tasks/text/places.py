@@ -51,7 +51,7 @@ def find(data_dir: str | None, name: str) -> Source:
   """
   help_ = known.help_of(name)
   given = _folder_of(data_dir, name)
-  found = _named(given, name) if name else _only(given, data_dir)
+  found = _named(given, name) if name else _only(given)
   if found is None:
     raise FileNotFoundError(
         f"no text {name or 'with train, valid and test files'} in "
@@ -76,7 +76,7 @@ def _folder_of(data_dir: str | None, name: str) -> pathlib.Path:
   return given
 
 
-def _only(folder: pathlib.Path, data_dir: str) -> Source | None:
+def _only(folder: pathlib.Path) -> Source | None:
   """Returns the only text of a folder, or None if there is none."""
   if prepared_one := prepared.find(folder):
     return Source(folder.name, folder=prepared_one)
@@ -84,7 +84,7 @@ def _only(folder: pathlib.Path, data_dir: str) -> Source | None:
   found = list((split or single).values())
   if len(found) > 1:
     raise FileNotFoundError(
-        f"--data_dir={data_dir} holds several texts; choose one with "
+        f"--data_dir={folder} holds several texts; choose one with "
         f"--task.name={'|'.join(split | single)}")
   return found[0] if found else None
 
@@ -96,11 +96,10 @@ def _named(folder: pathlib.Path, name: str) -> Source | None:
     texts = _groups(folder) | _singles(folder)
     if one in texts:
       return texts[one]
-    if (folder / one).is_dir() and (found := _only(
-        folder / one, str(folder / one))):
+    if (folder / one).is_dir() and (found := _only(folder / one)):
       return found
   for one in names:
-    if _same(folder.name, one) and (found := _only(folder, str(folder))):
+    if _same(folder.name, one) and (found := _only(folder)):
       return found
   # A data set of its own, in files without a name.
   return _groups(folder).get("train") if name in known.KNOWN else None
