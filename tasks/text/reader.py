@@ -112,7 +112,10 @@ class Reader:
     try:
       text = piece.decode()
     except UnicodeDecodeError as error:
-      raise ValueError(f"should be UTF-8, but {error}") from None
+      # Its position is that in the piece, not in the file.
+      before = piece[max(0, error.start - 20):error.start]
+      raise ValueError("should be UTF-8, but has the byte "
+                       f"{piece[error.start]:#x} after {before!r}") from None
     return (text.replace("\r\n", "\n").replace("\r", "\n")
             if self._kind == codecs.WORDS else text)
 
