@@ -44,9 +44,10 @@ class Stream(Task):
   when the rows are read again, it starts anew.
 
   Attributes:
-    drop_state: probability that a row's state starts anew before any other
-      window of training. A network that never starts anew learns from states
-      that it reaches after a long time only, and may be lost in an evaluation.
+    drop_state: probability that a row's state starts anew before a window of
+      training, beside the beginnings of rows. With 0, a network learns from
+      states after a long text only, and may fail when an evaluation starts in a
+      new state.
   """
 
   drop_state: float = 0.01

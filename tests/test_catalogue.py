@@ -61,6 +61,13 @@ def test_files_and_pictures_are_of_experiments():
   assert len(WITH_RESULTS) > 10
 
 
+@pytest.mark.parametrize("name", WITH_PIECES)
+def test_no_number_of_a_run_stands_in_two_cells(name):
+  """An evaluation after the training replaces a metric of the same name."""
+  for piece in EXPERIMENTS[name].pieces:
+    assert len(set(piece.cells.values())) == len(piece.cells), piece.name
+
+
 def test_something_runs_in_a_rehearsal():
   assert any(experiment.at("tiny") for experiment in EXPERIMENTS.values())
 

@@ -95,7 +95,8 @@ def test_a_dropped_state_starts_anew_in_its_row_alone():
     starts.append(trainer.get(state).source.begins)
   assert starts[0].all()
   assert .3 < np.mean(starts[1:]) < .7
-  assert np.std(starts[1:], axis=1).min() > 0 or np.ptp(np.mean(starts, 1)) > 0
+  # Rows are dropped one by one, not all of a batch together.
+  assert np.std(starts[1:], axis=1).max() > 0
   trainer, state = start(task=Digits(drop_state=1.), batch_size=2,
                          learning_rate=0.)
   tokens = text(12)

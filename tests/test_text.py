@@ -165,6 +165,31 @@ def test_multibyte_characters_are_one_character(tmp_path):
         (len(text) - 1) / (len(text.encode()) - 1), rel=1e-6)
 
 
+@pytest.mark.parametrize("model", ["WordLevel", "Unigram"])
+def test_what_a_tokenizer_lacks_is_told(tmp_path, model):
+  """Else bits per byte would be those of another text."""
+  tokenizers = pytest.importorskip("tokenizers")
+  lost = "zebra" if model == "WordLevel" else "é"
+  folder = write(tmp_path / "data", TEXTS | {
+      "test": f"the {lost} <unk>\nthe {lost}\n"})
+  pieces = ["<unk>", "the", "dog", "saw", "cat", "a"]
+  tokenizer = tokenizers.Tokenizer(
+      tokenizers.models.WordLevel(dict(zip(pieces, range(6), strict=True)),
+                                  unk_token="<unk>") if model == "WordLevel"
+      else tokenizers.models.Unigram([(piece, -1.) for piece in pieces], 0))
+  tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
+  tokenizer.add_special_tokens(["<unk>"])
+  path = tmp_path / "tokenizer.json"
+  tokenizer.save(str(path))
+  task = ready(folder, tokens=str(path))
+  data = task.load("test", str(folder))
+  # The text's own '<unk>' is not lost.
+  assert task.remarks(data) == [
+      "test: 2 of 5 tokens are not in the vocabulary and count as <unk>"]
+  assert set(data.test.per_target) == {"words"}
+  assert set(data.validation.per_target) == {"words", "characters", "bytes"}
+
+
 def test_perplexity_by_frequency(tmp_path):
   train = "often " * 11 + "middle " * 10 + "edge " * 5 + "rare " * 4 + "<unk>\n"
   text = "\n often often middle edge\n rare never often <unk> middle\n"

@@ -81,6 +81,7 @@ def test_the_digest_is_of_the_meaning(tmp_path):
     (lambda stored: stored["content"].append("new"), "is damaged: 7 tokens"),
     (lambda stored: stored["content"].append("cat"), "words of a vocabulary "),
     (lambda stored: stored.update(trivial=None), "is no vocabulary"),
+    (lambda stored: stored.update(frequent=[1]), "is no vocabulary"),
 ])
 def test_damaged_vocabularies(tmp_path, change, words):
   path = tmp_path / "vocabulary.json"

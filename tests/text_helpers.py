@@ -6,12 +6,17 @@ from collections.abc import Mapping
 import pytest
 
 import tasks
+from tasks.data import errors
 
 TEXTS = {
     "train": "the cat saw the dog\n\nthe dog saw <unk>\n" * 5 + "a cat\n",
     "valid": "the dog saw the cat\n a \n",
     "test": "the cat\n\nthe cat saw  \n",
 }
+# Splits of `TEXTS` in words.
+WORDS = {split: [word for line in text.splitlines()
+                 for word in [*line.split(), "<eos>"]]
+         for split, text in TEXTS.items()}
 
 
 def write(folder: pathlib.Path, texts: Mapping[str, str] | None = None,
@@ -25,6 +30,25 @@ def write(folder: pathlib.Path, texts: Mapping[str, str] | None = None,
 
 def ready(folder: pathlib.Path, **kwargs) -> tasks.Text:
   return tasks.Text(**kwargs).prepared(str(folder))
+
+
+def words_in(task: tasks.Text, folder: pathlib.Path) -> dict[str, list[str]]:
+  """Returns the words of each split, by the names of `TEXTS`."""
+  loaded = {split: task.load(split, str(folder)) for split in (
+      "train", "test")}
+  corpora = {"train": loaded["train"].train, "test": loaded["test"].test,
+             "valid": loaded["test"].validation}
+  assert loaded["train"].test is loaded["test"].train is None
+  entries = task.vocabulary.codec.entries
+  return {split: [entries[token] for token in corpus.tokens]
+          for split, corpus in corpora.items()}
+
+
+def fails(folder: pathlib.Path, error=errors.DataError, **kwargs) -> str:
+  with pytest.raises(error) as raised:
+    ready(folder, **kwargs)
+  assert "\n" not in str(raised.value)
+  return str(raised.value)
 
 
 def tokenizer_file(folder: pathlib.Path, text: str) -> pathlib.Path:

@@ -48,9 +48,9 @@ def shakespeare() -> Preset:
   Data: text; tiny Shakespeare (input.txt).
 
   Notes:
-    The last 10 % of the text are half validation, half test. An epoch has 490
-    updates. The network soon knows the training text, so it is small, and drops
-    out.
+    The last 10 % of the text are half validation, half test. An epoch has 491
+    updates. A network soon knows the training text by heart, so this one is
+    small, and has dropout.
   """
   return dict(
       task="text",
@@ -124,9 +124,9 @@ def gutenberg_rmc() -> Preset:
 
   Notes:
     As `wikitext103_rmc`. The paper has 180 million words for training, and
-    about 250,000 in its vocabulary; it does not list the books, so its
-    perplexities, 39.2 and 42.0 on the test, are not comparable with those of
-    other books. The most frequent words are kept, the others are `<unk>`. An
+    about 250,000 in its vocabulary. Its perplexities are 39.2 in validation
+    and 42.0 in test. It does not list the books, so those of other books are
+    not comparable. The most frequent words are kept, the others are `<unk>`. An
     epoch has 4,688 updates if there are as many words.
   """
   return merge(wikitext103_rmc(), dict(

@@ -23,8 +23,8 @@ class Encoded(NamedTuple):
     tokens: `[N]` of the smallest unsigned type.
     units: `[3]` int64, how many words (a line end is one), characters and bytes
       it has.
-    unknown: `[]` int64, how many tokens are `<unk>` because the vocabulary
-      lacks the word.
+    unknown: `[]` int64, how many tokens are `<unk>` (or what a tokenizer has
+      for it) because the vocabulary lacks a piece of the text.
     is_cut: `[]` bool, whether it is a part of one file that only this program
       cuts.
   """
@@ -52,16 +52,20 @@ def learn(reader: Reader, kind: str, vocabulary_from: str,
       vocabulary lacks, and there is no `<unk>`.
   """
   raw = _Raw(reader, kind, SPLITS)
-  in_train = raw.counts[TRAIN]
-  used = in_train if vocabulary_from == TRAIN else np.sum(
+  used = raw.counts[TRAIN] if vocabulary_from == TRAIN else np.sum(
       list(raw.counts.values()), 0)
-  count_of = {raw.names[i]: int(in_train[i])
+  count_of = {raw.names[i]: int(raw.counts[TRAIN][i])
               for i in np.flatnonzero(used).tolist()}
   if max_words is not None:
     count_of = _most_frequent(count_of, max_words)
   names = sorted(count_of, key=lambda name: (-count_of[name], name))
   codec = _LISTED[kind](names)
-  return codec, {split: raw.encoded(split, codec) for split in SPLITS}
+  try:
+    return codec, {split: raw.encoded(split, codec) for split in SPLITS}
+  except codecs.MissingError as error:
+    other = ("" if kind != codecs.WORDS else
+             f", or a max_words, which counts such as {codecs.UNKNOWN}")
+    raise ValueError(f"{error}; choose vocabulary_from=all{other}") from None
 
 
 def encode(reader: Reader, codec: codecs.Codec, split: str) -> Encoded:
@@ -72,12 +76,18 @@ def encode(reader: Reader, codec: codecs.Codec, split: str) -> Encoded:
   """
   if isinstance(codec, codecs.Words | codecs.Characters):
     return _Raw(reader, codec.kind, [split]).encoded(split, codec)
-  number = _bytes if isinstance(codec, codecs.Bytes) else _lines_of(codec)
-  dtype = smallest(codec.size)
-  found, units = _read(reader, codec.kind, split,
-                       lambda text: number(text).astype(dtype))
-  return Encoded(np.concatenate(found), units, np.zeros((), np.int64),
-                 np.array(reader.is_cut))
+  unknown, dtype = [0], smallest(codec.size)
+
+  def number(piece: Any) -> np.ndarray:
+    if not isinstance(codec, codecs.Json):
+      return np.frombuffer(piece, np.uint8)
+    tokens = codec.encode_all(piece.splitlines(keepends=True))
+    unknown.append(codec.num_unknown(tokens, piece))
+    return tokens.astype(dtype)
+
+  found, units = _read(reader, codec.kind, split, number)
+  return Encoded(np.concatenate(found), units,
+                 np.array(sum(unknown), np.int64), np.array(reader.is_cut))
 
 
 def smallest(size: int) -> type:
@@ -114,18 +124,15 @@ class _Raw:
   def encoded(self, split: str, codec: Any) -> Encoded:
     """Returns a split in the numbers of a codec; forgets it here."""
     pieces, units = self._read.pop(split)
-    counts, other = self.counts[split], codec.numbers.get(codecs.UNKNOWN)
-    dtype, unknown = smallest(codec.size), 0
-    number_of: np.ndarray = np.zeros(len(self.names), dtype)
+    counts, unknown = self.counts[split], 0
+    number_of: np.ndarray = np.zeros(len(self.names), smallest(codec.size))
     for i in np.flatnonzero(counts).tolist():
       number = codec.numbers.get(self.names[i])
       if number is None:
-        if other is None:
-          error = codecs.missing(codec.kind, codec.size, self.names[i])
-          raise ValueError(f"{split}: {error}; choose vocabulary_from=all, or "
-                           f"a max_words, which counts such as {codecs.UNKNOWN}"
-                           ) from None
-        number, unknown = other, unknown + counts[i]
+        number, unknown = codec.numbers.get(codecs.UNKNOWN), unknown + counts[i]
+      if number is None:
+        error = codecs.missing(codec.kind, codec.size, self.names[i])
+        raise codecs.MissingError(f"{split}: {error}")
       number_of[i] = number
     return Encoded(np.concatenate([number_of[piece] for piece in pieces]),
                    units, np.array(unknown, np.int64), self._is_cut)
@@ -187,11 +194,3 @@ def _most_frequent(count_of: Mapping[str, int], size: int) -> dict[str, int]:
 
 def _code_points(text: str) -> np.ndarray:
   return np.frombuffer(text.encode("utf-32-le"), "<u4")
-
-
-def _bytes(text: bytes) -> np.ndarray:
-  return np.frombuffer(text, np.uint8)
-
-
-def _lines_of(codec: Any) -> Callable[[str], np.ndarray]:
-  return lambda text: codec.encode_all(text.splitlines(keepends=True))

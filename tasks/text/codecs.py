@@ -3,18 +3,23 @@
 import abc
 import json
 import pathlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from tasks.data import errors
+from tasks.text import tokenizer_json
 
 WORDS, CHARACTERS, BYTES, JSON = "words", "characters", "bytes", "json"
 END, UNKNOWN = "<eos>", "<unk>"
 _DAMAGED = "\ufffd"  # What stands for bytes that are not UTF-8.
 # Tokens that `as_they_come` decodes again with each new one.
 _MAX_READ = 64
+
+
+class MissingError(ValueError):
+  """Represents a text with a piece that a vocabulary lacks."""
 
 
 class Codec(abc.ABC):
@@ -168,7 +173,7 @@ class Json(Codec):
   """Numbers as a file `tokenizer.json` of Hugging Face's tokenizers says.
 
   No special tokens are added. Numbers are the file's own, not sorted by
-  frequency.
+  frequency. Whether a text comes back as it was depends on the file.
   """
 
   kind = JSON
@@ -182,22 +187,14 @@ class Json(Codec):
     Raises:
       ValueError: it is not valid, or the package is not installed.
     """
-    try:
-      import tokenizers  # Optional.
-    except ImportError as error:
-      raise ValueError(f"a tokenizer's file needs the package tokenizers "
-                       f"({error}); pip install -e '.[tokenizers]'") from error
-    self._text = text
-    try:
-      self._tokenizer = tokenizers.Tokenizer.from_str(text)
-    except Exception as error:  # The library has no error of its own.
-      raise ValueError(f"is no tokenizer.json: {error}") from error
+    self._text, self._tokenizer = text, tokenizer_json.read(text)
     self._tokenizer.no_truncation()
     self._tokenizer.no_padding()
     numbers = self._tokenizer.get_vocab(with_added_tokens=True).values()
     if not numbers:
       raise ValueError("has no tokens")
     self._size = max(numbers) + 1
+    self._unknown = tokenizer_json.unknown_token(text)
 
   @property
   def size(self) -> int:
@@ -217,15 +214,25 @@ class Json(Codec):
     found = [np.array(one.ids, np.int32) for one in encoded]
     return np.concatenate([np.zeros(0, np.int32), *found])
 
+  def num_unknown(self, tokens: np.ndarray, text: str) -> int:
+    """Returns how many tokens of a text stand for what the file lacks.
+
+    Where the text has the unknown token itself, nothing is lacking.
+    """
+    if self._unknown is None:
+      return 0
+    number = self._tokenizer.token_to_id(self._unknown)
+    return max(0, int((tokens == number).sum()) - text.count(self._unknown))
+
   def decode(self, tokens: Iterable[int]) -> str:
     return self._tokenizer.decode(self._check(tokens),
                                   skip_special_tokens=False)
 
 
-def missing(kind: str, size: int, piece: str) -> ValueError:
+def missing(kind: str, size: int, piece: str) -> MissingError:
   """Returns the error of a text with a piece that a vocabulary lacks."""
-  return ValueError(f"{piece[:40]!r} is not among the {size} {kind} of the "
-                    f"vocabulary, which has no {UNKNOWN}")
+  return MissingError(f"{piece[:40]!r} is not among the {size} {kind} of the "
+                      f"vocabulary, which has no {UNKNOWN}")
 
 
 def words_of(text: str) -> list[str]:
@@ -265,16 +272,12 @@ def restored(kind: str, content: Any) -> Codec:
   Raises:
     ValueError: there is no such kind, or the content is not valid.
   """
-  if kind == BYTES:
-    return Bytes()
-  if kind == WORDS:
-    return Words(content)
-  if kind == CHARACTERS:
-    return Characters(content)
-  if kind == JSON:
-    return Json(content)
-  raise ValueError(f"unknown kind {kind!r}; valid kinds: {WORDS}, "
-                   f"{CHARACTERS}, {BYTES}, {JSON}")
+  make: dict[str, Callable[[Any], Codec]] = {
+      WORDS: Words, CHARACTERS: Characters, BYTES: lambda _: Bytes(),
+      JSON: Json}
+  if kind not in make:
+    raise ValueError(f"unknown kind {kind!r}; valid kinds: {', '.join(make)}")
+  return make[kind](content)
 
 
 def identity(codec: Codec) -> str:

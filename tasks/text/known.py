@@ -25,7 +25,8 @@ class Known(NamedTuple):
   counts: Mapping[str, tuple[int, int, int]] = {}
 
 
-_SMERITY = "https://s3.amazonaws.com/research.metamind.io/wikitext"
+# The authors' first address, s3.amazonaws.com/research.metamind.io, is gone.
+_SMERITY = "https://wikitext.smerity.com"
 
 KNOWN: Mapping[str, Known] = {
     "wikitext2": Known(

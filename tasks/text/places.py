@@ -18,7 +18,7 @@ _WORD_OF = {"train": "train", "training": "train", "valid": "validation",
 _SPLIT = re.compile(rf"(?:(.*)[._-])?({'|'.join(_WORD_OF)})(?:[._-](.*))?")
 # A file without a split in its name is a text if it ends so.
 _ENDINGS = (".txt", ".text", ".xml", ".raw", ".tokens")
-_NOTES = re.compile(r"(readme|license|licence|notes|changelog).*", re.I)
+_NOTES = re.compile(r"(readme|license|licence|notes|changelog)(\..*)?", re.I)
 
 
 class Source(NamedTuple):
@@ -50,26 +50,33 @@ def find(data_dir: str | None, name: str) -> Source:
     FileNotFoundError: there is none, several, or a split is missing.
   """
   help_ = known.help_of(name)
+  given = _folder_of(data_dir, name)
+  found = _named(given, name) if name else _only(given)
+  if found is None:
+    raise FileNotFoundError(
+        f"no text {name or 'with train, valid and test files'} in "
+        f"--data_dir={data_dir}; there: {_listed(given)}; {help_}")
+  for split in SPLITS if found.parts else ():
+    if split not in found.parts:
+      raise FileNotFoundError(
+          f"{found.label} in --data_dir={data_dir} has no {split} split, "
+          f"only {', '.join(found.parts)}; there: {_listed(given)}; {help_}")
+  return found
+
+
+def _folder_of(data_dir: str | None, name: str) -> pathlib.Path:
+  """Returns the folder of the files; raises as `find`."""
+  help_ = known.help_of(name)
   if data_dir is None:
     what = known.KNOWN[name].title if name in known.KNOWN else "a text"
     raise FileNotFoundError(f"{what} needs --data_dir: {help_}")
   given = pathlib.Path(os.path.expanduser(data_dir))
   if not given.is_dir():
     raise FileNotFoundError(f"--data_dir={data_dir} is no folder; {help_}")
-  found = _named(given, name) if name else _only(given, data_dir)
-  if found is None:
-    raise FileNotFoundError(
-        f"no text {name or 'with train, valid and test files'} in "
-        f"--data_dir={data_dir}; there: {_listed(given)}; {help_}")
-  if missing := [split for split in SPLITS if found.parts
-                 and split not in found.parts]:
-    raise FileNotFoundError(
-        f"{found.label} in --data_dir={data_dir} has no {missing[0]} split, "
-        f"only {', '.join(found.parts)}; there: {_listed(given)}; {help_}")
-  return found
+  return given
 
 
-def _only(folder: pathlib.Path, data_dir: str) -> Source | None:
+def _only(folder: pathlib.Path) -> Source | None:
   """Returns the only text of a folder, or None if there is none."""
   if prepared_one := prepared.find(folder):
     return Source(folder.name, folder=prepared_one)
@@ -77,7 +84,7 @@ def _only(folder: pathlib.Path, data_dir: str) -> Source | None:
   found = list((split or single).values())
   if len(found) > 1:
     raise FileNotFoundError(
-        f"--data_dir={data_dir} holds several texts; choose one with "
+        f"--data_dir={folder} holds several texts; choose one with "
         f"--task.name={'|'.join(split | single)}")
   return found[0] if found else None
 
@@ -89,11 +96,10 @@ def _named(folder: pathlib.Path, name: str) -> Source | None:
     texts = _groups(folder) | _singles(folder)
     if one in texts:
       return texts[one]
-    if (folder / one).is_dir() and (found := _only(
-        folder / one, str(folder / one))):
+    if (folder / one).is_dir() and (found := _only(folder / one)):
       return found
   for one in names:
-    if _same(folder.name, one) and (found := _only(folder, str(folder))):
+    if _same(folder.name, one) and (found := _only(folder)):
       return found
   # A data set of its own, in files without a name.
   return _groups(folder).get("train") if name in known.KNOWN else None
@@ -110,6 +116,20 @@ def _groups(folder: pathlib.Path) -> dict[str, Source]:
   The name of a text is what stands before the split; without that, what stands
   behind it; without either, 'train'.
   """
+  found = _files_of_splits(folder)
+  prefixes = [prefix for prefix, _ in found]
+  sources = {}
+  for (prefix, ending), parts in sorted(found.items()):
+    name = prefix if prefixes.count(prefix) == 1 else ".".join(
+        word for word in (prefix, ending) if word)
+    sources[name or "train"] = Source(name or folder.name, {
+        split: parts[split] for split in SPLITS if split in parts})
+  return sources
+
+
+def _files_of_splits(folder: pathlib.Path) -> dict[
+    tuple[str, str], dict[str, tuple[pathlib.Path, ...]]]:
+  """Maps what stands before and behind a split to the files of each split."""
   found: dict[tuple[str, str], dict[str, tuple[pathlib.Path, ...]]] = {}
   for path in _unpacked_first(folder):
     match = _SPLIT.fullmatch(_stem(path)[0])
@@ -120,14 +140,7 @@ def _groups(folder: pathlib.Path) -> dict[str, Source]:
     if files and (path.is_dir() or _is_text(ending)):
       parts = found.setdefault((match[1] or "", ending), {})
       parts.setdefault(_WORD_OF[match[2]], files)
-  prefixes = [prefix for prefix, _ in found]
-  sources = {}
-  for (prefix, ending), parts in sorted(found.items()):
-    name = prefix if prefixes.count(prefix) == 1 else ".".join(
-        word for word in (prefix, ending) if word)
-    sources[name or "train"] = Source(name or folder.name, {
-        split: parts[split] for split in SPLITS if split in parts})
-  return sources
+  return found
 
 
 def _is_text(ending: str) -> bool:

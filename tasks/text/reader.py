@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import io
+import itertools
 import lzma
 import pathlib
 from collections.abc import Callable, Iterator
@@ -56,6 +57,7 @@ class Reader:
         else source.parts.get(split, ()))]
     self.files = tuple(dict.fromkeys(files)) if source.whole is None else (
         source.whole,)
+
   @property
   def identity(self) -> Any:
     """What the splits depend on beside the content of `files`."""
@@ -66,6 +68,10 @@ class Reader:
     """Whether it is one file that only this reader has cut into splits."""
     whole = sum(map(len, self._cut().values()))
     return whole not in (0, _HUTTER_SIZE)
+
+  def file_of(self, split: str) -> pathlib.Path:
+    """Returns the first file of a split, to name it in an error."""
+    return self._source.parts.get(split, self.files)[0]
 
   def pieces(self, split: str) -> Iterator[bytes]:
     """Yields the content of a split, in pieces that end in white space.
@@ -97,7 +103,8 @@ class Reader:
           is_first = False
           yield convert(piece)
         if is_first:
-          raise ValueError("is empty")
+          raise ValueError("is empty" if self._source.whole is None else
+                           f"is too short to be cut: its {split} part is empty")
         if self._kind == codecs.WORDS and not piece.endswith((b"\n", b"\r")):
           yield "\n"
 
@@ -105,7 +112,10 @@ class Reader:
     try:
       text = piece.decode()
     except UnicodeDecodeError as error:
-      raise ValueError(f"should be UTF-8, but {error}") from None
+      # Its position is that in the piece, not in the file.
+      before = piece[max(0, error.start - 20):error.start]
+      raise ValueError("should be UTF-8, but has the byte "
+                       f"{piece[error.start]:#x} after {before!r}") from None
     return (text.replace("\r\n", "\n").replace("\r", "\n")
             if self._kind == codecs.WORDS else text)
 
@@ -126,24 +136,28 @@ class Reader:
     if not self._parts and path is not None:
       with errors.reading(path, self._help), _open(path) as file:
         content = file.read()
-      size = len(content)
-      cuts = _HUTTER_CUTS if size == _HUTTER_SIZE else (
-          int(size * share) for share in _CUTS)
-      edges = (0, *(_border(content, cut, self._kind) for cut in cuts), size)
+      edges = _edges(content, self._kind)
       self._parts = {
           split: content[edges[i]:edges[i + 1]]
           for i, split in enumerate(places.SPLITS)}
     return self._parts
 
   def _examples(self, split: str) -> Iterator[bytes]:
-    """Yields the examples of a prepared data set; each ends in a line feed."""
+    """Yields the examples of a prepared data set.
+
+    Each but the last ends in a line feed. A text that is one example, such as
+    tiny_shakespeare, is not changed.
+    """
     data = self._prepared[split]
     feature = next((name for name in _FEATURES if name in data.features),
                    _FEATURES[0])
     data.check(feature, (), dtype=np.object_)
-    for chunk in data.chunks({feature: bytes}):
-      for text in chunk[feature]:
-        yield text.removesuffix(b"\n") + b"\n"
+    examples = (text for chunk in data.chunks({feature: bytes})
+                for text in chunk[feature])
+    for text, following in itertools.pairwise(
+        itertools.chain(examples, [None])):
+      needs_end = following is not None or not text
+      yield text.removesuffix(b"\n") + b"\n" if needs_end else text
 
 
 def _open(path: pathlib.Path) -> IO[bytes]:
@@ -171,11 +185,20 @@ def _pieces(file: IO[bytes]) -> Iterator[bytes]:
     yield rest
 
 
-def _border(content: bytes, cut: int, kind: str) -> int:
+def _edges(content: bytes, kind: str) -> tuple[int, int, int, int]:
+  """Returns where each part of a file begins, and where the last one ends."""
+  size = len(content)
+  first, second = _HUTTER_CUTS if size == _HUTTER_SIZE else (
+      int(size * share) for share in _CUTS)
+  return (0, _border(content, first, second, kind),
+          _border(content, second, size, kind), size)
+
+
+def _border(content: bytes, cut: int, limit: int, kind: str) -> int:
   """Returns the first place from `cut` on that cuts no piece of a text.
 
-  It is between two bytes, two characters, or two lines: two words if no line
-  ends within a million bytes.
+  It is between two bytes, two characters, or two lines. If no line ends within
+  a million bytes, or before `limit`, it is between two words.
   """
   if kind == codecs.BYTES:
     return cut
@@ -184,7 +207,8 @@ def _border(content: bytes, cut: int, kind: str) -> int:
       cut += 1
     return cut
   for end in (b"\n", b" "):
-    place = content.find(end, max(cut - 1, 0), cut + 1_000_000)
+    place = content.find(end, max(cut - 1, 0),
+                         min(cut + 1_000_000, limit - 1))
     if place >= 0:
       return place + 1
   return cut

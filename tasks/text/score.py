@@ -15,7 +15,7 @@ PERPLEXITY = "perplexity"
 BITS_PER_CHARACTER = "bits_per_character"
 BITS_PER_BYTE = "bits_per_byte"
 UNITS = {PERPLEXITY: "words", BITS_PER_CHARACTER: "characters",
-          BITS_PER_BYTE: "bytes"}
+         BITS_PER_BYTE: "bytes"}
 
 # Words are grouped by how often they are in the training text, as in the RMC
 # paper's Table 3: more often than 10,000 times, 1,000 to 10,000, less often.
@@ -84,4 +84,3 @@ class TextScore(scores.Tokens):
       return {}
     return {f"{PERPLEXITY}_{name}": jnp.exp(
         means[f"nats_{name}"] / means[f"targets_{name}"]) for name in GROUPS}
-

@@ -15,8 +15,12 @@ from tasks.text.places import SPLITS
 from tasks.text.reader import Reader
 from tasks.text.vocabulary import Vocabulary, digest_of, from_json
 
+# Places in a text are int32; a window may reach a little beyond the end.
+_MAX_TOKENS = 2_000_000_000
+_ANOTHER = ("pass the --data_dir of the text that the vocabulary was made of, "
+            "or train anew")
 _MAX_EXPONENT = 700  # Beyond it, `math.exp` raises an error.
-_FORMAT = 1  # Of the cached arrays; raise it when their content changes.
+_FORMAT = 2  # Of the cached arrays; raise it when their content changes.
 
 
 class Store:
@@ -58,25 +62,25 @@ class Store:
     """
     meaning = digest_of(self._codec) if self._codec else self._settings
     name = f"vocabulary_{self._key(meaning)}.npz"
-    stored = cache.read(name)
-    if stored is not None:
-      try:
-        return from_json(stored.tobytes().decode())
-      except ValueError as error:
-        logging.warning("Ignoring a broken cache, %s: %s", name, error)
+    if stored := _cached(name):
+      return stored
     logging.info("Converting %s, once", self._label)
-    if self._codec:
-      codec = self._codec
-      splits = {split: build.encode(self._reader, codec, split)
-                for split in SPLITS}
-    else:
-      codec, splits = build.learn(self._reader, self._kind, *self._settings)
+    codec, splits = self._learned()
+    for split, encoded in splits.items():
+      self._check(split, encoded)
     found = _describe(codec, splits)
     if self._fingerprint() == self._files:  # Not changed meanwhile.
       for split, encoded in splits.items():
         self._write(split, found, encoded)
       cache.write(name, np.frombuffer(found.to_json().encode(), np.uint8))
     return found
+
+  def _learned(self) -> tuple[codecs.Codec, dict[str, build.Encoded]]:
+    """Returns what tokens mean, and all splits in them."""
+    if self._codec is None:
+      return build.learn(self._reader, self._kind, *self._settings)
+    return self._codec, {split: build.encode(self._reader, self._codec, split)
+                         for split in SPLITS}
 
   def load(self, split: str, vocabulary: Vocabulary) -> build.Encoded:
     """Returns a split in the tokens of a vocabulary.
@@ -87,12 +91,19 @@ class Store:
     stored = cache.read_all(self._name(split, vocabulary))
     if stored is not None and set(stored) == set(build.Encoded._fields):
       return build.Encoded(**stored)
-    with errors.reading(self._reader.files[0], self._help):
+    with errors.reading(self._reader.file_of(split), _ANOTHER):
       encoded = build.encode(self._reader, vocabulary.codec, split)
-      _check_length(split, encoded)
+    self._check(split, encoded)
     if self._fingerprint() == self._files:
       self._write(split, vocabulary, encoded)
     return encoded
+
+  def _check(self, split: str, encoded: build.Encoded) -> None:
+    """Raises a DataError if a text is too short or too long."""
+    with errors.reading(self._reader.file_of(split), self._help):
+      if not 2 <= len(encoded.tokens) <= _MAX_TOKENS:
+        raise ValueError(f"the {split} text should have 2 to {_MAX_TOKENS:,} "
+                         f"tokens, has {len(encoded.tokens):,}")
 
   def _fingerprint(self) -> str:
     return cache.fingerprint(_FORMAT, *self._reader.files)
@@ -108,11 +119,21 @@ class Store:
     cache.write_all(self._name(split, vocabulary), encoded._asdict())
 
 
+def _cached(name: str) -> Vocabulary | None:
+  """Returns a vocabulary from the cache; None if it is not there, or broken."""
+  stored = cache.read(name)
+  if stored is None:
+    return None
+  try:
+    return from_json(stored.tobytes().decode())
+  except ValueError as error:
+    logging.warning("Ignoring a broken cache, %s: %s", name, error)
+    return None
+
+
 def _describe(codec: codecs.Codec, splits: Mapping[str, build.Encoded]
               ) -> Vocabulary:
   """Returns a vocabulary with what the training text says about it."""
-  for split, encoded in splits.items():
-    _check_length(split, encoded)
   counts = np.bincount(splits["train"].tokens, minlength=codec.size)
   nats = -np.log((counts + 1) / (counts.sum() + codec.size))
   validation, test = (_trivial(codec.kind, nats, splits[split])
@@ -122,12 +143,6 @@ def _describe(codec: codecs.Codec, splits: Mapping[str, build.Encoded]
   return Vocabulary(codec.size, digest_of(codec),
                     frequent if codec.kind == codecs.WORDS else None,
                     (validation, test), codec)
-
-
-def _check_length(split: str, encoded: build.Encoded) -> None:
-  if len(encoded.tokens) < 2:
-    raise ValueError(f"the {split} text should have at least 2 tokens, has "
-                     f"{len(encoded.tokens)}")
 
 
 def _trivial(kind: str, nats: np.ndarray, encoded: build.Encoded) -> float:
@@ -153,15 +168,15 @@ METRICS: Mapping[str, str] = {
 def per_target(encoded: build.Encoded, kind: str) -> dict[str, float]:
   """Returns how many words, characters and bytes there are for each target.
 
-  The first token is not a target, so one of each is not counted. Where words
-  are `<unk>`, a network does not tell the text itself, so there are no
-  characters and bytes.
+  The first token is not a target, so each count is lowered by one. With
+  `<unk>` for a piece of the text, a network does not predict the text itself,
+  so characters and bytes are left out.
   """
   found = dict(zip(build.UNITS, (
       max(float(count) - 1, 1) / (len(encoded.tokens) - 1)
       for count in encoded.units), strict=True))
   if kind == codecs.WORDS:
     found["words"] = 1.
-    if encoded.unknown:
-      del found["characters"], found["bytes"]
+  if encoded.unknown:
+    del found["characters"], found["bytes"]
   return found

@@ -23,7 +23,7 @@ class Texts(NamedTuple):
     validation: the validation text; None in the split 'train'.
     test: the test text; None in the split 'train'.
     unknown: name of a text -> `[]` int32, tokens that are `<unk>` because the
-      vocabulary lacks the word.
+      vocabulary lacks a piece of the text.
     is_cut: `[]` bool, whether the texts are parts of one file.
   """
 
@@ -44,7 +44,8 @@ class Text(Stream, Readable):
 
   - three files, such as wiki.train.tokens, ptb.valid.txt, test.txt, with any
     prefix; also packed as .xz, .gz or .bz2;
-  - three folders train, valid and test of .txt files, read in sorted order;
+  - three folders train, valid and test of .txt files, read in the order of
+    their names;
   - one file, cut into 90, 5 and 5 %: text8, enwik8, input.txt;
   - a data set with a text, prepared by TensorFlow Datasets.
 
@@ -53,8 +54,10 @@ class Text(Stream, Readable):
   word is that of all words but the first of a text, `<eos>` and `<unk>`
   included: N - 1 targets of N words. This is how the AWD-LSTM and the
   Transformer-XL count; they drop the words that do not fill a row, and here
-  none is dropped. Other tokens keep the text as it is, byte for byte, and their
-  perplexity is per word, too: exp(nats of all tokens / words with line ends).
+  none is dropped. Characters and bytes keep the text as it is, and so do most
+  tokenizers. Their perplexity is per word, too: exp(nats of all targets / words
+  with line ends). Bits per character and per byte are left out if pieces of
+  the text are `<unk>`.
 
   `perplexity_over_10000`, `_1000_to_10000` and `_under_1000` are over words
   that are that often in the training text, see "Relational recurrent neural
@@ -68,8 +71,8 @@ class Text(Stream, Readable):
     name: which text to read if the folder holds several: the prefix of its
       files or a folder. Names of known data sets are wikitext2, wikitext103,
       ptb, text8, enwik8, shakespeare, gutenberg and gigaword.
-    vocabulary_from: texts whose words are the vocabulary, 'all' or 'train'.
-      Other words are '<unk>' if the vocabulary has it.
+    vocabulary_from: texts whose words or characters are the vocabulary, 'all'
+      or 'train'. Other words are '<unk>' if the vocabulary has it.
     max_words: size of the vocabulary; the most frequent words are kept, the
       others are '<unk>'. None for no bound.
     vocabulary: meaning of the tokens; `prepared` finds it.
@@ -122,7 +125,7 @@ class Text(Stream, Readable):
 
   @property
   def trivial_score(self) -> float:
-    """Always the frequencies of the training text, each count plus 1."""
+    """Predicts by the frequencies of the training text, each count plus 1."""
     return self._known.trivial[SPLITS.index(self._split) - 1]
 
   @property
@@ -193,16 +196,23 @@ class Text(Stream, Readable):
              ] if data.is_cut else []
     published = known.counts_of(self.name, self.tokens) or (None,) * 3
     for split, count in zip(SPLITS, published, strict=True):
-      if split not in data.unknown:
-        continue
-      unknown = data.unknown[split]
-      size = len(getattr(data, split).tokens)
-      if unknown:
-        found.append(f"{split}: {unknown:,} of {size:,} words are not in the "
-                     f"vocabulary and count as {codecs.UNKNOWN}")
-      if count not in (None, size):
-        found.append(f"{split}: {size:,} {self.tokens}, not the published "
-                     f"{count:,} of {known.KNOWN[self.name].title}")
+      if split in data.unknown:
+        size = len(getattr(data, split).tokens)
+        found += [f"{split}: {remark}" for remark in self._remarks_on(
+            size, data.unknown[split], count)]
+    return found
+
+  def _remarks_on(self, size: int, unknown: int, published: int | None
+                  ) -> list[str]:
+    """Says how a text with so many tokens differs from the published one."""
+    found = []
+    if unknown:
+      pieces = "tokens" if codecs.is_file(self.tokens) else "words"
+      found.append(f"{unknown:,} of {size:,} {pieces} are not in the "
+                   f"vocabulary and count as {codecs.UNKNOWN}")
+    if published not in (None, size):
+      found.append(f"{size:,} {self.tokens}, not the published "
+                   f"{published:,} of {known.KNOWN[self.name].title}")
     return found
 
 

@@ -73,24 +73,26 @@ def from_json(text: str) -> Vocabulary:
     ValueError: it is not valid.
   """
   try:
-    stored: Any = json.loads(text)
-    if stored["format"] != _FORMAT:
-      raise ValueError(f"has the format {stored['format']!r}, not {_FORMAT}")
-    codec = codecs.restored(stored["kind"], stored["content"])
-    frequent = stored["frequent"]
-    validation, test = map(float, stored["trivial"])
-    found = Vocabulary(
-        stored["size"], stored["digest"],
-        None if frequent is None else (int(frequent[0]), int(frequent[1])),
-        (validation, test), codec)
-  except (TypeError, KeyError) as error:
+    found = _of_fields(json.loads(text))
+  except (TypeError, LookupError) as error:
     raise ValueError(f"is no vocabulary, {error} is not as it should be"
                      ) from None
-  if (found.size, found.digest) != (codec.size, digest_of(codec)):
+  size, digest = found.codec.size, digest_of(found.codec)
+  if (found.size, found.digest) != (size, digest):
     raise ValueError(f"is damaged: {found.size} tokens of digest "
-                     f"{found.digest}, but its content has {codec.size} of "
-                     f"{digest_of(codec)}")
+                     f"{found.digest}, but its content has {size} of {digest}")
   return found
+
+
+def _of_fields(stored: Any) -> Vocabulary:
+  if stored["format"] != _FORMAT:
+    raise ValueError(f"has the format {stored['format']!r}, not {_FORMAT}")
+  frequent = stored["frequent"]
+  validation, test = map(float, stored["trivial"])
+  return Vocabulary(
+      stored["size"], stored["digest"],
+      None if frequent is None else (int(frequent[0]), int(frequent[1])),
+      (validation, test), codecs.restored(stored["kind"], stored["content"]))
 
 
 def digest_of(codec: codecs.Codec) -> str:
