@@ -132,6 +132,22 @@ _WIKITEXT2 = Experiment(
                     "--metric=perplexity",
                     pieces=("lstm_1", "mogrifier_1", "rmc_1")),))
 
+_SAMPLE = """\
+KING RICHARD:
+Why, but a critter, they not know them on her,
+I know he is cread ere the king.
+
+AEdile:
+Reep the wife: and thou dost were the means to word,
+That's the with the duke the bahes yet to fight.
+
+BRUTUS:
+And that thou duck the dead country's sight
+The greated for mine fear; down.
+
+PAULINA:
+I shall robe
+"""
 _SHAKESPEARE = Experiment(
     name="shakespeare",
     title="Tiny Shakespeare, characters",
@@ -152,7 +168,13 @@ _SHAKESPEARE = Experiment(
                      ("rmc", "RMC", "--core=rmc", ""))),
     headline=(Cell("LSTM", "test"), Cell("LSTM", "dynamic"),
               Cell("RMC", "test")),
-    note="`python -m launch.sample` continues a text by the trained network.")
+    note="The trained LSTM goes on after `KING RICHARD:` like this:\n\n"
+         "```sh\n"
+         "python -m launch.sample --workdir=runs/shakespeare-small/lstm "
+         "--prompt=\"KING RICHARD:\" --num_tokens=300 --temperature=0.7 "
+         "--seed=1\n"
+         "```\n\n"
+         "```text\n" + _SAMPLE + "```")
 
 _SIZES = ("words, 2 x 200, T 35, B 20", "words, 2 x 650, T 35, B 20",
           "characters, 1 x 512, T 100, B 32")
