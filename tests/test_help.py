@@ -156,6 +156,15 @@ def test_describe_a_preset(name):
     assert f"with --unit={unit}:\n" in values
 
 
+@pytest.mark.parametrize("name, kinds", [
+    ("none", ("encoder", "head")), ("babi", ("task", "preset")),
+    ("catbabi", ("task", "preset"))])
+def test_describe_all_kinds_of_a_name(name, kinds):
+  text = help_lib.describe(name)
+  assert text == "\n\n".join(
+      help_lib.describe(f"{kind}:{name}") for kind in kinds)
+
+
 def test_describe_a_preset_by_its_name_alone():
   text = help_lib.describe("sam_copy")
   assert "with --optimizer=adam: --optimizer.learning_rate=0.002" in text
@@ -164,8 +173,6 @@ def test_describe_a_preset_by_its_name_alone():
 
 @pytest.mark.parametrize("name, words", [
     ("rmz", "unknown name; did you mean 'rmc'? --list"),
-    ("none", "--describe=encoder:none or --describe=head:none"),
-    ("arithmetic", "--describe=task:arithmetic or --describe=preset:arith"),
     ("core:rmz", "unknown core 'rmz'; did you mean 'rmc'?"),
     ("my_package.parts:Core", "--describe=core:my_package.parts:Core"),
 ])

@@ -70,16 +70,16 @@ def describe(name: str) -> str:
   """Returns a text on one member of any kind, or on one preset.
 
   Args:
-    name: The name, or "kind:name".
+    name: The name, or "kind:name". If several kinds have the name, all of them
+      are described.
 
   Raises:
-    ValueError: There is no such member or preset, or several kinds have one of
-      this name.
+    ValueError: There is no such member or preset.
   """
-  kind, name = _find(name)
-  if kind == "preset":
-    return _describe_preset(name)
-  return _describe_member(kind, name)
+  kinds, name = _find(name)
+  return "\n\n".join(
+      _describe_preset(name) if kind == "preset" else
+      _describe_member(kind, name) for kind in kinds)
 
 
 def flag_help(kind: str, owners: Sequence[tuple[str, Argument]]) -> str:
@@ -209,19 +209,17 @@ def _prose(member: Any) -> str:
   return _SECTIONS.sub("", inspect.getdoc(member) or "").strip()
 
 
-def _find(name: str) -> tuple[str, str]:
-  """Returns (kind, name) of a member or preset."""
+def _find(name: str) -> tuple[list[str], str]:
+  """Returns the kinds that have a member or preset of this name, and the name.
+  """
   registries = _all_registries()
   kind, _, rest = name.partition(":")
   if kind in registries and rest:
     registries[kind].get(rest)
-    return kind, rest
+    return [kind], rest
   found = [kind for kind, registry in registries.items() if name in registry]
-  if len(found) == 1:
-    return found[0], name
   if found:
-    raise ValueError(f"--describe={name}: several kinds have this name; take "
-                     + " or ".join(f"--describe={k}:{name}" for k in found))
+    return found, name
   if ":" in name:
     raise ValueError(f"--describe={name}: name its kind, such as "
                      f"--describe=core:{name}; kinds: {', '.join(registries)}")
