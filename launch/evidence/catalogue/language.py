@@ -127,7 +127,8 @@ _WIKITEXT2 = Experiment(
               Cell("RMC", "1 epoch, adaptive softmax")),
     note="All networks have about 7.3 million parameters, most of them in the "
          "embedding. One epoch with the adaptive softmax takes a core some "
-         "twenty minutes; six epochs with the full one take hours. The rate "
+         "twenty minutes; six epochs with the full one take two idle "
+         "cores about an hour. The rate "
          "falls to 0 within the epochs of a run, so one epoch is no part of "
          "six.",
     figures=(Figure("wikitext2.png", "WikiText-2, one epoch.",
