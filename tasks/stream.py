@@ -86,12 +86,13 @@ class Stream(Task):
       data: the result of `load`.
     """
 
-  def check_rows(self, corpus: Corpus, num_rows: int) -> None:
-    """Raises a ValueError if a window is longer than one of R rows."""
-    length = row_length(corpus, num_rows)
+  def check(self, data: Any, batch_size: int) -> None:
+    """Refuses windows that are longer than a row."""
+    corpus = self.corpus(data)
+    length = row_length(corpus, batch_size)
     if self.num_steps > length:
       raise ValueError(
-          f"num_steps={self.num_steps} is longer than a row: {num_rows} rows "
+          f"num_steps={self.num_steps} is longer than a row: {batch_size} rows "
           f"of {corpus.tokens.shape[0] - 1:,} targets have {length} each; "
           "lower task.num_steps or batch_size")
 

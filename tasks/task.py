@@ -135,6 +135,18 @@ class Task(abc.ABC):
     del split, data_dir
     return None
 
+  def check(self, data: Any, batch_size: int) -> None:
+    """Refuses data that batches cannot be drawn from.
+
+    Args:
+      data: the result of `load` for the training split, on the host.
+      batch_size: of an update.
+
+    Raises:
+      ValueError: a batch cannot be drawn.
+    """
+    del data, batch_size
+
   def remarks(self, data: Any) -> Sequence[str]:
     """Says what of the published data is missing, to stand beside results.
 

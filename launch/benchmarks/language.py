@@ -11,7 +11,6 @@ say so.
 import dataclasses
 import functools
 import importlib.util
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -19,7 +18,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import tqdm
 
 import tasks
 from launch.benchmarks import measure, scaling
@@ -103,18 +101,7 @@ def language(options: Options) -> dict[str, Any]:
     ValueError: `options.sizes` names a number of units that the suite does not
       have, or `options.models` an unknown model.
   """
-  sizes = [size for size in SIZES
-           if not options.sizes or size.num_units in options.sizes]
-  if not {size.num_units for size in sizes}.issuperset(options.sizes):
-    raise ValueError(
-        f"this suite has the sizes {', '.join(str(s.num_units) for s in SIZES)}"
-        f", got {', '.join(map(str, options.sizes))}")
-  rows: list[dict[str, Any]] = []
-  for size in tqdm.tqdm(sizes, unit="size"):
-    rows += _rows(size, options,
-                  time.monotonic() + options.time_limit / len(sizes))
-    options.report(_result(rows))
-  return _result(rows)
+  return scaling.over_sizes(SIZES, "num_units", options, _rows, _result)
 
 
 def _result(rows):

@@ -16,7 +16,6 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tqdm
 
 import rmc_nalu_sam
 from launch.benchmarks import measure, scaling
@@ -65,18 +64,7 @@ def rmc(options: Options) -> dict[str, Any]:
     ValueError: `options.sizes` names a number of slots that the suite does not
       have, or `options.models` an unknown model.
   """
-  sizes = [size for size in SIZES
-           if not options.sizes or size.num_slots in options.sizes]
-  if not {size.num_slots for size in sizes}.issuperset(options.sizes):
-    raise ValueError(
-        f"this suite has the sizes {', '.join(str(s.num_slots) for s in SIZES)}"
-        f", got {', '.join(map(str, options.sizes))}")
-  rows: list[dict[str, Any]] = []
-  for size in tqdm.tqdm(sizes, unit="size"):
-    rows += _rows(size, options,
-                  time.monotonic() + options.time_limit / len(sizes))
-    options.report(_result(rows))
-  return _result(rows)
+  return scaling.over_sizes(SIZES, "num_slots", options, _rows, _result)
 
 
 def _result(rows):

@@ -111,6 +111,38 @@ def chosen(models: Mapping[str, Any], options: Options) -> dict[str, Any]:
           if not options.models or label in options.models}
 
 
+def over_sizes(sizes: Sequence[Any], field: str, options: Options,
+               rows_of: Callable[[Any, Options, float], list[dict[str, Any]]],
+               result_of: Callable[[list[dict[str, Any]]], dict[str, Any]]
+               ) -> dict[str, Any]:
+  """Measures one size after the other, and reports what there is so far.
+
+  Args:
+    sizes: of a suite.
+    field: name of their attribute that `options.sizes` chooses by.
+    options: the user's choices.
+    rows_of: `(size, options, deadline) -> rows`; a size has an equal share of
+      the time limit.
+    result_of: turns rows into a result.
+
+  Raises:
+    ValueError: there is no such size.
+  """
+  valid = {getattr(size, field): size for size in sizes}
+  if not valid.keys() >= set(options.sizes):
+    raise ValueError(
+        f"this suite has the sizes {', '.join(map(str, valid))}, got "
+        f"{', '.join(map(str, options.sizes))}")
+  chosen_sizes = [size for value, size in valid.items()
+                  if not options.sizes or value in options.sizes]
+  rows: list[dict[str, Any]] = []
+  for size in tqdm.tqdm(chosen_sizes, unit="size"):
+    rows += rows_of(size, options, time.monotonic()
+                    + options.time_limit / len(chosen_sizes))
+    options.report(result_of(rows))
+  return result_of(rows)
+
+
 def _case(label, model, num_slots, batch_size, num_steps):
   core, arguments = model
   arguments = COMMON | arguments | dict(num_slots=num_slots)

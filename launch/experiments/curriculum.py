@@ -6,6 +6,10 @@ address its memory; see `launch.learning.curriculum`.
 
 from launch.experiments.merging import Preset, merge
 
+# Of runs that end by --max_minutes, at a record.
+LONG = dict(steps=1_000_000, batch_size=16, log_every=10, eval_every=10_000,
+            eval_episodes=64, checkpoint_every=500)
+
 
 def curriculum_copy() -> Preset:
   """Copies ever longer sequences, with a memory that two CPU cores can hold.
@@ -43,12 +47,7 @@ def curriculum_copy() -> Preset:
       optimizer_args={"adam": dict(learning_rate=2e-3)},
       curriculum="exponential",
       curriculum_args={"exponential": dict(start=16, max_level=2**16)},
-      steps=1_000_000,
-      batch_size=16,
-      log_every=10,
-      eval_every=10_000,
-      eval_episodes=64,
-      checkpoint_every=500,
+      **LONG,
   )
 
 

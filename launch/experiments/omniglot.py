@@ -1,5 +1,6 @@
 """One-shot learning of characters: section 4.5 of Rae et al. 2016."""
 
+from launch.experiments.curriculum import LONG
 from launch.experiments.merging import Preset, merge
 
 
@@ -90,12 +91,7 @@ def omniglot_curriculum() -> Preset:
       curriculum="exponential",
       curriculum_args={"exponential": dict(
           start=4, threshold=0.7, max_level=100)},
-      steps=1_000_000,
-      batch_size=16,
-      log_every=10,
-      eval_every=10_000,
-      eval_episodes=64,
-      checkpoint_every=500,
+      **LONG,
   )
 
 

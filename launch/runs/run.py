@@ -177,8 +177,8 @@ class Run:
     try:
       with cache.placed_in(self.config.cache_dir or None):
         data = self.task.load(split, self.config.data_dir or None)
-      if isinstance(self.task, tasks.Stream) and split == "train":
-        self.task.check_rows(self.task.corpus(data), self.config.batch_size)
+      if split == "train":
+        self.task.check(data, self.config.batch_size)
       return data
     except (OSError, ValueError) as error:
       raise config_lib.UsageError(str(error)) from None
