@@ -11,6 +11,7 @@ from tasks.base import (
     Environment,
     Episodes,
     Levelled,
+    Observation,
     Readable,
     Stream,
     Task,
@@ -27,7 +28,15 @@ from tasks.mnist.sequences import MnistSequenceProduct, MnistSequenceSum
 from tasks.omniglot.omniglot import Omniglot
 from tasks.programs.learning_to_execute import LearningToExecute
 from tasks.programs.program_evaluation import ProgramEvaluation
-from tasks.scores import Bits, Classes, Regression, Score, Tokens
+from tasks.scores import (
+    Bits,
+    Classes,
+    Measure,
+    Regression,
+    Returns,
+    Score,
+    Tokens,
+)
 from tasks.stream import num_windows, row_length
 from tasks.synthetic.associative_recall import AssociativeRecall
 from tasks.synthetic.copy import Copy
@@ -61,8 +70,9 @@ __all__ = (
     "TASKS", "Arithmetic", "AssociativeRecall", "Babi", "Batch", "Bits",
     "CatBabi", "Classes", "Copy", "Corpus", "Countable", "Environment",
     "Episodes", "Identity", "LanguageNumbers", "LearningToExecute", "Levelled",
-    "MnistAddition", "MnistCounting", "MnistParity", "MnistSequenceProduct",
-    "MnistSequenceSum", "NthFarthest", "Omniglot", "PrioritySort",
-    "ProgramEvaluation", "Readable", "RecurrentArithmetic", "Regression",
-    "Score", "Stream", "Task", "Text", "TimeStep", "Tokens", "Trainable",
-    "Transcribable", "num_windows", "row_length")
+    "Measure", "MnistAddition", "MnistCounting", "MnistParity",
+    "MnistSequenceProduct", "MnistSequenceSum", "NthFarthest", "Observation",
+    "Omniglot", "PrioritySort", "ProgramEvaluation", "Readable",
+    "RecurrentArithmetic", "Regression", "Returns", "Score", "Stream", "Task",
+    "Text", "TimeStep", "Tokens", "Trainable", "Transcribable", "num_windows",
+    "row_length")

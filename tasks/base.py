@@ -6,15 +6,15 @@ no networks, devices or flags. Everything except `load` is pure JAX, so sampling
 runs on the device, inside the training step.
 
 There are three kinds of tasks: `Episodes`, `Stream` (see `tasks.stream`) and
-`Environment`. No task derives from the latter yet. For what a task can also do,
-see `tasks.capabilities`.
+`Environment` (see `tasks.environment`). For what a task can also do, see
+`tasks.capabilities`.
 
 Letters: T time steps, B batch, F input size, O output size.
 """
 
 import abc
 import dataclasses
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import chex
 import jax
@@ -22,6 +22,8 @@ import jax.numpy as jnp
 
 from tasks.batch import Batch
 from tasks.capabilities import Countable, Levelled, Readable, Transcribable
+from tasks.environment import Environment, Observation, TimeStep
+from tasks.scores import Score
 from tasks.stream import Corpus, Stream
 from tasks.task import Task
 
@@ -32,6 +34,7 @@ __all__ = (
   "Environment",
   "Episodes",
   "Levelled",
+  "Observation",
   "Readable",
   "Stream",
   "Task",
@@ -46,6 +49,11 @@ __all__ = (
 @dataclasses.dataclass(frozen=True)
 class Episodes(Task):
   """Represents a task made of independent episodes with targets."""
+
+  @property
+  @abc.abstractmethod
+  def score(self) -> Score:
+    """How outputs are scored."""
 
   @property
   @abc.abstractmethod
@@ -123,54 +131,6 @@ class Episodes(Task):
 
 # What a `Learner` trains on by the targets of its batches.
 Trainable: TypeAlias = Episodes | Stream
-
-
-class TimeStep(NamedTuple):
-  """Holds what an environment returns after an action.
-
-  Attributes:
-    observation: `[F]` float32.
-    reward: `[]` float32, of the action; 0 after a reset.
-    discount: `[]` float32, the factor on later rewards; 0 if the episode ended.
-    is_first: `[]` bool, whether an episode begins here.
-  """
-
-  observation: jax.Array
-  reward: jax.Array
-  discount: jax.Array
-  is_first: jax.Array
-
-
-@dataclasses.dataclass(frozen=True)
-class Environment(Task):
-  """Represents an environment that a network acts in.
-
-  `output_size` is the number of actions. Both methods are pure, for one
-  environment; use `jax.vmap` for thousands.
-  """
-
-  @abc.abstractmethod
-  def reset(self, key: jax.Array) -> tuple[Any, TimeStep]:
-    """Begins an episode.
-
-    Args:
-      key: consumed.
-
-    Returns:
-      The environment's state, a tree of arrays, and the first `TimeStep`.
-    """
-
-  @abc.abstractmethod
-  def step(self, state: Any, action: jax.Array) -> tuple[Any, TimeStep]:
-    """Applies an action.
-
-    Args:
-      state: as returned by `reset` or `step`.
-      action: int32 scalar below `output_size`.
-
-    Returns:
-      The next state and its `TimeStep`.
-    """
 
 
 def draw_level(key: jax.Array, low: int, high: jax.Array) -> jax.Array:

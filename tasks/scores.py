@@ -21,8 +21,8 @@ from tasks.batch import Batch
 
 
 @dataclasses.dataclass(frozen=True)
-class Score(abc.ABC):
-  """Represents how the outputs of a network are scored.
+class Measure:
+  """Represents by what runs of a task are compared.
 
   Attributes:
     main_metric: name of the metric by which runs are compared.
@@ -33,23 +33,12 @@ class Score(abc.ABC):
     ratios: maps a derived metric to (numerator, denominator), two metrics that
       are per-episode counts; the derived metric is sum(numerator) /
       sum(denominator) over all episodes.
-    of_targets: whether it takes the log-probabilities `[T, B]` of the targets
-      in place of answers, and the targets are integers `[T, B]`.
   """
 
   main_metric: str
   lower_is_better: ClassVar[bool] = True
   judged_metric: ClassVar[str] = "loss"
   ratios: ClassVar[Mapping[str, tuple[str, str]]] = types.MappingProxyType({})
-  of_targets: ClassVar[bool] = False
-
-  @abc.abstractmethod
-  def loss(self, outputs: jax.Array, batch: Batch) -> jax.Array:
-    """Returns the loss of each episode, `[B]`, from `outputs [T, B, O]`."""
-
-  @abc.abstractmethod
-  def metrics(self, outputs: jax.Array, batch: Batch) -> dict[str, jax.Array]:
-    """Returns the metrics of each episode: maps a name to values `[B]`."""
 
   def with_ratios(self, means: Mapping[str, Any]) -> dict[str, Any]:
     """Returns `means` with the derived metrics in place of their counts.
@@ -62,6 +51,34 @@ class Score(abc.ABC):
     kept = {name: mean for name, mean in means.items() if name not in counts}
     return kept | {name: means[numerator] / means[denominator]
                    for name, (numerator, denominator) in self.ratios.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Returns(Measure):
+  """Compares agents by the sum of rewards of an episode."""
+
+  main_metric: str = "return"
+  lower_is_better: ClassVar[bool] = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Score(Measure, abc.ABC):
+  """Represents how the outputs of a network are scored.
+
+  Attributes:
+    of_targets: whether it takes the log-probabilities `[T, B]` of the targets
+      in place of answers, and the targets are integers `[T, B]`.
+  """
+
+  of_targets: ClassVar[bool] = False
+
+  @abc.abstractmethod
+  def loss(self, outputs: jax.Array, batch: Batch) -> jax.Array:
+    """Returns the loss of each episode, `[B]`, from `outputs [T, B, O]`."""
+
+  @abc.abstractmethod
+  def metrics(self, outputs: jax.Array, batch: Batch) -> dict[str, jax.Array]:
+    """Returns the metrics of each episode: maps a name to values `[B]`."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from tasks.batch import Batch
+from tasks.scores import Score
 from tasks.task import Task
 
 
@@ -59,6 +60,11 @@ class Stream(Task):
     if not 0 <= self.drop_state <= 1:
       raise ValueError(
           f"drop_state must be from 0 to 1, got {self.drop_state}")
+
+  @property
+  @abc.abstractmethod
+  def score(self) -> Score:
+    """How outputs are scored."""
 
   @property
   @abc.abstractmethod

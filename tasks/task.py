@@ -42,8 +42,8 @@ class Task(abc.ABC):
 
   @property
   @abc.abstractmethod
-  def score(self) -> scores.Score:
-    """How outputs are scored."""
+  def score(self) -> scores.Measure:
+    """By what runs are compared, and how outputs are scored."""
 
   @property
   @abc.abstractmethod
