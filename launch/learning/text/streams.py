@@ -112,7 +112,7 @@ class StreamScorer(scoring.Scorer):
   """Scores windows by sums over their targets."""
 
   def mean_loss(self, model: Model, params: Any, rng: Any, start: Any,
-                batch: tasks.Batch, task: tasks.Stream, share: Share
+                batch: tasks.Batch, task: Any, share: Share
                 ) -> tuple[jax.Array, dict[str, jax.Array], Any]:
     """Returns the loss of a target, means over rows of sums, and the state.
 
@@ -127,7 +127,7 @@ class StreamScorer(scoring.Scorer):
     return means["loss"], means, unrolled.state
 
   def score(self, model: Model, params: Any, rng: Any, start: Any,
-            batch: tasks.Batch, task: tasks.Stream
+            batch: tasks.Batch, task: Any
             ) -> tuple[dict[str, jax.Array], Unrolled]:
     """Returns the metrics of each row, `[B]`, and what was unrolled."""
     targets = batch.targets if task.score.of_targets else None
