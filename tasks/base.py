@@ -129,8 +129,8 @@ class Episodes(Task):
     return jax.vmap(self.episode, (0, None, None), 1)(keys, level, data)
 
 
-# What a `Learner` trains on by the targets of its batches.
-Trainable: TypeAlias = Episodes | Stream
+# What a `Learner` trains on.
+Trainable: TypeAlias = Episodes | Stream | Environment
 
 
 def draw_level(key: jax.Array, low: int, high: jax.Array) -> jax.Array:

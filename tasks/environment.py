@@ -18,6 +18,8 @@ import numpy as np
 from tasks import scores
 from tasks.task import Task
 
+EPISODE = "episode/"  # Begins the names of sums over episodes that ended.
+
 
 class Observation(NamedTuple):
   """Holds what an agent sees.
@@ -66,9 +68,14 @@ class Environment(Task):
   A network gets the numbers of an observation, the last action and the last
   reward as one vector, see `input_of`. It answers with a logit for each action
   and the value of the state.
+
+  Attributes:
+    action_names: what the actions are, in their order.
+    has_cheap_reset: whether a new episode costs little more than a step.
   """
 
   encoder: ClassVar[str] = "torso"
+  agent: ClassVar[str] = "actor_critic"
   action_names: ClassVar[tuple[str, ...]]
   has_cheap_reset: ClassVar[bool] = True
 
@@ -104,6 +111,17 @@ class Environment(Task):
   @property
   def score(self) -> scores.Measure:
     return scores.Returns()
+
+  def metrics_of(self, means: Mapping[str, Any], data: Any) -> dict[str, Any]:
+    """Returns means over the episodes that ended; NaN if none did."""
+    del data
+    count = means[EPISODE + "count"]
+    kept = {name: value for name, value in means.items()
+            if not name.startswith(EPISODE)}
+    return kept | {
+        name.removeprefix(EPISODE): value / count
+        for name, value in means.items()
+        if name.startswith(EPISODE) and name != EPISODE + "count"}
 
   @abc.abstractmethod
   def reset(self, key: jax.Array) -> Any:

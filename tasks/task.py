@@ -20,10 +20,13 @@ class Task(abc.ABC):
       'none' for vectors, 'embed' for one-hot tokens, 'cnn' for flattened square
       images, 'tokens' for integer tokens.
     head: name of the head that suits the answers, the default of a run.
+    agent: name of the agent that learns it, the default of a run; 'none' if it
+      has targets to learn from.
   """
 
   encoder: ClassVar[str] = "none"
   head: ClassVar[str] = "unit"
+  agent: ClassVar[str] = "none"
 
   @property
   @abc.abstractmethod

@@ -24,6 +24,7 @@ from launch.learning import (
     sources,
     trainer,
 )
+from launch.learning.agents import actor, actor_critic
 from launch.learning.text import streams
 from launch.learning.varied import Number
 from tasks.data import cache
@@ -109,11 +110,26 @@ def make_penalty(config: ml_collections.ConfigDict,
   return _make(config, "penalty", numbers or {})
 
 
+def make_agent(config: ml_collections.ConfigDict,
+               numbers: Mapping[str, Number] | None = None
+               ) -> actor_critic.ActorCritic | None:
+  """Returns what learns the run's environment; None for other tasks.
+
+  Args:
+    config: From `config.resolve` or `config.load`.
+    numbers: Values of a sweep's flags in place of those in `config`.
+  """
+  return _make(config, "agent", numbers or {})
+
+
 def make_rules(config: ml_collections.ConfigDict, numbers: Mapping[str, Number]
                ) -> tuple[optax.GradientTransformation,
-                          penalties.Discrete | None]:
-  """Returns optimiser and penalty with these values of a sweep's flags."""
-  return make_optimizer(config, numbers), make_penalty(config, numbers)
+                          penalties.Discrete | None,
+                          actor_critic.ActorCritic | None]:
+  """Returns optimiser, penalty and agent with these values of a sweep's flags.
+  """
+  return (make_optimizer(config, numbers), make_penalty(config, numbers),
+          make_agent(config, numbers))
 
 
 def make_learner(config: ml_collections.ConfigDict, task: tasks.Trainable
@@ -126,13 +142,17 @@ def make_learner(config: ml_collections.ConfigDict, task: tasks.Trainable
   """
   model = make_model(config, task)
   source: Any = None
-  if isinstance(task, tasks.Stream):
+  agent = make_agent(config)
+  if isinstance(task, tasks.Environment):
+    assert agent is not None
+    source = actor.ActorSource(model, task, agent)
+  elif isinstance(task, tasks.Stream):
     source = streams.StreamSource(model, task.vocabulary_digest)
   elif config.reuse_memory:
     source = sources.ReusedMemory(model)
   return learner.Learner(
       model, task, make_optimizer(config), batch_size=config.batch_size,
-      source=source, penalty=make_penalty(config),
+      source=source, penalty=make_penalty(config), agent=agent,
       curriculum=make_curriculum(config),
       vary=functools.partial(make_rules, config))
 

@@ -37,6 +37,7 @@ def check(config: ml_collections.ConfigDict,
     for one in each:
       build.make_optimizer(one)
     _check_memory(config, task)
+    _check_agent(config, task)
     _check_curriculum(config, task)
     _check_penalty([one for one in each if not _is_off(config, one)],
                    build.make_model(config, task).units)
@@ -89,8 +90,9 @@ def _check_sizes(config, task):
 
 
 def _check_memory(config, task):
-  """Refuses a used memory for a core that cannot forget, and for a text."""
-  if config.reuse_memory and isinstance(task, tasks.Stream):
+  """Refuses a used memory for a core that cannot forget, and for a task that
+  carries its state."""
+  if config.reuse_memory and not isinstance(task, tasks.Episodes):
     raise ValueError(f"reuse_memory: task {config.task!r} carries the core's "
                      "state anyway; leave out --reuse_memory")
   cores = members.REGISTRIES["core"]
@@ -99,6 +101,26 @@ def _check_memory(config, task):
     raise ValueError(
         f"reuse_memory: core {config.core!r} cannot forget its memory; valid "
         f"cores: {', '.join(valid)}; leave out --reuse_memory")
+
+
+def _check_agent(config, task):
+  """Refuses an environment without an agent, and what agents cannot do."""
+  is_environment = isinstance(task, tasks.Environment)
+  valid = ", ".join(members.REGISTRIES["agent"])
+  if is_environment and config.agent == members.NONE:
+    raise ValueError(f"agent={members.NONE}: task {config.task!r} is an "
+                     f"environment, which an agent learns; valid: {valid}")
+  if not is_environment and config.agent != members.NONE:
+    raise ValueError(
+        f"agent={config.agent}: task {config.task!r} has targets to learn "
+        f"from, and no environment to act in; leave out --agent")
+  if is_environment and config.curriculum != members.NONE:
+    raise ValueError(f"curriculum={config.curriculum}: an agent has none; "
+                     "leave out --curriculum")
+  if is_environment and config.penalty != members.NONE and (
+      members.arguments_of(config, "penalty").get("input_weight")):
+    raise ValueError("penalty.input_weight: an agent has no such penalty; "
+                     "leave it out")
 
 
 def _can_forget(core):
@@ -176,7 +198,7 @@ def _check_sweep(config):
   params = jnp.zeros(1)
 
   def update(numbers):
-    optimizer, _ = build.make_rules(config, numbers)
+    optimizer, *_ = build.make_rules(config, numbers)
     return optimizer.update(params, optimizer.init(params), params)
 
   try:

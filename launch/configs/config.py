@@ -29,6 +29,8 @@ RUNTIME_FIELDS = ("steps", "max_minutes", "log_every", "eval_every",
 # Arguments of cores that do not affect learning either: how the same result is
 # computed or measured.
 NOT_LEARNT = ("recompute", "measure_recall")
+# Kind -> its default, for a task without an attribute of that name.
+_OF_TASK = {"encoder": members.NONE, "head": "unit", "agent": members.NONE}
 _LINEAR = "linear"  # The unit of a usual read-out.
 # Keys of a preset for fields that hold with one core or one unit only.
 _SETTINGS = {"core": "core_settings", "unit": "unit_settings"}
@@ -42,8 +44,8 @@ def default_config() -> ml_collections.ConfigDict:
   """Returns every field of a run, with its type and default.
 
   `X_args` holds the arguments that are set for the run's member of kind X; the
-  others have the defaults of the member. An empty `encoder` or `head` stands
-  for the task's. `preset` is the name of the preset that the run started from.
+  others have the defaults of the member. An empty `encoder`, `head` or
+  `agent` stands for the task's. `preset` is the name of the preset that the run started from.
   `sweep` holds the flags with several values, see `sweeps`.
   """
   return ml_collections.ConfigDict(dict(
@@ -57,6 +59,7 @@ def default_config() -> ml_collections.ConfigDict:
       schedule="constant",
       curriculum=members.NONE,
       penalty=members.NONE,
+      agent="",
       **{f"{kind}_args": ml_collections.ConfigDict() for kind in KINDS},
       max_grad_norm=1.0,
       max_grad_value=0.,
@@ -136,11 +139,10 @@ def _preset_fields(preset, overrides, defaults):
 
 
 def _defaults_of_task(fields):
-  """Returns the encoder and head that suit a task, where none is given."""
+  """Returns encoder, head and agent that suit a task, where none is given."""
   task = members.REGISTRIES["task"].get(fields["task"])
   return {kind: attribute(task, kind, default)
-          for kind, default in (("encoder", "none"), ("head", "unit"))
-          if not fields[kind]}
+          for kind, default in _OF_TASK.items() if not fields[kind]}
 
 
 def default_workdir(config: ml_collections.ConfigDict) -> pathlib.Path:
@@ -230,6 +232,7 @@ def load(workdir: pathlib.Path) -> ml_collections.ConfigDict:
   except (OSError, ValueError) as error:
     raise UsageError(f"cannot read {path}: {error}") from None
   config = default_config()
+  config.agent = members.NONE  # Older runs do not name it.
   if not isinstance(stored, dict):
     raise UsageError(f"{path} is not of a run: expected an object, got "
                      f"{type(stored).__name__}")
@@ -263,7 +266,8 @@ def reconcile(stored: ml_collections.ConfigDict, preset: str | None,
     UsageError: Something that was set would change what the run learns.
   """
   fields, by = dict(overrides), ""
-  of_task = _defaults_of_task(dict(task=stored.task, encoder="", head=""))
+  of_task = _defaults_of_task(dict.fromkeys(_OF_TASK, "")
+                              | dict(task=stored.task))
   fields |= {kind: name for kind, name in of_task.items()
              if fields.get(kind) == ""}
   if preset:

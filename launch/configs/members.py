@@ -15,6 +15,7 @@ import ml_collections
 import tasks
 from launch import experiments
 from launch.learning import curriculum, optimizers, penalties
+from launch.learning.agents import actor_critic
 from rmc_nalu_sam import (
     CORES,
     ENCODERS,
@@ -38,13 +39,14 @@ REGISTRIES: Mapping[str, Registry] = {
                          given=("learning_rate", "steps")),
     "curriculum": Registry("curriculum", curriculum.CURRICULA, given=()),
     "penalty": Registry("penalty", penalties.PENALTIES, given=()),
+    "agent": Registry("agent", actor_critic.AGENTS, given=()),
 }
 KINDS = tuple(REGISTRIES)
 PRESETS = Registry("preset", experiments.PRESETS, given=())
 
 NONE = "none"
 FLAG_TYPES = (int, float, str, bool)
-OPTIONAL = ("curriculum", "penalty")  # A run may have none of these.
+OPTIONAL = ("curriculum", "penalty", "agent")  # A run may have none of these.
 
 
 def name_of(config: Mapping[str, Any] | ml_collections.ConfigDict,

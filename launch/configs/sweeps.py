@@ -22,7 +22,8 @@ Point: TypeAlias = dict[str, float]  # Flag -> its value; {} without a sweep.
 
 # What may vary: numbers of the update that change no shape.
 FIELDS = ("max_grad_norm", "max_grad_value")
-KINDS = ("optimizer", "schedule", "penalty")
+KINDS = ("optimizer", "schedule", "penalty", "agent")
+SHAPES = ("agent.unroll_length", "agent.ready_levels")  # These may not.
 VALID = ", ".join([*(f"--{kind}.X" for kind in KINDS),
                    *(f"--{name}" for name in FIELDS)])
 HELP = "Several values, a,b,c, are trained side by side (a sweep)."
@@ -31,7 +32,7 @@ HELP = "Several values, a,b,c, are trained side by side (a sweep)."
 def can_vary(name: str) -> bool:
   """Returns whether the flag of a number may have several values."""
   kind, dot, _ = name.partition(".")
-  return kind in KINDS if dot else name in FIELDS
+  return (kind in KINDS if dot else name in FIELDS) and name not in SHAPES
 
 
 def split(overrides: Mapping[str, Any],

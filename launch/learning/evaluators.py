@@ -39,6 +39,7 @@ def evaluate_all(trainer: Trainer, params: Any, data: Any,
     metrics |= {f"{name}/{metric}": value for metric, value in found.items()}
   metrics |= task.summary(metrics)
   if len(trainer.seeds) == 1 and trainer.model.searches_approximately and (
+      not isinstance(task, tasks.Environment)) and (
       _recall_work(trainer, params, task) <= MAX_RECALL_WORK):
     metrics["index_recall"] = index_recall(trainer, params, data, task)
   return metrics
@@ -87,7 +88,8 @@ def _example(task, keys, data) -> tasks.Batch:
   return task.sample(keys.evaluate, 1, data=data)
 
 
-def _recall_work(trainer: Trainer, params: Any, task: tasks.Trainable) -> int:
+def _recall_work(trainer: Trainer, params: Any,
+                 task: tasks.Episodes | tasks.Stream) -> int:
   """Returns how many numbers exact search reads in an episode, at most."""
   params = trainer.get_params(params)
   state = jax.eval_shape(lambda: trainer.model.initial_state(params, 1))

@@ -17,6 +17,7 @@ import optax
 import tasks
 from launch.learning import curriculum as curriculum_lib
 from launch.learning import penalties, scoring, sources
+from launch.learning.agents import actor, actor_critic
 from launch.learning.keys import Keys
 from launch.learning.layout import Share
 from launch.learning.text import streams
@@ -52,9 +53,10 @@ class RunState(NamedTuple):
   source: sources.SourceState = ()
 
 
-# Turns numbers of a sweep, flag -> value, into an optimiser and a penalty.
+# Turns numbers of a sweep, flag -> value, into optimiser, penalty and agent.
 Vary: TypeAlias = Callable[[Mapping[str, Number]], tuple[
-    optax.GradientTransformation, penalties.Discrete | None]]
+    optax.GradientTransformation, penalties.Discrete | None,
+    actor_critic.ActorCritic | None]]
 
 
 class Learner:
@@ -72,6 +74,7 @@ class Learner:
                optimizer: optax.GradientTransformation, *, batch_size: int,
                source: sources.Source | None = None,
                penalty: penalties.Discrete | None = None,
+               agent: actor_critic.ActorCritic | None = None,
                curriculum: curriculum_lib.Exponential | None = None,
                vary: Vary | None = None):
     """Constructs a learner.
@@ -83,16 +86,18 @@ class Learner:
       batch_size: episodes of an update, over all devices.
       source: draws the batches; an `EpisodeSource` if None.
       penalty: is added to the loss.
+      agent: learns an `Environment`; None for other tasks.
       curriculum: raises the level of the episodes; its task is `Levelled`.
-      vary: makes optimiser and penalty anew for `with_numbers`.
+      vary: makes optimiser, penalty and agent anew for `with_numbers`.
     """
     self.model = model
     self.task = task
     self.batch_size = batch_size
-    self.source = source or sources.EpisodeSource(model)
+    self.source: sources.Source = source or sources.EpisodeSource(model)
     self.curriculum = curriculum
     self._vary = vary
-    self._set_rules(optimizer, penalty)
+    self._scorer: Any = None
+    self._set_rules(optimizer, penalty, agent)
 
   def with_numbers(self, numbers: Mapping[str, Number]) -> Self:
     """Returns this learner with other numbers in its optimiser and penalty.
@@ -107,12 +112,17 @@ class Learner:
     varied._set_rules(*self._vary(numbers))
     return varied
 
-  def _set_rules(self, optimizer, penalty):
+  def _set_rules(self, optimizer, penalty, agent):
     self._optimizer = optimizer
     self._penalty = penalty or penalties.Discrete()
+    self._agent = agent
+    if agent:
+      assert isinstance(self.source, actor.ActorSource)
+      self.source, self._scorer = self.source.with_agent(agent), agent
+      return
     scorer = (streams.StreamScorer if isinstance(self.task, tasks.Stream)
               else scoring.Scorer)
-    self._scorer: Any = scorer(is_on(self._penalty.input_weight))
+    self._scorer = scorer(is_on(self._penalty.input_weight))
 
   def initial_state(self, keys: Keys) -> TrainState:
     """Returns the state before the first update."""
@@ -174,8 +184,9 @@ class Learner:
     """Does one update: draw, gradients, mean over devices, step, projection."""
     train, source_state = state
     batch, source_state = self.source.next(
-        source_state, jax.random.fold_in(keys.train, train.step), task, level,
-        data, self.batch_size, share)
+        source_state, train.params,
+        jax.random.fold_in(keys.train, train.step), task, level, data,
+        self.batch_size, share)
     gradients, (metrics, source_state) = jax.grad(self._loss, has_aux=True)(
         train.params, source_state, batch, task, train.step,
         self._network_key(keys, train.step, share), share)
@@ -234,7 +245,11 @@ class Learner:
         episodes are drawn. Of a `Stream`, the number of rows.
       share: of each batch.
     """
-    if isinstance(task, tasks.Stream):
+    if isinstance(task, tasks.Environment):
+      metrics = self._scorer.mean_of_episodes(
+          self.model, params, keys.evaluate, task, num_episodes, batch_size,
+          share)
+    elif isinstance(task, tasks.Stream):
       metrics = self._scorer.mean_of_text(
           self.model, params, data, task, batch_size, share)
     elif isinstance(task, tasks.Countable):

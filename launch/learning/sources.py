@@ -53,13 +53,14 @@ class Source(Protocol):
       batch_size: B.
     """
 
-  def next(self, state: SourceState, key: jax.Array, task: Any,
+  def next(self, state: SourceState, params: Any, key: jax.Array, task: Any,
            level: jax.Array | None, data: Any, batch_size: int,
-           share: layout.Share) -> tuple[tasks.Batch, SourceState]:
+           share: layout.Share) -> tuple[Any, SourceState]:
     """Draws this device's share of a batch.
 
     Args:
       state: of the source.
+      params: of the network.
       key: consumed.
       task: what to draw from.
       level: `[]` int32, the highest level to draw; None for the task's own.
@@ -92,12 +93,13 @@ class Source(Protocol):
       core_state: the core's state after the batch.
     """
 
-  def is_spent(self, state: SourceState, num_steps: int) -> bool:
-    """Returns whether the state must be made anew before `num_steps` steps.
+  def is_spent(self, state: SourceState, task: Any, num_updates: int) -> bool:
+    """Returns whether the state must be made anew before some updates.
 
     Args:
       state: of the source, on the devices.
-      num_steps: time steps that the core is about to take.
+      task: what the updates draw from.
+      num_updates: how many.
     """
 
   def check(self, state: SourceState) -> None:
@@ -129,9 +131,11 @@ class EpisodeSource:
     del params, batch_size
     return ()
 
-  def next(self, state: SourceState, key: jax.Array, task: tasks.Episodes,
-           level: jax.Array | None, data: Any, batch_size: int,
-           share: layout.Share) -> tuple[tasks.Batch, SourceState]:
+  def next(self, state: SourceState, params: Any, key: jax.Array,
+           task: tasks.Episodes, level: jax.Array | None, data: Any,
+           batch_size: int, share: layout.Share
+           ) -> tuple[tasks.Batch, SourceState]:
+    del params
     return draw_share(key, task, level, data, batch_size, share), state
 
   def start(self, state: SourceState, params: Any, task: tasks.Episodes,
@@ -144,8 +148,9 @@ class EpisodeSource:
     del params, core_state
     return state
 
-  def is_spent(self, state: SourceState, num_steps: int) -> bool:
-    del state, num_steps
+  def is_spent(self, state: SourceState, task: tasks.Episodes,
+               num_updates: int) -> bool:
+    del state, task, num_updates
     return False
 
   def check(self, state: SourceState) -> None:
@@ -190,9 +195,10 @@ class ReusedMemory(EpisodeSource):
     assert self._idle.forget is not None
     return self._idle.forget(params, core_state)
 
-  def is_spent(self, state: SourceState, num_steps: int) -> bool:
+  def is_spent(self, state: SourceState, task: tasks.Episodes,
+               num_updates: int) -> bool:
     assert self._idle.steps_left is not None
-    return num_steps > self._idle.steps_left(state)
+    return num_updates * task.num_steps > self._idle.steps_left(state)
 
 
 def draw_share(key: jax.Array, task: tasks.Episodes, level: jax.Array | None,

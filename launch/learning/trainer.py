@@ -194,8 +194,8 @@ class Trainer:
           f"valid: multiples of {num_parts}")
 
   def _call_train(self, state, data, num_updates, levels):
-    num_steps = self.learner.padded_task(levels).num_steps
-    if self.learner.source.is_spent(state.source, num_updates * num_steps):
+    task = self.learner.padded_task(levels)
+    if self.learner.source.is_spent(state.source, task, num_updates):
       state = state._replace(source=self._new_source(state.train.params))
     state, metrics = self._train(
         self._inputs, state, data, num_updates, levels)

@@ -116,8 +116,8 @@ def _draw_success(run, title):
 
 def _draw_states(run, trainer, params, data, task: tasks.Trainable, title):
   """Draws one episode, if the core names a picture for its states."""
-  if isinstance(task, tasks.Stream):
-    return  # A text has no episodes, and too many words for a row each.
+  if not isinstance(task, tasks.Episodes):
+    return  # A text has too many words for a row each; `film` draws agents.
   core = members.REGISTRIES["core"].get(run.config.core)
   picture = attribute(core, "PICTURE", None)
   if picture is None:

@@ -156,8 +156,9 @@ class Run:
       raise config_lib.UsageError(str(error)) from None
     if not isinstance(task, tasks.Trainable):
       raise config_lib.UsageError(
-          f"task {self.config.task!r} has no targets to train on; choose one "
-          "that derives from tasks.Episodes or tasks.Stream")
+          f"task {self.config.task!r} is of no kind that can be trained on; "
+          "choose one that derives from tasks.Episodes, tasks.Stream or "
+          "tasks.Environment")
     return task
 
   @property

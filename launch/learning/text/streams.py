@@ -62,10 +62,10 @@ class StreamSource:
         jnp.full(batch_size, self._vocabulary, jnp.uint32),
         self._model.initial_state(params, batch_size))
 
-  def next(self, state: StreamState, key: jax.Array, task: tasks.Stream,
-           level: None, data: Any, batch_size: int, share: layout.Share
-           ) -> tuple[tasks.Batch, StreamState]:
-    del level
+  def next(self, state: StreamState, params: Any, key: jax.Array,
+           task: tasks.Stream, level: None, data: Any, batch_size: int,
+           share: layout.Share) -> tuple[tasks.Batch, StreamState]:
+    del params, level
     corpus = task.corpus(data)
     rows = _rows(len(state.position), share)
     batch = task.window(corpus, rows, batch_size, state.position)
@@ -96,8 +96,9 @@ class StreamSource:
     del params
     return state._replace(core=core_state)
 
-  def is_spent(self, state: StreamState, num_steps: int) -> bool:
-    del state, num_steps
+  def is_spent(self, state: StreamState, task: tasks.Stream,
+               num_updates: int) -> bool:
+    del state, task, num_updates
     return False
 
   def check(self, state: StreamState) -> None:

@@ -1,0 +1,1 @@
+"""Agents: networks that act in environments and learn from rewards."""
