@@ -27,6 +27,11 @@ also scores the texts of a language model in other ways, a row each: --dynamic
 adapts the network to what it has read, --cache makes words likelier that
 followed similar outputs, and --contexts=25,100 starts the network anew after so
 many tokens. --dynamic and --cache read a text in one row.
+
+  python -m launch.evaluate --workdir=/tmp/pacman --episodes=100
+
+plays 100 episodes with an agent that draws its actions, and films the first:
+episode.gif, and some of its steps in episode.png.
 """
 
 import pathlib
@@ -36,6 +41,7 @@ from absl import app, flags
 
 from launch.configs import endings, numbers, text_flags
 from launch.configs import flags as flags_lib
+from launch.pictures import film
 from launch.runs import evaluation, evaluation_table, reporting
 
 FLAGS = flags.FLAGS
@@ -58,6 +64,7 @@ def main(argv: Sequence[str]) -> None:
     print(line)
   # Last, so that a full disk does not cost the table.
   evaluation.write(workdir, result)
+  film.draw_run(workdir)
 
 
 def _title(result) -> str:

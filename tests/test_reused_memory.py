@@ -72,12 +72,12 @@ def test_used_memory_is_made_anew_before_its_versions_run_out(monkeypatch):
   monkeypatch.setattr(type(trainer), "_new_source", lambda self, params: (
       made.append(1), new(self, params))[1])
   source = trainer.learner.source
-  num_steps = 2 * COPY.num_steps
-  assert not source.is_spent(state.source, num_steps)
+  assert not source.is_spent(state.source, COPY, 2)
   left = trainer.model.with_core_args(gradient_steps=1).steps_left(state.source)
   assert left > 10**6
-  assert source.is_spent(state.source, left + 1)
-  assert not source.is_spent(state.source, left)
+  most = left // COPY.num_steps
+  assert source.is_spent(state.source, COPY, most + 1)
+  assert not source.is_spent(state.source, COPY, most)
   state, _ = trainer.train(state, None, 2)
   after = trainer.model.with_core_args(gradient_steps=1).steps_left(
       state.source)

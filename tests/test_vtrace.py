@@ -16,7 +16,8 @@ REWARDS = np.array([1., 0., 100.])[:, None]
 GAMMA = .9
 
 
-def naive(values, rewards, discounts, ratios, trace_decay, clip, clip_advantage):
+def naive(values, rewards, discounts, ratios, trace_decay, clip,
+          clip_advantage):
   """Returns targets and advantages, from the sums of the paper's equations."""
   num_steps = len(rewards)
   targets = np.array(values[:-1])

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from launch.benchmarks import (
     arithmetic,
+    environments,
     index_recall,
     language,
     long_sequence,
@@ -35,6 +36,8 @@ SUITES: Mapping[str, Suite] = {
     "rmc": Suite(rmc.rmc, ("sizes", "repeats", "time_limit", "models")),
     "language": Suite(
         language.language, ("sizes", "repeats", "time_limit", "models")),
+    "environments": Suite(
+        environments.environments, ("repeats", "time_limit", "models")),
     "sampling": Suite(sampling.sampling, ("repeats", "time_limit")),
 }
 

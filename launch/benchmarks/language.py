@@ -208,7 +208,8 @@ def _draw(trainer, data, label):
 
     def step(source, _):
       batch, source = learner.source.next(
-          source, key, learner.task, None, data, learner.batch_size, share)
+          source, None, key, learner.task, None, data, learner.batch_size,
+          share)
       return source, sum(x.sum() for x in jax.tree.leaves(batch))
 
     source, sums = jax.lax.scan(step, source, length=UPDATES)

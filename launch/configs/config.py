@@ -44,9 +44,9 @@ def default_config() -> ml_collections.ConfigDict:
   """Returns every field of a run, with its type and default.
 
   `X_args` holds the arguments that are set for the run's member of kind X; the
-  others have the defaults of the member. An empty `encoder`, `head` or
-  `agent` stands for the task's. `preset` is the name of the preset that the run started from.
-  `sweep` holds the flags with several values, see `sweeps`.
+  others have the defaults of the member. An empty `encoder`, `head` or `agent`
+  stands for the task's. `preset` is the name of the preset that the run started
+  from. `sweep` holds the flags with several values, see `sweeps`.
   """
   return ml_collections.ConfigDict(dict(
       preset=NO_PRESET,

@@ -68,6 +68,7 @@ class Learner:
     batch_size: episodes of an update, over all devices.
     source: draws the batches.
     curriculum: raises the level; None if it does not change.
+    agent: learns an `Environment`; None for other tasks.
   """
 
   def __init__(self, model: Model, task: tasks.Trainable,
@@ -115,7 +116,7 @@ class Learner:
   def _set_rules(self, optimizer, penalty, agent):
     self._optimizer = optimizer
     self._penalty = penalty or penalties.Discrete()
-    self._agent = agent
+    self.agent = agent
     if agent:
       assert isinstance(self.source, actor.ActorSource)
       self.source, self._scorer = self.source.with_agent(agent), agent
@@ -123,6 +124,11 @@ class Learner:
     scorer = (streams.StreamScorer if isinstance(self.task, tasks.Stream)
               else scoring.Scorer)
     self._scorer = scorer(is_on(self._penalty.input_weight))
+
+  @property
+  def frames(self) -> int:
+    """Returns the steps of an environment in an update; 0 for other tasks."""
+    return self.batch_size * self.agent.unroll_length if self.agent else 0
 
   def initial_state(self, keys: Keys) -> TrainState:
     """Returns the state before the first update."""

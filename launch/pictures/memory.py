@@ -57,6 +57,26 @@ def draw(access: Any, batch: Any, outputs: np.ndarray,
   fig.savefig(path, dpi=layout.DPI)
 
 
+def read_weights(access: Any) -> np.ndarray:
+  """Returns the weights with which slots were read, as an image a step.
+
+  Args:
+    access: as for `draw`.
+
+  Returns:
+    `[T, rows, columns]`, the weights of all heads together, cut to 1. Of a
+    larger memory, the first `MAX_ROWS` slots to be accessed.
+  """
+  written, read = _accesses(access, "write"), _accesses(access, "read")
+  count = access.memory.shape[2]
+  slots = (np.arange(count) if count <= MAX_ROWS else
+           first_accessed(written, read))
+  weights = np.minimum(weights_of(slots, *read), 1)
+  columns = min(len(slots), 32)
+  weights = np.pad(weights, [(0, 0), (0, -len(slots) % columns)])
+  return weights.reshape(len(weights), -1, columns)
+
+
 def _accesses(access, kind):
   """Returns the rows that the heads accessed, and their weights: `[T, J]`."""
   weights = np.asarray(getattr(access, f"{kind}_weights"))

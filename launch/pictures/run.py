@@ -12,7 +12,7 @@ from launch.configs import config as config_lib
 from launch.configs import members
 from launch.learning import evaluators
 from launch.learning.trainer import Trainer
-from launch.pictures import attention, curves, memory, success, weights
+from launch.pictures import attention, curves, film, memory, success, weights
 from launch.runs import Run, outcome
 from rmc_nalu_sam.registry import attribute
 
@@ -41,6 +41,9 @@ def draw(run: Run, trainer: Trainer, params: Any, data: Any,
   title = f"{name}, {describe_seeds(run)}"
   with _may_fail("learning curve"):
     _draw_curves(run, title)
+  if isinstance(run.task, tasks.Environment):
+    with _may_fail("episode"):
+      film.draw(run, trainer, params, run.workdir)
   with _may_fail("weights"):
     _draw_units(run, trainer, params, name)
   if len(run.seeds) > 1:

@@ -77,7 +77,7 @@ class Reporter:
 
   def __init__(self, workdir: pathlib.Path, first_step: int, last_step: int,
                main_metric: str,
-               columns: Mapping[str, slice] | None = None):
+               columns: Mapping[str, slice] | None = None, frames: int = 0):
     """Opens the files, and cuts the records after `first_step`.
 
     Args:
@@ -87,6 +87,8 @@ class Reporter:
       last_step: updates in the whole run.
       main_metric: the metric to show beside the loss.
       columns: value of a sweep -> its place on the axis S; see `Run.columns`.
+      frames: steps of environments in an update, over all networks; 0 for a
+        task without.
     """
     kept = [record for record in read_records(workdir)
             if record["step"] <= first_step] if first_step else []
@@ -100,6 +102,7 @@ class Reporter:
         dynamic_ncols=True, disable=None, smoothing=0.1)
     self._main_metric = main_metric
     self._columns = columns or {}
+    self._frames = frames
     self._shown: dict[str, str] = {}
     self._last = (first_step, time.monotonic())
 
@@ -117,9 +120,14 @@ class Reporter:
     last_step, last_time = self._last
     self._last = (step, now)
     rate = (step - last_step) / (now - last_time)
-    self._write(step, "train",
-                {**metrics, "steps_per_second": np.array([rate])})
-    self._show(metrics, ("level", "loss", self._main_metric))
+    rates = {"steps_per_second": np.array([rate])}
+    if self._frames:
+      rates["frames_per_second"] = np.array([rate * self._frames])
+    self._write(step, "train", {**metrics, **rates})
+    shown = ("level", "loss", self._main_metric)
+    if self._frames:
+      shown = (self._main_metric, "length", "frames_per_second")
+    self._show({**metrics, **rates}, shown)
     self._bar.update(step - self._bar.n)
 
   def evaluation(self, step: int, metrics: Mapping[str, np.ndarray]) -> None:

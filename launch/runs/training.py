@@ -60,7 +60,8 @@ def train(run: Run, trainer: Trainer, train_data: Any, test_data: Any
   step = int(np.min(state.train.step))  # All seeds have the same step.
   state = trainer.put(state)
   reporter = reporting.Reporter(run.workdir, step, config.steps,
-                                run.main_metric, run.columns())
+                                run.main_metric, run.columns(),
+                                trainer.learner.frames * run.num_entries)
   limit = 60 * config.max_minutes or math.inf
   done = step >= config.steps or reporter.seconds >= limit
   with contextlib.ExitStack() as stack:

@@ -30,7 +30,7 @@ class Recording(NamedTuple):
 
   Attributes:
     worlds: states of the environment, with a leading axis L + 1.
-    cores: states of the core after it saw each of them, in the same way.
+    cores: states of the core after it saw each of them, `[L + 1, 1, ...]`.
     actions: `[L + 1]` int32, chosen in each state.
     probabilities: `[L + 1, A]`, of all actions.
     values: `[L + 1]`.
@@ -100,7 +100,7 @@ def record(model: Model, params: Any, key: jax.Array, task: tasks.Environment,
       one, _begin(model, params, keys, task, clip), length=num_steps + 1)
   of_first = lambda tree: jax.tree.map(lambda x: x[:, 0], tree)  # noqa: E731
   return Recording(
-      of_first(worlds), of_first(cores), actions[:, 0],
+      of_first(worlds), cores, actions[:, 0],
       jnp.exp(acting.log_policy(outputs[:, 0])), outputs[:, 0, -1],
       rewards[:, 0], jnp.minimum(last.length[0], num_steps))
 
