@@ -81,10 +81,10 @@ def test_used_memory_is_made_anew_before_its_versions_run_out(monkeypatch):
   state, _ = trainer.train(state, None, 2)
   after = trainer.model.with_core_args(gradient_steps=1).steps_left(
       state.source)
-  assert after == left - num_steps
+  assert after == left - 2 * COPY.num_steps
   assert not made
-  monkeypatch.setattr(type(source), "is_spent", lambda self, state, number: (
-      number == num_steps))
+  monkeypatch.setattr(type(source), "is_spent", lambda self, state, *args: (
+      args == (COPY, 2)))
   state, metrics = trainer.train(state, None, 2)
   assert made == [1]
   assert np.isfinite(metrics["loss"]).all()
