@@ -115,8 +115,8 @@ def records(workdir: pathlib.Path, split: str | None = None):
   found = [json.loads(line) for line in
            (workdir / "metrics.jsonl").read_text().splitlines()]
   for record in found:
-    record.pop("steps_per_second", None)
-    record.pop("seconds", None)
+    for name in ("steps_per_second", "frames_per_second", "seconds"):
+      record.pop(name, None)
   return [record for record in found if split in (None, record["split"])]
 
 

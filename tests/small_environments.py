@@ -5,6 +5,7 @@ from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 import tasks
 
@@ -73,3 +74,6 @@ class Cue(tasks.Environment):
 
   def outcome(self, state):
     return {"cue": state.cue.astype(jnp.float32)}
+
+  def picture(self, state):
+    return np.full((2, 3, 3), 100 * state.cue + 10 * state.time, np.uint8)

@@ -1,0 +1,196 @@
+"""Agents in environments: Mini-Pacman and BoxWorld (RMC), time (NALU)."""
+
+from launch.experiments.merging import Preset, merge
+
+_SMALL = {
+    "lstm": dict(hidden_size=128),
+    "gru": dict(hidden_size=128),
+    "rmc": dict(num_slots=4, num_heads=4, head_size=8, gate_style="memory"),
+    "sam": dict(hidden_size=128, num_slots=64, num_heads=2, top_k=4),
+}
+
+
+def boxworld() -> Preset:
+  """Opens one or two boxes on a small board that is seen whole.
+
+  Paper: Santoro et al. 2018, arXiv 1806.01822, section 4.2.
+  Data: none; levels are made.
+
+  Notes:
+    The board has 6 x 6 cells and a border, and no distractors, so that two CPU
+    cores solve it. --task.num_forward=1 adds distractors; --preset=
+    boxworld_paper is the paper's game. Its agents learn from 1e9 steps.
+  """
+  return dict(
+      task="boxworld",
+      task_args={"boxworld": dict(
+          solution_length=2, num_forward=0, grid_size=6, max_steps=50, view=0)},
+      encoder_args={"torso": dict(
+          channels="12,24", kernel=2, coordinates=True, output_size=64)},
+      core="lstm",
+      core_args=_SMALL | {"conv_lstm": dict(hidden_channels=24)},
+      optimizer="adam",
+      optimizer_args={"adam": dict(learning_rate=1e-3)},
+      agent_args={"actor_critic": dict(unroll_length=20, entropy_cost=0.02)},
+      max_grad_norm=1.,
+      batch_size=64,
+      steps=8_000,
+      log_every=50,
+      eval_every=500,
+      eval_episodes=256,
+      checkpoint_every=500,
+  )
+
+
+def boxworld_viewport() -> Preset:
+  """Opens one or two boxes on a small board, of which 5 x 5 cells are seen.
+
+  Paper: Santoro et al. 2018, arXiv 1806.01822, section 4.2.
+  Data: none; levels are made.
+
+  Notes:
+    As `boxworld`, but for the view.
+  """
+  return merge(boxworld(), dict(task_args={"boxworld": dict(view=5)}))
+
+
+def boxworld_paper() -> Preset:
+  """Opens up to five boxes among up to five distractors, 5 x 5 cells in view.
+
+  Paper: Santoro et al. 2018, arXiv 1806.01822, section 4.2 and supplement.
+  Data: none; levels are made.
+
+  Notes:
+    The paper's agents have 100 actors and batches of 32 unrolls from them, and
+    learn from 1e9 steps by RMSProp or Adam (it does not tell) at a rate between
+    1e-5 and 2e-4. Here 128 environments are stepped by the network that learns.
+    --task.view=0 shows the whole board.
+  """
+  return merge(boxworld(), dict(
+      task_args={"boxworld": dict(
+          solution_length=5, num_forward=5, grid_size=12, max_steps=120,
+          view=5)},
+      encoder_args={"torso": dict(output_size=256)},
+      core="rmc",
+      core_args={
+          "rmc": dict(num_slots=4, num_heads=4, head_size=64),
+          "lstm": dict(hidden_size=1024),
+          "conv_lstm": dict(hidden_channels=64)},
+      optimizer_args={"adam": dict(learning_rate=1e-4)},
+      agent_args={"actor_critic": dict(unroll_length=40, entropy_cost=0.005)},
+      batch_size=128,
+      steps=200_000))
+
+
+def minipacman() -> Preset:
+  """Eats food and flees from ghosts in a maze that is seen whole.
+
+  Paper: Santoro et al. 2018, arXiv 1806.01822, section 4.2; the game is that of
+    Weber et al. 2017, arXiv 1707.06203.
+  Data: none.
+
+  Notes:
+    The paper gives neither mode, reward nor the agent's settings. Its scores
+    fit the mode 'regular' with episodes of at most 3,000 steps.
+  """
+  return dict(
+      task="minipacman",
+      task_args={"minipacman": dict(view=0)},
+      encoder_args={"torso": dict(
+          channels="16,16", kernel=3, output_size=128)},
+      core="lstm",
+      core_args=_SMALL | {"conv_lstm": dict(hidden_channels=16)},
+      optimizer="adam",
+      optimizer_args={"adam": dict(learning_rate=7e-4)},
+      agent_args={"actor_critic": dict(unroll_length=20, entropy_cost=0.01)},
+      max_grad_norm=1.,
+      batch_size=64,
+      steps=10_000,
+      log_every=50,
+      eval_every=1_000,
+      eval_episodes=64,
+      checkpoint_every=500,
+  )
+
+
+def minipacman_viewport() -> Preset:
+  """Eats food and flees from ghosts in a maze, of which 5 x 5 cells are seen.
+
+  Paper: Santoro et al. 2018, arXiv 1806.01822, section 4.2 and Figure 10.
+  Data: none.
+
+  Notes:
+    As `minipacman`, but for the view.
+  """
+  return merge(minipacman(), dict(
+      task_args={"minipacman": dict(view=5)},
+      encoder_args={"torso": dict(channels="16", kernel=3, output_size=64)}))
+
+
+def minipacman_paper() -> Preset:
+  """Plays Mini-Pacman through a view of 5 x 5 cells, with larger cores.
+
+  Paper: Santoro et al. 2018, arXiv 1806.01822, section 4.2 and Figure 10.
+  Data: none.
+
+  Notes:
+    The paper gives no sizes for this game: those of its BoxWorld are taken.
+    --task.view=0 shows the whole maze.
+  """
+  return merge(minipacman_viewport(), dict(
+      core="rmc",
+      core_args={
+          "rmc": dict(num_slots=4, num_heads=4, head_size=64),
+          "lstm": dict(hidden_size=1024)},
+      optimizer_args={"adam": dict(learning_rate=2e-4)},
+      agent_args={"actor_critic": dict(unroll_length=40)},
+      batch_size=128,
+      steps=200_000))
+
+
+def time_tracking() -> Preset:
+  """Steps onto a square at an instructed time, seen as small pictures.
+
+  Paper: Trask et al. 2018, arXiv 1808.00508, section 4.5 and Figure 5.
+  Data: none.
+
+  Notes:
+    The paper gives no settings of its agent. --core=nac_lstm is its agent with
+    a NAC. Cells have 5 pixels here; `time_tracking_paper` has its pictures of
+    56 x 56 pixels. --levels=10,11,...,25 of launch.evaluate asks for later
+    times than those of training.
+  """
+  return dict(
+      task="time_tracking",
+      task_args={"time_tracking": dict(cell_pixels=4)},
+      encoder_args={"torso": dict(
+          channels="16,32", kernel=4, stride=4, output_size=64)},
+      core="lstm",
+      core_args={
+          "lstm": dict(hidden_size=64), "nac_lstm": dict(hidden_size=64)},
+      optimizer="adam",
+      optimizer_args={"adam": dict(learning_rate=1e-3)},
+      agent_args={"actor_critic": dict(
+          unroll_length=20, entropy_cost=0.01, discount=0.99)},
+      max_grad_norm=1.,
+      batch_size=64,
+      steps=10_000,
+      log_every=50,
+      eval_every=500,
+      eval_episodes=256,
+      checkpoint_every=500,
+  )
+
+
+def time_tracking_paper() -> Preset:
+  """Steps onto a square at an instructed time, seen as 56 x 56 pixels.
+
+  Paper: Trask et al. 2018, arXiv 1808.00508, section 4.5 and Figure 5.
+  Data: none.
+
+  Notes:
+    As `time_tracking`, but for the pictures. The paper uses A3C; its other
+    settings are not known.
+  """
+  return merge(time_tracking(), dict(
+      task_args={"time_tracking": dict(cell_pixels=11)}))
