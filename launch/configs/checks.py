@@ -36,6 +36,7 @@ def check(config: ml_collections.ConfigDict,
     _check_sizes(config, task)
     for one in each:
       build.make_optimizer(one)
+      build.make_agent(one)
     _check_memory(config, task)
     _check_agent(config, task)
     _check_curriculum(config, task)
