@@ -74,6 +74,9 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
   data = run.load_data("test")
   trainer = build.make_trainer(
       run.config, task, devices.for_evaluation(run.config))
+  if recall and isinstance(task, tasks.Environment):
+    raise UsageError("--recall: it is not measured in environments; leave it "
+                     "out")
   if recall and not trainer.model.searches_approximately:
     raise UsageError(_no_recall(run.config))
   state = restore(run, trainer, _empty_state(stored, trainer, core_args))
@@ -198,7 +201,8 @@ def restore(run: Run, trainer: Trainer,
 
 def _variants(task: tasks.Trainable, levels: Sequence[int]) -> dict[Any, Any]:
   """Returns what to evaluate, by level (a number) or name."""
-  if not isinstance(task, tasks.Levelled):
+  is_environment = isinstance(task, tasks.Environment)
+  if not isinstance(task, tasks.Levelled) or (is_environment and not levels):
     if levels:
       raise UsageError("--levels: this task has one level only")
     return {TRAINED: task, **task.extrapolations}
