@@ -1,0 +1,62 @@
+"""Environments of this package as `gymnasium.Env`."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from tasks import base
+from tasks.environments.adapters import episode
+
+try:
+  import gymnasium  # Optional.
+except ImportError as error:
+  raise ImportError(f"the adapter needs the package gymnasium ({error}); pip "
+                    "install -e '.[environments]'") from error
+
+
+class GymnasiumEnvironment(gymnasium.Env):
+  """Represents an environment as a `gymnasium.Env`.
+
+  An observation is a dict of 'image' and 'features', as far as there are such.
+  The last step's info is the episode's `outcome`.
+  """
+
+  metadata: ClassVar[dict[str, Any]] = {
+      "render_modes": ["rgb_array", "ansi"], "render_fps": 4}
+
+  def __init__(self, environment: base.Environment,
+               render_mode: str | None = None):
+    """Constructs the environment.
+
+    Args:
+      environment: to represent.
+      render_mode: 'rgb_array' for pictures, 'ansi' for text, or None.
+
+    Raises:
+      ValueError: that is no environment of this package, or no such mode.
+    """
+    if render_mode not in (None, *self.metadata["render_modes"]):
+      raise ValueError(f"unknown render_mode {render_mode!r}; valid render "
+                       "modes: rgb_array, ansi, None")
+    self._environment, self.render_mode = environment, render_mode
+    self._episode = episode.Episode(environment)
+    self.action_space = gymnasium.spaces.Discrete(environment.num_actions)
+    self.observation_space = gymnasium.spaces.Dict({
+        name: gymnasium.spaces.Box(-np.inf, np.inf, shape, np.float32)
+        for name, shape in self._episode.shapes.items()})
+
+  def reset(self, *, seed: int | None = None,
+            options: dict[str, Any] | None = None):
+    super().reset(seed=seed)
+    return self._episode.reset(int(self.np_random.integers(2**31))), {}
+
+  def step(self, action: Any):
+    step = self._episode.step(action)
+    info = {}
+    if step.terminated or step.truncated:
+      info = self._environment.outcome(self._episode.state)
+    return *step, {name: float(value) for name, value in info.items()}
+
+  def render(self):
+    draw = {"rgb_array": "picture", "ansi": "text"}.get(self.render_mode or "")
+    return draw and getattr(self._environment, draw)(self._episode.state)
