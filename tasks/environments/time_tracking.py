@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
@@ -128,11 +128,11 @@ class TimeTracking(base.Environment, base.Levelled):
 
   def reset(self, key: jax.Array) -> State:
     cells = self.num_cells ** 2
-    sizes = np.array([cells, cells - 1, self.max_time - self.min_time + 1])
-    agent, target, time = (
-        jax.random.uniform(key, (3,)) * sizes.astype(np.float32)).astype(
-            jnp.int32)
-    target += target >= agent  # Skips the agent's cell.
+    times = self.max_time - self.min_time + 1
+    sizes = np.array([cells, cells - 1, times], np.float32)
+    draws = jax.random.uniform(key, (3,), jnp.float32) * sizes
+    agent, target, time = draws.astype(jnp.int32)
+    target += (target >= agent).astype(jnp.int32)  # Skips the agent's cell.
     return State(self._place(agent), self._place(target), self.min_time + time,
                  jnp.int32(0))
 
@@ -148,8 +148,9 @@ class TimeTracking(base.Environment, base.Levelled):
     black_or_grey = jnp.stack([jnp.zeros_like(grey), grey])
     kinds = jnp.concatenate([black_or_grey, jnp.where(
         red_columns == state.target[1], np.tile(_RED, width), black_or_grey)])
-    image = kinds[(rows == state.agent[0]) + 2 * (red_rows == state.target[0])]
-    image = image.reshape(height, width, channels)
+    kind = jnp.where(rows == state.agent[0], 1, 0) + jnp.where(
+        red_rows == state.target[0], 2, 0)
+    image = kinds[kind].reshape(height, width, channels)
     return base.Observation(image, state.time.astype(jnp.float32)[None])
 
   def step(self, state: State, action: jax.Array, key: jax.Array
@@ -159,7 +160,7 @@ class TimeTracking(base.Environment, base.Levelled):
     agent = jnp.clip(state.agent + move, 0, self.num_cells - 1)
     state = state._replace(agent=agent, steps=state.steps + 1)
     arrived = _has_arrived(state)
-    reward = 1 - jnp.abs(state.time - state.steps) / jnp.float32(self.margin)
+    reward = 1 - _error(state) / self.margin
     false = jnp.zeros((), bool)
     return state, base.TimeStep(
         self.observe(state), jnp.where(arrived, reward, 0),
@@ -172,10 +173,11 @@ class TimeTracking(base.Environment, base.Levelled):
     `error` its distance from the instructed time. Both take the last step for
     an episode that ran out of time.
     """
-    arrived, error = _has_arrived(state), jnp.abs(state.time - state.steps)
-    return {name: value.astype(jnp.float32) for name, value in dict(
-        arrived=arrived, on_time=arrived & (error == 0), arrival=state.steps,
-        error=error).items()}
+    arrived, error = _has_arrived(state), _error(state)
+    outcomes = dict(arrived=arrived, on_time=arrived & (error == 0),
+                    arrival=state.steps, error=error)
+    return {name: value.astype(jnp.float32)
+            for name, value in outcomes.items()}
 
   @property
   def trivial_score(self) -> float:
@@ -187,12 +189,11 @@ class TimeTracking(base.Environment, base.Levelled):
     return float((rewards @ chances).mean())
 
   def text(self, state: State) -> str:
-    agent, target = tuple(state.agent), tuple(state.target)
-    marks = {agent: "A", target: "R"} | ({agent: "*"} if agent == target else
-                                         {})
-    cells = range(self.num_cells)
-    rows = [" ".join(marks.get((y, x), ".") for x in cells) for y in cells]
-    return "\n".join([f"step {state.steps}, instructed {state.time}", *rows])
+    rows = np.full((self.num_cells, self.num_cells), ".")
+    rows[tuple(state.target)] = "R"
+    rows[tuple(state.agent)] = "*" if _has_arrived(state) else "A"
+    return "\n".join([f"step {state.steps}, instructed {state.time}",
+                      *map(" ".join, rows)])
 
   def picture(self, state: State) -> np.ndarray:
     image = self.observe(jax.tree.map(jnp.asarray, state)).image
@@ -201,6 +202,10 @@ class TimeTracking(base.Environment, base.Levelled):
 
 def _has_arrived(state):
   return (state.agent == state.target).all()
+
+
+def _error(state):
+  return jnp.abs(state.time - state.steps).astype(jnp.float32)
 
 
 @functools.cache

@@ -2,9 +2,10 @@
 
 from typing import Any, ClassVar
 
+import jax
 import numpy as np
 
-from tasks import base
+from tasks import base, checks
 from tasks.environments.adapters import episode
 
 try:
@@ -21,23 +22,17 @@ class GymnasiumEnvironment(gymnasium.Env):
   The last step's info is the episode's `outcome`.
   """
 
-  metadata: ClassVar[dict[str, Any]] = {
-      "render_modes": ["rgb_array", "ansi"], "render_fps": 4}
+  metadata: ClassVar = {"render_modes": ["rgb_array", "ansi"], "render_fps": 4}
 
   def __init__(self, environment: base.Environment,
                render_mode: str | None = None):
-    """Constructs the environment.
-
-    Args:
-      environment: to represent.
-      render_mode: 'rgb_array' for pictures, 'ansi' for text, or None.
+    """Represents `environment`; draws 'rgb_array', 'ansi' (text) or None.
 
     Raises:
       ValueError: that is no environment of this package, or no such mode.
     """
-    if render_mode not in (None, *self.metadata["render_modes"]):
-      raise ValueError(f"unknown render_mode {render_mode!r}; valid render "
-                       "modes: rgb_array, ansi, None")
+    if render_mode is not None:
+      checks.check_member("render mode", render_mode, ("rgb_array", "ansi"))
     self._environment, self.render_mode = environment, render_mode
     self._episode = episode.Episode(environment)
     self.action_space = gymnasium.spaces.Discrete(environment.num_actions)
@@ -52,11 +47,12 @@ class GymnasiumEnvironment(gymnasium.Env):
 
   def step(self, action: Any):
     step = self._episode.step(action)
-    info = {}
-    if step.terminated or step.truncated:
-      info = self._environment.outcome(self._episode.state)
-    return *step, {name: float(value) for name, value in info.items()}
+    is_last = step.terminated or step.truncated
+    outcome = self._environment.outcome(self._episode.state) if is_last else {}
+    return *step, {name: float(value) for name, value in outcome.items()}
 
   def render(self):
-    draw = {"rgb_array": "picture", "ansi": "text"}.get(self.render_mode or "")
-    return draw and getattr(self._environment, draw)(self._episode.state)
+    state = jax.device_get(self._episode.state)
+    if self.render_mode == "ansi":
+      return self._environment.text(state)
+    return self.render_mode and self._environment.picture(state)

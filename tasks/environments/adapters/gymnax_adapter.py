@@ -71,7 +71,8 @@ class GymnaxTask(base.Environment):
 
   @property
   def image_shape(self) -> tuple[int, int, int]:
-    return self._spec.image.shape
+    height, width, channels = self._spec.image.shape
+    return height, width, channels
 
   @property
   def num_features(self) -> int:

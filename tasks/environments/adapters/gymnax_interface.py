@@ -71,7 +71,7 @@ def make(path: Any, env_name: str) -> Made:
                      f"{type(space).__name__}")
   limits = [holder.max_steps_in_episode for holder in (params, environment)
             if hasattr(holder, "max_steps_in_episode")]
-  return Made(environment, params, int(space.n), int(limits[0]) if limits else 0)
+  return Made(environment, params, int(space.n), int((*limits, 0)[0]))
 
 
 def begin(made: Made, key: jax.Array) -> tuple[base.Observation, Any]:
