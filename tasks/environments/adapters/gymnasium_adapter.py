@@ -1,6 +1,6 @@
 """Environments of this package as `gymnasium.Env`."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import numpy as np
@@ -22,7 +22,8 @@ class GymnasiumEnvironment(gymnasium.Env):
   The last step's info is the episode's `outcome`.
   """
 
-  metadata: ClassVar = {"render_modes": ["rgb_array", "ansi"], "render_fps": 4}
+  metadata = dict(  # noqa: RUF012 (No class variable in the base class.)
+      render_modes=["rgb_array", "ansi"], render_fps=4)
 
   def __init__(self, environment: base.Environment,
                render_mode: str | None = None):
