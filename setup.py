@@ -20,7 +20,9 @@ _PROGRAMS = (
     "tensorflow-datasets>=4.9.10",
     "tqdm>=4.70.1",
 )
+_ENVIRONMENTS = ("dm-env>=1.6", "gymnasium>=1.4.0")
 _TEST = (
+    *_ENVIRONMENTS,
     "import-linter>=2.17",
     "ipykernel>=7.4.0",
     "mypy>=2.4.1",
@@ -53,6 +55,8 @@ setuptools.setup(
     ],
     extras_require={
         "benchmark": [*_PROGRAMS, "torch>=2.13.0"],  # To compare with.
+        # Wrap our environments for other libraries' agents.
+        "environments": [*_PROGRAMS, *_ENVIRONMENTS],
         "gpu": [*_PROGRAMS, "jax[cuda13]>=0.10.2"],
         "notebooks": [*_PROGRAMS, "ipykernel>=7.4.0", "jupyterlab"],
         "programs": _PROGRAMS,

@@ -1,0 +1,1 @@
+"""Bridges between environments of this package and of other libraries."""
