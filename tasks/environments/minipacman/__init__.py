@@ -1,0 +1,1 @@
+"""Mini-Pacman: its maze, its rules, its pictures and the environment."""
