@@ -1,0 +1,1 @@
+"""Worlds that a network acts in; see `tasks.environment`."""
