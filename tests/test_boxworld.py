@@ -115,7 +115,7 @@ def test_views_of_games_of_pycolab(golden, replay):
     key = rgb[golden["held"]]
     assert (key.sum(1) > 0).mean() > 0.1
     np.testing.assert_allclose(seen[..., 3:], np.broadcast_to(
-        key[:, None, None], crops.shape + (3,)), atol=1e-6)
+        key[:, None, None], (*crops.shape, 3)), atol=1e-6)
 
 
 def test_solution():
