@@ -1,0 +1,1 @@
+"""BoxWorld: keys, locks and a gem."""
