@@ -20,6 +20,9 @@ from tasks.base import (
     Transcribable,
 )
 from tasks.batch import Batch
+from tasks.environments.boxworld.boxworld import BoxWorld
+from tasks.environments.minipacman.minipacman import MiniPacman
+from tasks.environments.time_tracking import TimeTracking
 from tasks.language.language_numbers import LanguageNumbers
 from tasks.mnist.addition import MnistAddition
 from tasks.mnist.counting import MnistCounting
@@ -48,11 +51,13 @@ TASKS: dict[str, type[Task]] = {
     "arithmetic": Arithmetic,
     "associative_recall": AssociativeRecall,
     "babi": Babi,
+    "boxworld": BoxWorld,
     "catbabi": CatBabi,
     "copy": Copy,
     "identity": Identity,
     "language_numbers": LanguageNumbers,
     "learning_to_execute": LearningToExecute,
+    "minipacman": MiniPacman,
     "mnist_addition": MnistAddition,
     "mnist_counting": MnistCounting,
     "mnist_parity": MnistParity,
@@ -64,15 +69,16 @@ TASKS: dict[str, type[Task]] = {
     "program_evaluation": ProgramEvaluation,
     "recurrent_arithmetic": RecurrentArithmetic,
     "text": Text,
+    "time_tracking": TimeTracking,
 }
 
 __all__ = (
     "TASKS", "Arithmetic", "AssociativeRecall", "Babi", "Batch", "Bits",
-    "CatBabi", "Classes", "Copy", "Corpus", "Countable", "Environment",
-    "Episodes", "Identity", "LanguageNumbers", "LearningToExecute", "Levelled",
-    "Measure", "MnistAddition", "MnistCounting", "MnistParity",
-    "MnistSequenceProduct", "MnistSequenceSum", "NthFarthest", "Observation",
-    "Omniglot", "PrioritySort", "ProgramEvaluation", "Readable",
-    "RecurrentArithmetic", "Regression", "Returns", "Score", "Stream", "Task",
-    "Text", "TimeStep", "Tokens", "Trainable", "Transcribable", "num_windows",
-    "row_length")
+    "BoxWorld", "CatBabi", "Classes", "Copy", "Corpus", "Countable",
+    "Environment", "Episodes", "Identity", "LanguageNumbers",
+    "LearningToExecute", "Levelled", "Measure", "MiniPacman", "MnistAddition",
+    "MnistCounting", "MnistParity", "MnistSequenceProduct", "MnistSequenceSum",
+    "NthFarthest", "Observation", "Omniglot", "PrioritySort",
+    "ProgramEvaluation", "Readable", "RecurrentArithmetic", "Regression",
+    "Returns", "Score", "Stream", "Task", "Text", "TimeStep", "TimeTracking",
+    "Tokens", "Trainable", "Transcribable", "num_windows", "row_length")

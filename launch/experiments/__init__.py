@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from launch.experiments import (
+    agents,
     babi,
     curriculum,
     language,
@@ -37,7 +38,7 @@ from launch.experiments import (
     text,
 )
 
-_MODULES = (babi, curriculum, language, learning_to_execute, mnist,
+_MODULES = (agents, babi, curriculum, language, learning_to_execute, mnist,
             mnist_sequence, nalu_functions, neural_arithmetic, nth_farthest,
             omniglot, programs, sam, single_module,
             text)
