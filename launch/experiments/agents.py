@@ -17,14 +17,14 @@ def boxworld() -> Preset:
   Data: none; levels are made.
 
   Notes:
-    The board has 6 x 6 cells and a border, and no distractors, so that two CPU
+    The board has 8 x 8 cells and a border, and no distractors, so that two CPU
     cores solve it. --task.num_forward=1 adds distractors; --preset=
     boxworld_paper is the paper's game. Its agents learn from 1e9 steps.
   """
   return dict(
       task="boxworld",
       task_args={"boxworld": dict(
-          solution_length=2, num_forward=0, grid_size=6, max_steps=50, view=0)},
+          solution_length=2, num_forward=0, grid_size=8, max_steps=50, view=0)},
       encoder_args={"torso": dict(
           channels="12,24", kernel=2, coordinates=True, output_size=64)},
       core="lstm",
