@@ -1,4 +1,6 @@
-"""Types and ranks of arrays, for code that leaves nothing to JAX's promotion.
+"""Types, ranks and rows of arrays.
+
+The code that uses them leaves nothing to JAX's promotion of types and ranks.
 
 So a user may set `jax_numpy_rank_promotion="raise"` and
 `jax_numpy_dtype_promotion="strict"`.
@@ -35,6 +37,22 @@ def as_float(x: Any, dtype: Any = None) -> jax.Array:
 def merge_last(x: jax.Array) -> jax.Array:
   """Reshapes `[..., A, B]` to `[..., A B]`, also if it is empty."""
   return x.reshape(*x.shape[:-2], x.shape[-2] * x.shape[-1])
+
+
+def choose_rows(is_new: jax.Array, new: Any, old: Any) -> Any:
+  """Returns a tree with the rows of `new` where `is_new`, else those of `old`.
+
+  Args:
+    is_new: bool of any shape `[...]`.
+    new: a tree of arrays `[..., *shape]`, cast to the types of `old`.
+    old: a tree of arrays `[..., *shape]`.
+  """
+  def choose(new, old):
+    axes = tuple(range(is_new.ndim, old.ndim))
+    return jnp.where(
+        jnp.expand_dims(is_new, axes), new.astype(old.dtype), old)
+
+  return jax.tree.map(choose, new, old)
 
 
 def align(x: jax.Array | np.ndarray, like: jax.Array) -> jax.Array:

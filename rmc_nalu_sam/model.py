@@ -27,17 +27,21 @@ class Model:
     init: `(rng, inputs [T, B, F]) -> params`. Only the shape of the inputs
       matters. The inputs of a model of tokens are integers `[T, B]`.
     unroll: `(params, rng, inputs [T, B, F], state, *, steps=None,
-      targets=None, return_all_states=False, return_unit_inputs=False) ->
-      Unrolled`. The key `rng` is consumed. None is for an evaluation, and for a
-      network that draws nothing. With `dropout.Keys`, what is dropped in a
-      sequence does not depend on the others. An array of keys `[B]`, one for
-      each sequence, is the same, with the first key as the shared one.
+      targets=None, return_all_states=False, return_unit_inputs=False,
+      resets=None) -> Unrolled`. The key `rng` is consumed. None is for an
+      evaluation, and for a network that draws nothing. With `dropout.Keys`,
+      what is dropped in a sequence does not depend on the others. An array of
+      keys `[B]`, one for each sequence, is the same, with the first key as the
+      shared one.
       `steps [A, B]`, integers below T, selects the steps at which the head is
       computed.
       `targets [T, B]` (`[A, B]` with `steps`) are the classes, integers, whose
       log-probabilities take the place of the answers. A head may compute them
       at less cost than all answers. They are float32 or wider, unless a policy
       sets their type, and NaN for a target that is no class.
+      `resets [T, B]` bool: where True, the sequence's state is the initial one
+      before that step. No gradient passes such a step. A dropout that is the
+      same at all steps of a sequence stays the same.
     initial_state: `(params, batch_size) -> state` of the core; without a B axis
       if `batch_size` is None.
     units: maps names in `params` to the arithmetic units with these parameters,
@@ -143,14 +147,17 @@ def make_functions(parts: Parts, policy: jmp.Policy | None,
   init, (unroll, initial_state, of_core) = hk.multi_transform(network)
 
   def model_unroll(params, rng, inputs, state, *, steps=None, targets=None,
-                   return_all_states=False, return_unit_inputs=False):
+                   return_all_states=False, return_unit_inputs=False,
+                   resets=None):
+    if resets is not None:
+      _check_resets(resets, inputs)
     keys = None
     if dropout.are_of_sequences(rng):
       rng = dropout.Keys(rng[0], rng)
     if isinstance(rng, dropout.Keys):
       rng, keys = rng
     return unroll(params, rng, inputs, state, steps, targets,
-                  return_all_states, return_unit_inputs, keys)
+                  return_all_states, return_unit_inputs, keys, resets)
 
   def forget(params, state):
     forgotten = of_core(params, None, "forget", state)
@@ -170,6 +177,13 @@ def make_functions(parts: Parts, policy: jmp.Policy | None,
       steps_left=lambda state: of_core({}, None, "steps_left", state),
       recall=lambda state: of_core({}, None, "recall", state),
       searches_exactly=lambda: of_core({}, None, "searches_exactly"))
+
+
+def _check_resets(resets: jax.Array, inputs: jax.Array) -> None:
+  if resets.dtype != jnp.bool or resets.shape != inputs.shape[:2]:
+    raise ValueError(
+        f"resets must be booleans [T, B] = {list(inputs.shape[:2])}, as the "
+        f"inputs are, got {resets.dtype} {list(resets.shape)}")
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ Letters: T time, B batch, F inputs, I inputs of a unit, A selected steps.
 """
 
 import contextlib
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from rmc_nalu_sam import dropout
+from rmc_nalu_sam.arrays import choose_rows
 from rmc_nalu_sam.heads.log_probs import log_prob_of
 from rmc_nalu_sam.units import Unit
 
@@ -103,8 +105,8 @@ class Network(hk.Module):
 
   def unroll(self, inputs: jax.Array, state: Any, steps: jax.Array | None,
              targets: jax.Array | None, return_all_states: bool,
-             return_unit_inputs: bool, keys: jax.Array | None = None
-             ) -> Unrolled:
+             return_unit_inputs: bool, keys: jax.Array | None = None,
+             resets: jax.Array | None = None) -> Unrolled:
     """Computes all steps; see `Model.unroll`. `keys [B]` are of sequences."""
     recording = _unit_inputs if return_unit_inputs else _nothing
     has_unroll = hasattr(self._core, "unroll") and not return_all_states
@@ -112,22 +114,29 @@ class Network(hk.Module):
     if not (has_unroll or self._encodes_all_steps()):
       encode, encode_step = encode_step, encode
     in_steps: dict[str, jax.Array] = {}
+    # Made once, outside of the steps; it may have parameters.
+    first = None if resets is None else self._core.initial_state(
+        resets.shape[1])
 
-    def step(inputs_and_keys, state):
-      inputs, keys = inputs_and_keys
+    def step(of_step, state):
+      inputs, keys, resets = of_step
+      if resets is not None:
+        state = choose_rows(resets, first, state)
       with recording() as unit_inputs, dropout.keys_of_sequences(keys):
         outputs, state = self._core(encode_step(inputs), state)
       return (outputs, unit_inputs), state
 
     with recording() as unit_inputs, dropout.keys_of_windows(keys):
       encoded = encode(inputs)
-      if has_unroll:
+      if has_unroll and resets is None:
         outputs, state = self._core.unroll(encoded, state)
+      elif has_unroll and _takes_resets(self._core):
+        outputs, state = self._core.unroll(encoded, state, resets=resets)
       else:
         step_keys = None if keys is None else dropout.keys_of_steps(
             keys, len(inputs))
         (outputs, in_steps), state = hk.dynamic_unroll(
-            step, (encoded, step_keys), state,
+            step, (encoded, step_keys, resets), state,
             return_all_states=return_all_states)
       if steps is not None:
         outputs = jnp.take_along_axis(outputs, steps[..., None], 0)
@@ -167,6 +176,11 @@ class Network(hk.Module):
         parts.may_map_to_output and size == parts.output_size):
       return outputs
     return self._head(outputs)
+
+
+def _takes_resets(core: Any) -> bool:
+  """Returns whether the core's own `unroll` has an argument `resets`."""
+  return "resets" in inspect.signature(core.unroll).parameters
 
 
 @contextlib.contextmanager

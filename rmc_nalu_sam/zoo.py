@@ -92,7 +92,8 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
     is not 0. Encoders and heads may have this attribute too.
 
   A core may also have a method `unroll(inputs [T, B, F], state) -> (outputs,
-  state)`, which is faster than its steps one by one. See
+  state)`, which is faster than its steps one by one. If it has no argument
+  `resets` as well, an unroll with resets computes the steps one by one. See
   `rmc_nalu_sam.encoders` and `rmc_nalu_sam.heads` for the attributes of these.
 
   A model of tokens has integers `[T, B]` as inputs:

@@ -24,14 +24,15 @@ class _Layer(MogrifierLSTM):
   """Computes one step, or all of them with dropped weights."""
 
   # One method for both: the names of the parameters depend on the method.
-  def __call__(self, inputs, prev_state, rate=None):
+  def __call__(self, inputs, prev_state, rate=None, resets=None):
     if rate is None:
       return super().__call__(inputs, prev_state)
     weights = self.weights(inputs.shape[-1], inputs.dtype)
     w = weight_drop(shared_key(rate), weights.gates.w, rate,
                     num_rows=self.hidden_size)
     weights = weights._replace(gates=weights.gates._replace(w=w))
-    return lstm_unroll.unroll(weights, self.cell, inputs, prev_state)
+    return lstm_unroll.unroll(
+        weights, self.cell, inputs, prev_state, resets)
 
 
 class AWDLSTM(hk.RNNCore):
@@ -110,13 +111,16 @@ class AWDLSTM(hk.RNNCore):
       states.append(state)
     return x, tuple(states)
 
-  def unroll(self, inputs: jax.Array, state: AWDLSTMState
+  def unroll(self, inputs: jax.Array, state: AWDLSTMState,
+             resets: jax.Array | None = None
              ) -> tuple[jax.Array, AWDLSTMState]:
     """Runs all steps, with dropout, faster than one by one.
 
     Args:
       inputs: `[T, B, F]`, or `[T, F]` without a batch.
       state: the state before the first step.
+      resets: `[T, B]` bool, whether a sequence starts anew before a step; None
+        for never. What is dropped does not change there.
 
     Returns:
       The outputs `[T, B, last_size]` and the state after the last step.
@@ -126,7 +130,7 @@ class AWDLSTM(hk.RNNCore):
         zip(self._layers, state, strict=True)):
       if number:
         x = locked(x, self._dropout, f"layer_{number}")
-      x, after = layer(x, before, self._weight_drop)
+      x, after = layer(x, before, self._weight_drop, resets)
       states.append(after)
     return x, tuple(states)
 

@@ -9,14 +9,15 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from rmc_nalu_sam.arrays import merge_last
+from rmc_nalu_sam.arrays import choose_rows, merge_last
 from rmc_nalu_sam.cores import mogrifier
 from rmc_nalu_sam.cores.mogrifier import Cell, Weights
 from rmc_nalu_sam.relational.layers import Affine, affine
 
 
 def unroll(weights: Weights, cell: Cell, inputs: jax.Array,
-           state: hk.LSTMState) -> tuple[jax.Array, hk.LSTMState]:
+           state: hk.LSTMState, resets: jax.Array | None = None
+           ) -> tuple[jax.Array, hk.LSTMState]:
   """Returns the outputs `[T, ..., H]` and the state after the last step.
 
   Without gates before the LSTM, it multiplies the inputs of all steps by their
@@ -28,27 +29,38 @@ def unroll(weights: Weights, cell: Cell, inputs: jax.Array,
     cell: of the layer.
     inputs: `[T, ..., F]`.
     state: before the first step.
+    resets: `[T, ...]` bool, whether the state is zeros before a step, as an
+      initial one; None for never.
   """
   if weights.rounds:
-    return _unroll_steps(weights, cell, inputs, state)
+    return _unroll_steps(weights, cell, inputs, state, resets)
   (w, b), num_inputs = weights.gates, inputs.shape[-1]
   gates = affine(Affine(w[:num_inputs], b), inputs)
-  outputs, cells = _recur(cell, w[num_inputs:], gates, *state)
+  outputs, cells = _recur(cell, w[num_inputs:], gates, *state, resets)
   if not len(outputs):
     return outputs, state
   return outputs, hk.LSTMState(outputs[-1], cells[-1])
 
 
-def _unroll_steps(weights, cell, inputs, state):
-  def step(state, inputs):
-    return mogrifier.step(weights, cell, inputs, state)[::-1]
+def _unroll_steps(weights, cell, inputs, state, resets):
+  def step(state, of_step):
+    inputs, resets = of_step
+    return mogrifier.step(
+        weights, cell, inputs, _restart(resets, state))[::-1]
 
-  state, outputs = jax.lax.scan(step, state, inputs)
+  state, outputs = jax.lax.scan(step, state, (inputs, resets))
   return outputs, state
 
 
+def _restart(resets, state):
+  """Returns the state with zeros in the rows that are reset."""
+  if resets is None:
+    return state
+  return choose_rows(resets, jax.tree.map(jnp.zeros_like, state), state)
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _recur(cell, w, inputs, hidden, last_cell):
+def _recur(cell, w, inputs, hidden, last_cell, resets):
   """Returns outputs and cells of all steps, `[T, ..., H]` each.
 
   Args:
@@ -57,40 +69,44 @@ def _recur(cell, w, inputs, hidden, last_cell):
     inputs: the inputs' part of the gates, `[T, ..., 4 H]`.
     hidden: output before the first step, `[..., H]`.
     last_cell: cell before the first step, `[..., H]`.
+    resets: of `unroll`.
   """
-  return _forward(cell, w, inputs, hidden, last_cell)[0]
+  return _forward(cell, w, inputs, hidden, last_cell, resets)[0]
 
 
-def _forward(cell, w, inputs, hidden, last_cell):
-  def step(state, inputs):
+def _forward(cell, w, inputs, hidden, last_cell, resets):
+  def step(state, of_step):
+    inputs, resets = of_step
+    state = _restart(resets, state)
     gates = inputs + state[0] @ w
     state = cell(gates, state[1])
     return state, (*state, gates)
 
-  _, (outputs, cells, gates) = jax.lax.scan(step, (hidden, last_cell), inputs)
+  _, (outputs, cells, gates) = jax.lax.scan(
+      step, (hidden, last_cell), (inputs, resets))
   before = [jnp.concatenate([first[None], after])[:-1]
             for first, after in ((hidden, outputs), (last_cell, cells))]
-  return (outputs, cells), (w, gates, *before)
+  return (outputs, cells), (w, gates, *_restart(resets, before), resets)
 
 
 def _backward(cell, saved, cotangents):
-  w, gates, hidden, cells = saved
+  w, gates, hidden, cells, resets = saved
 
   def step(of_state, of_step):
-    outputs_bar, cells_bar, gates, last_cell = of_step
+    outputs_bar, cells_bar, gates, last_cell, resets = of_step
     hidden_bar, cell_bar = of_state
     _, pull = jax.vjp(cell, gates, last_cell)
     gates_bar, cell_bar = pull((hidden_bar + outputs_bar, cell_bar + cells_bar))
-    return (gates_bar @ w.T, cell_bar), gates_bar
+    return _restart(resets, (gates_bar @ w.T, cell_bar)), gates_bar
 
   first = jax.tree.map(jnp.zeros_like, (hidden[:1], cells[:1]))
   first = jax.tree.map(lambda x: x.sum(0), first)  # Also without steps.
   state_bar, gates_bar = jax.lax.scan(
-      step, first, (*cotangents, gates, cells), reverse=True)
+      step, first, (*cotangents, gates, cells, resets), reverse=True)
   # The product for all steps: one after the other, they take far longer.
   w_bar = merge_last(hidden.reshape(-1, 1, w.shape[0])).T @ gates_bar.reshape(
       -1, w.shape[1])
-  return w_bar, gates_bar, *state_bar
+  return w_bar, gates_bar, *state_bar, None
 
 
 _recur.defvjp(_forward, _backward)

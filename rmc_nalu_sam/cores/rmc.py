@@ -159,13 +159,15 @@ class RMC(hk.RNNCore):
     return merge_last(memory), RMCState(
         memory, jax.lax.stop_gradient(weights))
 
-  def unroll(self, inputs: jax.Array,
-             state: RMCState) -> tuple[jax.Array, RMCState]:
+  def unroll(self, inputs: jax.Array, state: RMCState,
+             resets: jax.Array | None = None) -> tuple[jax.Array, RMCState]:
     """Runs all steps, as `hk.dynamic_unroll` does, at less cost.
 
     Args:
       inputs: `[T, B, ...]`, or `[T, ...]` without a batch.
       state: the state before the first step.
+      resets: `[T, B]` bool, whether a sequence starts anew before a step; None
+        for never.
 
     Returns:
       The outputs `[T, B, N D]` and the state after the last step.
@@ -181,7 +183,7 @@ class RMC(hk.RNNCore):
       return jnp.zeros((0, *merge_last(state.memory).shape),
                        state.memory.dtype), state
     memories, weights = unroll.unroll(
-        params, rows, state.memory, self._options)
+        params, rows, state.memory, self._options, resets)
     return merge_last(memories), RMCState(
         memories[-1], weights)
 

@@ -14,13 +14,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rmc_nalu_sam.arrays import merge_last
+from rmc_nalu_sam.arrays import align, choose_rows, merge_last
 from rmc_nalu_sam.relational import attention, gating
 from rmc_nalu_sam.relational.layers import (
     Affine,
     Parameters,
     Seen,
     affine,
+    initial_memory,
     layer_norm,
 )
 
@@ -35,7 +36,8 @@ class Options(NamedTuple):
 
 
 def unroll(params: Parameters, inputs: jax.Array, memory: jax.Array,
-           options: Options) -> tuple[jax.Array, jax.Array]:
+           options: Options, resets: jax.Array | None = None
+           ) -> tuple[jax.Array, jax.Array]:
   """Returns the memory after each step, and the attention of the last step.
 
   - It computes what depends on the inputs alone for all steps at once. Where it
@@ -48,13 +50,17 @@ def unroll(params: Parameters, inputs: jax.Array, memory: jax.Array,
     inputs: `[T, ..., I, F]`.
     memory: `[..., N, D]`, before the first step.
     options: constants of the core.
+    resets: `[T, ...]` bool, whether the memory is the initial one before a
+      step; None for never.
 
   Returns:
     `[T, ..., N, D]` and `[..., L, H, N, N + I]`; the latter has no gradient.
   """
   seen = see(params, inputs)
-  memories = _scan(options, params, seen, memory)
+  memories = _scan(options, params, seen, memory, resets)
   before = memories[-2] if len(memories) > 1 else memory
+  if resets is not None:
+    before = _restart(resets[-1], before)
   _, weights = attention.relate(
       *jax.lax.stop_gradient((params, jax.tree.map(lambda x: x[-1], seen),
                               before)),
@@ -90,12 +96,21 @@ def _compose(first: Affine, second: Affine) -> Affine:
   return Affine(first.w @ second.w, affine(second, first.b))
 
 
+def _restart(resets: jax.Array, memory: jax.Array) -> jax.Array:
+  """Returns the memory `[..., N, D]`, initial where `resets [...]`."""
+  first = initial_memory(*memory.shape[-2:])
+  return choose_rows(resets, align(first, memory), memory)
+
+
 def _scan(options: Options, params: Parameters, seen: Seen,
-          memory: jax.Array) -> jax.Array:
+          memory: jax.Array, resets: jax.Array | None) -> jax.Array:
   @functools.partial(
       jax.checkpoint, prevent_cse=False,
       policy=jax.checkpoint_policies.dots_with_no_batch_dims_saveable)
-  def step(memory, seen):
+  def step(memory, of_step):
+    seen, resets = of_step
+    if resets is not None:
+      memory = _restart(resets, memory)
     candidate, _ = attention.relate(
         params, seen, memory, num_heads=options.num_heads,
         key_size=options.key_size)
@@ -104,4 +119,4 @@ def _scan(options: Options, params: Parameters, seen: Seen,
         forget_bias=options.forget_bias)
     return memory, memory
 
-  return jax.lax.scan(step, memory, seen)[1]
+  return jax.lax.scan(step, memory, (seen, resets))[1]
