@@ -158,6 +158,7 @@ def test_gymnasium_plays_the_task():
     assert total == 1 - info["error"] / 7
     assert total == 1 or time < 8
   first = env.reset(seed=5)[0]
+  assert all(array.flags.writeable for array in first.values())
   jax.tree.map(np.testing.assert_array_equal, first, env.reset(seed=5)[0])
   assert {name: box.shape for name, box in env.observation_space.items()
           } == SHAPES

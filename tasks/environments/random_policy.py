@@ -33,8 +33,8 @@ def returns(environment: base.Environment, key: jax.Array, episodes: int
 
   def play(key):
     key, reset_key = jax.random.split(key)
-    start = (environment.reset(reset_key), jnp.zeros((), bool), jnp.zeros(()),
-             key)
+    start = (environment.reset(reset_key), jnp.zeros((), bool),
+             jnp.float32(0), key)
     return jax.lax.while_loop(go_on, step, start)[2]
 
   return jax.vmap(play)(jax.random.split(key, episodes))
