@@ -20,6 +20,7 @@ from tasks.base import (
     Transcribable,
 )
 from tasks.batch import Batch
+from tasks.environments.adapters.gymnax_adapter import GymnaxTask
 from tasks.environments.boxworld.boxworld import BoxWorld
 from tasks.environments.minipacman.minipacman import MiniPacman
 from tasks.environments.time_tracking import TimeTracking
@@ -54,6 +55,7 @@ TASKS: dict[str, type[Task]] = {
     "boxworld": BoxWorld,
     "catbabi": CatBabi,
     "copy": Copy,
+    "gymnax": GymnaxTask,
     "identity": Identity,
     "language_numbers": LanguageNumbers,
     "learning_to_execute": LearningToExecute,
@@ -75,7 +77,7 @@ TASKS: dict[str, type[Task]] = {
 __all__ = (
     "TASKS", "Arithmetic", "AssociativeRecall", "Babi", "Batch", "Bits",
     "BoxWorld", "CatBabi", "Classes", "Copy", "Corpus", "Countable",
-    "Environment", "Episodes", "Identity", "LanguageNumbers",
+    "Environment", "Episodes", "GymnaxTask", "Identity", "LanguageNumbers",
     "LearningToExecute", "Levelled", "Measure", "MiniPacman", "MnistAddition",
     "MnistCounting", "MnistParity", "MnistSequenceProduct", "MnistSequenceSum",
     "NthFarthest", "Observation", "Omniglot", "PrioritySort",

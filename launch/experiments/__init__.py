@@ -25,7 +25,6 @@ from launch.experiments import (
     babi,
     curriculum,
     language,
-    learning_to_execute,
     mnist,
     mnist_sequence,
     nalu_functions,
@@ -38,8 +37,7 @@ from launch.experiments import (
     text,
 )
 
-_MODULES = (agents, babi, curriculum, language, learning_to_execute, mnist,
-            mnist_sequence, nalu_functions, neural_arithmetic, nth_farthest,
+_MODULES = (agents, babi, curriculum, language, mnist, mnist_sequence, nalu_functions, neural_arithmetic, nth_farthest,
             omniglot, programs, sam, single_module,
             text)
 
