@@ -37,9 +37,9 @@ from launch.experiments import (
     text,
 )
 
-_MODULES = (agents, babi, curriculum, language, mnist, mnist_sequence, nalu_functions, neural_arithmetic, nth_farthest,
-            omniglot, programs, sam, single_module,
-            text)
+_MODULES = (agents, babi, curriculum, language, mnist, mnist_sequence,
+            nalu_functions, neural_arithmetic, nth_farthest, omniglot, programs,
+            sam, single_module, text)
 
 PRESETS: Mapping[str, Callable[[], dict[str, Any]]] = {
     name: function for module in _MODULES

@@ -1,5 +1,6 @@
-"""Programs: section 4.4 of Trask et al. 2018 (arXiv 1808.00508), and section 4.2
-of Santoro et al. 2018 (arXiv 1806.01822)."""
+"""Programs: section 4.4 of Trask et al. 2018 (arXiv 1808.00508), and section
+4.2 of Santoro et al. 2018 (arXiv 1806.01822).
+"""
 
 from launch.experiments.merging import Preset, merge
 
