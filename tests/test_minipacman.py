@@ -88,8 +88,11 @@ def test_recorded_steps_whatever_is_drawn(golden_root):
 
 
 def as_drawn(file, row, exploring):
-  """Returns the draws by which ghosts decided as recorded."""
-  moves = np.where(file["ghost_moved"][row] == 1, 0., 0.9999)
+  """Returns the draws by which ghosts decided as recorded.
+
+  Where the original drew nothing, a draw that is used would move the ghost.
+  """
+  moves = np.where(file["ghost_moved"][row] == 0, 0.9999, 0.)
   share = (file["ghost_pick"][row] + 0.5) / np.maximum(
       file["ghost_pick_of"][row], 1)
   turns = np.where(file["ghost_explored"][row] == 1, exploring * share, 0.5)
