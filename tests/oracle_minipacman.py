@@ -28,12 +28,14 @@ def random_policy(state: Any, last: jax.Array, key: jax.Array) -> jax.Array:
   return jax.random.randint(key, (), 0, 5)
 
 
+@functools.cache
 def greedy(view: int, avoid: bool = True):
   """Returns a policy that walks to the nearest food that it sees.
 
-  With power it hunts the nearest ghost that it sees and can reach in time. It does not step to places
-  within 2 moves of another ghost that it sees, if it can; else it goes as far
-  from it as it can. If it sees nothing to eat, it walks on and turns at random.
+  With power it hunts the nearest ghost that it sees, if it can reach it in
+  time. Without, it does not step to places within 2 moves of a ghost that it
+  sees. If it must, it goes as far from the ghosts as it can. If it sees nothing
+  to eat, it walks on, and turns at random where there is a wall.
 
   Args:
     view: what the policy sees, as of the environment.

@@ -12,6 +12,24 @@ from tasks import checks, environment
 from tasks.capabilities import Levelled
 from tasks.environments.minipacman import maze, records, rules, views
 
+# Mean return of the random policy by the level that episodes begin with, 1 to
+# 12, in 2,048 episodes (4,096 at levels 1 and in regular 2) of at most 3,000
+# steps. The standard errors are below 0.2. Measured by tests/oracle_minipacman:
+#   play(MiniPacman(mode=mode, level=level), random_policy,
+#        jax.random.key(level), number).total.mean()
+RANDOM_RETURNS = {
+    "regular": (9.85, 8.74, 6.26, 5.76, 5.03, 4.71, 4.40, 4.40, 4.24, 4.23,
+        4.19, 4.24),
+    "avoid": (-16.84, -17.45, -19.48, -19.56, -20.87, -21.46, -21.88, -21.85,
+        -22.42, -22.29, -22.61, -22.46),
+    "hunt": (-20.08, -20.17, -20.77, -20.79, -21.64, -22.11, -22.49, -22.43,
+        -22.94, -22.86, -23.06, -22.81),
+    "ambush": (-21.08, -21.08, -21.47, -21.42, -22.19, -22.62, -22.97, -22.91,
+        -23.40, -23.32, -23.52, -23.28),
+    "rush": (0.35, 0.34, 0.43, 0.17, 0.24, 0.15, 0.14, 0.11, 0.10, 0.12, 0.21,
+        0.20),
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class MiniPacman(environment.Environment, Levelled):
@@ -112,7 +130,13 @@ class MiniPacman(environment.Environment, Levelled):
 
   @property
   def trivial_score(self) -> float:
-    return 0.
+    """The mean return of the random policy in up to 3,000 steps.
+
+    Levels above 12 have the value of level 12, and other `max_steps` that of
+    3,000: few of its games last longer than 300 steps.
+    """
+    returns = RANDOM_RETURNS[self.mode]
+    return returns[min(self.level, len(returns)) - 1]
 
   def reset(self, key: jax.Array) -> rules.State:
     return rules.new_level(

@@ -16,9 +16,11 @@ def from_record(record: Mapping[str, Any], max_ghosts: int) -> rules.State:
   """Makes a state; see `MiniPacman.from_record`."""
   pills, ghosts = (_rows(record[name], width)
                    for name, width in (("pills", 2), ("ghosts", 3)))
-  numbers = (record[name] for name in ("level", "frame", "timer", "power"))
+  level, frame, timer, power = (
+      jnp.asarray(record[name], jnp.int32)
+      for name in ("level", "frame", "timer", "power"))
   return rules.State(
-      *(jnp.asarray(number, jnp.int32) for number in numbers),
+      level, frame, timer, power,
       jnp.asarray(_places(np.asarray(record["pillman"])), jnp.int32),
       jnp.asarray(np.asarray(record["food"], bool)[~maze.WALLS]),
       _padded(_places(pills), rules.NUM_PILLS, "pills"),
@@ -34,8 +36,9 @@ def _rows(values: Any, width: int) -> np.ndarray:
 
 def _places(cells: np.ndarray) -> np.ndarray:
   """Returns the places of free cells `[..., 2]`."""
-  inside = ((cells >= 0) & (cells < maze.WALLS.shape)).all(-1)
-  y, x = np.moveaxis(cells * inside[..., None], -1, 0)  # [0, 0] is a wall.
+  inside = np.all((cells >= 0) & (cells < maze.WALLS.shape), axis=-1,
+                  keepdims=True)
+  y, x = np.moveaxis(np.where(inside, cells, 0), -1, 0)  # [0, 0] is a wall.
   places = maze.PLACES[y, x]
   if (places == maze.WALL).any():
     raise ValueError(f"not all of the cells {cells.tolist()} (y, x) are free; "

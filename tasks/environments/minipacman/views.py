@@ -55,13 +55,13 @@ def image(pixels: str, state: rules.State, seen: jax.Array) -> jax.Array:
   wall, food, pacman, ghost, pill = planes(state, seen)
   edible = state.power.astype(jnp.float32) / rules.POWER_STEPS
   if pixels == "planes":
-    channels = (wall, food, pacman, jnp.where(ghost, 1 - edible, 0),
-                jnp.where(ghost, edible, 0), pill)
+    channels = [wall, food, pacman, jnp.where(ghost, 1 - edible, 0),
+                jnp.where(ghost, edible, 0), pill]
   else:
     ghost, eaten = ghost & ~pacman, (pill | food) & ~pacman
     green = (wall | pacman | pill).astype(jnp.float32)
-    channels = (wall | ghost, jnp.where(ghost, edible, green),
-                wall | (eaten & ~ghost))
+    channels = [wall | ghost, jnp.where(ghost, edible, green),
+                wall | (eaten & ~ghost)]
   return jnp.stack([x.astype(jnp.float32) for x in channels], axis=-1)
 
 
