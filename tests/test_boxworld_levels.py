@@ -12,6 +12,7 @@ from boxworld_helpers import characters, reset, returns
 from tasks.environments.boxworld import layout, rules
 from tasks.environments.boxworld.boxworld import BoxWorld
 
+pytestmark = pytest.mark.usefixtures("strict_promotion")
 NUMBER = 4096
 
 
@@ -72,6 +73,8 @@ def test_boards():
       neighbours += np.roll(filled, (down, right), (1, 2))
   has_lock = np.zeros_like(keys)
   has_lock[:, :, :-1] = locks[:, :, 1:]
+  loose = keys & ~has_lock
+  assert (loose[:, :, :-2] & filled[:, :, 2:]).any()  # It is narrower.
   own = 1 + (locks | (keys & has_lock))
   np.testing.assert_array_equal(neighbours[filled], own[filled])
   assert not filled[:, [1, -2]].any() and not filled[:, :, [1, -2]].any()

@@ -103,7 +103,7 @@ class Graph(NamedTuple):
         drawn = length + 1 + integer(uniform, _LAST - length)
       else:  # Any but the lock's colour.
         drawn = length + 1 + integer(uniform, _LAST - 1 - length)
-        drawn = drawn + (drawn >= lock)
+        drawn += (drawn >= lock).astype(jnp.int32)
       keys.append(drawn)
       locks.append(lock)
       lock = drawn
