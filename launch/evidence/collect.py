@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from launch.configs import build
 from launch.evidence.experiment import Piece
 from launch.runs import evaluation, outcome, reporting, strict_json
 from launch.runs.run import FACTS, TRAINED, Run
@@ -20,7 +21,7 @@ class Collected(NamedTuple):
     metrics: name -> values over the seeds, or statistics; see `results.Entry`.
     seeds: its seeds.
     updates: updates done.
-    episodes: episodes seen in training.
+    episodes: seen in training; of an environment, its steps.
     seconds: it took, as far as its files tell; None if they do not.
     sweep: flag -> values that were tried.
     chosen: the value of the sweep that the metrics are of; '' without one.
@@ -69,10 +70,16 @@ def _of_training(whole: Run, below: Mapping[str, float] | None,
     metrics |= _of_evaluation(run.workdir)
   return Collected(
       metrics, list(run.seeds), last["step"],
-      last["step"] * run.config.batch_size, last.get("seconds"),
+      last["step"] * _per_update(run), last.get("seconds"),
       {flag: list(values) for flag, values in whole.sweep.items()}, run.value,
       last["step"] >= run.config.steps,
       0 < 60 * run.config.max_minutes <= last.get("seconds", 0))
+
+
+def _per_update(run: Run) -> int:
+  """Returns the episodes of an update, or steps of an environment."""
+  agent = build.make_agent(run.config)
+  return run.config.batch_size * (agent.unroll_length if agent else 1)
 
 
 def _by_seed(value: Any, count: int) -> list[float]:
@@ -87,8 +94,11 @@ def _best(run: Run) -> dict[str, list[float]]:
     if name in FACTS or name == "level":
       continue
     _, values = run.column(name)
-    # Shares of right answers grow; all other metrics are errors.
-    best = np.fmax if name.endswith("accuracy") else np.fmin
+    # Shares of right answers and returns grow; other metrics are errors.
+    grows = name.endswith("accuracy") or (
+        name.split("/")[-1] == run.main_metric
+        and not run.task.score.lower_is_better)
+    best = np.fmax if grows else np.fmin
     metrics[f"best/{name}"] = best.reduce(values, axis=0).tolist()
   return metrics
 

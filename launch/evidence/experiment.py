@@ -103,7 +103,8 @@ class Experiment:
     published: cell -> the number that the paper reports.
     pieces: its runs.
     headline: the cells in the first table of RESULTS.md; the first if empty.
-    paper_episodes: episodes of training in the paper; None if it does not tell.
+    paper_episodes: episodes of training in the paper, or steps of an
+      environment; None if it does not tell.
     missing: why there is no run yet; '' if there are runs.
     note: markdown below the table: what the numbers show, and what was tried.
     figures: pictures of its runs.

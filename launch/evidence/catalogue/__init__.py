@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 
 from launch.evidence.catalogue import (
+    agents,
     language,
     nalu,
     nalu_functions,
     nalu_mnist,
     nau_nmu,
     rmc,
-    rmc_missing,
     rmc_programs,
     rmc_speed,
     sam,
@@ -23,6 +23,6 @@ from launch.evidence.experiment import Experiment
 EXPERIMENTS: Mapping[str, Experiment] = {
     experiment.name: experiment
     for module in (sam_speed, sam, sam_omniglot, sam_babi, rmc, rmc_programs,
-                   rmc_speed, rmc_missing, language, nalu_functions,
+                   rmc_speed, agents, language, nalu_functions,
                    nalu_mnist, nalu, nau_nmu, successors)
     for experiment in module.EXPERIMENTS}

@@ -157,19 +157,5 @@ preset's own size, that of `--scale=paper`, is 50,000 updates; the paper gives
 none.
 """)
 
-_TIME = Experiment(
-    name="nalu_figure5_time",
-    title="Tracking time in a grid world",
-    source=f"{_PAPER}, Figure 5, read off by eye; trained up to a command of "
-           "12",
-    measures="Mean reward of an episode by the commanded time",
-    published=table(
-        ("A3C + NAC", "A3C"),
-        [*map(str, range(12, 23)), "25"], """\
-        1.0 0.98 0.95 0.92 0.90 0.86 0.83 0.73 0.30 0.04 0.0 0.0
-        1.0 0.97 0.70 0.62 0.48 0.35 0.22 0.08 -0.07 -0.23 -0.41 -0.89"""),
-    headline=[Cell(row, "19") for row in ("A3C + NAC", "A3C")],
-    missing="needs environments and agents")
-
 EXPERIMENTS = (_LANGUAGE, _SMALL_NETWORKS, _WORDS, _PROGRAM_ADDITION,
-               _PROGRAMS, _TIME)
+               _PROGRAMS)

@@ -1,0 +1,125 @@
+"""Agents: Mini-Pacman and BoxWorld (Santoro et al. 2018), time (NALU)."""
+
+from launch.evidence.catalogue.rmc import PAPER
+from launch.evidence.experiment import Cell, Experiment, Figure, Piece
+from launch.evidence.grid import table
+
+_CORES = {"rmc": "RMC", "lstm": "LSTM"}
+_PACMAN = Experiment(
+    name="rmc_minipacman",
+    title="Mini-Pacman",
+    source=f"{PAPER}, Figure 10. The paper gives neither the agent's settings "
+    "nor the mode of the game nor the number of steps",
+    measures="return of an episode of the mode 'regular', of at most 3,000 "
+             "steps, at equal steps of training for all cores (a random "
+             "policy: 9.8)",
+    published={Cell("RMC", "viewport"): 677, Cell("LSTM", "viewport"): 550,
+               Cell("RMC", "full observation"): 1159,
+               Cell("LSTM", "full observation"): 598},
+    pieces=tuple(
+        Piece(f"{view}_{core}", f"--core={core}",
+              {Cell(row, column): "return",
+               Cell(row, f"{column}, length"): "length"},
+              scales={
+                  "small": f"--preset={preset} --num_seeds=3 --steps={steps}",
+                  "paper": f"--preset=minipacman_paper {paper}".rstrip()})
+        for view, column, preset, steps, paper in (
+            ("viewport", "viewport", "minipacman_viewport", 3000, ""),
+            ("full", "full observation", "minipacman", 1500,
+             "--task.view=0"))
+        for core, row in _CORES.items()),
+    headline=[Cell(row, "viewport") for row in _CORES.values()],
+    note="A script that walks to the nearest food, away from ghosts, gets 460 "
+         "with the viewport and "
+         "622 with the full view (`tests/oracle_minipacman.py`). At `small` "
+         "each seed has 3.8 million steps with the viewport and half of that "
+         "with the full view; the three seeds are trained in one program.",
+    figures=(Figure("minipacman.png", "Mini-Pacman with the viewport.",
+                    pieces=("viewport_rmc", "viewport_lstm")),))
+
+_WORLDS = {"": "lengths 1 to 2", "_distractors": "lengths 1 to 2, distractors"}
+_WORLD_CORES = _CORES | {"conv_lstm": "ConvLSTM"}
+_BOXWORLD = Experiment(
+    name="rmc_boxworld",
+    title="BoxWorld",
+    source=f"{PAPER}: lengths 1 to 5 and up to 5 distractors through a "
+           "viewport, after 1e9 steps of the environment, IMPALA",
+    measures="share of solved levels, at equal steps of training for all cores",
+    published={Cell("RMC", "lengths 1 to 5"): .98,
+               Cell("ConvLSTM", "lengths 1 to 5"): .73},
+    paper_episodes=10**9,
+    pieces=tuple(
+        Piece(core + end, "--preset=boxworld" + (
+            " --task.num_forward=1" if end else "") + f" --core={core}",
+              {Cell(row, column): "solved",
+               Cell(row, f"{column}, return"): "return"},
+              scales={"small": "--num_seeds=3"})
+        for end, column in _WORLDS.items()
+        for core, row in _WORLD_CORES.items()) + tuple(
+            Piece(f"{core}_paper", f"--preset=boxworld_paper --core={core}",
+                  {Cell(row, "lengths 1 to 5"): "solved"},
+                  scales={"paper": ""})
+            for core, row in _WORLD_CORES.items()),
+    headline=[Cell(row, column) for row in ("RMC", "ConvLSTM")
+              for column in ("lengths 1 to 5", "lengths 1 to 2")],
+    note="At `small` the board has 8 x 8 cells within its border and is seen "
+         "whole; distractors: none or one. A random policy solves 2 % of "
+         "these levels.",
+    figures=(Figure("boxworld.png", "BoxWorld, lengths 1 to 2, no distractors.",
+                    "--metric=solved", pieces=tuple(_WORLD_CORES)),))
+
+_TIMES = range(10, 26)
+_AGENTS = {"nac_lstm": "A3C + NAC", "lstm": "A3C"}
+_TIME = Experiment(
+    name="nalu_figure5_time",
+    title="Tracking time in a grid world",
+    source="Trask et al. 2018, arXiv 1808.00508, Figure 5, read off by eye; "
+           "trained up to a command of 12",
+    measures="mean reward of an episode by the commanded time. Ours: an "
+             "actor-critic on one device in place of A3C, from the same "
+             "steps of training with and without a NAC",
+    published=table(
+        ("A3C + NAC", "A3C"),
+        [*map(str, range(12, 23)), "25"], """\
+        1.0 0.98 0.95 0.92 0.90 0.86 0.83 0.73 0.30 0.04 0.0 0.0
+        1.0 0.97 0.70 0.62 0.48 0.35 0.22 0.08 -0.07 -0.23 -0.41 -0.89"""),
+    pieces=tuple(
+        Piece(core, f"--core={core} --num_seeds=3",
+              {Cell(row, str(time)): f"level {time}/return"
+               for time in _TIMES},
+              scales={"small": "--preset=time_tracking",
+                      "paper": "--preset=time_tracking_paper"},
+              evaluate=f"--levels={','.join(map(str, _TIMES))}")
+        for core, row in _AGENTS.items()),
+    headline=[Cell(row, "19") for row in _AGENTS.values()],
+    note="The paper gives no settings of its agent; both agents here "
+         "are the same but for the NAC. Pictures have 21 x 21 pixels at "
+         "`small` and 56 x 56 at `paper`.",
+    figures=(Figure("time_tracking.png", "Reward by the commanded time; "
+                    "training ends at 12.", "--x=levels"),))
+
+_ENVIRONMENTS = ("BoxWorld, 5 x 5 view", "BoxWorld, whole",
+                 "Mini-Pacman, whole, RGB", "Mini-Pacman, 5 x 5 view",
+                 "time tracking")
+_SPEED = Experiment(
+    name="environments_speed",
+    title="Speed of environments and agents",
+    source="not in a paper. The Python originals were measured on a machine "
+           "like this: BoxWorld (pycolab 6504c80) 2,911 steps a second; "
+           "Mini-Pacman (deepmind_pillman.py) 1,020 with its RGB picture",
+    measures="steps a second in which something happened, on two cores",
+    pieces=(Piece(
+        "cpu", "--suite=environments --cpu_devices=2", {
+            Cell(f"{name}: {label}", column): f"{name} {label}/{column}"
+            for name in _ENVIRONMENTS
+            for label, columns in (
+                ("acting at random", ("steps/s", "times the original")),
+                ("lstm", ("steps/s",)), ("rmc", ("steps/s",)))
+            for column in columns
+            if not (name == "time tracking" and (
+                label == "rmc" or column == "times the original"))},
+        {"small": "--repeats=3 --time_limit=600"}, "benchmark"),),
+    headline=[Cell(f"{name}: acting at random", "steps/s")
+              for name in (_ENVIRONMENTS[0], _ENVIRONMENTS[2])])
+
+EXPERIMENTS: tuple[Experiment, ...] = (_PACMAN, _BOXWORLD, _TIME, _SPEED)
