@@ -10,13 +10,15 @@ SNIPPETS = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
 
 
 def test_snippets_run_in_order(capsys):
-  assert len(SNIPPETS) == 4
+  assert len(SNIPPETS) == 5
   namespace: dict = {}
   for number, snippet in enumerate(SNIPPETS):
     code = compile(snippet, f"README snippet {number}", "exec")
     exec(code, namespace)
     if "unrolled.outputs.shape" in snippet and "print" in snippet:
       assert capsys.readouterr().out == "(50, 8, 8)\n"
+    if "BoxWorld" in snippet:
+      assert capsys.readouterr().out == "(5, 5, 6) 0.0 False\n"
   # The text's claims about the last two snippets hold.
   jax, jnp, hk = (namespace[name] for name in ("jax", "jnp", "hk"))
   apply = hk.transform(namespace["forward"])
