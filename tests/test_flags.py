@@ -18,7 +18,11 @@ from rmc_nalu_sam.registry import Argument
 
 # The tests set an argument to twice its default, or to 3 if it has no default.
 # Arguments for which that value is not valid have another value here.
-VALUES = {("core", "awd_lstm", "dropout"): .1,
+VALUES = {("agent", "actor_critic", "discount"): .5,
+          ("agent", "actor_critic", "ready_levels"): 3,
+          ("agent", "actor_critic", "reward_clip"): .5,
+          ("agent", "actor_critic", "trace_decay"): .5,
+          ("core", "awd_lstm", "dropout"): .1,
           ("core", "awd_lstm", "last_size"): 3,
           ("core", "awd_lstm", "num_rounds"): 3,
           ("core", "awd_lstm", "rank"): 3,
@@ -68,12 +72,25 @@ VALUES = {("core", "awd_lstm", "dropout"): .1,
           ("task", "language_numbers", "split"): "test",
           ("task", "language_numbers", "split_seed"): 1,
           ("task", "babi", "size"): "en",
+          ("task", "boxworld", "min_backward"): 1,
+          ("task", "boxworld", "min_forward"): 1,
+          ("task", "boxworld", "num_backward"): 1,
+          ("task", "boxworld", "num_forward"): 3,
+          ("task", "boxworld", "solution_length"): 3,
+          ("task", "boxworld", "view"): 3,
           ("task", "catbabi", "mode"): "lm",
           ("task", "catbabi", "size"): "en",
           ("task", "catbabi", "tasks"): "3",
+          ("task", "gymnax", "env_name"): "Walk-v0",
+          ("task", "gymnax", "max_steps"): 3,
+          ("task", "gymnax", "path"): "test_adapters:OldEnv",
           ("task", "learning_to_execute", "min_length"): 2,
           ("task", "learning_to_execute", "min_nesting"): 2,
           ("task", "learning_to_execute", "operation"): "copy",
+          ("task", "minipacman", "max_ghosts"): 3,
+          ("task", "minipacman", "mode"): "hunt",
+          ("task", "minipacman", "pixels"): "planes",
+          ("task", "minipacman", "view"): 3,
           ("task", "mnist_parity", "max_digits"): 4,
           ("task", "mnist_parity", "num_classes"): 7,
           ("task", "mnist_sequence_product", "min_length"): 1,
@@ -99,13 +116,18 @@ WITH = {("task", "arithmetic", "criterion"): [
             "--task.input_size=2", "--task.subset_ratio=0.5",
             "--task.overlap_ratio=0."],
         ("encoder", "cnn", "num_passed"): ["--task.num_bits=257"],
+        ("task", "boxworld", "branch_length"): ["--task.num_forward=2"],
+        ("task", "boxworld", "min_backward"): ["--task.num_backward=1"],
+        ("task", "gymnax", "env_name"): ["--task.path=test_adapters:make_old"],
+        ("task", "gymnax", "max_steps"): ["--task.path=test_adapters:OldEnv"],
         ("task", "program_evaluation", "min_operations"): [
             "--task.max_operations=2"]}
 # The value is the same in all units.
 UNIT_VALUES = {"activation": "elu", "kind": "sigmoid", "penalty": "squared",
                "squash": "tanh", "w_init": "glorot"}
 # Other flags that the kind needs; 254 bits give images of 16 x 16.
-OTHERS = {"unit": ["--core=lstm"],
+OTHERS = {"agent": ["--task=time_tracking"],
+          "unit": ["--core=lstm"],
           "encoder": ["--core=lstm", "--task.num_bits=254"],
           "penalty": ["--unit=nmu", "--penalty.weight=1", "--penalty.end=11",
                       "--penalty.input_weight=1"]}
@@ -164,8 +186,8 @@ def test_member_flag_reaches_the_member(
     assert all(kwargs[name] == value for kwargs in made)
   elif kind == "task":
     assert getattr(build.make_task(config, is_prepared=False), name) == value
-  elif kind in ("curriculum", "penalty"):
-    made = {"curriculum": build.make_curriculum,
+  elif kind in ("agent", "curriculum", "penalty"):
+    made = {"agent": build.make_agent, "curriculum": build.make_curriculum,
             "penalty": build.make_penalty}[kind](config)
     assert getattr(made, name) == value
   else:
