@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from launch_helpers import small_core
 from small_environments import Cue
 from test_vtrace import naive
 
@@ -21,6 +22,7 @@ from launch.learning.agents.vtrace import vtrace
 from launch.learning.layout import Share
 from launch.learning.learner import Learner
 from launch.learning.trainer import Trainer
+from rmc_nalu_sam import CORES as all_cores
 from rmc_nalu_sam import make_model
 from tasks.environments import resetting
 
@@ -164,6 +166,18 @@ def test_learning_sees_what_acting_saw(core):
     log_probs = acting.log_prob_of(
         acting.log_policy(outputs[:-1]), batch.actions)
     np.testing.assert_allclose(log_probs, batch.log_probs, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("core", sorted(all_cores))
+def test_any_core_acts_and_learns(core):
+  task = Cue(delay=2)
+  model = make_model(core, task.output_size, encoder="none",
+                     input_size=task.input_size, **small_core(core))
+  learner = Learner(model, task, optax.adam(1e-3), batch_size=4, agent=AGENT,
+                    source=ActorSource(model, task, AGENT))
+  _, metrics = run(Trainer(learner, layout.SplitBatch(jax.devices()[:1])), 2)
+  assert all(np.isfinite(value).all() for value in metrics.values())
 
 
 def test_each_episode_is_as_from_a_new_state():

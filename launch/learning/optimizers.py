@@ -25,15 +25,17 @@ def adam(learning_rate: Rate = 1e-3, b1: float = 0.9, b2: float = 0.999,
 
 
 def rmsprop(learning_rate: Rate = 1e-3, decay: float = 0.9,
-            momentum: float = 0.9) -> optax.GradientTransformation:
+            momentum: float = 0.9, eps: float = 1e-8
+            ) -> optax.GradientTransformation:
   """Returns RMSProp with momentum (Graves, 2013, arXiv 1308.0850).
 
   Args:
     learning_rate: Learning rate, or its first value under a schedule.
     decay: Decay of the mean of the squared gradients.
-    momentum: Decay of the accumulated updates.
+    momentum: Decay of the accumulated updates; 0 for none, as in IMPALA.
+    eps: Added to the mean of the squares; IMPALA has 0.1.
   """
-  return optax.rmsprop(learning_rate, decay=decay, momentum=momentum)
+  return optax.rmsprop(learning_rate, decay=decay, eps=eps, momentum=momentum)
 
 
 def sgd(learning_rate: Rate = 1e-3,
