@@ -13,6 +13,7 @@ from rmc_nalu_sam.cores import (
     AWDLSTM,
     DAM,
     DNC,
+    NACLSTM,
     NTM,
     RMC,
     RNN,
@@ -20,6 +21,7 @@ from rmc_nalu_sam.cores import (
     SDNC,
     UGRNN,
     ControlledNALU,
+    ConvLSTM,
     Stack,
     UnitRNN,
     gru,
@@ -39,12 +41,14 @@ __all__ = ("CORES", "ENCODERS", "HEADS", "INDICES", "UNITS", "Model",
 
 CORES = Registry("core", {
     "awd_lstm": AWDLSTM,
+    "conv_lstm": ConvLSTM,
     "controlled_nalu": ControlledNALU,
     "dam": DAM,
     "dnc": DNC,
     "gru": gru,
     "lstm": lstm,
     "mogrifier": mogrifier,
+    "nac_lstm": NACLSTM,
     "ntm": NTM,
     "rnn": RNN,
     "rmc": RMC,
@@ -64,6 +68,8 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
                head: str | Callable[..., Any] = "unit",
                head_args: Mapping[str, Any] | None = None,
                input_size: int | None = 16 * 16,
+               image_shape: tuple[int, int, int] | None = None,
+               num_features: int = 0,
                policy: jmp.Policy | None = None, **core_args: Any) -> Model:
   """Constructs a model from its parts.
 
@@ -122,6 +128,10 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
     input_size: F, with which all shapes are checked at once rather than in
       `init`. The default suits every encoder of numbers; `init` may use another
       size. None for a model of integer tokens.
+    image_shape: (H, W, C) of the image that inputs begin with, for an encoder
+      of images, such as 'torso'; None without one.
+    num_features: K, how many numbers after the image are features, for an
+      encoder of images.
     policy: precision of the whole model: types of the parameters, of the
       computation, and of outputs and states; None for that of the inputs.
     **core_args: arguments of the core.
@@ -139,11 +149,14 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
   UNITS.check(unit, unit_args)
   ENCODERS.check(encoder, encoder_args)
   HEADS.check(head, head_args)
-  of_tokens = dict(vocabulary_size=output_size) if attribute(
-      ENCODERS.get(encoder), "OF_TOKENS", False) else {}
+  of_task: dict[str, Any] = {}
+  if attribute(ENCODERS.get(encoder), "OF_TOKENS", False):
+    of_task |= dict(vocabulary_size=output_size)
+  if attribute(ENCODERS.get(encoder), "OF_IMAGES", False):
+    of_task |= dict(image_shape=image_shape, num_features=num_features)
   parts = _fit(
       CORES.get(core), functools.partial(
-          ENCODERS.get(encoder), **encoder_args, **of_tokens),
+          ENCODERS.get(encoder), **encoder_args, **of_task),
       functools.partial(HEADS.get(head), output_size, **head_args),
       output_size, core_args, unit, unit_args)
   functions = model_lib.make_functions(parts, policy, input_size)
@@ -163,7 +176,8 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
     return make_model(
         core, output_size, unit=unit, unit_args=unit_args, encoder=encoder,
         encoder_args=encoder_args, head=head, head_args=head_args,
-        input_size=input_size, policy=policy, **core_args | changed)
+        input_size=input_size, image_shape=image_shape,
+        num_features=num_features, policy=policy, **core_args | changed)
 
   return Model(with_core_args=with_core_args, **functions)
 

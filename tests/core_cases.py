@@ -28,11 +28,13 @@ GOLDENS = pathlib.Path(__file__).parent / "goldens"
 SMALL = dict(
     hidden_size=7, head_size=7, num_slots=17, word_size=11, num_heads=2,
     num_read_heads=3, num_write_heads=2, top_k=3, num_links=2, num_registers=3,
-    num_layers=2, num_blocks=2, key_size=3, num_rounds=5, rank=3)
+    num_layers=2, num_blocks=2, key_size=3, num_rounds=5, rank=3,
+    hidden_channels=3, nac_size=3, num_numbers=2)
 
 # Arguments that differ from `SMALL`, by core.
 ARGUMENTS = {
     "awd_lstm": dict(last_size=5, num_rounds=0, rank=0),
+    "conv_lstm": dict(height=2, width=3),
     "dnc": dict(masked=True, deallocate=True, sharpen_links=True),
     "lstm": dict(num_layers=1),
     "mogrifier": dict(num_layers=1, num_rounds=2),

@@ -10,7 +10,8 @@ T, B, F, OUT = 5, 3, 13, 2  # Steps, batch, inputs, outputs.
 
 # A core gets the sizes that it takes as arguments.
 _SIZES = dict(hidden_size=7, num_slots=17, word_size=11, top_k=3,
-              num_registers=3, num_read_heads=3, head_size=5)
+              num_registers=3, num_read_heads=3, head_size=5,
+              hidden_channels=3, nac_size=3)
 
 
 def small_args(core):

@@ -41,9 +41,10 @@ def of_each(names):
 every_core = of_each(CASES)
 SHAPES, OUTPUTS = read_goldens()
 # The built-in cores that the goldens must hold.
-AT_LEAST = {"awd_lstm", "awd_lstm with gates", "controlled_nalu", "dam", "dnc",
-            "gru", "lstm", "mogrifier", "ntm", "rmc", "rnn", "sam",
-            "sam at a constant cost", "sdnc", "stack", "ugrnn", "unit_rnn"} | {
+AT_LEAST = {"awd_lstm", "awd_lstm with gates", "controlled_nalu", "conv_lstm",
+            "dam", "dnc", "gru", "lstm", "mogrifier", "nac_lstm", "ntm", "rmc",
+            "rnn", "sam", "sam at a constant cost", "sdnc", "stack", "ugrnn",
+            "unit_rnn"} | {
                 f"{core} {variant}"
                 for core in ("dam", "dnc", "ntm", "sam", "sdnc")
                 for variant in ("without an LSTM", "from its reads")}
@@ -338,7 +339,9 @@ def test_bfloat16_policy(name, output):
   if name in WIDE:
     assert len(types) - len(narrow) == WIDE[name]
   # All layers are in bfloat16. A unit that multiplies has no matrix product.
-  matrices = {p.shape for p in jax.tree.leaves(params) if p.ndim == 2}
+  # The kernels of a convolution are multiplied as one.
+  matrices = {(p.size // p.shape[-1], p.shape[-1])
+              for p in jax.tree.leaves(params) if p.ndim in (2, 4)}
   layers = [p for p in products(jaxpr) if p[1].shape in matrices]
   assert layers
   assert all(v.dtype == jnp.bfloat16 for p in layers for v in p)

@@ -120,12 +120,15 @@ def test_cnn_can_start_as_pytorch_s():
 
 
 @pytest.mark.parametrize("backend", ["cpu", "gpu"])
-def test_convolution_is_haiku_s(monkeypatch, backend):
+@pytest.mark.parametrize("stride, padding", [
+    (1, "valid"), (2, "valid"), (2, "same"), (1, "same")])
+def test_convolution_is_haiku_s(monkeypatch, backend, stride, padding):
   monkeypatch.setattr(jax, "default_backend", lambda: backend)
   images = draw(B, 7, 9, 5)
   ours, theirs = (hk.without_apply_rng(hk.transform(lambda x, conv=conv: conv()(
-      x))) for conv in (lambda: Convolution(4, 3),
-                        lambda: hk.Conv2D(4, 3, padding="VALID")))
+      x))) for conv in (
+          lambda: Convolution(4, 2, stride=stride, padding=padding),
+          lambda: hk.Conv2D(4, 2, stride=stride, padding=padding.upper())))
   params = ours.init(jax.random.key(0), images)
   jax.tree.map(np.testing.assert_array_equal, params,
                theirs.init(jax.random.key(0), images))

@@ -61,13 +61,17 @@ def make_model(config: ml_collections.ConfigDict, task: tasks.Task,
   of_core = config.core_args.to_dict() | core_args
   if config.index_args:
     of_core["index_args"] = config.index_args.to_dict()
+  of_observation: dict[str, Any] = {}
+  if isinstance(task, tasks.Environment):
+    of_observation = dict(image_shape=task.image_shape,
+                          num_features=task.num_features)
   return rmc_nalu_sam.make_model(
       config.core, task.output_size, unit=config.unit,
       unit_args=config.unit_args.to_dict(), encoder=config.encoder,
       encoder_args=config.encoder_args.to_dict(), head=config.head,
       head_args=config.head_args.to_dict(),
       input_size=task.input_size if task.input_spec.shape else None,
-      **of_core)
+      **of_observation, **of_core)
 
 
 def make_optimizer(config: ml_collections.ConfigDict,

@@ -5,10 +5,10 @@ import math
 import haiku as hk
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from rmc_nalu_sam.arrays import align, as_float
+from rmc_nalu_sam.arrays import as_float
 from rmc_nalu_sam.checks import check_positive
+from rmc_nalu_sam.encoders.convolution import Convolution
 
 
 class CNN(hk.Module):
@@ -104,54 +104,6 @@ class CNN(hk.Module):
                      f"least 16 x 16 pixels, got inputs of {input_size} "
                      f"numbers, num_passed={self._num_passed} of them after "
                      "the pixels")
-
-
-class Convolution(hk.Module):
-  """Computes `hk.Conv2D` without padding, with the same parameters.
-
-  On a CPU it multiplies unfolded patches by the weights. XLA's own gradients of
-  a convolution take many times as long inside a loop, and training is a loop of
-  updates.
-  """
-
-  def __init__(self, output_channels: int, kernel_size: int,
-               w_init: hk.initializers.Initializer | None = None,
-               b_init: hk.initializers.Initializer | None = None):
-    """Constructs a layer.
-
-    Args:
-      output_channels: C'.
-      kernel_size: K, height and width of the kernel.
-      w_init: initialiser of the weights; `hk.Conv2D`'s if None.
-      b_init: initialiser of the biases; zeros if None.
-    """
-    super().__init__(name="conv2_d")
-    self._output_channels = output_channels
-    self._kernel_size = kernel_size
-    self._w_init = w_init
-    self._b_init = b_init or jnp.zeros
-
-  def __call__(self, images: jax.Array) -> jax.Array:
-    """Maps `[B, H, W, C]` to `[B, H - K + 1, W - K + 1, C']`."""
-    size, channels = self._kernel_size, images.shape[-1]
-    w = hk.get_parameter(
-        "w", [size, size, channels, self._output_channels], images.dtype,
-        self._w_init or hk.initializers.TruncatedNormal(
-            (size * size * channels) ** -.5))
-    b = hk.get_parameter(
-        "b", [self._output_channels], images.dtype, self._b_init)
-    if jax.default_backend() != "cpu":
-      outputs = jax.lax.conv_general_dilated(
-          images, w, (1, 1), "VALID",
-          dimension_numbers=("NHWC", "HWIO", "NHWC"))
-      return align(b, outputs) + outputs
-    rows, columns = (
-        np.arange(side - size + 1)[:, None] + np.arange(size)
-        for side in images.shape[1:3])
-    patches = images[:, rows[:, None, :, None], columns[:, None, :]]
-    patches = patches.reshape(*patches.shape[:3], size * size * channels)
-    outputs = patches @ w.reshape(-1, self._output_channels)
-    return align(b, outputs) + outputs
 
 
 def max_pool(images: jax.Array) -> jax.Array:
