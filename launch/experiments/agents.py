@@ -8,6 +8,8 @@ _SMALL = {
     "rmc": dict(num_slots=4, num_heads=4, head_size=8, gate_style="memory"),
     "sam": dict(hidden_size=128, num_slots=64, num_heads=2, top_k=4),
 }
+# What a ConvLSTM takes: the maps after the convolutions, place by place.
+_MAPS = dict(encoder_args={"torso": dict(output_size=0)})
 
 
 def boxworld() -> Preset:
@@ -28,10 +30,12 @@ def boxworld() -> Preset:
       encoder_args={"torso": dict(
           channels="12,24", kernel=2, coordinates=True, output_size=64)},
       core="lstm",
-      core_args=_SMALL | {"conv_lstm": dict(hidden_channels=24)},
+      core_args=_SMALL | {"conv_lstm": dict(
+          hidden_channels=24, height=8, width=8, channels=24)},
+      core_settings={"conv_lstm": _MAPS},
       optimizer="adam",
       optimizer_args={"adam": dict(learning_rate=1e-3)},
-      agent_args={"actor_critic": dict(unroll_length=20, entropy_cost=0.02)},
+      agent_args={"actor_critic": dict(unroll_length=20, entropy_cost=0.005)},
       max_grad_norm=1.,
       batch_size=64,
       steps=8_000,
@@ -51,7 +55,9 @@ def boxworld_viewport() -> Preset:
   Notes:
     As `boxworld`, but for the view.
   """
-  return merge(boxworld(), dict(task_args={"boxworld": dict(view=5)}))
+  return merge(boxworld(), dict(
+      task_args={"boxworld": dict(view=5)},
+      core_args={"conv_lstm": dict(height=3, width=3)}))
 
 
 def boxworld_paper() -> Preset:
@@ -64,7 +70,8 @@ def boxworld_paper() -> Preset:
     The paper's agents have 100 actors and batches of 32 unrolls from them, and
     learn from 1e9 steps by RMSProp or Adam (it does not tell) at a rate between
     1e-5 and 2e-4. Here 128 environments are stepped by the network that learns.
-    --task.view=0 shows the whole board.
+    --task.view=0 shows the whole board. The ConvLSTM of the paper has 5 x 5
+    places; so its convolutions are padded here.
   """
   return merge(boxworld(), dict(
       task_args={"boxworld": dict(
@@ -75,9 +82,11 @@ def boxworld_paper() -> Preset:
       core_args={
           "rmc": dict(num_slots=4, num_heads=4, head_size=64),
           "lstm": dict(hidden_size=1024),
-          "conv_lstm": dict(hidden_channels=64)},
+          "conv_lstm": dict(hidden_channels=64, height=5, width=5)},
+      core_settings={"conv_lstm": dict(
+          encoder_args={"torso": dict(padding="same")})},
       optimizer_args={"adam": dict(learning_rate=1e-4)},
-      agent_args={"actor_critic": dict(unroll_length=40, entropy_cost=0.005)},
+      agent_args={"actor_critic": dict(unroll_length=40)},
       batch_size=128,
       steps=200_000))
 
@@ -99,7 +108,9 @@ def minipacman() -> Preset:
       encoder_args={"torso": dict(
           channels="16,16", kernel=3, output_size=128)},
       core="lstm",
-      core_args=_SMALL | {"conv_lstm": dict(hidden_channels=16)},
+      core_args=_SMALL | {"conv_lstm": dict(
+          hidden_channels=16, height=11, width=15, channels=16)},
+      core_settings={"conv_lstm": _MAPS},
       optimizer="adam",
       optimizer_args={"adam": dict(learning_rate=7e-4)},
       agent_args={"actor_critic": dict(unroll_length=20, entropy_cost=0.01)},
@@ -124,7 +135,8 @@ def minipacman_viewport() -> Preset:
   """
   return merge(minipacman(), dict(
       task_args={"minipacman": dict(view=5)},
-      encoder_args={"torso": dict(channels="16", kernel=3, output_size=64)}))
+      encoder_args={"torso": dict(channels="16", kernel=3, output_size=64)},
+      core_args={"conv_lstm": dict(height=3, width=3)}))
 
 
 def minipacman_paper() -> Preset:
