@@ -188,7 +188,7 @@ def test_outcomes_have_the_frequencies_of_all_draws(golden_root):
   assert max(sizes) > 5
 
 
-def check_returns(golden_root, mode, level, cap, number):
+def check_returns(golden_root, mode, level, cap, number, errors=3.):
   entries = json.loads((golden_root / "minipacman_stats.json").read_text())[
       "random_policy"]
   entry, = [entry for entry in entries if (
@@ -198,7 +198,7 @@ def check_returns(golden_root, mode, level, cap, number):
   game = oracle.play(env, oracle.random_policy, jax.random.key(level), number)
   total = np.asarray(game.total)
   error = total.std() / np.sqrt(number)
-  assert abs(total.mean() - entry["return_mean"]) < 3 * np.hypot(
+  assert abs(total.mean() - entry["return_mean"]) < errors * np.hypot(
       error, entry["return_se"])
 
 
@@ -213,8 +213,10 @@ def test_returns_of_the_random_policy(golden_root, mode, level, cap):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("level", range(1, 9))
 def test_returns_of_the_random_policy_at_all_levels(golden_root, mode, level):
+  """Allows for 40 comparisons: one of them exceeds 3 errors by chance."""
   heavy_tail = mode == "regular" and level == 1
-  check_returns(golden_root, mode, level, 300 if heavy_tail else 3000, 4000)
+  check_returns(golden_root, mode, level, 300 if heavy_tail else 3000, 2000,
+                errors=3.5)
 
 
 @pytest.mark.parametrize("number, cap, whole, part", [
