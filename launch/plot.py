@@ -32,7 +32,7 @@ from absl import flags
 
 from launch.configs import endings
 from launch.pictures import curves, layout, variants
-from launch.pictures.run import guesses
+from launch.pictures.run import beside, guesses
 from launch.runs import Run, comparison, outcome
 
 FLAGS = flags.FLAGS
@@ -72,7 +72,7 @@ def compare(workdirs: Sequence[pathlib.Path], output: pathlib.Path,
     comparison.check_times(found.runs)
   panels = [(name, {label: curves.of_runs(runs, name, x)
                     for label, runs in found.groups.items()})
-            for name in ("loss", metric)]
+            for name in (beside(found.runs[0].task), metric)]
   curves.draw(panels, output, title, x, guesses(found.runs, metric))
   return "\n".join([comparison.table(found), *(
       f"{run.workdir}: {outcome.describe_best(run)}"

@@ -76,6 +76,12 @@ def describe_seeds(run: Run) -> str:
   return f"seed {first}" if first == last else f"seed {first} to {last}"
 
 
+def beside(task: tasks.Task) -> str:
+  """Returns the metric that is drawn beside the main one."""
+  # The loss of an agent tells little, and an evaluation has none.
+  return "length" if isinstance(task, tasks.Environment) else "loss"
+
+
 def guesses(runs: list[Run], metric: str) -> set[float]:
   """Returns the scores of guessing that apply to curves of a metric.
 
@@ -91,7 +97,7 @@ def _draw_curves(run, title):
   curves.draw(
       [(name, {view.value or label: curves.of_runs([view], name)
                for view in run.by_value()})
-       for name in ("loss", metric)],
+       for name in (beside(run.task), metric)],
       run.workdir / "learning_curve.png", title,
       guesses=guesses([run], metric))
 
