@@ -189,7 +189,8 @@ def uses_unit(core: str | Callable[..., hk.RNNCore],
 
   It has none if its core maps to the output itself, such as 'sam' with the unit
   'linear', or if neither the core nor the head is made of units. The arguments
-  of the unit then have no effect.
+  of the unit then have no effect. A unit that a core has in any case does not
+  count, such as the NAC of 'nac_lstm'.
 
   Args:
     core: of `make_model`.

@@ -15,13 +15,17 @@ from rmc_nalu_sam.cores.dam import DAM
 from rmc_nalu_sam.cores.dnc import DNC
 from rmc_nalu_sam.cores.memory_core import MemoryCore, MemoryState
 from rmc_nalu_sam.cores.mogrifier import MogrifierLSTM, mogrifier
-from rmc_nalu_sam.cores.nac_lstm import NACLSTM, NACLSTMState
 from rmc_nalu_sam.cores.ntm import NTM
 from rmc_nalu_sam.cores.recurrent import RNN, UGRNN, gru, lstm
 from rmc_nalu_sam.cores.rmc import RMC, RMCState
 from rmc_nalu_sam.cores.sam import SAM, SDNC
 from rmc_nalu_sam.cores.stack import Stack
-from rmc_nalu_sam.cores.unit_rnn import UnitRNN, UnitRNNState
+from rmc_nalu_sam.cores.unit_rnn import (
+    NACLSTM,
+    NACLSTMState,
+    UnitRNN,
+    UnitRNNState,
+)
 
 __all__ = ("AWDLSTM", "CONTROLLERS", "DAM", "DNC", "NACLSTM", "NTM", "RMC",
            "RNN", "SAM", "SDNC", "UGRNN", "ControlledNALU",
