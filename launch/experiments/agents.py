@@ -35,7 +35,7 @@ def boxworld() -> Preset:
       core_settings={"conv_lstm": _MAPS},
       optimizer="adam",
       optimizer_args={"adam": dict(learning_rate=1e-3)},
-      agent_args={"actor_critic": dict(unroll_length=20, entropy_cost=0.005)},
+      agent_args={"actor_critic": dict(unroll_length=20, entropy_cost=0.003)},
       max_grad_norm=1.,
       batch_size=64,
       steps=8_000,
