@@ -86,7 +86,7 @@ def boxworld_paper() -> Preset:
       core_settings={"conv_lstm": dict(
           encoder_args={"torso": dict(padding="same")})},
       optimizer_args={"adam": dict(learning_rate=1e-4)},
-      agent_args={"actor_critic": dict(unroll_length=40)},
+      agent_args={"actor_critic": dict(unroll_length=40, entropy_cost=0.005)},
       batch_size=128,
       steps=200_000))
 
