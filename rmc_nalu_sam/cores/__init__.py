@@ -16,16 +16,16 @@ from rmc_nalu_sam.cores.dnc import DNC
 from rmc_nalu_sam.cores.memory_core import MemoryCore, MemoryState
 from rmc_nalu_sam.cores.mogrifier import MogrifierLSTM, mogrifier
 from rmc_nalu_sam.cores.ntm import NTM
-from rmc_nalu_sam.cores.recurrent import RNN, UGRNN, gru, lstm
-from rmc_nalu_sam.cores.rmc import RMC, RMCState
-from rmc_nalu_sam.cores.sam import SAM, SDNC
-from rmc_nalu_sam.cores.stack import Stack
-from rmc_nalu_sam.cores.unit_rnn import (
+from rmc_nalu_sam.cores.of_units import (
     NACLSTM,
     NACLSTMState,
+    Stack,
     UnitRNN,
     UnitRNNState,
 )
+from rmc_nalu_sam.cores.recurrent import RNN, UGRNN, gru, lstm
+from rmc_nalu_sam.cores.rmc import RMC, RMCState
+from rmc_nalu_sam.cores.sam import SAM, SDNC
 
 __all__ = ("AWDLSTM", "CONTROLLERS", "DAM", "DNC", "NACLSTM", "NTM", "RMC",
            "RNN", "SAM", "SDNC", "UGRNN", "ControlledNALU",
