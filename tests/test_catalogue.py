@@ -228,6 +228,13 @@ def metrics_of(score, num_steps, num_outputs):
 
 
 @functools.cache
+def metrics_of_environment(task):
+  """Returns the names of the metrics of played episodes."""
+  state = jax.eval_shape(task.reset, jax.random.key(0))
+  return {*jax.eval_shape(task.outcome, state), "return", "length"}
+
+
+@functools.cache
 def metrics_of_text(task):
   """Returns the names of the metrics of a text."""
   def metrics(tokens):
@@ -249,6 +256,8 @@ def recorded(task, variants, with_level):
   def of(variant):
     if isinstance(variant, tasks.Stream):
       return metrics_of_text(variant)
+    if isinstance(variant, tasks.Environment):
+      return metrics_of_environment(variant)
     return metrics_of(variant.score, variant.num_steps, variant.output_size)
 
   far = {f"{name}/{metric}" for name, variant in task.extrapolations.items()

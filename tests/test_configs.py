@@ -31,9 +31,10 @@ def assert_words(text: str, words: str) -> None:
 
 def test_defaults():
   config, default = resolve(), config_lib.default_config()
-  assert default.encoder == default.head == ""
+  assert default.encoder == default.head == default.agent == ""
   assert default.preset == "none"
-  default.encoder, default.head = "none", "unit"  # Those of the task `copy`.
+  # Those of the task `copy`.
+  default.encoder, default.head, default.agent = "none", "unit", "none"
   assert config == default
   for name, value in default.items():
     assert type(config[name]) is type(value)
@@ -530,6 +531,10 @@ def given(kind, member, name, value):
   if kind == "index":
     return {}, {"core": {"index": member}, "index": arguments}
   fields = {"core": "lstm"} if kind == "unit" else {}  # It has a read-out.
+  if kind == "agent":
+    fields = {"task": "time_tracking"}
+  if member == "gymnax":
+    arguments = {"path": "test_adapters:OldEnv"} | arguments
   return fields | {kind: member}, {kind: arguments}
 
 
