@@ -231,8 +231,7 @@ def test_arguments_without_a_flag():
         continue
       has_flag = f"{kind}.{name}" in flags.FLAGS
       assert has_flag == ((kind, member, name) not in NO_FLAG)
-      if has_flag and not argument.is_required and (
-          argument.default not in (None, argument.annotation)):
+      if has_flag and argument.default not in (None, argument.annotation):
         # A flag that several members have must suit all of them.
         flag = flags.FLAGS[f"{kind}.{name}"]
         value = flag.parser.parse(str(argument.default))

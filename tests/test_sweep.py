@@ -46,19 +46,24 @@ SWEEPS = {
     "adam": ({}, dict(optimizer=dict(
         learning_rate=(.01, .02), b1=(.5, .9), b2=(.5, .9), eps=(1e-8, .1)))),
     "rmsprop": (dict(optimizer="rmsprop"), dict(optimizer=dict(
-        learning_rate=(.01, .02), decay=(.5, .9), momentum=(.3, .9)))),
+        learning_rate=(.01, .02), decay=(.5, .9), momentum=(.3, .9),
+        eps=(1e-8, .1)))),
     "sgd": (dict(optimizer="sgd", max_grad_value=(0., .001)), dict(
         optimizer=dict(learning_rate=(.1, .2), momentum=(0., .5)))),
     "penalty": (ARITHMETIC, dict(
         optimizer=dict(learning_rate=.01), penalty=dict(
             weight=(2., 5.), start=(0, 1), end=(2, 7),
             input_weight=(0., 3.)))),
+    "agent": (dict(task="small_environments:Cue"), dict(agent=dict(
+        discount=(.5, .9), entropy_cost=(0., .1), baseline_cost=(.1, .5),
+        trace_decay=(.5, 1.), reward_clip=(0., .25)))),
 }
 
 
 def config_of(name):
   fields, arguments = SWEEPS[name]
-  more = OF_ARITHMETIC if "task" in fields else {}
+  more = {"arithmetic": OF_ARITHMETIC, None: {}}.get(
+      fields.get("task"), dict(task_args=dict(delay=2)))
   return tiny_config(**fields, **more, member_args=arguments, num_devices=2)
 
 
@@ -85,7 +90,8 @@ def test_all_that_can_vary_is_tested():
   assert found == {(name, "") for name in sweeps.FIELDS} | {
       (f"{kind}.{argument}", member) for kind in sweeps.KINDS
       for member in members.REGISTRIES[kind]
-      for argument in members.REGISTRIES[kind].arguments(member)}
+      for argument in members.REGISTRIES[kind].arguments(member)
+      if sweeps.can_vary(f"{kind}.{argument}")}
 
 
 @pytest.mark.parametrize("name", SWEEPS)

@@ -44,7 +44,7 @@ class GymnaxTask(base.Environment):
       environment's own limit.
   """
 
-  path: str | object
+  path: str | object = ""
   env_name: str = ""
   max_steps: int = 0
 
