@@ -35,6 +35,10 @@ PLAN: tuple[Visit, ...] = (
     Visit("rmc_table1", "rmc_program", "paper", 2),
     Visit("rmc_table1", "lstm_program", "paper", 1),
     Visit("nau_nmu_add", "nau", "paper", 1),
+    *(Visit("rmc_minipacman", f"viewport_{core}", "paper", 2)
+      for core in ("rmc", "lstm")),
+    *(Visit("rmc_boxworld", f"{core}_paper", "paper", 2)
+      for core in ("rmc", "lstm")),
     *(Visit("rmc_table1", f"{core}_{operation}", "paper", 1)
       for operation in ("control", "addition", "copy", "reverse", "double")
       for core in ("rmc", "lstm")),

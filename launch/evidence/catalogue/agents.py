@@ -1,10 +1,18 @@
 """Agents: Mini-Pacman and BoxWorld (Santoro et al. 2018), time (NALU)."""
 
-from launch.evidence.catalogue.rmc import PAPER
+from launch.evidence.catalogue.rmc import PAPER, TINY_CORES
 from launch.evidence.experiment import Cell, Experiment, Figure, Piece
 from launch.evidence.grid import table
 
 _CORES = {"rmc": "RMC", "lstm": "LSTM"}
+
+
+def _tiny(preset: str, core: str) -> str:
+  """Returns the flags of a rehearsal."""
+  return (f"--preset={preset} {TINY_CORES[core]} --agent.unroll_length=2 "
+          "--steps=2 --batch_size=2 --eval_episodes=2 --task.max_steps=3")
+
+
 _PACMAN = Experiment(
     name="rmc_minipacman",
     title="Mini-Pacman",
@@ -21,6 +29,7 @@ _PACMAN = Experiment(
               {Cell(row, column): "return",
                Cell(row, f"{column}, length"): "length"},
               scales={
+                  "tiny": _tiny(preset, core),
                   "small": f"--preset={preset} --num_seeds=3 --steps={steps}",
                   "paper": f"--preset=minipacman_paper {paper}".rstrip()})
         for view, column, preset, steps, paper in (
@@ -56,9 +65,11 @@ _BOXWORLD = Experiment(
               scales={"small": "--num_seeds=3 --steps=5000"})
         for end, column in _WORLDS.items()
         for core, row in _WORLD_CORES.items()) + tuple(
-            Piece(f"{core}_paper", f"--preset=boxworld_paper --core={core}",
+            Piece(f"{core}_paper", f"--core={core}",
                   {Cell(row, "lengths 1 to 5"): "solved"},
-                  scales={"paper": ""})
+                  scales={"paper": "--preset=boxworld_paper"} | (
+                      {"tiny": _tiny("boxworld_paper", core)}
+                      if core in TINY_CORES else {}))
             for core, row in _WORLD_CORES.items()),
     headline=[Cell(row, column) for row in ("RMC", "ConvLSTM")
               for column in ("lengths 1 to 5", "lengths 1 to 2")],
