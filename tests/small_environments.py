@@ -77,3 +77,13 @@ class Cue(tasks.Environment):
 
   def picture(self, state):
     return np.full((2, 3, 3), 100 * state.cue + 10 * state.time, np.uint8)
+
+
+@dataclasses.dataclass(frozen=True)
+class NoKind(tasks.Task):
+  """Represents a task that is neither episodes, nor a text, nor a world."""
+
+  input_size: ClassVar[int] = 3
+  output_size: ClassVar[int] = 2
+  score: ClassVar[tasks.Measure] = tasks.Returns()
+  trivial_score: ClassVar[float] = 0.

@@ -8,6 +8,7 @@ from launch_helpers import records, run
 from PIL import Image
 
 from launch import benchmark, evaluate, plot, train
+from launch.benchmarks import environments
 from launch.pictures import film
 
 ARGV = ["--task=small_environments:Cue", "--task.delay=2", "--core=lstm",
@@ -98,6 +99,32 @@ def test_what_does_not_suit_an_agent(tmp_path, capsys, flags, message):
   assert run(train, *argv, *flags, f"--workdir={tmp_path}") == 2
   assert message in capsys.readouterr().err
   assert not (tmp_path / "config.json").exists()
+
+
+def test_a_task_of_no_kind_is_refused(tmp_path, capsys):
+  assert run(train, "--task=small_environments:NoKind",
+             f"--workdir={tmp_path}") == 2
+  assert ("'small_environments:NoKind' is of no kind that can be trained on"
+          in capsys.readouterr().err)
+
+
+def test_the_benchmark_counts_steps_that_did_something(
+    monkeypatch, tmp_path, capsys):
+  monkeypatch.setattr(environments, "WORLDS", (environments.World(
+      "time", "time_tracking", 1e9, num_worlds=8, cores=("lstm",)),))
+  monkeypatch.setattr(environments, "UPDATES", 1)
+  assert run(benchmark, "--suite=environments", "--repeats=1",
+             "--time_limit=0", f"--output={tmp_path}") == 0
+  assert "times the original" in capsys.readouterr().out
+  acting, learning = json.loads(
+      (tmp_path / "benchmark.json").read_text())["rows"]
+  assert (acting["model"], learning["model"]) == ("acting at random", "lstm")
+  for row in (acting, learning):
+    # The first step of each episode does nothing.
+    all_steps = 1 / row["time"]["median"]
+    assert .5 * all_steps < row["steps_per_second"] < all_steps
+  assert acting["times_original"] == pytest.approx(
+      acting["steps_per_second"] / 1e9)
 
 
 def test_a_benchmark_refuses_unknown_models(tmp_path, capsys):
