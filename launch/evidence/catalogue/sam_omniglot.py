@@ -89,8 +89,8 @@ _FIGURE4 = Experiment(
          "minutes at the scale `small`, a day at `paper`) and what ends it are "
          "our choices: the paper gives none. At `small` there are 100 labels, "
          "so an episode has at most 100 characters, 1,000 steps; SAM has a "
-         "slot for each, with hashing 16 times as many. In ten minutes SAM with "
-         "an output of its reads alone and NTM both reach 16 characters, one "
+         "slot for each, with hashing 16 times as many. In ten minutes SAM, "
+         "with an output of its reads alone, and NTM reach 16 characters, one "
          "seed each; the error of SAM is lower at all numbers of characters "
          "and from the second showing on. Both are far from the paper's 0.2.",
     figures=(
