@@ -272,7 +272,7 @@ EFFECTS = {
 }
 ELSEWHERE = {  # In test_launch_curriculum.py and test_launch_memory.py.
     "curriculum", "reuse_memory",
-    # In test_launch_agents.py, and test_launch_learner.py.
+    # In test_launch_agents.py, test_launch_seeds.py and test_learner.py.
     "agent", "penalty", "rng"}
 NO_FLAG = {"sweep"}  # Several values of other flags.
 BASE = [*tiny_flags(optimizer="sgd", learning_rate=0.05, max_grad_norm=3),
