@@ -235,7 +235,7 @@ def test_a_greedy_policy(number, cap, whole, part):
     env = MiniPacman(view=view, max_steps=cap)
     game = oracle.play(env, oracle.greedy(view), jax.random.key(0), number)
     assert low < np.mean(game.total) < high
-    assert env.outcome(jax.tree.map(np.max, game.state))["level"] > 1
+    assert env.outcome(jax.tree.map(np.max, game.state))["last_level"] > 1
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))

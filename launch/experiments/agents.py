@@ -173,7 +173,7 @@ def time_tracking() -> Preset:
 
   Notes:
     The paper gives no settings of its agent. --core=nac_lstm is its agent with
-    a NAC. Cells have 5 pixels here; `time_tracking_paper` has its pictures of
+    a NAC. Cells have 4 pixels here; `time_tracking_paper` has its pictures of
     56 x 56 pixels. --levels=10,11,...,25 of launch.evaluate asks for later
     times than those of training.
   """
@@ -181,7 +181,8 @@ def time_tracking() -> Preset:
       task="time_tracking",
       task_args={"time_tracking": dict(cell_pixels=4)},
       encoder_args={"torso": dict(
-          channels="16,32", kernel=4, stride=4, output_size=64)},
+          channels="16,32", kernel=4, stride=4, padding="same",
+          output_size=64)},
       core="lstm",
       core_args={
           "lstm": dict(hidden_size=64), "nac_lstm": dict(hidden_size=64)},

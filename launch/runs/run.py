@@ -30,7 +30,8 @@ from tasks.data import cache
 # Stands for the task as it was trained, among the names of its variants.
 TRAINED = "as trained"
 # Facts of a record that are no metrics.
-FACTS = ("step", "split", "seconds", "steps_per_second")
+FACTS = ("step", "split", "seconds", "steps_per_second",
+         "frames_per_second")
 
 
 class Run:
@@ -298,9 +299,12 @@ class Run:
 
     Returns:
       Name of the variant -> the score of the seeds' mean error, see
-      `statistics.scaled_score`, and of their median error. {} unless there is
-      an evaluation before the first update and one after it.
+      `statistics.scaled_score`, and of their median error. {} unless the main
+      metric is an error, and there is an evaluation before the first update
+      and one after it.
     """
+    if not self.task.score.lower_is_better:
+      return {}  # The score is one of errors.
     errors = self.errors()
     evaluations = self.records("eval")
     if len(evaluations) < 2 or evaluations[0]["step"] != 0:

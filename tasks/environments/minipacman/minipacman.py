@@ -159,7 +159,7 @@ class MiniPacman(environment.Environment, Levelled):
         self.observe(state), reward, caught, truncated, jnp.zeros((), bool))
 
   def outcome(self, state: rules.State) -> Mapping[str, jax.Array]:
-    return {"level": state.level.astype(jnp.float32)}
+    return {"last_level": state.level.astype(jnp.float32)}
 
   def from_record(self, record: Mapping[str, Any]) -> rules.State:
     """Makes a state from positions (y, x), on the host.
