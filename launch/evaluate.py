@@ -30,8 +30,9 @@ many tokens. --dynamic and --cache read a text in one row.
 
   python -m launch.evaluate --workdir=/tmp/pacman --episodes=100
 
-plays 100 episodes with an agent that draws its actions, and films the first:
-episode.gif, and some of its steps in episode.png.
+plays 100 episodes with an agent that draws its actions. An environment is
+evaluated as trained, or at the --levels that are given. One episode of the task
+as trained is filmed: episode.gif, and some of its steps in episode.png.
 """
 
 import pathlib

@@ -94,8 +94,9 @@ def main(argv: Sequence[str]) -> None:
 def run() -> None:
   """Runs the program with the flags of the command line."""
   flags.DEFINE_string("output", "curves.png", "The picture to write.")
-  flags.DEFINE_string("metric", None, "The metric beside the loss. Default: "
-                      "the task's main one.")
+  flags.DEFINE_string("metric", None, "The metric beside the loss, or beside "
+                      "the length of an agent's episodes. Default: the task's "
+                      "main one.")
   flags.DEFINE_enum("x", "updates", ["updates", "minutes", *_BEYOND],
                     "What to draw the metric against; 'variants' are those of "
                     "the last evaluation, 'levels' those of launch.evaluate.")

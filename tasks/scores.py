@@ -22,7 +22,7 @@ from tasks.batch import Batch
 
 @dataclasses.dataclass(frozen=True)
 class Measure:
-  """Represents by what runs of a task are compared.
+  """Names the metrics by which runs of a task are compared.
 
   Attributes:
     main_metric: name of the metric by which runs are compared.

@@ -46,7 +46,7 @@ class Task(abc.ABC):
   @property
   @abc.abstractmethod
   def score(self) -> scores.Measure:
-    """By what runs are compared, and how outputs are scored."""
+    """Names the metrics by which runs are compared; scores outputs."""
 
   @property
   @abc.abstractmethod

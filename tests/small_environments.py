@@ -80,6 +80,13 @@ class Cue(tasks.Environment):
 
 
 @dataclasses.dataclass(frozen=True)
+class Unseen(Cue):
+  """Draws no pictures."""
+
+  picture = tasks.Environment.picture
+
+
+@dataclasses.dataclass(frozen=True)
 class NoKind(tasks.Task):
   """Represents a task that is neither episodes, nor a text, nor a world."""
 

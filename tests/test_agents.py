@@ -134,7 +134,7 @@ def test_inputs_hold_the_last_action_and_reward():
   np.testing.assert_array_equal(inputs[1:, :, 4], rewards)
 
 
-def test_rewards_are_cut_for_the_network_alone():
+def test_rewards_are_cut_for_the_network_and_reported_whole():
   whole = act(agent=AGENT)
   cut = act(agent=dataclasses.replace(AGENT, reward_clip=.25))
   assert joined(cut.batches, "rewards").max() == 1
@@ -197,7 +197,8 @@ def test_each_episode_is_as_from_a_new_state():
 
 def test_loss_is_that_of_the_equations():
   agent = dataclasses.replace(
-      AGENT, discount=.9, trace_decay=.8, entropy_cost=.1, baseline_cost=.3)
+      AGENT, discount=.9, trace_decay=.8, entropy_cost=.1, baseline_cost=.3,
+      reward_clip=.25)
   # Some episodes end by their rules, others are cut off.
   for task in (Cue(delay=2), Cue(delay=5, limit=2)):
     model, params, batches = act(task, agent=agent)
@@ -211,7 +212,8 @@ def test_loss_is_that_of_the_equations():
     probs = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
     mask = 1. - batch.is_last[:-1]
     targets, advantages = naive(
-        values, batch.rewards, .9 * (1 - batch.terminated), mask, .8, 1., 1.)
+        values, np.clip(batch.rewards, -.25, .25),
+        .9 * (1 - batch.terminated), mask, .8, 1., 1.)
     log_probs = np.log(np.take_along_axis(
         probs, batch.actions[..., None], -1)[..., 0])
     def mean(x, mask=mask):
@@ -282,7 +284,8 @@ class Numbered(Cue):
     return NumberedState(jax.random.bits(key), jnp.zeros((), jnp.int32))
 
   def observe(self, state):
-    return tasks.Observation(jnp.zeros((0, 0, 0)), jnp.zeros(2))
+    return tasks.Observation(
+        jnp.zeros((0, 0, 0)), jnp.stack([state.level / 2.**32, 0.]))
 
   def step(self, state, action, key):
     time = state.time + 1
@@ -323,8 +326,16 @@ def test_no_level_is_played_twice(number):
   assert (np.diff(waits.astype(int), axis=0) >= 0).all()
 
 
+def test_no_environment_gets_the_level_of_another():
+  batches = act(Numbered(), count=4, batch_size=16).batches
+  shown, first = joined(batches, "inputs"), joined(batches, "is_first")
+  begun = shown[..., 0][first]
+  assert len(begun) > 50
+  assert len(np.unique(begun)) == len(begun)
+
+
 @pytest.mark.parametrize("is_dear", [False, True])
-def test_one_device_draws_as_four(is_dear):
+def test_one_device_draws_as_two(is_dear):
   task = Cue(is_dear=is_dear)
   whole = act(task).batches
   parts = [act(task, share=Share(part, 2, lambda tree: tree)).batches
@@ -433,6 +444,16 @@ def test_a_recorded_episode_is_the_played_one():
   assert recorded.rewards.sum() == played["episode/return"][0]
   assert recorded.worlds.time.tolist()[:4] == [0, 1, 2, 3]
   np.testing.assert_allclose(recorded.probabilities.sum(1), 1, rtol=1e-5)
+  assert recorded.is_over.tolist() == [False] * 3 + [True] * 8
+
+
+def test_a_recording_that_is_cut_does_not_end_the_episode():
+  task = Cue(delay=4)
+  model, params, _ = act(task)
+  recorded = playing.record(
+      model, params, jax.random.key(3), task, AGENT.clip, 2)
+  assert recorded.length == 2
+  assert not recorded.is_over.any()
 
 
 def test_greedy_actions_are_the_likeliest():

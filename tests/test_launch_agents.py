@@ -78,6 +78,8 @@ def test_learning_curves_and_seeds(workdir, tmp_path):
              "--agent.entropy_cost=0.,.1", f"--workdir={tmp_path}") == 0
   assert len(records(tmp_path, "eval")[-1]["return"]) == 4
   assert (tmp_path / "learning_curve.png").exists()
+  assert (tmp_path / film.GIF).exists()
+  assert run(evaluate, f"--workdir={tmp_path}", "--episodes=8") == 0
   assert run(plot, str(workdir), f"--output={tmp_path / 'curves.png'}") == 0
 
 
@@ -99,6 +101,28 @@ def test_what_does_not_suit_an_agent(tmp_path, capsys, flags, message):
   assert run(train, *argv, *flags, f"--workdir={tmp_path}") == 2
   assert message in capsys.readouterr().err
   assert not (tmp_path / "config.json").exists()
+
+
+def test_an_environment_without_pictures_is_evaluated(tmp_path):
+  argv = ["--task=small_environments:Unseen", *ARGV[1:]]
+  assert run(train, *argv, "--steps=1", f"--workdir={tmp_path}") == 0
+  assert run(evaluate, f"--workdir={tmp_path}", "--episodes=8") == 0
+  assert not (tmp_path / film.GIF).exists()
+
+
+def test_levels_of_an_environment(tmp_path):
+  flags = ["--task=minipacman", "--task.view=3", "--task.max_steps=5",
+           "--encoder.kernel=2", "--encoder.channels=2",
+           "--encoder.output_size=4", *(
+               flag for flag in ARGV[2:] if flag != "--task.delay=2")]
+  assert run(train, *flags, "--steps=1", f"--workdir={tmp_path}") == 0
+  assert run(evaluate, f"--workdir={tmp_path}", "--levels=1,3",
+             "--episodes=8") == 0
+  rows = json.loads((tmp_path / "evaluation.json").read_text())["levels"]
+  assert [row["level"] for row in rows] == [1, 3]
+  assert [row["last_level"] for row in rows] == [1, 3]
+  assert run(plot, "--x=levels", f"--output={tmp_path / 'levels.png'}",
+             str(tmp_path)) == 0
 
 
 def test_a_task_of_no_kind_is_refused(tmp_path, capsys):

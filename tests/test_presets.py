@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import math
 import pathlib
 
 import config_helpers
@@ -261,6 +262,24 @@ def test_omniglot_s_curriculum(name, num_labels):
   with pytest.raises(config_lib.UsageError, match="num_passed=99 of them"):
     checks.check(config_helpers.resolve(
         f"--preset={name}", *flags[:-1], "--encoder.num_passed=99"), 1)
+
+
+@pytest.mark.parametrize("name", [
+    name for name in NAMES if experiments.load_preset(name)["task"] in (
+        "boxworld", "minipacman", "time_tracking")])
+def test_the_torso_sees_the_whole_picture(name):
+  config = config_helpers.resolve(f"--preset={name}", "--core=stack")
+  task = build.make_task(config)
+  model = build.make_model(config, task, hidden_size=32)
+  inputs = jax.random.normal(jax.random.key(0), (1, 64, task.input_size))
+  params = model.init(jax.random.key(1), inputs)
+  state = model.initial_state(params, 64)
+  gradient = jax.grad(lambda inputs: model.unroll(
+      params, None, inputs, state).outputs.sum())(inputs)
+  size = math.prod(task.image_shape)
+  seen = (gradient[0, :, :size] != 0).any(0).reshape(task.image_shape)
+  assert seen.any((1, 2)).all()
+  assert seen.any((0, 2)).all()
 
 
 def test_every_preset_of_a_paper_has_a_test_of_its_sizes():

@@ -38,8 +38,9 @@ class World:
   Attributes:
     name: for tables.
     preset: of the environment and its agents.
-    original: steps per second of the Python original with this observation,
-      None if there is none.
+    original: steps per second of the Python original, None if there is none.
+    args: of the environment in place of the preset's, when it is measured
+      without a network: those with which the original was measured.
     num_worlds: environments side by side, acting at random.
     cores: that are trained.
   """
@@ -47,13 +48,16 @@ class World:
   name: str
   preset: str
   original: float | None = None
+  args: tuple[tuple[str, Any], ...] = ()
   num_worlds: int = 1024
   cores: tuple[str, ...] = ("lstm", "rmc")
 
 
+_RELEASED = (("solution_length", 4), ("num_forward", 4), ("grid_size", 12),
+             ("max_steps", 120))
 WORLDS = (
-    World("BoxWorld, 5 x 5 view", "boxworld_viewport", 2_911),
-    World("BoxWorld, whole", "boxworld", 2_911,
+    World("BoxWorld, 5 x 5 view", "boxworld_viewport", 2_911, _RELEASED),
+    World("BoxWorld, whole", "boxworld", 2_911, _RELEASED,
           cores=("lstm", "rmc", "conv_lstm")),
     World("Mini-Pacman, whole, RGB", "minipacman", 1_020),
     World("Mini-Pacman, 5 x 5 view", "minipacman_viewport"),
@@ -143,7 +147,8 @@ def _acting(world):
 
   It takes steps of environments side by side; observations are summed up.
   """
-  task: Any = build.make_task(config_lib.resolve(world.preset, {}, {}))
+  task: Any = build.make_task(config_lib.resolve(
+      world.preset, {}, {"task": dict(world.args)}))
   layout = layout_lib.SplitBatch()
 
   def act(share, key_data, worlds, data):
@@ -157,9 +162,10 @@ def _acting(world):
 
     def one(carry, index):
       worlds, is_last, used, total, acted = carry
-      of_step = jax.vmap(jax.random.fold_in, (0, None))(keys, index)
+      of_step, of_action = (jax.vmap(jax.random.fold_in, (0, None))(
+          keys, 2 * index + i) for i in (1, 2))
       actions = jax.vmap(lambda key: jax.random.bits(
-          key, dtype=jnp.uint8) % task.num_actions)(of_step)
+          key, dtype=jnp.uint8) % task.num_actions)(of_action)
       worlds, seen, used = step(worlds, is_last, actions, of_step, ready, used)
       total += sum(x.sum() for x in jax.tree.leaves(seen))
       acted += (1. - is_last).mean()

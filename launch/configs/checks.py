@@ -115,6 +115,9 @@ def _check_agent(config, task):
     raise ValueError(
         f"agent={config.agent}: task {config.task!r} has targets to learn "
         f"from, and no environment to act in; leave out --agent")
+  if is_environment and config.rng == "rbg":
+    raise ValueError("rng=rbg: with it, episodes of an environment would "
+                     "depend on each other; leave out --rng")
   if is_environment and config.curriculum != members.NONE:
     raise ValueError(f"curriculum={config.curriculum}: an agent has none; "
                      "leave out --curriculum")

@@ -60,13 +60,14 @@ _HELP: Mapping[str, str] = {
                   f"--task.X sets: {_names('curriculum')}; none; {_OWN}.",
     "penalty": "Regulariser that is added to the loss: "
                f"{_names('penalty')}; none; {_OWN}.",
-    "agent": f"What learns an environment: {_names('agent')}; {_OWN}. Default: "
-             "what suits the task; none for tasks with targets.",
+    "agent": "Algorithm that learns in an environment: "
+             f"{_names('agent')}; {_OWN}. Default: the task's own; none for "
+             "tasks with targets.",
     "steps": "Updates in the whole run.",
     "max_minutes": "Ends the run after this many minutes, pauses not counted; "
                    "0: no limit.",
-    "batch_size": "Episodes per update, over all devices; environments side by "
-                  "side.",
+    "batch_size": "Episodes per update, over all devices; for an agent, the "
+                  "number of environments side by side.",
     "max_grad_norm": "Scales gradients of a larger global norm down to this "
                      "norm; 0: off.",
     "max_grad_value": "Cuts larger magnitudes in a gradient to this value; 0: "

@@ -76,6 +76,8 @@ def text(metric: str, value: Sequence[float] | Mapping[str, float]) -> str:
   if isinstance(value, Mapping):
     return _statistics(value, is_rate)
   values = np.array([results.number(each) for each in value])
+  # Of an agent, it is a share of levels, and no yes or no of a seed.
+  is_rate = is_rate and bool(np.isin(values, (0, 1)).all())
   if is_rate and len(values) > 1:
     rate = statistics.wilson(int(values.sum()), len(values))
     return _statistics(rate._asdict(), True)

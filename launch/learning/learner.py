@@ -101,7 +101,7 @@ class Learner:
     self._set_rules(optimizer, penalty, agent)
 
   def with_numbers(self, numbers: Mapping[str, Number]) -> Self:
-    """Returns this learner with other numbers in its optimiser and penalty.
+    """Returns this learner with other numbers in optimiser, penalty and agent.
 
     Args:
       numbers: flag -> traced value; {} for this learner itself.

@@ -1,4 +1,4 @@
-"""Draws learning curves: loss and a metric of the evaluations over time."""
+"""Draws learning curves: two metrics of the evaluations over time."""
 
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -119,8 +119,9 @@ def _scale(axis: "Axes", name: str) -> None:
   elif _spans_magnitudes(axis):
     axis.set_yscale("log")
   else:
-    top = axis.dataLim.ymax
-    axis.set_ylim(0, 1.05 * top if 0 < top < np.inf else None)
+    low, top = axis.dataLim.ymin, axis.dataLim.ymax
+    axis.set_ylim(1.05 * low if -np.inf < low < 0 else 0,
+                  1.05 * top if 0 < top < np.inf else None)
 
 
 def _spans_magnitudes(axis: "Axes") -> bool:

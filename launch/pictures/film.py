@@ -22,30 +22,37 @@ MAX_STEPS = 400  # Of a longer episode, the first ones are filmed.
 MAX_BYTES = 2**30  # Larger states of the core are not kept.
 _HEIGHT = 240  # Pixels of a frame's picture, about.
 _WIDTH = 150  # Pixels of the panel beside it.
+_TOP, _LINE = 50, 14  # Where the actions begin, and the height of each.
 _MILLISECONDS = 150
 _STRIP_FRAMES = 8
 
 
-def draw(run: Run, trainer: Trainer, params: Any, folder: pathlib.Path,
-         index: int = 0) -> None:
+def can_draw(task: tasks.Task) -> bool:
+  """Returns whether a task is an environment that draws pictures."""
+  return isinstance(task, tasks.Environment) and (
+      type(task).picture is not tasks.Environment.picture)
+
+
+def draw(run: Run, trainer: Trainer, params: Any, folder: pathlib.Path) -> None:
   """Plays an episode with the best network, and writes the two files.
 
   The frames show the whole environment, the likelihood of each action, the
-  value, and what the core's memory attended to, if the core tells it.
+  value, and what the core's memory attended to, if the core's state holds it.
+  The episode is the first one of an evaluation of the task as trained.
 
   Args:
-    run: of an `Environment`.
+    run: of an `Environment` that `can_draw`.
     trainer: of the run.
     params: on the host, as `Trainer.get_params` returns them.
     folder: where the files go.
-    index: number of the evaluation's episode to play.
   """
   task = run.task
   assert isinstance(task, tasks.Environment)
   seed, of_seed = run.best_params(params)
   keys = trainer.keys(trainer.seeds.index(seed))
   recording = jax.tree.map(np.asarray, _record(
-      trainer, of_seed, jax.random.fold_in(keys.evaluate, index), task))
+      trainer, of_seed, jax.random.fold_in(keys.evaluate, 0), task,
+      build.make_agent(run.best().config)))
   length = int(recording.length)
   attended = attention(run, recording.cores)
   total = np.cumsum(recording.rewards) - recording.rewards
@@ -57,13 +64,13 @@ def draw(run: Run, trainer: Trainer, params: Any, folder: pathlib.Path,
 
 
 def draw_run(workdir: pathlib.Path) -> None:
-  """Films the newest checkpoint of a run; nothing if it has no environment.
+  """Films the newest checkpoint of a run; nothing if it has no pictures.
 
   Args:
     workdir: of the run, where the files go.
   """
   run = Run(workdir)
-  if not isinstance(run.task, tasks.Environment):
+  if not can_draw(run.task):
     return
   trainer = build.make_trainer(
       run.config, run.task, devices.for_evaluation(run.config))
@@ -71,9 +78,8 @@ def draw_run(workdir: pathlib.Path) -> None:
   draw(run, trainer, state.train.params, workdir)
 
 
-def _record(trainer, params, key, task):
+def _record(trainer, params, key, task, agent):
   """Returns one episode, with as many of its steps as are filmed."""
-  agent = trainer.learner.agent
   num_steps = min(task.episode_limit, MAX_STEPS)
 
   @jax.jit
@@ -131,20 +137,21 @@ def frame(task: tasks.Environment, recording: playing.Recording,
   _draw_panel(ImageDraw.Draw(image), picture.width + 8, task, recording, total,
               step)
   if attended is not None:
-    heat = heat_map(attended[step])
+    room = height - _TOP - _LINE * len(task.action_names) - 16
+    heat = heat_map(attended[step], room)
     image.paste(heat, (picture.width + 8, height - heat.height - 8))
   return image
 
 
 def _draw_panel(pen, left, task, recording, total, step):
   """Draws numbers, and a bar for each action."""
-  is_over = step == int(recording.length)
+  is_over = bool(recording.is_over[step])
   lines = [f"step {step}" + (", the end" if is_over else ""),
            f"rewards {total:.4g}", f"value {recording.values[step]:.2f}"]
   for number, line in enumerate(lines):
     pen.text((left, 4 + 13 * number), line, fill="black")
   for action, name in enumerate(task.action_names):
-    top = 50 + 14 * action
+    top = _TOP + _LINE * action
     width = int(60 * recording.probabilities[step, action])
     is_chosen = not is_over and action == recording.actions[step]
     pen.rectangle((left + 60, top + 2, left + 60 + width, top + 10),
@@ -152,10 +159,15 @@ def _draw_panel(pen, left, task, recording, total, step):
     pen.text((left, top), name, fill=(200, 0, 0) if is_chosen else "black")
 
 
-def heat_map(weights: np.ndarray) -> Image.Image:
-  """Returns numbers from 0 to 1 as grey squares, black for 1."""
+def heat_map(weights: np.ndarray, room: int) -> Image.Image:
+  """Returns numbers from 0 to 1 as grey squares, black for 1.
+
+  Args:
+    weights: `[rows, columns]`.
+    room: pixels that the picture may be high.
+  """
   rows, columns = weights.shape
-  scale = max(1, min(10, (_WIDTH - 16) // columns))
+  scale = max(1, min(10, (_WIDTH - 16) // columns, room // rows))
   grey = np.uint8(255 * (1 - np.clip(weights, 0, 1)))
   return Image.fromarray(grey).convert("RGB").resize(
       (columns * scale, rows * scale), Image.Resampling.NEAREST)

@@ -41,7 +41,7 @@ def draw(run: Run, trainer: Trainer, params: Any, data: Any,
   title = f"{name}, {describe_seeds(run)}"
   with _may_fail("learning curve"):
     _draw_curves(run, title)
-  if isinstance(run.task, tasks.Environment):
+  if film.can_draw(run.task):
     with _may_fail("episode"):
       film.draw(run, trainer, params, run.workdir)
   with _may_fail("weights"):

@@ -34,7 +34,7 @@ def draw(groups: Mapping[str, np.ndarray], names: Sequence[str], metric: str,
   fig = layout.new_figure(figsize=(8, 5), layout="constrained")
   axis = fig.subplots()
   places, shown = _places(axis, names, what)
-  largest = 0.
+  largest = lowest = 0.
   for number, (label, values) in enumerate(groups.items()):
     label = layout.of_seeds(label, len(values))
     values = values[:, shown]
@@ -48,10 +48,11 @@ def draw(groups: Mapping[str, np.ndarray], names: Sequence[str], metric: str,
               linestyle="-" if number < 10 else "--")
     axis.fill_between(places[known], low, high, alpha=0.2, color=f"C{number}")
     largest = max(largest, median.max(initial=0))
+    lowest = min(lowest, low.min(initial=0))
   axis.set_ylabel(metric.replace("_", " "))
   if largest > MAX_LINEAR:
     axis.set_yscale("symlog", linthresh=1)
-  axis.set_ylim(bottom=0)
+  axis.set_ylim(bottom=None if lowest < 0 else 0)
   axis.grid(alpha=0.3)
   layout.name_lines(fig, axis)
   fig.suptitle(title)

@@ -230,9 +230,10 @@ def _row(name, variant, metrics, counts, task):
   """Returns the row of one variant."""
   trained = name == TRAINED or (
       None if isinstance(name, str) else name <= task.max_level)
-  return {"level": name, "trained": trained, **counts,
-          **{key: reporting.stored(value) for key, value in metrics.items()},
-          "guess": float(variant.trivial_score)}
+  found = {key: reporting.stored(value) for key, value in metrics.items()}
+  row = {"level": name, "trained": trained, **counts}
+  # A metric may not replace what the row is of.
+  return row | found | row | {"guess": float(variant.trivial_score)}
 
 
 def _summary(task, rows):

@@ -87,8 +87,8 @@ class Reporter:
       last_step: updates in the whole run.
       main_metric: the metric to show beside the loss.
       columns: value of a sweep -> its place on the axis S; see `Run.columns`.
-      frames: steps of environments in an update, over all networks; 0 for a
-        task without.
+      frames: steps of environments in an update, over all networks, also those
+        that begin an episode; 0 for a task without.
     """
     kept = [record for record in read_records(workdir)
             if record["step"] <= first_step] if first_step else []

@@ -1,7 +1,7 @@
 """Begins a new episode after each that ended, from levels made beforehand.
 
 To make a level may cost more than many steps, and under `jax.vmap` a step that
-might make one always does. So levels are made before a number of steps, some
+might make one always does. So levels are made before a number of steps, a few
 for each environment, and no two episodes ever get the same one. An environment
 that has used up its levels stays in its last step until there are new ones.
 """
@@ -34,7 +34,7 @@ def step(task: Environment, state: Any, is_last: jax.Array, action: jax.Array,
     task: the environment.
     state: of the environment.
     is_last: `[]` bool, whether `state` is the last one of an episode. The
-      action is then without effect.
+      action then has no effect.
     action: `[]` integer.
     key: consumed.
     ready: from `ready_levels`; None to make a level in each step.

@@ -1,4 +1,4 @@
-"""What acting is: seeing, choosing, and counting the episodes that ended.
+"""Builds inputs, chooses actions, and counts the episodes that ended.
 
 Letters: T steps of an unroll, B environments, F inputs, A actions.
 """
@@ -24,7 +24,7 @@ class Trajectory(NamedTuple):
   episode.
 
   Attributes:
-    inputs: `[T + 1, B, F]`, what the network saw.
+    inputs: `[T + 1, B, F]`, of the network.
     is_first: `[T + 1, B]` bool, which observations begin an episode.
     is_last: `[T + 1, B]` bool, which end one.
     actions: `[T, B]` int32.
@@ -32,7 +32,7 @@ class Trajectory(NamedTuple):
     rewards: `[T, B]`.
     terminated: `[T, B]` bool, whether observation t + 1 ended an episode by its
       rules.
-    start: the core's state before it saw `inputs[0]`.
+    start: the core's state before `inputs[0]`.
     episodes: name -> `[B]`, sums over the episodes that ended.
   """
 
@@ -54,13 +54,13 @@ class Trajectory(NamedTuple):
 
 def see(task: tasks.Environment, timestep: tasks.TimeStep, action: jax.Array,
         clip: Clip) -> jax.Array:
-  """Returns what the network sees next, `[B, F]`.
+  """Returns the network's next inputs, `[B, F]`.
 
   Args:
     task: the environment.
     timestep: of all environments.
     action: `[B]`, the last ones.
-    clip: changes the rewards before the network sees them.
+    clip: changes the rewards in the inputs.
   """
   action = jnp.where(timestep.is_first, -1, action)
   return jax.vmap(task.input_of)(

@@ -26,10 +26,10 @@ class ActorState(NamedTuple):
 
   Attributes:
     world: state of the environment.
-    inputs: `[B, F]`, what the network sees next.
+    inputs: `[B, F]`, the network's next ones.
     is_first: `[B]` bool, whether that begins an episode.
     is_last: `[B]` bool, whether that ends an episode.
-    core: the core's state before it sees `inputs`.
+    core: the core's state before `inputs`.
     total: `[B]`, sum of the episode's rewards up to now.
     length: `[B]` int32, actions of the episode up to now.
   """

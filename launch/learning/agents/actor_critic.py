@@ -41,11 +41,10 @@ class ActorCritic:
       certain too early.
     baseline_cost: Weight of the error of the values.
     trace_decay: Lambda of V-trace; below 1, values count for more.
-    reward_clip: Larger magnitudes of a reward are cut to this value before the
-      network sees and learns them; 0 switches it off. Reported returns are not
-      cut.
-    ready_levels: Levels that are made for each environment before an unroll, if
-      they are dear; 0 for one each 10 steps.
+    reward_clip: Rewards are cut to this magnitude in the network's input and in
+      the loss; 0 switches it off. Reported returns are not cut.
+    ready_levels: Levels made for each environment before an unroll, where
+      making one is costly; 0 for one per 10 steps, rounded up.
   """
 
   unroll_length: int = 20
@@ -76,7 +75,7 @@ class ActorCritic:
     return self.ready_levels or -(-self.unroll_length // STEPS_OF_A_LEVEL)
 
   def clip(self, rewards: jax.Array) -> jax.Array:
-    """Returns rewards as the network sees and learns them."""
+    """Returns rewards as they are in the network's input and in the loss."""
     if not is_on(self.reward_clip):
       return rewards
     cut = jnp.clip(rewards, -self.reward_clip, self.reward_clip)

@@ -30,11 +30,12 @@ class Recording(NamedTuple):
 
   Attributes:
     worlds: states of the environment, with a leading axis L + 1.
-    cores: states of the core after it saw each of them, `[L + 1, 1, ...]`.
+    cores: states of the core after each of them, `[L + 1, 1, ...]`.
     actions: `[L + 1]` int32, chosen in each state.
     probabilities: `[L + 1, A]`, of all actions.
     values: `[L + 1]`.
     rewards: `[L + 1]`, that followed.
+    is_over: `[L + 1]` bool, whether the episode has ended there.
     length: `[]` int32, L of the episode itself.
   """
 
@@ -44,6 +45,7 @@ class Recording(NamedTuple):
   probabilities: jax.Array
   values: jax.Array
   rewards: jax.Array
+  is_over: jax.Array
   length: jax.Array
 
 
@@ -56,7 +58,7 @@ def play(model: Model, params: Any, keys: jax.Array, task: tasks.Environment,
     params: of the network.
     keys: `[B]`, consumed.
     task: the environment.
-    clip: changes the rewards before the network sees them.
+    clip: changes the rewards in the network's inputs.
     is_greedy: whether to take the likeliest actions.
 
   Returns:
@@ -85,7 +87,7 @@ def record(model: Model, params: Any, key: jax.Array, task: tasks.Environment,
     params: of the network.
     key: consumed; the episode is the one that `play` plays with it.
     task: the environment.
-    clip: changes the rewards before the network sees them.
+    clip: changes the rewards in the network's inputs.
     num_steps: L, how many steps to keep at most.
     is_greedy: whether to take the likeliest actions.
   """
@@ -94,15 +96,15 @@ def record(model: Model, params: Any, key: jax.Array, task: tasks.Environment,
   def one(play, _):
     new, (action, outputs, reward, core) = _step(
         model, params, keys, task, clip, is_greedy, play)
-    return new, (play.world, core, action, outputs, reward)
+    return new, (play.world, core, action, outputs, reward, play.is_over)
 
-  last, (worlds, cores, actions, outputs, rewards) = jax.lax.scan(
+  last, (worlds, cores, actions, outputs, rewards, is_over) = jax.lax.scan(
       one, _begin(model, params, keys, task, clip), length=num_steps + 1)
   of_first = lambda tree: jax.tree.map(lambda x: x[:, 0], tree)  # noqa: E731
   return Recording(
       of_first(worlds), cores, actions[:, 0],
       jnp.exp(acting.log_policy(outputs[:, 0])), outputs[:, 0, -1],
-      rewards[:, 0], jnp.minimum(last.length[0], num_steps))
+      rewards[:, 0], is_over[:, 0], jnp.minimum(last.length[0], num_steps))
 
 
 def _begin(model, params, keys, task, clip) -> _Play:
