@@ -105,7 +105,7 @@ _TIME = Experiment(
         Piece(core, f"--core={core} --num_seeds=3",
               {Cell(row, str(time)): f"level {time}/return"
                for time in _TIMES},
-              scales={"small": "--preset=time_tracking --steps=6000",
+              scales={"small": "--preset=time_tracking --steps=3000",
                       "paper": "--preset=time_tracking_paper"},
               evaluate=f"--levels={','.join(map(str, _TIMES))}")
         for core, row in _AGENTS.items()),
