@@ -471,7 +471,7 @@ def test_specifications():
   assert (env.episode_limit, env.max_level, env.level_name) == (50, 12, "level")
   assert hash(env) == hash(MiniPacman(view=5, max_steps=50))
   state = env.at_level(4).reset(jax.random.key(0))
-  assert env.outcome(state) == {"level": 4}
+  assert env.outcome(state) == {"last_level": 4}
   scores = {mode: MiniPacman(mode=mode).trivial_score for mode in MODES}
   assert len(set(scores.values())) == 5
   assert MiniPacman(level=7).trivial_score < scores["regular"]

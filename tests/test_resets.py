@@ -20,8 +20,9 @@ pytestmark = pytest.mark.usefixtures("strict_promotion")
 LENGTH, T = 2, 4
 RESETS = np.zeros([T, B], bool)
 RESETS[0, 2] = RESETS[LENGTH, 1:] = True
-# A controller's state is reset as any other.
-SLOW = {case for case in CASES if case.endswith(("LSTM", "reads"))}
+# A controller's state is reset as any other; DNC and SDNC compile for long.
+SLOW = {case for case in CASES if case.endswith(("LSTM", "reads"))
+        or "dnc" in case.lower()}
 
 
 def model_of(case):
