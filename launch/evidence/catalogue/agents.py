@@ -115,8 +115,8 @@ _TIME = Experiment(
     headline=[Cell(row, "19") for row in _AGENTS.values()],
     note="The paper gives no settings of its agent, nor the reward of another "
          "time than the commanded one; both agents here are the same but for "
-         "the NAC. As in the paper, the LSTM alone fails beyond the commands of "
-         "its training, and with a NAC it goes on; here up to 25, where the "
+         "the NAC. As in the paper, the LSTM alone fails beyond its training's "
+         "commands, and with a NAC it goes on; here up to 25, where the "
          "paper's agent stops at 20. Without a NAC, it no longer arrives at "
          "all beyond 20, which is worth 0. At `small`, pictures have 21 x 21 "
          "pixels (56 x 56 at `paper`), and each seed has 3.8 million steps.",
