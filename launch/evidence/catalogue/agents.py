@@ -81,7 +81,8 @@ _BOXWORLD = Experiment(
          "these levels. Each seed has 6.4 million steps; the three seeds are "
          "trained in one program. On levels as simple as these, RMC learns "
          "more slowly than LSTM, at a rate that is lower (3e-4, LSTM 1e-3): "
-         "with 1e-3 one of its three seeds diverged.",
+         "with 1e-3 one of its three seeds diverged. Distractors make it "
+         "harder for both within the same steps.",
     figures=(Figure("boxworld.png", "BoxWorld, lengths 1 to 2, no distractors.",
                     "--metric=solved", pieces=tuple(_WORLD_CORES)),
              Figure("boxworld.gif", "The trained RMC opens two boxes. In grey: "
