@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from launch_helpers import records, run
 from PIL import Image
+from small_environments import Cue
 
 from launch import benchmark, evaluate, plot, train
 from launch.benchmarks import environments
 from launch.pictures import film
+from launch.runs import evaluation
 
 ARGV = ["--task=small_environments:Cue", "--task.delay=2", "--core=lstm",
         "--core.hidden_size=5", "--agent.unroll_length=4", "--batch_size=8",
@@ -108,6 +110,23 @@ def test_an_environment_without_pictures_is_evaluated(tmp_path):
   assert run(train, *argv, "--steps=1", f"--workdir={tmp_path}") == 0
   assert run(evaluate, f"--workdir={tmp_path}", "--episodes=8") == 0
   assert not (tmp_path / film.GIF).exists()
+
+
+def test_a_gymnax_environment_is_trained_and_resumed(tmp_path):
+  """Its image is empty, which neither devices nor checkpoints may mind."""
+  argv = ["--task=gymnax", "--task.path=test_adapters:OldEnv",
+          *(flag for flag in ARGV[2:])]
+  assert run(train, *argv, "--steps=1", f"--workdir={tmp_path}") == 0
+  assert run(train, "--steps=2", f"--workdir={tmp_path}") == 0
+  assert run(evaluate, f"--workdir={tmp_path}", "--episodes=8") == 0
+
+
+def test_a_metric_does_not_replace_what_a_row_is_of():
+  task = Cue()
+  row = evaluation._row("as trained", task, {
+      "level": np.ones(1), "return": np.ones(1)}, {"episodes": 2}, task)
+  assert row["level"] == "as trained"
+  assert row["return"] == 1
 
 
 def test_levels_of_an_environment(tmp_path):

@@ -8,6 +8,9 @@ _SMALL = {
     "rmc": dict(num_slots=4, num_heads=4, head_size=8, gate_style="memory"),
     "sam": dict(hidden_size=128, num_slots=64, num_heads=2, top_k=4),
 }
+# Of the presets for two CPU cores.
+_RUN = dict(optimizer="adam", max_grad_norm=1., batch_size=64, log_every=50,
+            checkpoint_every=500)
 # What a ConvLSTM takes: the maps after the convolutions, place by place.
 _MAPS = dict(encoder_args={"torso": dict(output_size=0)})
 # With 1e-3, one of three seeds of an RMC diverged in BoxWorld.
@@ -21,9 +24,10 @@ def boxworld() -> Preset:
   Data: none.
 
   Notes:
-    The board has 8 x 8 cells and a border, and no distractors, so that two CPU
-    cores solve it. --task.num_forward=1 adds distractors; --preset=
-    boxworld_paper is the paper's game. Its agents learn from 1e9 steps.
+    The board has 8 x 8 cells and a border, and no distractors, for two CPU
+    cores. `boxworld_viewport` learns faster, since its pictures are smaller.
+    --task.num_forward=1 adds distractors; `boxworld_paper` is the paper's game,
+    whose agents learn from 1e9 steps.
   """
   return dict(
       task="boxworld",
@@ -35,16 +39,12 @@ def boxworld() -> Preset:
       core_args=_SMALL | {"conv_lstm": dict(
           hidden_channels=24, height=8, width=8, channels=24)},
       core_settings={"conv_lstm": _MAPS, "rmc": _SLOW},
-      optimizer="adam",
       optimizer_args={"adam": dict(learning_rate=1e-3)},
       agent_args={"actor_critic": dict(unroll_length=20, entropy_cost=0.003)},
-      max_grad_norm=1.,
-      batch_size=64,
       steps=8_000,
-      log_every=50,
       eval_every=500,
       eval_episodes=256,
-      checkpoint_every=500,
+      **_RUN,
   )
 
 
@@ -114,16 +114,12 @@ def minipacman() -> Preset:
       core_args=_SMALL | {"conv_lstm": dict(
           hidden_channels=16, height=11, width=15, channels=16)},
       core_settings={"conv_lstm": _MAPS, "rmc": _SLOW},
-      optimizer="adam",
       optimizer_args={"adam": dict(learning_rate=7e-4)},
       agent_args={"actor_critic": dict(unroll_length=20, entropy_cost=0.01)},
-      max_grad_norm=1.,
-      batch_size=64,
       steps=10_000,
-      log_every=50,
       eval_every=1_000,
       eval_episodes=64,
-      checkpoint_every=500,
+      **_RUN,
   )
 
 
@@ -186,17 +182,13 @@ def time_tracking() -> Preset:
       core="lstm",
       core_args={
           "lstm": dict(hidden_size=64), "nac_lstm": dict(hidden_size=64)},
-      optimizer="adam",
       optimizer_args={"adam": dict(learning_rate=1e-3)},
       agent_args={"actor_critic": dict(
           unroll_length=20, entropy_cost=0.01, discount=0.99)},
-      max_grad_norm=1.,
-      batch_size=64,
       steps=10_000,
-      log_every=50,
       eval_every=500,
       eval_episodes=256,
-      checkpoint_every=500,
+      **_RUN,
   )
 
 

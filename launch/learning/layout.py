@@ -115,7 +115,9 @@ class Layout(abc.ABC):
     """Splits axis 0 of every leaf over the devices; D divides its length."""
     count = len(self.devices)
     return self._put(jax.tree.map(
-        lambda x: np.reshape(x, (count, -1, *np.shape(x)[1:])), tree))
+        # Not -1 for the share: other axes may be empty.
+        lambda x: np.reshape(
+            x, (count, len(x) // count, *np.shape(x)[1:])), tree))
 
   def unshard(self, tree: Any) -> Any:
     """Undoes `shard`: joins the devices' shares on the host, one by one."""

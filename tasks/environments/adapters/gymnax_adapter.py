@@ -13,10 +13,17 @@ from tasks.environments.adapters import gymnax_interface
 
 
 class State(NamedTuple):
-  """Holds the other library's state, what is seen in it, and steps so far."""
+  """Holds the other library's state, what is seen in it, and steps so far.
+
+  Attributes:
+    inner: the other library's state.
+    seen: an image `[H, W, C]` or features `[K]`. A checkpoint cannot hold the
+      empty one of the two.
+    steps: `[]` int32.
+  """
 
   inner: Any
-  observation: base.Observation
+  seen: jax.Array
   steps: jax.Array
 
 
@@ -63,7 +70,8 @@ class GymnaxTask(base.Environment):
 
   @functools.cached_property
   def _spec(self) -> base.Observation:
-    return jax.eval_shape(self.reset, jax.random.key(0)).observation
+    return jax.eval_shape(
+        lambda key: self.observe(self.reset(key)), jax.random.key(0))
 
   @property
   def action_names(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -89,10 +97,12 @@ class GymnaxTask(base.Environment):
 
   def reset(self, key: jax.Array) -> State:
     seen, inner = gymnax_interface.begin(self._made, key)
-    return State(inner, seen, jnp.int32(0))
+    return State(inner, _not_empty(seen), jnp.int32(0))
 
   def observe(self, state: State) -> base.Observation:
-    return state.observation
+    if state.seen.ndim == 3:
+      return base.Observation(state.seen, jnp.zeros(0))
+    return base.Observation(jnp.zeros((0, 0, 0)), state.seen)
 
   def step(self, state: State, action: jax.Array, key: jax.Array
            ) -> tuple[State, base.TimeStep]:
@@ -100,5 +110,9 @@ class GymnaxTask(base.Environment):
     seen, inner, reward, terminated, at_limit = gymnax_interface.advance(
         self._made, state.inner, self.check_action(action), key, steps)
     truncated = ~terminated & (at_limit | (steps >= self.episode_limit))
-    return State(inner, seen, steps), base.TimeStep(
+    return State(inner, _not_empty(seen), steps), base.TimeStep(
         seen, reward, terminated, truncated, jnp.zeros((), bool))
+
+
+def _not_empty(seen: base.Observation) -> jax.Array:
+  return seen.image if seen.image.size else seen.features
