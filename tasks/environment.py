@@ -7,6 +7,7 @@ Letters: H height, W width, C channels, K features, A actions.
 
 import abc
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
@@ -15,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tasks import scores
+from tasks import random_policy, scores
 from tasks.task import Task
 
 EPISODE = "episode/"  # Begins the names of sums over episodes that ended.
@@ -79,15 +80,26 @@ class Environment(Task):
   action_names: ClassVar[tuple[str, ...]]
   has_cheap_reset: ClassVar[bool] = True
 
+  @functools.cached_property
+  def _spec(self) -> Observation:
+    return jax.eval_shape(
+        lambda key: self.observe(self.reset(key)), jax.random.key(0))
+
   @property
-  @abc.abstractmethod
   def image_shape(self) -> tuple[int, int, int]:
     """(H, W, C) of an observation's image; (0, 0, 0) without one."""
+    height, width, channels = self._spec.image.shape
+    return height, width, channels
 
   @property
   def num_features(self) -> int:
     """K, the number of an observation's features."""
-    return 0
+    return self._spec.features.size
+
+  @functools.cached_property
+  def trivial_score(self) -> float:
+    """The mean return of the uniform random policy in 1,000 episodes."""
+    return float(random_policy.returns(self, jax.random.key(0), 1000).mean())
 
   @property
   def num_actions(self) -> int:

@@ -1,7 +1,6 @@
 """Environments of this package for other libraries, and the other way round."""
 
 import dataclasses
-import functools
 import sys
 from typing import Any, ClassVar, NamedTuple
 
@@ -12,8 +11,7 @@ import oracle_time_tracking as oracle
 import pytest
 
 from launch.configs import members
-from tasks import base
-from tasks.environments import random_policy
+from tasks import base, random_policy
 from tasks.environments.adapters.gymnax_adapter import GymnaxTask
 from tasks.environments.time_tracking import TimeTracking
 
@@ -243,20 +241,12 @@ class Walk:
     state = Inner(0, jnp.int32(0))  # The time is Python's number, as in gymnax.
     return self.see(state), state
 
-  def reset(self, key, params):
-    return self.reset_env(key, params)
-
   def see(self, state):
     return jnp.full(self.shape, state.place)
 
   def walk(self, state, action):
     state = Inner(state.time + 1, state.place + action)
     return self.see(state), state, state.place / 10
-
-  def start_again(self, key, params, done, seen, state):
-    new_seen, new = self.reset_env(key, params)
-    choose = functools.partial(jnp.where, done)
-    return jax.tree.map(choose, (new_seen, new), (seen, state))
 
 
 class OldEnv(Walk):
@@ -266,11 +256,6 @@ class OldEnv(Walk):
     seen, state, reward = self.walk(state, action)
     done = (state.place == 3) | (state.time >= params.max_steps_in_episode)
     return seen, state, reward, done, {}
-
-  def step(self, key, state, action, params):
-    seen, state, reward, done, info = self.step_env(key, state, action, params)
-    seen, state = self.start_again(key, params, done, seen, state)
-    return seen, state, reward, done, info
 
 
 class NewEnv(Walk):
@@ -282,22 +267,6 @@ class NewEnv(Walk):
 
   def is_truncated(self, state, params):
     return state.time >= params.max_steps_in_episode
-
-  def step(self, key, state, action, params):
-    seen, state, reward, ended, info = self.step_env(
-        key, state, action, params)
-    cut = self.is_truncated(state, params)
-    info = info | {"final_observation": seen}
-    seen, state = self.start_again(key, params, ended | cut, seen, state)
-    return seen, state, reward, ended, cut, info
-
-
-class OnlyPublic:
-  """Has only `reset`, `step` and spaces of another environment."""
-
-  def __init__(self, env):
-    self.reset, self.step = env.reset, env.step
-    self.action_space, self.default_params = env.action_space, Params()
 
 
 class Picture(NewEnv):
@@ -343,24 +312,17 @@ def play(task, actions):
   return rows
 
 
-INTERFACES = {
-    "old": OldEnv(), "new": NewEnv(), "old step": OnlyPublic(OldEnv()),
-    "new step": OnlyPublic(NewEnv())}
-
-
-@pytest.mark.parametrize("name", INTERFACES)
-def test_both_interfaces_of_gymnax(name):
-  task = GymnaxTask(INTERFACES[name])
+@pytest.mark.parametrize("env", [OldEnv(), NewEnv()])
+def test_both_interfaces_of_gymnax(env):
+  task = GymnaxTask(env)
   assert (task.image_shape, task.num_features) == ((0, 0, 0), 2)
   assert (task.num_actions, task.episode_limit) == (2, 5)
   assert task.input_size == 2 + 2 + 1
-  last = [0, 0] if name == "old step" else [3, 3]  # It has no other.
   assert play(task, [1, 0, 1, 1]) == [
       ([1, 1], .1, False, False), ([1, 1], .1, False, False),
-      ([2, 2], .2, False, False), (last, .3, True, False)]
-  last = [0, 0] if name == "old step" else [1, 1]
+      ([2, 2], .2, False, False), ([3, 3], .3, True, False)]
   assert play(task, [0, 1, 0, 0, 0])[3:] == [
-      ([1, 1], .1, False, False), (last, .1, False, True)]
+      ([1, 1], .1, False, False), ([1, 1], .1, False, True)]
 
 
 @pytest.mark.parametrize("env, terminated", [(OldEnv(), False),
@@ -378,6 +340,10 @@ def test_a_limit_of_the_task():
       [3, 3], .3, True, False)
   assert play(GymnaxTask(OldEnv(), max_steps=2), [1, 0])[-1] == (
       [1, 1], .1, False, True)
+  # Its own limit of 5 still holds, and is a cut.
+  for env in (OldEnv(), NewEnv()):
+    assert play(GymnaxTask(env, max_steps=9), 7 * [0])[4:] == [
+        ([0, 0], 0, False, True)]
 
 
 def test_observations_of_gymnax():
@@ -426,8 +392,9 @@ def test_trivial_score_of_gymnax():
 
 
 @pytest.mark.parametrize("kwargs, match", [
-    (dict(path=42), "int has no interface of gymnax: it lacks reset, step"),
-    (dict(path=TASK), "TimeTracking has no .* it lacks action_space$"),
+    (dict(path=42), "int has no interface of gymnax: it lacks reset_env, s"),
+    (dict(path=TASK), "TimeTracking has no .* reset_env, step_env, action_space"
+     "$"),
     (dict(path="walk"), "need path='package.module:attribute', got 'walk'"),
     (dict(path="nothing_here:make"), "cannot make the environment nothing_here:"
      r"make\(\): ModuleNotFoundError: No module named 'nothing_here'"),

@@ -8,7 +8,8 @@ import numpy as np
 import oracle_time_tracking as oracle
 import pytest
 
-from tasks.environments import random_policy, time_tracking
+from tasks import random_policy
+from tasks.environments import time_tracking
 from tasks.environments.time_tracking import TimeTracking
 
 pytestmark = pytest.mark.usefixtures("strict_promotion")

@@ -1,20 +1,19 @@
 """The policy that draws any action with the same chance."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from tasks import base
-
 
 @functools.partial(jax.jit, static_argnums=(0, 2))
-def returns(environment: base.Environment, key: jax.Array, episodes: int
+def returns(environment: Any, key: jax.Array, episodes: int
             ) -> jax.Array:
   """Plays episodes with uniformly random actions.
 
   Args:
-    environment: to play in.
+    environment: a `tasks.Environment`, to play in.
     key: consumed.
     episodes: how many.
 
