@@ -12,7 +12,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from absl import app, flags
+from absl import flags
 
 from launch import benchmarks
 from launch.benchmarks import report
@@ -51,8 +51,7 @@ def read_options() -> benchmarks.Options:
 
 def main(argv: Sequence[str]) -> None:
   """Runs the program."""
-  if len(argv) > 1:
-    raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
+  del argv
   flags_lib.apply_device_flags()
   reporting.quiet_libraries()
   output = pathlib.Path(FLAGS.output).expanduser()

@@ -97,7 +97,7 @@ def run() -> None:
                     "count, since they did not learn the task: their errors "
                     "would make every run succeed.")
   flags.DEFINE_string("output", "success.png", "The picture to write.")
-  endings.run(main, "the number of runs")
+  endings.run(main, "the number of runs", takes_words=True)
 
 
 if __name__ == "__main__":

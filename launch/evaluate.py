@@ -38,7 +38,7 @@ as trained is filmed: episode.gif, and some of its steps in episode.png.
 import pathlib
 from collections.abc import Sequence
 
-from absl import app, flags
+from absl import flags
 
 from launch.configs import endings, numbers, text_flags
 from launch.configs import flags as flags_lib
@@ -46,12 +46,14 @@ from launch.pictures import film
 from launch.runs import evaluation, evaluation_table, reporting
 
 FLAGS = flags.FLAGS
+# What --help shows of the flags.
+_COMMON = ("workdir", "levels", "episodes", "batch_size", "recall", "show",
+           "dynamic", "cache", "contexts", "data_dir", "cpu_devices")
 
 
 def main(argv: Sequence[str]) -> None:
   """Runs the program."""
-  if len(argv) > 1:
-    raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
+  del argv
   flags_lib.apply_device_flags()
   reporting.quiet_libraries()
   workdir = pathlib.Path(FLAGS.workdir).expanduser().absolute()
@@ -103,9 +105,10 @@ def run() -> None:
   flags_lib.define_member_flags(["core"])
   flags_lib.define_device_flags()
   flags.adopt_module_key_flags(flags_lib)
+  flags.adopt_module_key_flags(text_flags)
   endings.run(main, "--batch_size, --levels, --show, --cache, --contexts, "
               "--dynamic_segment, or --core.num_slots",
-              flags_parser=flags_lib.parse)
+              common=_COMMON, parse_flags=flags_lib.parse)
 
 
 if __name__ == "__main__":

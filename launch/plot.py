@@ -100,7 +100,7 @@ def run() -> None:
   flags.DEFINE_enum("x", "updates", ["updates", "minutes", *_BEYOND],
                     "What to draw the metric against; 'variants' are those of "
                     "the last evaluation, 'levels' those of launch.evaluate.")
-  endings.run(main, "the number of runs")
+  endings.run(main, "the number of runs", takes_words=True)
 
 
 if __name__ == "__main__":

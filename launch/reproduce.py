@@ -22,7 +22,7 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-from absl import app, flags
+from absl import flags
 
 from launch.configs import endings
 from launch.configs.config import EXIT_USAGE, UsageError
@@ -72,8 +72,7 @@ def reproduce(jobs: Sequence[runner.Job], runs: pathlib.Path,
 
 def main(argv: Sequence[str]) -> None:
   """Runs the program."""
-  if len(argv) > 1:
-    raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
+  del argv
   folder = pathlib.Path(FLAGS.results or machine.ROOT / "results").expanduser()
   runs = pathlib.Path(FLAGS.runs).expanduser().absolute()
   try:

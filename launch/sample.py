@@ -1,6 +1,6 @@
 """Continues a text by a trained run, and prints it as it comes.
 
-  python -m launch.sample --workdir=/tmp/text --prompt="The king" \
+  python -m launch.sample --workdir=/tmp/text --prompt="The king" \\
       --num_tokens=200 --temperature=0.8 --seed=1
 
 The prompt is printed first, as the network reads it. The same seed, prompt and
@@ -12,7 +12,7 @@ the vocabulary lies in the run's folder. For a run of many seeds the best one
 import pathlib
 from collections.abc import Sequence
 
-from absl import app, flags
+from absl import flags
 
 from launch.configs import endings, numbers
 from launch.configs import flags as flags_lib
@@ -26,8 +26,7 @@ FLAGS = flags.FLAGS
 
 def main(argv: Sequence[str]) -> None:
   """Runs the program."""
-  if len(argv) > 1:
-    raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
+  del argv
   flags_lib.apply_device_flags()
   reporting.quiet_libraries()
   workdir = pathlib.Path(FLAGS.workdir).expanduser().absolute()
@@ -75,7 +74,7 @@ def run() -> None:
                        upper_bound=numbers.MAX_SEED)
   flags_lib.define_device_flags()
   flags.adopt_module_key_flags(flags_lib)
-  endings.run(main, "the size of --prompt", flags_parser=flags_lib.parse)
+  endings.run(main, "the size of --prompt", parse_flags=flags_lib.parse)
 
 
 if __name__ == "__main__":

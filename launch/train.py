@@ -1,6 +1,9 @@
 """Trains a core on a task.
 
   python -m launch.train --preset=sam_copy --workdir=/tmp/copy
+  python -m launch.train --preset=sam_copy --core=lstm --workdir=/tmp/lstm
+  python -m launch.train --task=nth_farthest --core=rmc --core.num_heads=4 \\
+      --learning_rate=1e-3,3e-3 --num_seeds=3 --workdir=/tmp/sweep
 
 Started again with the same --workdir, it resumes from the last checkpoint. The
 workdir gets config.json, metrics.jsonl, tensorboard/, checkpoints/ and
@@ -12,7 +15,7 @@ import pathlib
 from collections.abc import Sequence
 
 import jax
-from absl import app, flags, logging
+from absl import flags, logging
 
 from launch.configs import build, checks, endings
 from launch.configs import config as config_lib
@@ -24,6 +27,10 @@ from launch.texts import vocabulary
 
 FLAGS = flags.FLAGS
 EXIT_DIVERGED = 3
+# What --help shows of the flags.
+_COMMON = ("preset", "workdir", "task", "core", "unit", "steps", "batch_size",
+           "learning_rate", "seed", "num_seeds", "cpu_devices", "data_dir",
+           "resume", "list", "describe")
 
 
 def prepare(workdir: str | None, resume: bool | None):
@@ -72,8 +79,7 @@ def train(run: Run) -> training.Result:
 
 def main(argv: Sequence[str]) -> None:
   """Runs the program."""
-  if len(argv) > 1:
-    raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
+  del argv
   flags_lib.apply_device_flags()
   reporting.quiet_libraries()
   help_lib.handle_help_flags()  # They exit.
@@ -103,16 +109,17 @@ def run() -> None:
   flags_lib.define_member_flags()
   flags_lib.define_device_flags()
   help_lib.define_help_flags()
-  flags.adopt_module_key_flags(flags_lib)  # So that --help shows them, too.
+  flags.adopt_module_key_flags(flags_lib)  # So that --helpfull shows them.
+  flags.adopt_module_key_flags(help_lib)
   flags.DEFINE_string("workdir", None, "Where the run's files go. Default: "
                       "runs/TASK-CORE-SEED, or the like.")
   flags.DEFINE_boolean(
-      "resume", None, "True: resume the run in the workdir, which must hold "
-      "one. False: the workdir must hold none. Default: resume if it does.")
+      "resume", None, "Resumes the run in the workdir, which must hold one. "
+      "False: the workdir must hold none. Default: resumes if it does.")
   endings.run(main, "--batch_size, --eval_episodes, --num_seeds, or a size "
               "of --core.X or --task.X, such as --core.num_slots and "
               "--task.max_length, in another --workdir",
-              flags_parser=flags_lib.parse)
+              common=_COMMON, parse_flags=flags_lib.parse)
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ def run(program: Any, *argv: Any) -> int:
   filters = list(logging.get_absl_logger().filters)
   handler = signal.getsignal(signal.SIGINT)
 
-  def parse_and_run(main, flags_parser=flags.FLAGS):
+  def parse_and_run(main, flags_parser):
     main(flags_parser(["program", *map(str, argv)]))
 
   try:

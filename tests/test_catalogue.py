@@ -143,12 +143,12 @@ def outcomes(program, lines, call):
   """
   found = {}
 
-  def parse_all(main, lower, flags_parser=flags.FLAGS):
-    del lower
+  def parse_all(main, lower, *, parse_flags=flags.FLAGS, **kwargs):
+    del lower, kwargs
     for line in lines:
       flags.FLAGS.unparse_flags()
       try:
-        flags_parser(["program", *line])
+        parse_flags(["program", *line])
         found[line] = call(main)
       except (SystemExit, Exception) as error:
         found[line] = error

@@ -465,7 +465,7 @@ def test_own_member_that_cannot_be_imported(own, capsys, path, words):
 
 
 PROGRAM = '''
-from absl import app
+from launch.configs import endings
 from launch.configs import flags as flags_lib
 
 def main(argv):
@@ -474,14 +474,14 @@ def main(argv):
 if __name__ == "__main__":
   flags_lib.define_config_flags()
   flags_lib.define_member_flags()
-  app.run(main, flags_parser=flags_lib.parse)
+  endings.run(main, "--size", parse_flags=flags_lib.parse)
 '''
 
 
 def test_program(own, tmp_path):
-  """Help and absl's own errors work; each runs in its own process."""
+  """The long help and errors work; each runs in its own process."""
   (tmp_path / "program.py").write_text(PROGRAM)
-  commands = [["--core.leak=0.75"], ["--help"], ["--core.leek=3"]]
+  commands = [["--core.leak=0.75"], ["--helpfull"], ["--core.leek=3"]]
   processes = [subprocess.Popen(
       [sys.executable, str(tmp_path / "program.py"), f"--core={own}:Leaky",
        *command], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -493,6 +493,7 @@ def test_program(own, tmp_path):
     assert f".{name}:" in text
     assert member in text
   assert "--core.leak: Share of the state that a step replaces." in text
-  assert "Unknown command line flag 'core.leek'" in error
+  assert error == ("error: unknown flag --core.leek; did you mean core.leak?; "
+                   "--help shows the flags\n")
 
 

@@ -7,13 +7,14 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 import jax
 from absl import app
 
 from launch import EXIT_INTERRUPTED, end_at_once
+from launch.configs import command_line
 from launch.configs.config import EXIT_USAGE, UsageError
 
 EXIT_RESOURCES = 4  # Too little memory, or no such device.
@@ -21,7 +22,10 @@ EXIT_PIPE = 141  # As a shell reports SIGPIPE.
 _BYTES = re.compile(r"([\d.]+) ?([KMGTPE]i?B?|bytes)\b")
 
 
-def run(main: Callable[[Any], Any], lower: str, **kwargs: Any) -> None:
+def run(main: Callable[[Any], Any], lower: str, *,
+        common: Sequence[str] = (), takes_words: bool = False,
+        parse_flags: Callable[[Sequence[str]], list[str]] = command_line.parse
+        ) -> None:
   """Runs a program, as `app.run` does.
 
   A mistake of the user's, too little memory, a missing device, Ctrl-C and a
@@ -31,7 +35,9 @@ def run(main: Callable[[Any], Any], lower: str, **kwargs: Any) -> None:
   Args:
     main: The program.
     lower: Flags whose values decide how much memory it needs.
-    **kwargs: Arguments of `app.run`.
+    common: Flags that --help shows; all but members' arguments if empty.
+    takes_words: Whether it takes more than flags.
+    parse_flags: Parses the flags.
   """
   if signal.getsignal(signal.SIGINT) is end_at_once:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -39,7 +45,9 @@ def run(main: Callable[[Any], Any], lower: str, **kwargs: Any) -> None:
     sys.stdout.reconfigure(errors="backslashreplace")
   try:
     with _one_line(lower):
-      app.run(main, **kwargs)
+      app.run(main, flags_parser=command_line.reader(
+          sys.modules[main.__module__], common=common, takes_words=takes_words,
+          parse_flags=parse_flags))
   finally:
     _ignore_interrupts()
 

@@ -5,9 +5,9 @@ has its flags at once: `--core.num_slots`, `--task.max_length`.
 
 A member of a user's own, `--core=my_package.my_module:MyCore`, has flags too.
 Its name is known only once the command line is read, and its flags must exist
-before absl parses the command line. So a program hands `parse` to absl:
+before absl parses the command line. So a program hands `parse` on:
 
-  app.run(main, flags_parser=flags_lib.parse)
+  endings.run(main, ..., parse_flags=flags_lib.parse)
 
 The module is found where Python finds it: in the current folder under
 `python -m`, in an installed package, or along PYTHONPATH.
@@ -26,11 +26,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
-from absl import app, flags
+from absl import flags
 
 from launch import experiments
+from launch.configs import command_line, environment, members, sweeps
 from launch.configs import config as config_lib
-from launch.configs import environment, members, sweeps
 from launch.configs import help as help_lib
 from launch.learning import keys
 from rmc_nalu_sam.registry import Argument
@@ -179,7 +179,7 @@ def apply_device_flags() -> None:
 
 
 def parse(argv: Sequence[str]) -> list[str]:
-  """Parses a command line; for `app.run(main, flags_parser=parse)`.
+  """Parses a command line; for `endings.run(main, parse_flags=parse)`.
 
   First defines flags for the arguments of members of the user's own. Exits with
   one line on stderr if one of them cannot be imported.
@@ -196,7 +196,7 @@ def parse(argv: Sequence[str]) -> list[str]:
   except ValueError as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(config_lib.EXIT_USAGE)
-  return app.parse_flags_with_usage(list(argv))
+  return command_line.parse(argv)
 
 
 def own_members(argv: Sequence[str]) -> dict[str, list[str]]:
