@@ -10,6 +10,7 @@ import numpy as np
 import tasks
 from launch.learning import curriculum as curriculum_lib
 from launch.learning import keys as keys_lib
+from launch.learning import recompiling, timing
 from launch.learning.layout import Layout, SplitBatch
 from launch.learning.learner import Learner, RunState
 from rmc_nalu_sam import Model
@@ -37,7 +38,8 @@ class Entry(NamedTuple):
 class Trainer:
   """Compiles a learner's functions and calls them.
 
-  Nothing of a run lies in a trainer: all that changes is in the `RunState`.
+  Nothing of a run lies in a trainer: all that changes is in the `RunState`. It
+  knows what it has compiled, to log why it compiles again.
 
   Attributes:
     learner: what is trained.
@@ -77,6 +79,7 @@ class Trainer:
         Entry(keys_lib.unwrap(keys), _arrays(numbers[i // num_seeds]))
         for i, keys in enumerate(self._keys)]
     self._inputs = self.layout.put_keys(self._entries)
+    self._recompilations = recompiling.Recompilations()
     self._begin = self.layout.compile(self._begin_on_device)
     self._train = self.layout.compile(
         self._train_on_device, num_static=2, donate=True)
@@ -197,8 +200,13 @@ class Trainer:
     task = self.learner.padded_task(levels)
     if self.learner.source.is_spent(state.source, task, num_updates):
       state = state._replace(source=self._new_source(state.train.params))
-    state, metrics = self._train(
-        self._inputs, state, data, num_updates, levels)
+    with timing.Meter() as meter:
+      state, metrics = self._train(
+          self._inputs, state, data, num_updates, levels)
+    if meter.compile_seconds:
+      self._recompilations.compiled(
+          self._step(state) - num_updates, meter.compile_seconds, num_updates,
+          levels)
     return state, self.layout.metrics(metrics)
 
   def level(self, state: RunState) -> int | None:
@@ -252,7 +260,8 @@ class Trainer:
     """Returns a new source state, on the devices."""
     if not self._source_bytes(params):
       return ()
-    return self._begin(self._inputs, params, None)
+    with timing.waiting_for_data():
+      return jax.block_until_ready(self._begin(self._inputs, params, None))
 
   def _saves_source(self, params):
     size = self._source_bytes(params)

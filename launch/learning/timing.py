@@ -1,0 +1,84 @@
+"""Measures what training waits for: compilation, and data on the host.
+
+JAX reports how long it compiles to listeners, and `waiting_for_data` reports to
+the same ones. So nothing is passed through the code that does either.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax.monitoring
+
+_COMPILING = "/jax/core/compile/"  # Tracing, lowering, and XLA.
+_DATA = "/rmc_nalu_sam/data"
+
+
+class Meter:
+  """Adds up seconds while it is open; use it as a context.
+
+  Compilation reports parts within parts (the trace of a function within that of
+  its caller). What overlaps counts once.
+  """
+
+  def __init__(self, clock: Callable[[], float] = time.monotonic):
+    """Constructs a meter.
+
+    Args:
+      clock: returns seconds.
+    """
+    self._clock = clock
+    self._compiling, self._all = _Union(), _Union()
+
+  def __enter__(self) -> "Meter":
+    jax.monitoring.register_event_duration_secs_listener(self._listen)
+    return self
+
+  def __exit__(self, *_: Any) -> None:
+    jax.monitoring.unregister_event_duration_listener(self._listen)
+
+  @property
+  def compile_seconds(self) -> float:
+    """Seconds of compilation."""
+    return self._compiling.seconds
+
+  @property
+  def data_seconds(self) -> float:
+    """Seconds of `waiting_for_data` without compilation."""
+    return self._all.seconds - self._compiling.seconds
+
+  def _listen(self, event: str, seconds: float, **_: Any) -> None:
+    now = self._clock()
+    if event.startswith(_COMPILING) and event.endswith("_duration"):
+      self._compiling.add(now - seconds, now)
+      self._all.add(now - seconds, now)
+    elif event == _DATA:
+      self._all.add(now - seconds, now)
+
+
+class _Union:
+  """Adds up intervals, which come in the order of their ends."""
+
+  def __init__(self):
+    self._parts: list[tuple[float, float]] = []
+
+  @property
+  def seconds(self) -> float:
+    return sum(end - start for start, end in self._parts)
+
+  def add(self, start: float, end: float) -> None:
+    while self._parts and self._parts[-1][1] > start:
+      start = min(start, self._parts.pop()[0])
+    self._parts.append((start, end))
+
+
+@contextlib.contextmanager
+def waiting_for_data() -> Iterator[None]:
+  """Reports the time spent within to the meters that are open."""
+  begun = time.monotonic()
+  try:
+    yield
+  finally:
+    jax.monitoring.record_event_duration_secs(
+        _DATA, time.monotonic() - begun)
