@@ -11,7 +11,8 @@ from launch.learning.curriculum import Exponential
 
 # Every ten updates double the level.
 GROWING = Exponential(threshold=1e9, patience=10, max_level=4)
-AGAIN = re.compile(r"compiled training again at step (\d+) \([\d.e-]+ s\): (.*)")
+AGAIN = re.compile(
+    r"compiled training again at step (\d+) \([\d.e-]+ s\): (.*)")
 
 
 @pytest.fixture
