@@ -21,8 +21,17 @@ from launch.configs import build, checks, endings
 from launch.configs import config as config_lib
 from launch.configs import flags as flags_lib
 from launch.configs import help as help_lib
+from launch.learning import timing
 from launch.pictures import run as pictures
-from launch.runs import Run, interrupts, outcome, reporting, training
+from launch.runs import (
+    Run,
+    interrupts,
+    outcome,
+    profiling,
+    reporting,
+    training,
+)
+from launch.runs.watch import Watch
 from launch.texts import vocabulary
 
 FLAGS = flags.FLAGS
@@ -64,15 +73,26 @@ def prepare(workdir: str | None, resume: bool | None):
   return path, config
 
 
-def train(run: Run) -> training.Result:
-  """Trains a run to its end, then draws it; raises as `training.train`."""
-  data = [run.load_data(split) for split in ("train", "test")]
-  for remark in run.task.remarks(data[0]):
-    logging.warning("%s", remark)
-  vocabulary.keep(run)
-  run.save_config()
-  trainer = build.make_trainer(run.config, run.task)
-  result = training.train(run, trainer, *map(trainer.put_data, data))
+def train(run: Run, profiler: profiling.Profiler | None = None
+          ) -> training.Result:
+  """Trains a run to its end, then draws it; raises as `training.train`.
+
+  Args:
+    run: opened for writing.
+    profiler: traces some updates.
+  """
+  with Watch(run) as watch:
+    with timing.waiting_for_data():
+      data = [run.load_data(split) for split in ("train", "test")]
+    for remark in run.task.remarks(data[0]):
+      logging.warning("%s", remark)
+    vocabulary.keep(run)
+    run.save_config()
+    trainer = build.make_trainer(run.config, run.task)
+    with timing.waiting_for_data():
+      train_data, test_data = map(trainer.put_data, data)
+    result = training.train(
+        run, trainer, train_data, test_data, watch, profiler)
   pictures.draw(run, trainer, result.params, data[1], result.level)
   return result
 
@@ -84,9 +104,10 @@ def main(argv: Sequence[str]) -> None:
   reporting.quiet_libraries()
   help_lib.handle_help_flags()  # They exit.
   workdir, config = prepare(FLAGS.workdir, FLAGS.resume)
+  profiler = profiling.make(FLAGS.profile, workdir, config.steps)
   try:
     with Run.writing(workdir, config) as run:
-      result = train(run)
+      result = train(run, profiler)
   except OSError as error:
     endings.leave(
         config_lib.EXIT_USAGE, f"error: cannot write to --workdir={workdir}: "
@@ -116,6 +137,7 @@ def run() -> None:
   flags.DEFINE_boolean(
       "resume", None, "Resumes the run in the workdir, which must hold one. "
       "False: the workdir must hold none. Default: resumes if it does.")
+  flags.DEFINE_string("profile", None, profiling.HELP)
   endings.run(main, "--batch_size, --eval_episodes, --num_seeds, or a size "
               "of --core.X or --task.X, such as --core.num_slots and "
               "--task.max_length, in another --workdir",

@@ -17,7 +17,7 @@ from launch.configs import build, checks
 from launch.configs import config as config_lib
 from launch.learning.learner import RunState
 from launch.learning.trainer import Trainer
-from launch.runs import Run
+from launch.runs import Run, reporting
 from rmc_nalu_sam import CORES
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -115,7 +115,7 @@ def records(workdir: pathlib.Path, split: str | None = None):
   found = [json.loads(line) for line in
            (workdir / "metrics.jsonl").read_text().splitlines()]
   for record in found:
-    for name in ("steps_per_second", "frames_per_second", "seconds"):
+    for name in reporting.MEASURED:
       record.pop(name, None)
   return [record for record in found if split in (None, record["split"])]
 

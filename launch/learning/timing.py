@@ -48,13 +48,13 @@ class Meter:
     """Seconds of `waiting_for_data` without compilation."""
     return self._all.seconds - self._compiling.seconds
 
-  def _listen(self, event: str, seconds: float, **_: Any) -> None:
+  def _listen(self, event: str, duration_secs: float, **_: Any) -> None:
     now = self._clock()
     if event.startswith(_COMPILING) and event.endswith("_duration"):
-      self._compiling.add(now - seconds, now)
-      self._all.add(now - seconds, now)
+      self._compiling.add(now - duration_secs, now)
+      self._all.add(now - duration_secs, now)
     elif event == _DATA:
-      self._all.add(now - seconds, now)
+      self._all.add(now - duration_secs, now)
 
 
 class _Union:

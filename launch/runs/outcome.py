@@ -7,7 +7,7 @@ import numpy as np
 
 from launch.configs import members
 from launch.configs.config import UsageError
-from launch.runs import statistics, tables
+from launch.runs import goodput, statistics, tables
 from launch.runs.run import FACTS, TRAINED, Run
 from rmc_nalu_sam import Model
 from rmc_nalu_sam.registry import attribute
@@ -110,7 +110,8 @@ def value_table(run: Run) -> str:
 
 
 def describe_end(run: Run) -> str:
-  """Returns lines for people: the last record, results, formula, folder."""
+  """Returns lines for people: last record, results, formula, goodput, folder.
+  """
   last = run.records()[-1]
   summary = "  ".join(
       f"{name} {tables.format_value(statistics.over_seeds(name, value))}"
@@ -125,6 +126,8 @@ def describe_end(run: Run) -> str:
   learned = run.workdir / FORMULA_FILE
   if learned.exists():
     lines.append(learned.read_text().strip())
+  if found := goodput.of(goodput.read(run.workdir)):
+    lines.append(str(found))
   return "\n".join([*lines, f"pictures and metrics in {run.workdir}"])
 
 

@@ -17,6 +17,11 @@ from tensorboardX.proto import event_pb2
 from launch.runs import statistics, strict_json, tables
 
 METRICS_FILE = "metrics.jsonl"
+# What a training record says of the machine, not of the network. TensorBoard
+# has it apart from the metrics.
+JOB = ("step_seconds", "compile_seconds", "data_seconds", "device_memory_bytes")
+# All of a record that differs between two equal runs.
+MEASURED = ("seconds", "steps_per_second", "frames_per_second", *JOB)
 
 
 def quiet_libraries() -> None:
@@ -51,6 +56,16 @@ def read_records(workdir: pathlib.Path) -> list[dict[str, Any]]:
   'eval'), `seconds` (run time up to these updates, pauses not counted) and the
   metrics; those of 'train' are means over the updates since the last record. A
   metric is a number, or, in a run of many seeds, a list of one number a seed.
+  Records of 'train' also have, as numbers:
+
+  - `steps_per_second`: updates over all time since the last record but that of
+    an evaluation, so with compilation, waiting and saving; in an environment
+    also `frames_per_second`;
+  - `step_seconds`: the time of an update alone;
+  - `compile_seconds` and `data_seconds`: time of compilation, and of waiting
+    for data on the host, since the last record or the launch;
+  - `device_memory_bytes`: the peak of a device; not on CPUs.
+
   In a sweep the list has the seeds of the first value, then those of the
   second, and so on; config.json has the values in order.
   In the file, numbers that are not finite are strings; see `strict_json`.
@@ -165,7 +180,8 @@ class Reporter:
       for label, part in self._parts(values):
         self._tensorboard.write_event(event_pb2.Event(
             wall_time=time.time(), step=step, summary=summary.scalar(
-                f"{split}/{name}{label}", statistics.over_seeds(name, part))))
+                f"{'job' if name in JOB else split}/{name}{label}",
+                statistics.over_seeds(name, part))))
 
   def _parts(self, values):
     """Returns (end of the name in TensorBoard, values) for each value."""

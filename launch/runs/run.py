@@ -30,8 +30,7 @@ from tasks.data import cache
 # Stands for the task as it was trained, among the names of its variants.
 TRAINED = "as trained"
 # Facts of a record that are no metrics.
-FACTS = ("step", "split", "seconds", "steps_per_second",
-         "frames_per_second")
+FACTS = ("step", "split", *reporting.MEASURED)
 
 
 class Run:

@@ -14,8 +14,11 @@ from launch.learning.learner import RunState
 from launch.learning.trainer import Trainer
 from launch.runs import interrupts as interrupts_lib
 from launch.runs import reporting
+from launch.runs import watch as watch_lib
 from launch.runs.checkpoints import Checkpoints
+from launch.runs.profiling import Profiler
 from launch.runs.run import Run, at_level
+from launch.runs.watch import Watch
 
 
 class DivergedError(RuntimeError):
@@ -38,8 +41,8 @@ class Result(NamedTuple):
   level: int | None
 
 
-def train(run: Run, trainer: Trainer, train_data: Any, test_data: Any
-          ) -> Result:
+def train(run: Run, trainer: Trainer, train_data: Any, test_data: Any,
+          watch: Watch, profiler: Profiler | None = None) -> Result:
   """Trains until the steps or minutes are over, from the last checkpoint on.
 
   Args:
@@ -47,6 +50,8 @@ def train(run: Run, trainer: Trainer, train_data: Any, test_data: Any
     trainer: trains it.
     train_data: of the training split, on the devices.
     test_data: of the test split, on the devices.
+    watch: entered when the launch began.
+    profiler: traces some updates; None if there is nothing to trace.
 
   Raises:
     DivergedError: the loss is not finite; with many seeds, the loss of every
@@ -64,29 +69,44 @@ def train(run: Run, trainer: Trainer, train_data: Any, test_data: Any
                                 trainer.learner.frames * run.num_entries)
   limit = 60 * config.max_minutes or math.inf
   done = step >= config.steps or reporter.seconds >= limit
+  if not done:
+    watch.begin(step)
   with contextlib.ExitStack() as stack:
     interrupts = stack.enter_context(interrupts_lib.caught(run.workdir))
     stack.callback(checkpoints.close)
     stack.callback(reporter.close)
+    if profiler:
+      stack.callback(profiler.close)
     if run.num_entries > 1 and is_new:  # Scores are relative to this.
-      reporter.evaluation(0, evaluators.evaluate_all(
-          trainer, state.train.params, test_data, task, config.eval_episodes))
+      with watch.event(watch_lib.EVALUATION):
+        metrics = evaluators.evaluate_all(
+            trainer, state.train.params, test_data, task, config.eval_episodes)
+      reporter.evaluation(0, metrics)
     while not done and not interrupts:
       chunk = _updates_until_next_event(step, config)
-      state, metrics = trainer.train(state, train_data, chunk)
+      if profiler:
+        profiler.before(step, chunk)
+      measured: dict[str, np.ndarray] = {}
+      with watch.updates(chunk, measured):
+        state, metrics = trainer.train(state, train_data, chunk)
       step += chunk
+      if profiler:
+        profiler.after(step)
       _check_loss(metrics, step - chunk, step, config, checkpoints)
       level = trainer.level(state)
       reached = {} if level is None else {"level": np.array([level])}
-      reporter.train(step, {**metrics, **reached})
+      reporter.train(step, {**metrics, **reached, **measured,
+                            **watch_lib.memory(trainer.layout.devices)})
       done = step >= config.steps or reporter.seconds >= limit
       if done or step % config.eval_every == 0:
-        metrics = evaluators.evaluate_all(
-            trainer, state.train.params, test_data,
-            at_level(task, level), config.eval_episodes)
+        with watch.event(watch_lib.EVALUATION):
+          metrics = evaluators.evaluate_all(
+              trainer, state.train.params, test_data,
+              at_level(task, level), config.eval_episodes)
         reporter.evaluation(step, {**metrics, **reached})
       if done or interrupts or step % config.checkpoint_every == 0:
-        _save(step, trainer.get(state), run, checkpoints)
+        with watch.event(watch_lib.SAVING):
+          _save(step, trainer.get(state), run, checkpoints)
   return Result(done, step, trainer.get_params(state.train.params),
                 trainer.level(state))
 
