@@ -66,7 +66,10 @@ def prepare(workdir: str | None, resume: bool | None):
   if resume is False and exists:
     raise config_lib.UsageError(
         f"--noresume: {path} already holds a run; choose another --workdir")
-  config = (config_lib.reconcile(config_lib.load(path), *given) if exists
+  named = [value for value in (*given[1].values(), *(
+      value for of_kind in given[2].values() for value in of_kind.values()))
+           if isinstance(value, str)]
+  config = (config_lib.reconcile(config_lib.load(path, named), *given) if exists
             else config_lib.resolve(*given))
   # Devices that were asked for must all be used; others need not.
   checks.check(config, FLAGS.cpu_devices and jax.local_device_count())

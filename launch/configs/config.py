@@ -6,13 +6,13 @@ line before anything is compiled.
 
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import ml_collections
 from absl import logging
 
-from launch.configs import members, sweeps
+from launch.configs import members, sweeps, trust
 from launch.experiments.merging import merge
 from rmc_nalu_sam.registry import attribute
 
@@ -217,11 +217,17 @@ def save(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   temporary.replace(workdir / CONFIG_FILE)
 
 
-def load(workdir: pathlib.Path) -> ml_collections.ConfigDict:
+def load(workdir: pathlib.Path, given: Collection[str] = ()
+         ) -> ml_collections.ConfigDict:
   """Reads `config.json`.
 
+  Args:
+    workdir: Folder of the run.
+    given: Paths of members on the command line; the config may name them.
+
   Raises:
-    UsageError: The file does not exist, or is not the config of a run.
+    UsageError: The file does not exist, is not the config of a run, or names
+      code that is not trusted; see `trust`.
   """
   path = workdir / CONFIG_FILE
   try:
@@ -236,6 +242,8 @@ def load(workdir: pathlib.Path) -> ml_collections.ConfigDict:
   if not isinstance(stored, dict):
     raise UsageError(f"{path} is not of a run: expected an object, got "
                      f"{type(stored).__name__}")
+  if refused := trust.refusal(stored, workdir, given):
+    raise UsageError(f"{path}: {refused}")
   for name in stored:
     if name not in config:
       raise UsageError(f"{path} is not of a run of this version: it has the "

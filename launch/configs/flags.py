@@ -29,7 +29,7 @@ import jax
 from absl import flags
 
 from launch import experiments
-from launch.configs import command_line, environment, members, sweeps
+from launch.configs import command_line, environment, members, sweeps, trust
 from launch.configs import config as config_lib
 from launch.configs import help as help_lib
 from launch.learning import keys
@@ -209,7 +209,7 @@ def own_members(argv: Sequence[str]) -> dict[str, list[str]]:
     Maps each kind that has flags to the paths of such members, if any.
   """
   given = _peek(argv)
-  sources = [given, _stored_fields(given.get("workdir")),
+  sources = [given, _stored_fields(given.get("workdir"), given.values()),
              _preset_fields(given.get("preset"))]
   found: dict[str, list[str]] = {}
   for kind in _kinds_with_flags():
@@ -300,8 +300,8 @@ def _member_name(fields, kind):
   return fields.get(kind)
 
 
-def _stored_fields(workdir):
-  """Returns the config of the run in a workdir; {} without a readable one."""
+def _stored_fields(workdir, given):
+  """Returns the config of the run in a workdir; {} without one to use."""
   if not workdir:
     return {}
   path = pathlib.Path(workdir).expanduser() / config_lib.CONFIG_FILE
@@ -309,7 +309,9 @@ def _stored_fields(workdir):
     stored = json.loads(path.read_text())
   except (OSError, ValueError):  # `config.load` reports it.
     return {}
-  return stored if isinstance(stored, dict) else {}
+  if not isinstance(stored, dict) or trust.refusal(stored, path.parent, given):
+    return {}
+  return stored
 
 
 def _preset_fields(preset):
