@@ -86,6 +86,13 @@ def test_programs_call_nothing(own, monkeypatch, capsys):
   assert not target.exists()
 
 
+def test_a_config_nested_too_deeply(own, capsys):
+  (own / "config.json").write_text("[" * 10 ** 6)
+  assert run(train, f"--workdir={own}") == config_lib.EXIT_USAGE
+  line, = capsys.readouterr().err.splitlines()
+  assert line.startswith(f"error: cannot read {own}/config.json: ")
+
+
 def test_a_name_of_the_command_line_is_used_again(own, tmp_path, monkeypatch):
   monkeypatch.setattr(pictures, "draw", lambda *_: None)
   name, workdir = "--core=trust_installed:Core", tmp_path / "runs"

@@ -15,6 +15,7 @@ import numpy as np
 
 from launch.benchmarks.scaling import Options
 from rmc_nalu_sam import INDICES
+from tasks.data import errors, files
 
 SIZES = (4096, 1 << 20, 1 << 24)
 # The defaults, and what one of them changes.
@@ -47,7 +48,11 @@ def _records(folder):
   paths = sorted(pathlib.Path(folder).expanduser().glob("*.npz"))
   if not folder or not paths:
     raise ValueError(f"--records={folder} holds no record (*.npz)")
-  return [dict(np.load(path)) for path in paths]
+  records = []
+  for path in paths:
+    with errors.reading(path, "choose another folder as --records"):
+      records.append(files.read_npz(path))
+  return records
 
 
 def _result(rows):

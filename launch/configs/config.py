@@ -235,7 +235,7 @@ def load(workdir: pathlib.Path, given: Collection[str] = ()
   except FileNotFoundError:
     raise UsageError(
         f"{path} does not exist: no run was started in this workdir") from None
-  except (OSError, ValueError) as error:
+  except (OSError, RecursionError, ValueError) as error:
     raise UsageError(f"cannot read {path}: {error}") from None
   config = default_config()
   config.agent = members.NONE  # Older runs do not name it.

@@ -307,7 +307,7 @@ def _stored_fields(workdir, given):
   path = pathlib.Path(workdir).expanduser() / config_lib.CONFIG_FILE
   try:
     stored = json.loads(path.read_text())
-  except (OSError, ValueError):  # `config.load` reports it.
+  except (OSError, RecursionError, ValueError):  # `config.load` reports it.
     return {}
   if not isinstance(stored, dict) or trust.refusal(stored, path.parent, given):
     return {}

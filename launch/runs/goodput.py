@@ -9,11 +9,12 @@ that were lost and done again, and the time between two launches all lower the
 goodput. A launch of a finished run adds nothing.
 """
 
-import json
 import pathlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
+
+from launch.runs import strict_json
 
 FILE = "goodput.jsonl"
 _LAUNCH, UPDATES = "launch", "updates"
@@ -80,7 +81,7 @@ class Journal:
     self._file.close()
 
   def _append(self, **event: Any) -> None:
-    self._file.write(json.dumps(event) + "\n")
+    self._file.write(strict_json.dumps(event) + "\n")
 
 
 def read(workdir: pathlib.Path) -> list[dict[str, Any]]:
@@ -88,7 +89,7 @@ def read(workdir: pathlib.Path) -> list[dict[str, Any]]:
   path, events = workdir / FILE, []
   for line in path.read_text().splitlines() if path.exists() else ():
     try:
-      events.append(json.loads(line))
+      events.append(strict_json.loads(line))
     except ValueError:
       continue
   return events

@@ -23,7 +23,10 @@ def loads(text: str) -> Any:
   Raises:
     ValueError: the text is not JSON.
   """
-  return _numbers(json.loads(text))
+  try:
+    return _numbers(json.loads(text))
+  except RecursionError:
+    raise ValueError("is nested too deeply") from None
 
 
 def _named(tree):

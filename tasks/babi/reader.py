@@ -17,7 +17,7 @@ import numpy as np
 from tasks import checks
 from tasks.babi import facts
 from tasks.babi import stories as stories_lib
-from tasks.data import errors
+from tasks.data import errors, files
 
 SPLITS = ("train", "validation", "test")
 FILE_SPLITS = ("train", "test")
@@ -32,6 +32,7 @@ _NAME = re.compile(r"qa(\d+)_[a-z0-9-]+_(train|test)(\.[\w.-]+)?\.txt")
 # The original archive has 15 MB, its largest file of English 6 MB.
 _MAX_ARCHIVE = 2 ** 27
 _MAX_FILE = 2 ** 25
+_MAX_UNPACKED = 2 ** 29
 
 
 class Stories(NamedTuple):
@@ -204,7 +205,8 @@ def _of_archive(path: pathlib.Path, size: str, wanted: set[_Key]) -> _Contents:
   with errors.reading(path, _HELP):
     _check_size(path.stat().st_size, _MAX_ARCHIVE)
     found = {}
-    with tarfile.open(path) as archive:
+    with (files.Unpacked(path, _MAX_UNPACKED) as unpacked,
+          tarfile.open(fileobj=unpacked, mode="r:") as archive):
       for member in archive:
         folder, _, name = member.name.rpartition("/")
         if member.isfile() and pathlib.PurePath(folder).name == size and (

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from absl import logging
 
+from tasks.data import files as files_lib
+
 _chosen: contextvars.ContextVar[str | None] = contextvars.ContextVar(
     "cache_folder", default=None)
 
@@ -65,10 +67,7 @@ def read_all(name: str) -> dict[str, np.ndarray] | None:
   """
   path = folder() / name
   try:
-    # A zip file, so its checksums are verified. Opened here because NumPy does
-    # not close a broken one.
-    with path.open("rb") as raw, np.load(raw) as file:
-      return dict(file)
+    return files_lib.read_npz(path)  # A zip file: its checksums are verified.
   except FileNotFoundError:
     return None
   except Exception as error:  # A broken file raises nearly anything.

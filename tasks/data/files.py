@@ -4,11 +4,16 @@ Each raises a ValueError or the error of a library; wrap them in
 `errors.reading`, which adds the name of the file.
 """
 
+import bz2
 import gzip
 import io
+import lzma
+import math
+import os
 import pathlib
 import struct
 import zipfile
+from typing import IO, Any
 
 import numpy as np
 
@@ -16,6 +21,15 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _UINT8 = 0x08  # The type code of idx.
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+# How a packed file begins, and how its name may end.
+_PACKED = ((_GZIP_MAGIC, (".gz", ".tgz"), gzip.open),
+           (b"BZh", (".bz2",), bz2.open),
+           (b"\xfd7zXZ\x00", (".xz",), lzma.open))
+_PIECE = 2 ** 20  # Bytes unpacked at once.
+# Texts and images are packed to a tenth; zeros to a thousandth. Small files may
+# be anything.
+_MAX_RATIO = 250
+_SMALL = 2 ** 24
 
 
 def read_idx(path: pathlib.Path, max_shape: tuple[int, ...]) -> np.ndarray:
@@ -74,6 +88,110 @@ def read_member(archive: zipfile.ZipFile, name: str, max_size: int) -> bytes:
     raise ValueError(f"should have at most {max_size} bytes, has "
                      f"{max(info.file_size, info.compress_size)}")
   return archive.read(info)
+
+
+def most_unpacked(size: int) -> int:
+  """Returns the bytes that a packed file of `size` may have unpacked."""
+  return max(_MAX_RATIO * size, _SMALL)
+
+
+class Unpacked:
+  """Reads a file that is packed or not, up to a number of bytes.
+
+  It is a binary file for those that read it: a text, or `tarfile`, which takes
+  the sizes of an archive's headers for true.
+  """
+
+  def __init__(self, path: pathlib.Path, most: int | None = None):
+    """Opens a file, packed or not, by its name or its first bytes.
+
+    Args:
+      path: the file.
+      most: bytes that it may have unpacked; by default `most_unpacked`.
+    """
+    with path.open("rb") as raw:
+      size, begin = os.fstat(raw.fileno()).st_size, raw.read(8)
+    self._most = most_unpacked(size) if most is None else most
+    opener: Any = next((
+        opener for magic, endings, opener in _PACKED
+        if path.suffix in endings or begin.startswith(magic)), open)
+    if opener is open:
+      self._most = max(self._most, size)
+    self._file: IO[bytes] = opener(path, "rb")
+
+  def read(self, size: int = -1) -> bytes:
+    """Reads `size` bytes, or all that is left.
+
+    Raises:
+      ValueError: it would go beyond the bound.
+    """
+    left = self._most - self._file.tell()
+    size = left + 1 if size < 0 else min(size, left + 1)
+    pieces = []
+    while size and (piece := self._file.read(min(size, _PIECE))):
+      size -= len(piece)
+      pieces.append(piece)
+    if self._file.tell() > self._most:
+      raise ValueError(f"unpacks to more than {self._most} bytes")
+    return b"".join(pieces)
+
+  def seek(self, place: int, whence: int = os.SEEK_SET) -> int:
+    """Moves as `io.IOBase.seek`."""
+    return self._file.seek(place, whence)
+
+  def tell(self) -> int:
+    """Returns the place in the unpacked content."""
+    return self._file.tell()
+
+  def close(self) -> None:
+    """Closes the file."""
+    self._file.close()
+
+  def __enter__(self) -> "Unpacked":
+    return self
+
+  def __exit__(self, *_: Any) -> None:
+    self.close()
+
+
+def read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
+  """Reads the arrays of a file of `np.savez` or `np.savez_compressed`.
+
+  Objects, which NumPy would unpickle, are refused.
+
+  Raises:
+    ValueError: an array is larger than the file can hold.
+  """
+  with path.open("rb") as raw:
+    with zipfile.ZipFile(raw) as archive:
+      for info in archive.infolist():
+        _check_npy(archive, info, os.fstat(raw.fileno()).st_size)
+    raw.seek(0)
+    with np.load(raw, allow_pickle=False) as found:
+      return dict(found)
+
+
+def _check_npy(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int
+               ) -> None:
+  """Refuses an array whose headers do not agree with a file of `size`."""
+  packed, unpacked = info.compress_size, info.file_size
+  if info.compress_type not in _COMPRESSIONS or packed > size or (
+      unpacked > most_unpacked(packed)):
+    raise ValueError(f"{info.filename} should be packed from at most "
+                     f"{most_unpacked(min(packed, size))} bytes, has "
+                     f"{unpacked}")
+  with archive.open(info) as file:
+    version = np.lib.format.read_magic(file)
+    if version == (1, 0):
+      shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    else:
+      shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+    held = unpacked - file.tell()
+  is_whole = math.prod(shape) * dtype.itemsize == held
+  if min(shape, default=0) < 0 or not (is_whole or dtype.hasobject):
+    raise ValueError(f"{info.filename} should hold {shape} = "
+                     f"{math.prod(shape) * dtype.itemsize} bytes according to "
+                     f"its header, holds {held}")
 
 
 def read_png(png: bytes, size: int) -> np.ndarray:

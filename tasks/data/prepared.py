@@ -1,6 +1,7 @@
 """Data sets prepared by TensorFlow Datasets, read without TensorFlow."""
 
 import contextlib
+import json
 import pathlib
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +14,9 @@ from tasks.data import errors, files
 INFO = "dataset_info.json"  # tfds writes it last, so the rest is complete.
 
 _FEATURES = "features.json"
+# It imports the modules of the classes that a description names.
+_LIBRARY = "tensorflow_datasets.core.features."
+_CLASS = ("pythonClassName", "python_class_name", "type")
 _CHUNK = 500  # Examples read at once; bounds the memory for float32 images.
 
 
@@ -64,6 +68,7 @@ class Split:
     self._folder = folder
     self._advice = ("prepare it again with file_format='array_record', or "
                     f"{advice}")
+    _check_code(folder / _FEATURES, self._reading(_FEATURES))
     with self._reading(INFO):
       info = tfds.builder_from_directory(folder).info
       if split not in info.splits:
@@ -142,6 +147,34 @@ class Split:
               for record in shard.read(start, min(start + _CHUNK, length))]
           yield {name: [function(example[name]) for example in examples]
                  for name, function in read.items()}
+
+
+def _check_code(path: pathlib.Path,
+                reading: contextlib.AbstractContextManager[None]) -> None:
+  """Refuses a description that makes the library import another one.
+
+  Args:
+    path: of the features, as JSON.
+    reading: adds the name of the file to an error.
+  """
+  try:
+    found = _classes(json.loads(path.read_text()))
+  except (OSError, ValueError):
+    return  # The library reports it.
+  with reading:
+    for name in found:
+      if not name.startswith(_LIBRARY):
+        raise ValueError(f"should have features of {_LIBRARY}*, has {name}")
+
+
+def _classes(stored: Any) -> list[str]:
+  """Returns the names of classes in a description, at any depth."""
+  if isinstance(stored, list):
+    return [name for each in stored for name in _classes(each)]
+  if not isinstance(stored, dict):
+    return []
+  own = [stored[key] for key in _CLASS if isinstance(stored.get(key), str)]
+  return own + _classes(list(stored.values()))
 
 
 def image(size: int) -> Callable[[Any], np.ndarray]:

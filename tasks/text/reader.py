@@ -1,17 +1,14 @@
 """Reads the files of a text in pieces that fit into memory."""
 
-import bz2
-import gzip
 import io
 import itertools
-import lzma
 import pathlib
 from collections.abc import Callable, Iterator
 from typing import IO, Any
 
 import numpy as np
 
-from tasks.data import errors, prepared
+from tasks.data import errors, files, prepared
 from tasks.text import codecs, known, places
 
 _PIECE = 2 ** 22  # Bytes read at once.
@@ -119,7 +116,7 @@ class Reader:
     return (text.replace("\r\n", "\n").replace("\r", "\n")
             if self._kind == codecs.WORDS else text)
 
-  def _open(self, split: str) -> Iterator[tuple[pathlib.Path, IO[bytes]]]:
+  def _open(self, split: str) -> Iterator[tuple[pathlib.Path, Any]]:
     """Yields the files of a split, each with the name for messages."""
     source = self._source
     if source.whole is not None:
@@ -128,13 +125,13 @@ class Reader:
       for text in self._examples(split):
         yield source.folder / split, io.BytesIO(text)
     for path in source.parts.get(split, ()):
-      yield path, _open(path)
+      yield path, files.Unpacked(path)
 
   def _cut(self) -> dict[str, bytes]:
     """Returns the three parts of one file."""
     path = self._source.whole
     if not self._parts and path is not None:
-      with errors.reading(path, self._help), _open(path) as file:
+      with errors.reading(path, self._help), files.Unpacked(path) as file:
         content = file.read()
       edges = _edges(content, self._kind)
       self._parts = {
@@ -158,14 +155,6 @@ class Reader:
         itertools.chain(examples, [None])):
       needs_end = following is not None or not text
       yield text.removesuffix(b"\n") + b"\n" if needs_end else text
-
-
-def _open(path: pathlib.Path) -> IO[bytes]:
-  if path.suffix == ".xz":
-    return lzma.open(path)
-  if path.suffix == ".gz":
-    return gzip.open(path)  # type: ignore[return-value]
-  return bz2.open(path) if path.suffix == ".bz2" else path.open("rb")
 
 
 def _pieces(file: IO[bytes]) -> Iterator[bytes]:

@@ -74,7 +74,7 @@ def from_json(text: str) -> Vocabulary:
   """
   try:
     found = _of_fields(json.loads(text))
-  except (TypeError, LookupError) as error:
+  except (TypeError, LookupError, RecursionError) as error:
     raise ValueError(f"is no vocabulary, {error} is not as it should be"
                      ) from None
   size, digest = found.codec.size, digest_of(found.codec)
