@@ -27,6 +27,7 @@ _TEST = (
     "ipykernel>=7.4.0",
     "mypy>=2.4.1",
     "nbclient>=0.11.0",
+    "pip-audit>=2.10.1",
     "pytest>=9.2.0",
     "pytest-xdist>=3.8.0",
     "ruff>=0.17.6",
