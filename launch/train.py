@@ -6,8 +6,8 @@
       --learning_rate=1e-3,3e-3 --num_seeds=3 --workdir=/tmp/sweep
 
 Started again with the same --workdir, it resumes from the last checkpoint. The
-workdir gets config.json, metrics.jsonl, tensorboard/, checkpoints/ and
-pictures. Logs go to stderr. --list prints the names of tasks, cores, presets
+workdir gets config.json, metrics.jsonl, goodput.jsonl, tensorboard/,
+checkpoints/ and pictures. Logs go to stderr. --list prints the names of tasks, cores, presets
 and so on; --describe=NAME describes one of them.
 """
 
@@ -23,15 +23,9 @@ from launch.configs import flags as flags_lib
 from launch.configs import help as help_lib
 from launch.learning import timing
 from launch.pictures import run as pictures
-from launch.runs import (
-    Run,
-    interrupts,
-    outcome,
-    profiling,
-    reporting,
-    training,
-)
-from launch.runs.watch import Watch
+from launch.runs import Run, interrupts, outcome, reporting, training
+from launch.runs.job import profiling
+from launch.runs.job.watch import Watch
 from launch.texts import vocabulary
 
 FLAGS = flags.FLAGS
@@ -84,7 +78,7 @@ def train(run: Run, profiler: profiling.Profiler | None = None
     run: opened for writing.
     profiler: traces some updates.
   """
-  with Watch(run) as watch:
+  with Watch(run.workdir) as watch:
     with timing.waiting_for_data():
       data = [run.load_data(split) for split in ("train", "test")]
     for remark in run.task.remarks(data[0]):

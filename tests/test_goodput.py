@@ -5,13 +5,14 @@ import json
 import jax
 import numpy as np
 import pytest
-from launch_helpers import run, tiny_config, tiny_flags
+from launch_helpers import run, tiny_flags
 
 from launch import train
 from launch.learning import timing
 from launch.pictures import run as pictures
-from launch.runs import Run, goodput, reporting
-from launch.runs import watch as watch_lib
+from launch.runs import Run, reporting
+from launch.runs.job import goodput
+from launch.runs.job import watch as watch_lib
 
 
 class Clock:
@@ -39,7 +40,7 @@ def workdir(tmp_path):
 
 def launch(workdir, clock, step, chunks, loading=3., saving=1.):
   """Does chunks of 10 updates of 2 seconds each; then the process is killed."""
-  watch = watch_lib.Watch(Run(workdir, tiny_config()), clock)
+  watch = watch_lib.Watch(workdir, clock)
   clock.wait(loading)
   watch.begin(step)
   found = []
@@ -88,7 +89,7 @@ def test_not_launched(workdir):
 
 
 def test_compilation_and_data_are_not_productive(workdir, clock):
-  watch = watch_lib.Watch(Run(workdir, tiny_config()), clock)
+  watch = watch_lib.Watch(workdir, clock)
   watch._meter = timing.Meter(clock)
   report = jax.monitoring.record_event_duration_secs
   with watch:

@@ -9,7 +9,7 @@ from launch_helpers import run, tiny_flags
 from launch import train
 from launch.configs import config as config_lib
 from launch.pictures import run as pictures
-from launch.runs import profiling
+from launch.runs.job import profiling
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,8 @@ import numpy as np
 
 from launch.configs import members
 from launch.configs.config import UsageError
-from launch.runs import goodput, statistics, tables
+from launch.runs import statistics, tables
+from launch.runs.job import goodput
 from launch.runs.run import FACTS, TRAINED, Run
 from rmc_nalu_sam import Model
 from rmc_nalu_sam.registry import attribute

@@ -14,11 +14,11 @@ from launch.learning.learner import RunState
 from launch.learning.trainer import Trainer
 from launch.runs import interrupts as interrupts_lib
 from launch.runs import reporting
-from launch.runs import watch as watch_lib
 from launch.runs.checkpoints import Checkpoints
-from launch.runs.profiling import Profiler
+from launch.runs.job import watch as watch_lib
+from launch.runs.job.profiling import Profiler
+from launch.runs.job.watch import Watch
 from launch.runs.run import Run, at_level
-from launch.runs.watch import Watch
 
 
 class DivergedError(RuntimeError):

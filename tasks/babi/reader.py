@@ -10,7 +10,7 @@ import pathlib
 import re
 import tarfile
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple, cast
 
 import numpy as np
 
@@ -206,7 +206,8 @@ def _of_archive(path: pathlib.Path, size: str, wanted: set[_Key]) -> _Contents:
     _check_size(path.stat().st_size, _MAX_ARCHIVE)
     found = {}
     with (files.Unpacked(path, _MAX_UNPACKED) as unpacked,
-          tarfile.open(fileobj=unpacked, mode="r:") as archive):
+          tarfile.open(fileobj=cast(IO[bytes], unpacked), mode="r:")
+          as archive):
       for member in archive:
         folder, _, name = member.name.rpartition("/")
         if member.isfile() and pathlib.PurePath(folder).name == size and (

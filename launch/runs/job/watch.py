@@ -1,15 +1,15 @@
 """Measures what one launch spends its time on, and the devices' memory."""
 
 import contextlib
+import pathlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from launch.learning import timing
-from launch.runs import goodput
-from launch.runs.goodput import UPDATES, Journal
-from launch.runs.run import Run
+from launch.runs.job import goodput
+from launch.runs.job.goodput import UPDATES, Journal
 
 COMPILATION, DATA, EVALUATION, SAVING = (
     "compilation", "data", "evaluation", "saving")
@@ -22,14 +22,15 @@ class Watch:
   within it, which are events of their own.
   """
 
-  def __init__(self, run: Run, clock: Callable[[], float] = goodput.now):
+  def __init__(self, workdir: pathlib.Path,
+               clock: Callable[[], float] = goodput.now):
     """Constructs a watch; it writes nothing before `begin`.
 
     Args:
-      run: opened for writing.
+      workdir: of the run, which this process has opened for writing.
       clock: see `goodput.Journal`.
     """
-    self._workdir, self._clock = run.workdir, clock
+    self._workdir, self._clock = workdir, clock
     self._launched = clock()
     self._meter = timing.Meter()
     self._journal: Journal | None = None

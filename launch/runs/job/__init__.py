@@ -1,0 +1,1 @@
+"""What a run costs: its time, the memory of its devices, a trace of updates."""
