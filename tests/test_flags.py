@@ -416,17 +416,19 @@ def test_own_preset(own):
 
 
 def test_run_of_an_own_core_is_resumed(own, tmp_path):
+  workdir = tmp_path / "run"  # Code beside a config.json is not trusted.
+  workdir.mkdir()
   first = resolve(f"--core={own}:Leaky", "--core.leak=0.75")
-  config_lib.save(first, tmp_path)
-  stored = config_lib.load(tmp_path)
+  config_lib.save(first, workdir)
+  stored = config_lib.load(workdir)
   assert stored == first
   # Only the workdir names the core.
-  argv = [f"--workdir={tmp_path}", "--core.leak=0.75", "--steps=7"]
+  argv = [f"--workdir={workdir}", "--core.leak=0.75", "--steps=7"]
   config = config_helpers.reconcile(stored, *argv)
   assert config.steps == 7
   with pytest.raises(config_lib.UsageError, match=r"core\.steep=2, now"):
-    config_helpers.reconcile(stored, f"--workdir={tmp_path}", "--core.steep=3")
-  with parsed(f"--workdir={tmp_path}", "--core.steep=3", kinds=["core"]):
+    config_helpers.reconcile(stored, f"--workdir={workdir}", "--core.steep=3")
+  with parsed(f"--workdir={workdir}", "--core.steep=3", kinds=["core"]):
     assert flags_lib.member_overrides(["core"]) == {"core": dict(steep=3)}
 
 
