@@ -7,8 +7,8 @@
 
 Started again with the same --workdir, it resumes from the last checkpoint. The
 workdir gets config.json, metrics.jsonl, goodput.jsonl, tensorboard/,
-checkpoints/ and pictures. Logs go to stderr. --list prints the names of tasks, cores, presets
-and so on; --describe=NAME describes one of them.
+checkpoints/ and pictures. Logs go to stderr. --list prints the names of tasks,
+cores, presets and so on; --describe=NAME describes one of them.
 """
 
 import pathlib
