@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import jmp
 
-from rmc_nalu_sam import dropout
+from rmc_nalu_sam import dropout, narrow
 from rmc_nalu_sam.network import Network, Parts, Unrolled
 from rmc_nalu_sam.units import Unit, find_units
 
@@ -111,7 +111,7 @@ class Model:
     return functools.reduce(jnp.maximum, errors, jnp.zeros(()))
 
 
-def make_functions(parts: Parts, policy: jmp.Policy | None,
+def make_functions(parts: Parts, policy: jmp.Policy | None, precision: str,
                    input_size: int | None) -> dict[str, Any]:
   """Returns the functions and units of a model, by `Model`'s attributes.
 
@@ -119,6 +119,7 @@ def make_functions(parts: Parts, policy: jmp.Policy | None,
     parts: of the network.
     policy: precision of parameters, computation and results; None for that of
       the inputs.
+    precision: of matrix products, see `narrow`.
     input_size: F, to check all shapes with; None for tokens.
 
   Raises:
@@ -128,7 +129,7 @@ def make_functions(parts: Parts, policy: jmp.Policy | None,
     # Not in the methods: no policy can be set within the class it is for.
     def with_policy(function):
       def wrapped(*args):
-        with _policy(policy):
+        with _policy(policy), narrow.products_in(precision):
           return function(*args)
       return wrapped
 

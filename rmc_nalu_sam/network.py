@@ -12,7 +12,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from rmc_nalu_sam import dropout
+from rmc_nalu_sam import dropout, narrow
 from rmc_nalu_sam.arrays import choose_rows
 from rmc_nalu_sam.heads.log_probs import log_prob_of
 from rmc_nalu_sam.units import Unit
@@ -175,7 +175,10 @@ class Network(hk.Module):
     if self._head is None or (
         parts.may_map_to_output and size == parts.output_size):
       return outputs
-    return self._head(outputs)
+    # A network of units computes with numbers, up to its answer.
+    of_units = parts.may_map_to_output
+    with narrow.products_in("float32") if of_units else _nothing():
+      return self._head(outputs)
 
 
 def _takes_resets(core: Any) -> bool:

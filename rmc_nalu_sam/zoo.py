@@ -9,6 +9,7 @@ import haiku as hk
 import jmp
 
 from rmc_nalu_sam import model as model_lib
+from rmc_nalu_sam import narrow
 from rmc_nalu_sam.cores import (
     AWDLSTM,
     DAM,
@@ -70,7 +71,8 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
                input_size: int | None = 16 * 16,
                image_shape: tuple[int, int, int] | None = None,
                num_features: int = 0,
-               policy: jmp.Policy | None = None, **core_args: Any) -> Model:
+               precision: str = "float32", policy: jmp.Policy | None = None,
+               **core_args: Any) -> Model:
   """Constructs a model from its parts.
 
   Each part is a name in its registry, "package.module:attribute" for code of
@@ -132,7 +134,13 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
       of images, such as 'torso'; None without one.
     num_features: K, how many numbers after the image are features, for an
       encoder of images.
-    policy: precision of the whole model: types of the parameters, of the
+    precision: of the matrix products. With 'bfloat16', layers, attention, and
+      reads and writes of a memory by SAM, SDNC, DAM and NTM multiply in
+      bfloat16, and so do their gradients; these four also hold the words of
+      the memory in it. Parameters, other states, outputs and what is delicate
+      stay float32: see `rmc_nalu_sam.narrow`. Arithmetic units, and networks of
+      them, multiply in float32 in any case.
+    policy: a Haiku policy in its place, for the whole model: types of the parameters, of the
       computation, and of outputs and states; None for that of the inputs.
     **core_args: arguments of the core.
 
@@ -141,8 +149,13 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
 
   Raises:
     ValueError: there is no such part, or it has no such argument, or refuses
-      its value; or the parts do not fit together.
+      its value; or the parts do not fit together, or both `precision` and
+      `policy` are set.
   """
+  narrow.check_precision(precision)
+  if policy is not None and precision != "float32":
+    raise ValueError(f"precision={precision!r} and a policy cannot both be set;"
+                     " leave out one of them")
   unit_args, encoder_args, head_args = (
       dict(args or {}) for args in (unit_args, encoder_args, head_args))
   CORES.check(core, core_args)
@@ -159,7 +172,8 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
           ENCODERS.get(encoder), **encoder_args, **of_task),
       functools.partial(HEADS.get(head), output_size, **head_args),
       output_size, core_args, unit, unit_args)
-  functions = model_lib.make_functions(parts, policy, input_size)
+  functions = model_lib.make_functions(
+      parts, policy, precision, input_size)
   has = functools.partial(_has, core, core_args)
   functions["draws"] = any(itertools.starmap(_draws, (
       (ENCODERS, encoder, encoder_args), (CORES, core, core_args),
@@ -177,7 +191,8 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
         core, output_size, unit=unit, unit_args=unit_args, encoder=encoder,
         encoder_args=encoder_args, head=head, head_args=head_args,
         input_size=input_size, image_shape=image_shape,
-        num_features=num_features, policy=policy, **core_args | changed)
+        num_features=num_features, precision=precision, policy=policy,
+        **core_args | changed)
 
   return Model(with_core_args=with_core_args, **functions)
 

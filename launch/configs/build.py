@@ -71,6 +71,7 @@ def make_model(config: ml_collections.ConfigDict, task: tasks.Task,
       encoder_args=config.encoder_args.to_dict(), head=config.head,
       head_args=config.head_args.to_dict(),
       input_size=task.input_size if task.input_spec.shape else None,
+      precision=config.precision,
       **of_observation, **of_core)
 
 

@@ -69,6 +69,7 @@ def default_config() -> ml_collections.ConfigDict:
       seed=0,
       num_seeds=1,
       rng="threefry",
+      precision="float32",
       reuse_memory=False,
       log_every=100,
       eval_every=1_000,

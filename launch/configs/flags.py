@@ -81,6 +81,10 @@ _HELP: Mapping[str, str] = {
                  "a grid.",
     "rng": "Generator of random numbers: "
            f"{', '.join(sorted(keys.GENERATORS))}.",
+    "precision": "Type of the operands of matrix products: float32; or "
+                 "bfloat16, which is faster on accelerators, not on a CPU. "
+                 "Parameters, sums over steps and arithmetic units are float32 "
+                 "in any case.",
     "reuse_memory": "Starts each update in the memory of the last one, "
                     "forgotten but not cleared, so that no update costs "
                     "anything that grows with the number of slots.",

@@ -9,6 +9,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
+from rmc_nalu_sam import narrow
 from rmc_nalu_sam.arrays import choose_rows, merge_last
 from rmc_nalu_sam.cores import mogrifier
 from rmc_nalu_sam.cores.mogrifier import Cell, Weights
@@ -36,7 +37,8 @@ def unroll(weights: Weights, cell: Cell, inputs: jax.Array,
     return _unroll_steps(weights, cell, inputs, state, resets)
   (w, b), num_inputs = weights.gates, inputs.shape[-1]
   gates = affine(Affine(w[:num_inputs], b), inputs)
-  outputs, cells = _recur(cell, w[num_inputs:], gates, *state, resets)
+  outputs, cells = _recur(
+      cell, narrow.current(), w[num_inputs:], gates, *state, resets)
   if not len(outputs):
     return outputs, state
   return outputs, hk.LSTMState(outputs[-1], cells[-1])
@@ -59,26 +61,27 @@ def _restart(resets, state):
   return choose_rows(resets, jax.tree.map(jnp.zeros_like, state), state)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _recur(cell, w, inputs, hidden, last_cell, resets):
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _recur(cell, dtype, w, inputs, hidden, last_cell, resets):
   """Returns outputs and cells of all steps, `[T, ..., H]` each.
 
   Args:
     cell: of the layer.
+    dtype: of the products' operands, see `narrow.current`.
     w: the recurrent weights, `[H, 4 H]`.
     inputs: the inputs' part of the gates, `[T, ..., 4 H]`.
     hidden: output before the first step, `[..., H]`.
     last_cell: cell before the first step, `[..., H]`.
     resets: of `unroll`.
   """
-  return _forward(cell, w, inputs, hidden, last_cell, resets)[0]
+  return _forward(cell, dtype, w, inputs, hidden, last_cell, resets)[0]
 
 
-def _forward(cell, w, inputs, hidden, last_cell, resets):
+def _forward(cell, dtype, w, inputs, hidden, last_cell, resets):
   def step(state, of_step):
     inputs, resets = of_step
     state = _restart(resets, state)
-    gates = inputs + state[0] @ w
+    gates = inputs + narrow.matmul_in(dtype, state[0], w)
     state = cell(gates, state[1])
     return state, (*state, gates)
 
@@ -89,7 +92,7 @@ def _forward(cell, w, inputs, hidden, last_cell, resets):
   return (outputs, cells), (w, gates, *_restart(resets, before), resets)
 
 
-def _backward(cell, saved, cotangents):
+def _backward(cell, dtype, saved, cotangents):
   w, gates, hidden, cells, resets = saved
 
   def step(of_state, of_step):
@@ -97,15 +100,17 @@ def _backward(cell, saved, cotangents):
     hidden_bar, cell_bar = of_state
     _, pull = jax.vjp(cell, gates, last_cell)
     gates_bar, cell_bar = pull((hidden_bar + outputs_bar, cell_bar + cells_bar))
-    return _restart(resets, (gates_bar @ w.T, cell_bar)), gates_bar
+    hidden_bar = narrow.matmul_in(dtype, gates_bar, w.T)
+    return _restart(resets, (hidden_bar, cell_bar)), gates_bar
 
   first = jax.tree.map(jnp.zeros_like, (hidden[:1], cells[:1]))
   first = jax.tree.map(lambda x: x.sum(0), first)  # Also without steps.
   state_bar, gates_bar = jax.lax.scan(
       step, first, (*cotangents, gates, cells, resets), reverse=True)
   # The product for all steps: one after the other, they take far longer.
-  w_bar = merge_last(hidden.reshape(-1, 1, w.shape[0])).T @ gates_bar.reshape(
-      -1, w.shape[1])
+  w_bar = narrow.matmul_in(
+      dtype, merge_last(hidden.reshape(-1, 1, w.shape[0])).T,
+      gates_bar.reshape(-1, w.shape[1]))
   return w_bar, gates_bar, *state_bar, None
 
 

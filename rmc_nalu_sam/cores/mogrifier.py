@@ -7,6 +7,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
+from rmc_nalu_sam import narrow
 from rmc_nalu_sam.arrays import as_float
 from rmc_nalu_sam.checks import check_count, check_natural, check_positive
 from rmc_nalu_sam.cores.affine import AffineParameters
@@ -58,7 +59,7 @@ def mogrify(rounds: tuple[Round, ...], x: jax.Array,
   for number, (down, up) in enumerate(rounds):
     source, target = (x, h) if number % 2 else (h, x)
     if down is not None:
-      source = source @ down
+      source = narrow.matmul(source, down)
     target = 2 * jax.nn.sigmoid(affine(up, source)) * target
     x, h = (x, target) if number % 2 else (target, h)
   return x, h

@@ -14,6 +14,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
+from rmc_nalu_sam import narrow
 from rmc_nalu_sam.arrays import as_float
 from rmc_nalu_sam.checks import check_count, check_positive
 from rmc_nalu_sam.units import NAC, UNITS, Linear, Unit, arithmetic
@@ -66,12 +67,13 @@ class Stack(hk.RNNCore):
   def __call__(self, inputs: jax.Array,
                prev_state: tuple[()]) -> tuple[jax.Array, tuple[()]]:
     """Maps inputs `[..., F]` to outputs `[..., output_size]`."""
-    for size in self._hidden_sizes:
-      inputs = self._make_hidden(size)(inputs)
-    last = self._make_unit(self._output_size)
-    if isinstance(last, Linear) and last.activation != "none":
-      last = Linear(self._output_size, w_init="glorot", name="output")
-    return last(inputs), prev_state
+    with narrow.products_in("float32"):
+      for size in self._hidden_sizes:
+        inputs = self._make_hidden(size)(inputs)
+      last = self._make_unit(self._output_size)
+      if isinstance(last, Linear) and last.activation != "none":
+        last = Linear(self._output_size, w_init="glorot", name="output")
+      return last(inputs), prev_state
 
   def initial_state(self, batch_size: int | None) -> tuple[()]:
     """Returns the empty state."""
@@ -157,7 +159,8 @@ class UnitRNN(hk.RNNCore):
         [as_float(inputs, hidden.dtype), hidden], axis=-1)
     # The gradients of the parameters overflow too, not only those of the state.
     with hk.custom_getter(
-        lambda get, value, _: arithmetic.cut_gradients(get(value))):
+        lambda get, value, _: arithmetic.cut_gradients(get(value))
+    ), narrow.products_in("float32"):
       hidden = self._unit(arithmetic.cut_gradients(joined))
     return hidden, UnitRNNState(hidden)
 

@@ -1,12 +1,14 @@
 """Plain recurrent cores: RNN, UGRNN, and layers of Haiku's LSTM."""
 
+import functools
 from collections.abc import Callable, Mapping
 
 import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from rmc_nalu_sam.arrays import as_float
+from rmc_nalu_sam import narrow
+from rmc_nalu_sam.arrays import align, as_float
 from rmc_nalu_sam.checks import check_count, check_positive
 
 ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
@@ -84,10 +86,25 @@ class UGRNN(_Recurrent):
 
 
 class _GRU(hk.GRU):
-  """Is Haiku's GRU, and takes integers as floats."""
+  """Is Haiku's GRU, takes integers as floats, and multiplies by `narrow`."""
 
   def __call__(self, inputs, prev_state):
-    return super().__call__(as_float(inputs, prev_state.dtype), prev_state)
+    x, h, size = as_float(inputs, prev_state.dtype), prev_state, self.hidden_size
+    w_x = hk.get_parameter(
+        "w_i", [x.shape[-1], 3 * size], x.dtype, self.w_i_init)
+    w_h = hk.get_parameter("w_h", [size, 3 * size], x.dtype, self.w_h_init)
+    b = hk.get_parameter("b", [3 * size], x.dtype, self.b_init)
+    split = functools.partial(
+        jnp.split, indices_or_sections=[2 * size], axis=-1)
+    gates, candidate = split(narrow.matmul(x, w_x))
+    w_gates, w_candidate = split(w_h)
+    b_gates, b_candidate = split(b)
+    gates = gates + narrow.matmul(h, w_gates) + align(b_gates, gates)
+    update, reset = jnp.split(jax.nn.sigmoid(gates), 2, axis=-1)
+    candidate = jnp.tanh(candidate + narrow.matmul(reset * h, w_candidate)
+                         + align(b_candidate, candidate))
+    state = (1 - update) * h + update * candidate
+    return state, state
 
 
 class _LSTM(hk.LSTM):

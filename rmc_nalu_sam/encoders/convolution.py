@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rmc_nalu_sam import narrow
 from rmc_nalu_sam.arrays import align
 from rmc_nalu_sam.checks import check_choice, check_positive
 
@@ -70,9 +71,10 @@ class Convolution(hk.Module):
 
 
 def _convolve(images, w, stride, padding):
+  dtype = narrow.current() or images.dtype
   return jax.lax.conv_general_dilated(
-      images, w, (stride, stride), padding,
-      dimension_numbers=("NHWC", "HWIO", "NHWC"))
+      images.astype(dtype), w.astype(dtype), (stride, stride), padding,
+      dimension_numbers=("NHWC", "HWIO", "NHWC")).astype(images.dtype)
 
 
 def _multiply(images, w, stride, padding):
@@ -86,4 +88,4 @@ def _multiply(images, w, stride, padding):
       for side in images.shape[1:3])
   patches = images[:, rows[:, None, :, None], columns[:, None, :]]
   patches = patches.reshape(*patches.shape[:3], w[..., 0].size)
-  return patches @ w.reshape(-1, w.shape[-1])
+  return narrow.matmul(patches, w.reshape(-1, w.shape[-1]))

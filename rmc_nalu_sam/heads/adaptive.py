@@ -12,6 +12,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
+from rmc_nalu_sam import narrow
 from rmc_nalu_sam.arrays import align, as_float
 from rmc_nalu_sam.checks import check_positive, check_rate
 from rmc_nalu_sam.dropout import locked
@@ -32,7 +33,7 @@ class _Tail(NamedTuple):
 
   def logits(self, x: jax.Array) -> jax.Array:
     """Returns `[..., M]` for `x [..., F]`."""
-    return widen(x @ self.down @ self.up)
+    return widen(narrow.matmul(narrow.matmul(x, self.down), self.up))
 
 
 class _Weights(NamedTuple):
@@ -44,7 +45,7 @@ class _Weights(NamedTuple):
 
   def logits(self, x: jax.Array) -> jax.Array:
     """Returns `[..., S + C]`: of the shortlist, then one for each cluster."""
-    logits = x @ self.head
+    logits = narrow.matmul(x, self.head)
     if self.bias is not None:
       logits = logits + align(self.bias, logits)
     return widen(logits)

@@ -90,7 +90,7 @@ def _backward(saved, cotangent):
     of_w, of_b = _weighted_again(w, b, x, sums.highest, scaled, scale)
   else:
     of_w, of_b = _weighted(sums.exps, scaled, scale)
-  return ((-of_w).at[index].add(chosen),
+  return ((-of_w).astype(w.dtype).at[index].add(chosen),
           (-of_b).astype(b.dtype).at[index].add(cotangent.astype(b.dtype)),
           of_x, None)
 
@@ -99,8 +99,9 @@ linear_log_probs.defvjp(_forward, _backward)
 
 
 def _logits(w, b, x):
-  logits = x @ w.T
-  return widen(logits + b.astype(logits.dtype)[None])
+  wide = widen(b).dtype
+  logits = jnp.matmul(x, w.T, preferred_element_type=wide)
+  return logits + b.astype(wide)[None]
 
 
 def _weighted(exps, scaled, scale):
@@ -116,9 +117,11 @@ def _weighted_again(w, b, x, highest, scaled, scale):
   def chunk(sums, args):
     x, highest, scaled, scale = args
     exps = jnp.exp(_logits(w, b, x) - highest[:, None]).astype(w.dtype)
-    return jax.tree.map(jnp.add, sums, _weighted(exps, scaled, scale)), None
+    return jax.tree.map(
+        lambda total, part: total + part.astype(total.dtype), sums,
+        _weighted(exps, scaled, scale)), None
 
-  zeros = (jnp.zeros_like(w), jnp.zeros(len(w), w.dtype))
+  zeros = jax.tree.map(jnp.zeros_like, (widen(w), widen(b)))
   return jax.lax.scan(chunk, zeros, _split((x, highest, scaled, scale)))[0]
 
 

@@ -9,6 +9,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
+from rmc_nalu_sam import narrow
 from rmc_nalu_sam.arrays import align, as_float
 from rmc_nalu_sam.checks import check_positive, check_rate
 from rmc_nalu_sam.dropout import locked
@@ -80,9 +81,11 @@ class Softmax(hk.Module):
     """
     outputs = locked(as_float(outputs), self._dropout)
     w, b = self._weights(outputs)
+    dtype = narrow.current() or outputs.dtype
     return log_probs.of_tokens(
-        lambda x, index: linear_log_probs(w.T, b, x, index), outputs, targets,
-        self._output_size)
+        lambda x, index: linear_log_probs(
+            w.T.astype(dtype), b, x.astype(dtype), index),
+        outputs, targets, self._output_size)
 
   @hk.transparent
   def _weights(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -97,5 +100,5 @@ class Softmax(hk.Module):
 
 
 def _logits(w, b, x):
-  logits = x @ w
+  logits = narrow.matmul(x, w)
   return log_probs.widen(logits + align(b, logits))

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.ad_checkpoint import checkpoint_name
 
+from rmc_nalu_sam import narrow
 from rmc_nalu_sam.memory.store import KEPT, residuals
 
 # Version numbers stay below this bound. Beyond it, they would overflow, and new
@@ -55,10 +56,11 @@ class TapeStore(NamedTuple):
       num_writes: J, slots written per step.
       gradient_steps: L, how many steps back gradients reach.
     """
+    dtype = narrow.memory_dtype()
     return cls(
-        memory=jnp.zeros([num_slots, word_size]),
+        memory=jnp.zeros([num_slots, word_size], dtype),
         versions=jnp.full([num_slots], -1, jnp.int32),
-        tape=jnp.zeros([gradient_steps * num_writes, word_size]),
+        tape=jnp.zeros([gradient_steps * num_writes, word_size], dtype),
         num_versions=jnp.zeros([], jnp.int32),
         oldest=jnp.zeros([], jnp.int32))
 

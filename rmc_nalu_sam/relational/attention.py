@@ -7,6 +7,7 @@ section 3. Letters are those of `layers`; R and S are any numbers of rows.
 import jax
 import jax.numpy as jnp
 
+from rmc_nalu_sam import narrow
 from rmc_nalu_sam.arrays import merge_last
 from rmc_nalu_sam.memory.precision import at_least_float32
 from rmc_nalu_sam.relational.gating import input_gates
@@ -47,10 +48,10 @@ def attend(qkv: jax.Array, num_queries: int, num_heads: int,
   heads = qkv.reshape(
       *qkv.shape[:-1], num_heads, qkv.shape[-1] // num_heads)
   queries, keys, values = jnp.split(heads, [key_size, 2 * key_size], axis=-1)
-  scores = jnp.einsum("...rhk,...shk->...hrs",
-                      queries[..., :num_queries, :, :] * key_size**-.5, keys)
+  scores = narrow.einsum("...rhk,...shk->...hrs",
+                         queries[..., :num_queries, :, :] * key_size**-.5, keys)
   weights = jax.nn.softmax(at_least_float32(scores)).astype(scores.dtype)
-  found = jnp.einsum("...hrs,...shv->...rhv", weights, values)
+  found = narrow.einsum("...hrs,...shv->...rhv", weights, values)
   return merge_last(found), weights
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rmc_nalu_sam import narrow
 from rmc_nalu_sam.arrays import align
 from rmc_nalu_sam.memory.precision import at_least_float32
 
@@ -100,7 +101,7 @@ def initial_memory(num_slots: int, width: int) -> jax.Array:
 def affine(params: Affine, x: jax.Array) -> jax.Array:
   """Applies a linear layer: `[..., F]` to `[..., O]`."""
   # As one matrix: else XLA transposes the gradient for that of the weights.
-  rows = x.reshape(-1, x.shape[-1]) @ params.w
+  rows = narrow.matmul(x.reshape(-1, x.shape[-1]), params.w)
   rows = rows.reshape(*x.shape[:-1], rows.shape[-1])
   return rows + align(params.b, rows)
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rmc_nalu_sam import narrow
 from rmc_nalu_sam.arrays import align, choose_rows, merge_last
 from rmc_nalu_sam.relational import attention, gating
 from rmc_nalu_sam.relational.layers import (
@@ -93,7 +94,7 @@ def see(params: Parameters, inputs: jax.Array) -> Seen:
 
 
 def _compose(first: Affine, second: Affine) -> Affine:
-  return Affine(first.w @ second.w, affine(second, first.b))
+  return Affine(narrow.matmul(first.w, second.w), affine(second, first.b))
 
 
 def _restart(resets: jax.Array, memory: jax.Array) -> jax.Array:

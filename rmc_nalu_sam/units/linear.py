@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rmc_nalu_sam import narrow
 from rmc_nalu_sam.arrays import align
 from rmc_nalu_sam.units import arithmetic
 from rmc_nalu_sam.units.base import Parameter, Params, Unit, pure
@@ -101,7 +102,8 @@ class Linear(Unit):
 
   @pure
   def forward(self, params: Params, inputs: jax.Array) -> jax.Array:
-    outputs = arithmetic.add(inputs, self.weights(params)["w"])
+    multiply = narrow.matmul if narrow.current() else arithmetic.add
+    outputs = multiply(inputs, self.weights(params)["w"])
     if self.with_bias:
       outputs = outputs + align(params["b"].astype(outputs.dtype), outputs)
     return ACTIVATIONS[self.activation](outputs)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rmc_nalu_sam import narrow
 from rmc_nalu_sam.arrays import align
 from rmc_nalu_sam.checks import check_count, check_positive
 from rmc_nalu_sam.units.base import Parameter, Params, Unit, pure
@@ -63,7 +64,7 @@ class MLP(Unit):
         outputs = jax.nn.relu(outputs)
       weights, bias = (params[f"{name}_{i}"].astype(outputs.dtype)
                        for name in "wb")
-      outputs = outputs @ weights + align(bias, outputs)
+      outputs = narrow.matmul(outputs, weights) + align(bias, outputs)
     return outputs
 
   @pure

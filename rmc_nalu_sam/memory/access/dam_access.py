@@ -12,6 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rmc_nalu_sam import narrow
 from rmc_nalu_sam.memory.access.sam_interface import SAMInterface
 from rmc_nalu_sam.memory.content import content_weights
 from rmc_nalu_sam.memory.index.search import top_k_indices
@@ -39,7 +40,7 @@ def initial_access(num_slots: int, word_size: int,
                    num_heads: int) -> DAMAccess:
   """Returns an empty memory: all words zero, no slot ever accessed."""
   return DAMAccess(
-      memory=jnp.zeros([num_slots, word_size]),
+      memory=jnp.zeros([num_slots, word_size], narrow.memory_dtype()),
       usage=jnp.zeros([num_slots]),
       read_weights=jnp.zeros([num_heads, num_slots]),
       read_words=jnp.zeros([num_heads, word_size]),
@@ -58,12 +59,13 @@ def access_step(interface: SAMInterface, prev: DAMAccess, *,
   Returns:
     The access state after the step.
   """
-  dtype = prev.memory.dtype
   memory, write_weights = _write(interface, prev)
   # Read (equations 1 and 2) from the memory just written.
   read_weights = content_weights(
-      interface.queries, memory, interface.strengths).astype(dtype)
-  read_words = jnp.einsum("hn,nw->hw", read_weights, memory)
+      interface.queries, memory, interface.strengths).astype(
+          prev.read_weights.dtype)
+  read_words = narrow.einsum_in(
+      memory.dtype, "hn,nw->hw", read_weights, memory)
   accessed = jax.lax.stop_gradient(write_weights + read_weights).sum(0)
   return DAMAccess(
       memory=memory, usage=discount * prev.usage + accessed,
@@ -77,7 +79,7 @@ def _write(interface: SAMInterface,
 
   What is written is A = w^W a^T.
   """
-  dtype = prev.memory.dtype
+  memory, dtype = prev.memory, prev.write_weights.dtype
   num_heads, num_slots = prev.read_weights.shape
   unused = top_k_indices(
       jax.lax.stop_gradient(prev.usage), num_heads, smallest=True)
@@ -87,6 +89,7 @@ def _write(interface: SAMInterface,
   gamma = interface.interpolation_gates[:, None].astype(dtype)
   weights = alpha * (
       gamma * prev.read_weights + (1 - gamma) * indicators.astype(dtype))
-  kept = jnp.where(indicators.any(0)[:, None], 0, prev.memory)
-  added = jnp.einsum("hn,hw->nw", weights, interface.additions.astype(dtype))
-  return kept + added, weights
+  kept = jnp.where(indicators.any(0)[:, None], 0, memory)
+  added = narrow.einsum_in(memory.dtype, "hn,hw->nw", weights,
+                           interface.additions.astype(dtype))
+  return kept + added.astype(memory.dtype), weights

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rmc_nalu_sam import narrow
 from rmc_nalu_sam.memory.content import content_weights
 
 
@@ -70,7 +71,8 @@ def initial_access(num_slots: int, word_size: int, num_heads: int,
   """Returns a constant memory, with nothing read and all heads on row 0."""
   weights = jnp.zeros([num_heads, num_slots]).at[:, 0].set(1)
   return NTMAccess(
-      memory=jnp.full([num_slots, word_size], memory_init, weights.dtype),
+      memory=jnp.full(
+          [num_slots, word_size], memory_init, narrow.memory_dtype()),
       read_weights=weights,
       read_words=jnp.zeros([num_heads, word_size]),
       write_weights=weights)
@@ -189,5 +191,6 @@ def access_step(interface: NTMInterface, prev: NTMAccess) -> NTMAccess:
       prev.memory, write_weights.astype(dtype), interface.erases.astype(dtype),
       interface.additions.astype(dtype))
   read_weights = address(interface.read, memory, prev.read_weights)
-  read_words = jnp.einsum("hn,nw->hw", read_weights, memory)
+  read_words = narrow.einsum_in(
+      dtype, "hn,nw->hw", read_weights, memory)
   return NTMAccess(memory, read_weights, read_words, write_weights)

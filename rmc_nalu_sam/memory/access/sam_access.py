@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
+from rmc_nalu_sam import narrow
 from rmc_nalu_sam.memory import content, sparse_links
 from rmc_nalu_sam.memory import usage as usage_lib
 from rmc_nalu_sam.memory.access.sam_interface import SAMInterface
@@ -209,7 +210,8 @@ def _read_content(interface: SAMInterface, access: SAMAccess,
   weights = _content_weights(interface, access, words)
   return access._replace(
       store=store, read_rows=rows, read_weights=weights,
-      read_words=jnp.einsum("hk,hkw->hw", weights, words))
+      read_words=narrow.einsum_in(
+          words.dtype, "hk,hkw->hw", weights, words))
 
 
 def _read_content_and_links(interface: SAMInterface, access: SAMAccess,
@@ -233,7 +235,8 @@ def _read_content_and_links(interface: SAMInterface, access: SAMAccess,
   return access._replace(
       store=store, read_rows=jnp.maximum(kept.rows, 0),
       read_weights=kept.weights,
-      read_words=jnp.einsum("hk,hkw->hw", weights, words))
+      read_words=narrow.einsum_in(
+          words.dtype, "hk,hkw->hw", weights, words))
 
 
 def _content_weights(interface: SAMInterface, access: SAMAccess,
