@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from mixed_precision import bfloat16_policy, every_output, products
 
-from rmc_nalu_sam import DNC, RMC, SAM, SDNC
+from rmc_nalu_sam import DNC, RMC, SAM, SDNC, narrow
 from rmc_nalu_sam.memory import cotangent_store
 from rmc_nalu_sam.memory.index import search
 
@@ -122,7 +122,8 @@ def penalty(loss):
 
 
 def compile_training(batch, num_slots=BIG, is_forgotten=True, is_donated=True,
-                     core_class=SAM, is_penalized=False, **kwargs):
+                     core_class=SAM, is_penalized=False, precision="float32",
+                     **kwargs):
   """Compiles training on an episode that starts from a used state.
 
   The program also returns the new state.
@@ -134,12 +135,17 @@ def compile_training(batch, num_slots=BIG, is_forgotten=True, is_donated=True,
                       top_k=K, **kwargs)
 
     def unroll(inputs, state):
-      if is_forgotten:
-        state = core.forget(state)
-      outputs, state = hk.dynamic_unroll(core, inputs, state)
+      with narrow.products_in(precision):
+        if is_forgotten:
+          state = core.forget(state)
+        outputs, state = hk.dynamic_unroll(core, inputs, state)
       return jnp.square(outputs).sum(), state
 
-    return unroll, (unroll, core.initial_state)
+    def initial_state(batch):
+      with narrow.products_in(precision):
+        return core.initial_state(batch)
+
+    return unroll, (unroll, initial_state)
 
   init, (unroll, initial_state) = hk.multi_transform(net)
   state = jax.eval_shape(lambda: initial_state({}, None, batch))
@@ -166,6 +172,12 @@ def compile_training(batch, num_slots=BIG, is_forgotten=True, is_donated=True,
 def test_a_training_call_writes_no_array_of_n(core_class, batch, num_heads):
   check_no_array_of_n(compile_training(
       batch, core_class=core_class, num_heads=num_heads).as_text())
+
+
+def test_no_training_call_in_bfloat16_writes_an_array_of_n():
+  compiled = compile_training(3, precision="bfloat16")
+  check_no_array_of_n(compiled.as_text())
+  assert f"bf16[3,{BIG},{W}]" in compiled.as_text()
 
 
 @pytest.mark.parametrize("arguments", [
