@@ -9,8 +9,16 @@ normalisation, softmax, and gradients that add up over steps.
 
 - `hk.Linear` is replaced in all modules, also in a user's own core.
 - Code that multiplies by itself calls `matmul` and `einsum`.
-- The words of some memories are made in `memory_dtype`. There, the type of the
-  memory decides.
+- The words of SAM, SDNC, DAM and NTM are made in `memory_dtype`, and then the
+  type of the memory decides. A word is written a few times and read many times,
+  and reading it is what costs. What changes at every step is float32: the cells
+  of an LSTM, the memory of RMC, usage, links. So is all of a DNC's access,
+  whose links take more room than its words.
+- Similarities, norms, hashes and softmax are float32: they choose what is read.
+- Arithmetic units multiply in float32, because 8 bits cannot add numbers
+  exactly. Of them, 'linear' and 'mlp' count as layers when they are a read-out.
+  A network whose core is made of units (`OF_UNITS`) multiplies in float32 from
+  its core on.
 
 The rule of a `jax.custom_vjp` is traced later, when the context is over. It
 must take `current()` as an argument.
@@ -135,10 +143,12 @@ def _replace_linear(call, args, kwargs, context):
                and context.method_name == "__call__")
   if current() is None or not is_linear:
     return call(*args, **kwargs)
-  return _linear(context.module, *args)
+  return _linear(context.module, *args, **kwargs)
 
 
-def _linear(layer: hk.Linear, inputs: jax.Array) -> jax.Array:
+def _linear(layer: hk.Linear, inputs: jax.Array,
+            precision: Any = None) -> jax.Array:
+  del precision  # That of float32.
   size, dtype = inputs.shape[-1], inputs.dtype
   init = layer.w_init or hk.initializers.TruncatedNormal(1 / np.sqrt(size))
   w = hk.get_parameter("w", [size, layer.output_size], dtype, init)

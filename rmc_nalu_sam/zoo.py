@@ -140,8 +140,9 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
       the memory in it. Parameters, other states, outputs and what is delicate
       stay float32: see `rmc_nalu_sam.narrow`. Arithmetic units, and networks of
       them, multiply in float32 in any case.
-    policy: a Haiku policy in its place, for the whole model: types of the parameters, of the
-      computation, and of outputs and states; None for that of the inputs.
+    policy: a Haiku policy in its place, for the whole model: types of the
+      parameters, of the computation, and of outputs and states; None for that
+      of the inputs.
     **core_args: arguments of the core.
 
   Returns:

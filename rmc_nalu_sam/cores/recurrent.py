@@ -89,7 +89,8 @@ class _GRU(hk.GRU):
   """Is Haiku's GRU, takes integers as floats, and multiplies by `narrow`."""
 
   def __call__(self, inputs, prev_state):
-    x, h, size = as_float(inputs, prev_state.dtype), prev_state, self.hidden_size
+    x, h = as_float(inputs, prev_state.dtype), prev_state
+    size = self.hidden_size
     w_x = hk.get_parameter(
         "w_i", [x.shape[-1], 3 * size], x.dtype, self.w_i_init)
     w_h = hk.get_parameter("w_h", [size, 3 * size], x.dtype, self.w_h_init)

@@ -64,6 +64,10 @@ class Unit(hk.Module):
   `find_units` returned. A subclass defines `parameters`, and overrides the
   others as `pure` functions.
 
+  Notes:
+    Units multiply in float32 under a `precision` of bfloat16, too; see
+    `rmc_nalu_sam.narrow`.
+
   Attributes:
     VALUES: maps the names of weights that are to become discrete to the values
       that they may take.
