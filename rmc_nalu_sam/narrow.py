@@ -73,7 +73,8 @@ def products_in(precision: str) -> Iterator[None]:
   is_narrow = precision == "bfloat16"
   token = _DTYPE.set(jnp.dtype(jnp.bfloat16) if is_narrow else None)
   try:
-    with hk.intercept_methods(_replace_linear):
+    with (hk.intercept_methods(_replace_linear) if is_narrow
+          else contextlib.nullcontext()):
       yield
   finally:
     _DTYPE.reset(token)
