@@ -9,11 +9,12 @@ normalisation, softmax, and gradients that add up over steps.
 
 - `hk.Linear` is replaced in all modules, also in a user's own core.
 - Code that multiplies by itself calls `matmul` and `einsum`.
-- The words of SAM, SDNC, DAM and NTM are made in `memory_dtype`, and then the
-  type of the memory decides. A word is written a few times and read many times,
-  and reading it is what costs. What changes at every step is float32: the cells
-  of an LSTM, the memory of RMC, usage, links. So is all of a DNC's access,
-  whose links take more room than its words.
+- The words of DAM and NTM, which read and write all of a memory at every step,
+  are made in `memory_dtype`, and then the type of the memory decides. The words
+  of SAM and SDNC stay float32: XLA has no bfloat16 scatter on a CPU, and would
+  cast the whole memory at every step. So do the cells of an LSTM, the memory of
+  RMC, usage and links, which change a little at every step, and all of a DNC's
+  access, whose links take more room than its words.
 - Similarities, norms, hashes and softmax are float32: they choose what is read.
 - Arithmetic units multiply in float32, because 8 bits cannot add numbers
   exactly. Of them, 'linear' and 'mlp' count as layers when they are a read-out.

@@ -135,10 +135,10 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
     num_features: K, how many numbers after the image are features, for an
       encoder of images.
     precision: of the matrix products. With 'bfloat16', layers, attention, and
-      reads and writes of a memory by SAM, SDNC, DAM and NTM multiply in
-      bfloat16, and so do their gradients; these four also hold the words of
-      the memory in it. Parameters, other states, outputs and what is delicate
-      stay float32: see `rmc_nalu_sam.narrow`. Arithmetic units, and networks of
+      reads of a memory multiply in bfloat16, and so do their gradients; DAM and
+      NTM also hold the words of their memory in it. Parameters, other states,
+      outputs and what is delicate stay float32, and so does a DNC's memory: see
+      `rmc_nalu_sam.narrow`. Arithmetic units, and networks of
       them, multiply in float32 in any case.
     policy: a Haiku policy in its place, for the whole model: types of the
       parameters, of the computation, and of outputs and states; None for that

@@ -14,7 +14,6 @@ import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
-from rmc_nalu_sam import narrow
 from rmc_nalu_sam.memory.store import KEPT, residuals
 
 
@@ -30,7 +29,7 @@ class CotangentStore(NamedTuple):
   @classmethod
   def empty(cls, num_slots: int, word_size: int) -> Self:
     """Returns a store of zeros."""
-    return cls(jnp.zeros([num_slots, word_size], narrow.memory_dtype()))
+    return cls(jnp.zeros([num_slots, word_size]))
 
   def read(self, rows: jax.Array) -> tuple[jax.Array, Self]:
     words, memory = gather_words(self.memory, rows)

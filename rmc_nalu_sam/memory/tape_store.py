@@ -17,7 +17,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.ad_checkpoint import checkpoint_name
 
-from rmc_nalu_sam import narrow
 from rmc_nalu_sam.memory.store import KEPT, residuals
 
 # Version numbers stay below this bound. Beyond it, they would overflow, and new
@@ -56,11 +55,10 @@ class TapeStore(NamedTuple):
       num_writes: J, slots written per step.
       gradient_steps: L, how many steps back gradients reach.
     """
-    dtype = narrow.memory_dtype()
     return cls(
-        memory=jnp.zeros([num_slots, word_size], dtype),
+        memory=jnp.zeros([num_slots, word_size]),
         versions=jnp.full([num_slots], -1, jnp.int32),
-        tape=jnp.zeros([gradient_steps * num_writes, word_size], dtype),
+        tape=jnp.zeros([gradient_steps * num_writes, word_size]),
         num_versions=jnp.zeros([], jnp.int32),
         oldest=jnp.zeros([], jnp.int32))
 

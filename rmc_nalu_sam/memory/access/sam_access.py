@@ -210,8 +210,7 @@ def _read_content(interface: SAMInterface, access: SAMAccess,
   weights = _content_weights(interface, access, words)
   return access._replace(
       store=store, read_rows=rows, read_weights=weights,
-      read_words=narrow.einsum_in(
-          words.dtype, "hk,hkw->hw", weights, words))
+      read_words=narrow.einsum("hk,hkw->hw", weights, words))
 
 
 def _read_content_and_links(interface: SAMInterface, access: SAMAccess,
@@ -235,8 +234,7 @@ def _read_content_and_links(interface: SAMInterface, access: SAMAccess,
   return access._replace(
       store=store, read_rows=jnp.maximum(kept.rows, 0),
       read_weights=kept.weights,
-      read_words=narrow.einsum_in(
-          words.dtype, "hk,hkw->hw", weights, words))
+      read_words=narrow.einsum("hk,hkw->hw", weights, words))
 
 
 def _content_weights(interface: SAMInterface, access: SAMAccess,

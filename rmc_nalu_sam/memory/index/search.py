@@ -172,7 +172,7 @@ class ExactIndex:
            recent: jax.Array) -> tuple[jax.Array, jax.Array]:
     del recent
     # The query's norm would not change the order.
-    products = jnp.einsum("hw,nw->hn", queries.astype(memory.dtype), memory,
+    products = jnp.einsum("hw,nw->hn", queries, memory,
                           preferred_element_type=jnp.float32)
     squared_norms = state.astype(jnp.float32)
     similarity = products * jax.lax.rsqrt(squared_norms + EPSILON)[None]
