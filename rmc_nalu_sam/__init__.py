@@ -28,6 +28,7 @@ from rmc_nalu_sam.cores import (
     AWDLSTM,
     DAM,
     DNC,
+    NACLSTM,
     NTM,
     RMC,
     RNN,
@@ -36,13 +37,20 @@ from rmc_nalu_sam.cores import (
     UGRNN,
     ControlledNALU,
     ControlledNALUState,
+    ConvLSTM,
     MemoryState,
     MogrifierLSTM,
+    NACLSTMState,
+    RMCState,
     Stack,
     UnitRNN,
     UnitRNNState,
 )
 from rmc_nalu_sam.heads import AdaptiveSoftmax, Softmax
+from rmc_nalu_sam.memory.access.dam_access import DAMAccess
+from rmc_nalu_sam.memory.access.dnc_access import DNCAccess
+from rmc_nalu_sam.memory.access.ntm_access import NTMAccess
+from rmc_nalu_sam.memory.access.sam_access import SAMAccess
 from rmc_nalu_sam.registry import Argument, Registry
 from rmc_nalu_sam.units import (
     INALU,
@@ -79,11 +87,12 @@ from rmc_nalu_sam.zoo import (
 __version__ = "0.1.0"
 
 __all__ = ("AWDLSTM", "CORES", "DAM", "DNC", "ENCODERS", "HEADS", "INALU",
-           "INDICES", "MCFC", "MLP", "NAC", "NALU", "NAU", "NMRU", "NMU", "NPU",
-           "NTM", "RMC", "RNN", "SAM", "SDNC", "UGRNN", "UNITS",
+           "INDICES", "MCFC", "MLP", "NAC", "NACLSTM", "NALU", "NAU", "NMRU",
+           "NMU", "NPU", "NTM", "RMC", "RNN", "SAM", "SDNC", "UGRNN", "UNITS",
            "AdaptiveSoftmax", "Argument", "ControlledNALU",
-           "ControlledNALUState", "GatedNAUNMU", "GoldenNALU", "Linear",
-           "MemoryState", "Model", "MogrifierLSTM", "MulMCFC",
-           "MultiplicativeNAC", "NaiveNPU", "RealNPU", "Registry", "Softmax",
-           "Stack", "Unit", "UnitRNN", "UnitRNNState", "Unrolled", "find_units",
-           "make_model", "uses_unit")
+           "ControlledNALUState", "ConvLSTM", "DAMAccess", "DNCAccess",
+           "GatedNAUNMU", "GoldenNALU", "Linear", "MemoryState", "Model",
+           "MogrifierLSTM", "MulMCFC", "MultiplicativeNAC", "NACLSTMState",
+           "NTMAccess", "NaiveNPU", "RMCState", "RealNPU", "Registry",
+           "SAMAccess", "Softmax", "Stack", "Unit", "UnitRNN", "UnitRNNState",
+           "Unrolled", "find_units", "make_model", "uses_unit")

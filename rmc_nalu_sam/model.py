@@ -145,22 +145,44 @@ def make_functions(parts: Parts, policy: jmp.Policy | None, precision: str,
 
     return init, (unroll, initial_state, of_core)
 
-  init, (unroll, initial_state, of_core) = hk.multi_transform(network)
+  initialise, (run, start, of_core) = hk.multi_transform(network)
 
-  def model_unroll(params, rng, inputs, state, *, steps=None, targets=None,
-                   return_all_states=False, return_unit_inputs=False,
-                   resets=None):
+  def init(rng: jax.Array, inputs: jax.Array) -> hk.Params:
+    """Returns new parameters; see `Model`."""
+    return initialise(rng, inputs)
+
+  def unroll(
+      params: hk.Params, rng: jax.Array | dropout.Keys | None,
+      inputs: jax.Array, state: Any, *, steps: jax.Array | None = None,
+      targets: jax.Array | None = None, return_all_states: bool = False,
+      return_unit_inputs: bool = False, resets: jax.Array | None = None
+  ) -> Unrolled:
+    """Runs the network on sequences; see `Model`."""
     if resets is not None:
       _check_resets(resets, inputs)
     keys = None
-    if dropout.are_of_sequences(rng):
+    if not isinstance(rng, dropout.Keys) and dropout.are_of_sequences(rng):
+      assert rng is not None
       rng = dropout.Keys(rng[0], rng)
     if isinstance(rng, dropout.Keys):
       rng, keys = rng
-    return unroll(params, rng, inputs, state, steps, targets,
-                  return_all_states, return_unit_inputs, keys, resets)
+    return run(params, rng, inputs, state, steps, targets,
+               return_all_states, return_unit_inputs, keys, resets)
 
-  def forget(params, state):
+  def initial_state(params: hk.Params, batch_size: int | None) -> Any:
+    """Returns the first state of the core; see `Model`."""
+    return start(params, None, batch_size)
+
+  def steps_left(state: Any) -> int:
+    """Returns how many more steps a state may be used for; see `Model`."""
+    return of_core({}, None, "steps_left", state)
+
+  def recall(state: Any) -> jax.Array:
+    """Returns how much the core's index has found; see `Model`."""
+    return of_core({}, None, "recall", state)
+
+  def forget(params: hk.Params, state: Any) -> Any:
+    """Returns an empty state in the same arrays; see `Model`."""
     forgotten = of_core(params, None, "forget", state)
     # What the core makes anew has its default type, not the policy's.
     return jax.tree.map(
@@ -172,11 +194,8 @@ def make_functions(parts: Parts, policy: jmp.Policy | None, precision: str,
            jax.ShapeDtypeStruct((1, 1, input_size), jnp.result_type(float)))
   units = find_units(lambda inputs: network()[0](inputs), shape)
   return dict(
-      init=init, unroll=model_unroll, forget=forget, units=units,
-      initial_state=lambda params, batch_size: initial_state(
-          params, None, batch_size),
-      steps_left=lambda state: of_core({}, None, "steps_left", state),
-      recall=lambda state: of_core({}, None, "recall", state),
+      init=init, unroll=unroll, initial_state=initial_state, units=units,
+      forget=forget, steps_left=steps_left, recall=recall,
       searches_exactly=lambda: of_core({}, None, "searches_exactly"))
 
 

@@ -187,7 +187,8 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
   functions["searches_approximately"] = attribute(
       CORES.get(core), "MEASURES_RECALL", False) and not searches_exactly()
 
-  def with_core_args(**changed):
+  def with_core_args(**changed: Any) -> Model:
+    """Returns the model with other arguments of the core; see `Model`."""
     return make_model(
         core, output_size, unit=unit, unit_args=unit_args, encoder=encoder,
         encoder_args=encoder_args, head=head, head_args=head_args,

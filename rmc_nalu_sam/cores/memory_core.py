@@ -1,7 +1,7 @@
 """What all cores with a controller and a memory share."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import haiku as hk
 import jax
@@ -16,16 +16,20 @@ from rmc_nalu_sam.dropout import dropout
 OUTPUT_FROM = ("both", "reads")
 
 
-class MemoryState(NamedTuple):
+Access = TypeVar("Access")
+
+
+class MemoryState(NamedTuple, Generic[Access]):
   """State of a memory core. Every leaf has a leading B axis with a batch.
 
   Attributes:
-    controller: state of the controller.
-    access: the memory and its bookkeeping; each core has a type of its own.
+    controller: state of the controller, of its own type.
+    access: the memory and its bookkeeping: a `SAMAccess` of SAM and SDNC, a
+      `DAMAccess` of DAM, and so on.
   """
 
   controller: Any
-  access: Any
+  access: Access
 
 
 class MemoryCore(hk.RNNCore):

@@ -18,6 +18,7 @@ from rmc_nalu_sam.checks import check_positive
 from rmc_nalu_sam.cores.controllers import Controller
 from rmc_nalu_sam.cores.memory_core import MemoryCore, MemoryState
 from rmc_nalu_sam.memory.access import sam_access
+from rmc_nalu_sam.memory.access.sam_access import SAMAccess
 from rmc_nalu_sam.memory.access.sam_interface import (
   interface_size,
   make_interface,
@@ -186,7 +187,8 @@ class SAM(MemoryCore):
         self._index, gradient_steps)
 
   def __call__(self, inputs: jax.Array,
-               prev_state: MemoryState) -> tuple[jax.Array, MemoryState]:
+               prev_state: MemoryState[SAMAccess]
+               ) -> tuple[jax.Array, MemoryState[SAMAccess]]:
     """Runs one step; see `MemoryCore`."""
     step = super().__call__
     if self._recompute:
@@ -196,7 +198,7 @@ class SAM(MemoryCore):
           policy=jax.checkpoint_policies.save_only_these_names(KEPT))
     return step(inputs, prev_state)
 
-  def forget(self, state: MemoryState) -> MemoryState:
+  def forget(self, state: MemoryState[SAMAccess]) -> MemoryState[SAMAccess]:
     """Returns an initial state in the arrays of a used one, at O(1) in N.
 
     The order in which slots are taken stays that of the used state. Outputs are
@@ -227,7 +229,7 @@ class SAM(MemoryCore):
         self._controller.initial_state(batch_size),
         sam_access.forget(state.access, self._index, self.gradient_steps))
 
-  def steps_left(self, state: MemoryState) -> int:
+  def steps_left(self, state: MemoryState[SAMAccess]) -> int:
     """Returns the number of steps until a new `initial_state` is needed.
 
     Args:
@@ -242,7 +244,7 @@ class SAM(MemoryCore):
     """Returns whether the index finds the same words as exact search."""
     return self._index.is_exact
 
-  def recall(self, state: MemoryState) -> jax.Array:
+  def recall(self, state: MemoryState[SAMAccess]) -> jax.Array:
     """Returns the counts of recall since the start.
 
     Args:

@@ -3,7 +3,6 @@
 Letters: I inputs, O outputs.
 """
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import (
     Any,
@@ -44,7 +43,8 @@ class pure(Generic[_Arguments, _Result]):
 
   def __get__(self, instance: Any, owner: Any = None,
               ) -> Callable[_Arguments, _Result]:
-    return functools.partial(self._function, instance)
+    # As a function of Python does, so that `help` shows its signature.
+    return self._function.__get__(instance, owner)
 
 
 class Parameter(NamedTuple):
