@@ -236,7 +236,7 @@ def test_resuming_takes_the_same_flags_and_runtime_ones():
   assert reconcile(first) == first
   assert first.preset == "sam_copy"
   for name in config_lib.RUNTIME_FIELDS:
-    value = "elsewhere" if name.endswith("_dir") else 11
+    value = "elsewhere" if isinstance(first[name], str) else 11
     assert first[name] != value
     assert reconcile(first, f"--{name}={value}")[name] == value
 
@@ -384,6 +384,7 @@ def test_flags_of_a_unit_need_a_unit():
     ("--encoder=embed --encoder.mean=1", "'embed' ... 'mean' ... output_size"),
     ("--core=stack --core.hidden_unit=nmo", "'nmo' ... nmu"),
     ("--core=rnn --core.activation=selu", "activation 'selu' ... relu, tanh"),
+    ("--parallel=pjit", "unknown parallel 'pjit' ... pmap, shard_map"),
     ("--rng=mersenne", "unknown rng 'mersenne' ... rbg, threefry"),
     ("--rng=rbg", "rng='rbg' ... several seeds or devices ... threefry"),
     ("--num_seeds=0", "num_seeds ... at least 1 ... 0"),

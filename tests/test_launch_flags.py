@@ -273,6 +273,9 @@ EFFECTS = {
                  lambda w: json.loads((w / "config.json").read_text())),
     "cache_dir": (["--cache_dir=/nowhere"],
                   lambda w: json.loads((w / "config.json").read_text())),
+    # What it does is in test_parallel.py: results are the same.
+    "parallel": (["--parallel=shard_map"],
+                 lambda w: json.loads((w / "config.json").read_text())),
 }
 ELSEWHERE = {  # In test_launch_curriculum.py and test_launch_memory.py.
     "curriculum", "reuse_memory",

@@ -174,8 +174,9 @@ def make_layout(config: ml_collections.ConfigDict,
     devices = devices_lib.for_training(config)
   num_entries = sweeps.num_entries(config)
   if num_entries > 1:
-    return layout.SplitSeeds(devices, num_seeds=num_entries)
-  return layout.SplitBatch(devices)
+    return layout.SplitSeeds(devices, num_seeds=num_entries,
+                             parallel=config.parallel)
+  return layout.SplitBatch(devices, parallel=config.parallel)
 
 
 def make_trainer(config: ml_collections.ConfigDict, task: tasks.Trainable,

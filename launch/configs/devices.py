@@ -10,7 +10,7 @@ import ml_collections
 from absl import logging
 
 from launch.configs import sweeps
-from launch.learning import keys
+from launch.learning import keys, layout
 
 
 def check(config: ml_collections.ConfigDict, num_devices: int) -> None:
@@ -21,8 +21,8 @@ def check(config: ml_collections.ConfigDict, num_devices: int) -> None:
     num_devices: Number of devices.
 
   Raises:
-    ValueError: The batch or the seeds do not divide, or the generator of random
-      numbers is for one device.
+    ValueError: The batch or the seeds do not divide, the generator of random
+      numbers is for one device, or there is no such way to compile.
   """
   what, total = _divided(config)
   if total % num_devices:
@@ -30,6 +30,7 @@ def check(config: ml_collections.ConfigDict, num_devices: int) -> None:
         f"{what} does not divide over {num_devices} devices; "
         f"take a multiple of {num_devices}, or "
         f"--cpu_devices={_most(config, num_devices)}")
+  layout.check_parallel(config.parallel)
   keys.check(config.rng, sweeps.num_entries(config) > 1 or num_devices > 1)
 
 
