@@ -273,7 +273,10 @@ EFFECTS = {
                  lambda w: json.loads((w / "config.json").read_text())),
     "cache_dir": (["--cache_dir=/nowhere"],
                   lambda w: json.loads((w / "config.json").read_text())),
-    # What it does is in test_parallel.py: results are the same.
+    # What these do is in test_parallel.py and test_accumulation.py: results are
+    # the same.
+    "accumulate": (["--accumulate=2"],
+                   lambda w: json.loads((w / "config.json").read_text())),
     "parallel": (["--parallel=shard_map"],
                  lambda w: json.loads((w / "config.json").read_text())),
 }

@@ -157,7 +157,8 @@ def make_learner(config: ml_collections.ConfigDict, task: tasks.Trainable
     source = sources.ReusedMemory(model)
   return learner.Learner(
       model, task, make_optimizer(config), batch_size=config.batch_size,
-      source=source, penalty=make_penalty(config), agent=agent,
+      accumulate=config.accumulate, source=source,
+      penalty=make_penalty(config), agent=agent,
       curriculum=make_curriculum(config),
       vary=functools.partial(make_rules, config))
 

@@ -68,6 +68,9 @@ _HELP: Mapping[str, str] = {
                    "0: no limit.",
     "batch_size": "Episodes per update, over all devices; for an agent, the "
                   "number of environments side by side.",
+    "accumulate": "Computes each device's share of an update in this many "
+                  "parts, one after the other, in the memory of one part; the "
+                  "result is the same, but for rounding.",
     "max_grad_norm": "Scales gradients of a larger global norm down to this "
                      "norm; 0: off.",
     "max_grad_value": "Cuts larger magnitudes in a gradient to this value; 0: "
