@@ -182,10 +182,13 @@ class SplitBatch(Layout):
 
   def compile(self, function, *, num_static=0, donate=False):
     def on_device(keys, state, data, *static):
-      share = share_along(AXIS, len(self.devices))
-      return function(share, keys, state, data, *static)
+      return function(self.share(), keys, state, data, *static)
 
     return self._compile(on_device, num_static, donate)
+
+  def share(self) -> Share:
+    """Returns the share of the device that runs a compiled function."""
+    return share_along(AXIS, len(self.devices))
 
   def put(self, tree):
     return self.replicate(tree)
