@@ -1,5 +1,7 @@
 """The benchmarks of devices and of the bytes that they average."""
 
+import pathlib
+
 import jax
 import learning_helpers
 import numpy as np
@@ -11,10 +13,13 @@ from launch.configs import build
 from launch.configs import config as config_lib
 from launch.learning.penalties import Discrete
 
+resolve = config_lib.resolve
+
 
 def small(preset, fields, args):
+  """Returns a small network, whatever the preset."""
   del preset, args
-  return config_lib.resolve(
+  return resolve(
       "none", fields | dict(core="lstm", batch_size=4),
       dict(task=dict(max_length=2), core=dict(hidden_size=3)))
 
@@ -96,4 +101,14 @@ def test_each_preset_has_a_row_or_says_what_it_needs(monkeypatch):
   assert first == dict(preset="arithmetic", seeds=1, batch_size=128,
                        parameters=202, averaged=4, drawn=4)
   assert second == dict(preset="shakespeare",
-                        error="needs its files: add --data_dir")
+                        error="its files are not in --data_dir")
+
+
+@pytest.mark.parametrize("preset", ["sam_copy", "arithmetic_module_paper"])
+def test_the_plan_in_the_docs_is_what_the_suite_prints(preset):
+  page = pathlib.Path(__file__).parents[1] / "docs" / "scaling.md"
+  header, cells = collectives.collectives(
+      benchmarks.Options(models=[preset]))["table"]
+  lines = [line.split() for line in page.read_text().splitlines()]
+  assert " ".join(header).split() in lines
+  assert cells in lines

@@ -32,8 +32,10 @@ def collectives(options: Options) -> dict[str, Any]:
   lines = [["preset", "seeds", "batch size", "parameters", "KiB averaged",
             "us of bytes", "us of hops", "KiB drawn"]]
   return dict(rows=rows, table=lines + [_cells(row) for row in rows], title=(
-      "averaged: what each device hands to the means over devices in an "
-      f"update of one seed;\nus: of a ring of {NUM_DEVICES} devices with "
+      "-: its files are not in --data_dir;\n"
+      "averaged: what each device hands to the means over devices in an update "
+      "of one seed\n(several seeds are split instead, and average nothing);"
+      f"\nus: of a ring of {NUM_DEVICES} devices with "
       f"{BANDWIDTH / 1e9:g} GB/s and {HOP * 1e6:g} us a hop;\n"
       "drawn: the batch of an update, which the devices draw themselves"))
 
@@ -57,7 +59,7 @@ def ring_seconds(num_bytes: int, num_devices: int = NUM_DEVICES,
 
 def _cells(row):
   if "error" in row:
-    return [row["preset"], row["error"], *[""] * 6]
+    return [row["preset"], *["-"] * 7]
   of_bytes, of_hops = ring_seconds(row["averaged"])
   return [row["preset"], str(row["seeds"]), str(row["batch_size"]),
           f"{row['parameters']:,}", f"{row['averaged'] / 1024:,.1f}",
@@ -71,7 +73,7 @@ def _row(preset, data_dir):
     task: Any = build.make_task(config)
     data = task.load("train", data_dir or None)
   except OSError:
-    return dict(preset=preset, error="needs its files: add --data_dir")
+    return dict(preset=preset, error="its files are not in --data_dir")
   learner = build.make_learner(config, task)
   averaged, drawn = traced_bytes(learner, data)
   params = jax.eval_shape(learner.initial_state, _keys()).params
