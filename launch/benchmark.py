@@ -46,7 +46,7 @@ def read_options() -> benchmarks.Options:
       sizes=sizes, repeats=FLAGS.repeats, time_limit=FLAGS.time_limit,
       memory_limit=int(FLAGS.memory_limit * 2**30), models=FLAGS.models,
       num_steps=FLAGS.num_steps, batch_size=FLAGS.batch_size,
-      records=FLAGS.records)
+      records=FLAGS.records, data_dir=FLAGS.data_dir)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -93,7 +93,8 @@ def run() -> None:
   flags.DEFINE_enum("suite", None, sorted(benchmarks.SUITES), "The suite.",
                     required=True)
   flags.DEFINE_string("output", None, "Folder for the results.", required=True)
-  flags.DEFINE_list("sizes", [], "Numbers of slots; default: the suite's own.")
+  flags.DEFINE_list("sizes", [], "Numbers of slots (devices: of "
+                    "devices); default: the suite's own.")
   flags.DEFINE_integer("repeats", 5, "Turns of each program (long_sequence: at "
                        "most 2); the median counts.", lower_bound=1,
                        upper_bound=numbers.MAX_INT)
@@ -107,6 +108,8 @@ def run() -> None:
   flags.DEFINE_list("models", [], "Labels of models to measure; default: all.")
   flags.DEFINE_string("records", "", "index_recall: folder of records of a "
                       "trained memory, *.npz.")
+  flags.DEFINE_string("data_dir", "", "collectives: folder with the files of "
+                      "tasks with real data.")
   flags.DEFINE_integer("batch_size", 8, "Sequences in a timed batch.",
                        lower_bound=1, upper_bound=numbers.MAX_INT)
   flags_lib.define_device_flags()

@@ -54,3 +54,7 @@ def environment() -> dict[str, str]:
   """Returns an environment in which a child process has the same imports."""
   return os.environ | {"PYTHONPATH": os.pathsep.join(
       [str(pathlib.Path(__file__).parent.parent), *filter(None, sys.path)])}
+
+
+class OfNoParts:
+  """Represents an agent that does not tell how to average its parts."""

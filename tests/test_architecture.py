@@ -34,8 +34,8 @@ def files_with(pattern, *folders):
 
 
 def test_devices_are_used_in_one_file():
-  assert files_with(r"\bpmap\(", "launch", "tasks", "rmc_nalu_sam") == [
-      "launch/learning/layout.py"]
+  assert files_with(r"\b(pmap|shard_map)\(", "launch", "tasks",
+                    "rmc_nalu_sam") == ["launch/learning/layout.py"]
 
 
 def test_flags_are_of_launch():

@@ -273,6 +273,12 @@ EFFECTS = {
                  lambda w: json.loads((w / "config.json").read_text())),
     "cache_dir": (["--cache_dir=/nowhere"],
                   lambda w: json.loads((w / "config.json").read_text())),
+    # What these do is in test_parallel.py and test_accumulation.py: results are
+    # the same.
+    "accumulate": (["--accumulate=2"],
+                   lambda w: json.loads((w / "config.json").read_text())),
+    "parallel": (["--parallel=shard_map"],
+                 lambda w: json.loads((w / "config.json").read_text())),
 }
 ELSEWHERE = {  # In test_launch_curriculum.py and test_launch_memory.py.
     "curriculum", "reuse_memory",

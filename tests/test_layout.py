@@ -9,6 +9,7 @@ from launch.learning import layout
 
 TREE = {"a": np.arange(24, dtype=np.int32).reshape(4, 2, 3),
         "b": np.arange(4, dtype=np.float32)}
+every_way = pytest.mark.parametrize("parallel", layout.PARALLEL)
 
 
 def devices(number):
@@ -45,9 +46,10 @@ def test_shards_go_there_and_back(number):
   assert_same(split.get(sharded), TREE)
 
 
-def test_shares_make_a_batch():
+@every_way
+def test_shares_make_a_batch(parallel):
   """Every device has its part; the mean over parts is the batch's mean."""
-  split = layout.SplitBatch(devices(4))
+  split = layout.SplitBatch(devices(4), parallel=parallel)
   keys = split.put_keys([np.float32(10)])
   run = split.compile(lambda share, keys, state, data, power: (
       {"part": share.mean(share.part), "sum": share.mean(state.sum()) * keys},
@@ -61,8 +63,9 @@ def test_shares_make_a_batch():
   assert_same(split.unshard(squares), np.arange(8., dtype=np.float32) ** 2)
 
 
-def test_seeds_do_not_meet():
-  split = layout.SplitSeeds(devices(2), num_seeds=4)
+@every_way
+def test_seeds_do_not_meet(parallel):
+  split = layout.SplitSeeds(devices(2), num_seeds=4, parallel=parallel)
   keys = split.put_keys([np.float32(i) for i in range(4)])
   run = split.compile(lambda share, keys, state, data: {
       "x": share.mean(state) * data + keys, "parts": jnp.array(

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from launch.benchmarks import (
     arithmetic,
+    collectives,
+    devices,
     environments,
     index_recall,
     language,
@@ -38,10 +40,14 @@ SUITES: Mapping[str, Suite] = {
         language.language, ("sizes", "repeats", "time_limit", "models")),
     "environments": Suite(
         environments.environments, ("repeats", "time_limit", "models")),
+    "devices": Suite(
+        devices.devices, ("sizes", "repeats", "time_limit", "models")),
+    "collectives": Suite(collectives.collectives, ("models", "data_dir")),
     "sampling": Suite(sampling.sampling, ("repeats", "time_limit")),
 }
 
 
 def min_slots(suite: str) -> int:
   """Returns the smallest size of a suite: SAM's heads read four rows each."""
-  return 1 if suite in ("language", "rmc") else scaling.SPARSE["top_k"]
+  is_free = suite in ("devices", "language", "rmc")
+  return 1 if is_free else scaling.SPARSE["top_k"]

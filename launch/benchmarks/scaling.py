@@ -42,7 +42,7 @@ class Options:
   """Holds the user's choices.
 
   Attributes:
-    sizes: numbers of slots; those of the suite if empty.
+    sizes: numbers of slots, or of devices; those of the suite if empty.
     repeats: turns of each program.
     time_limit: seconds after which a program has one turn only; in
       `sam_scaling` and `sdnc`, programs not yet compiled have none.
@@ -51,6 +51,7 @@ class Options:
     models: labels of the models to measure; all of the suite if empty.
     batch_size: batch size at which time is measured.
     records: folder of the records of `index_recall`.
+    data_dir: folder of the data of the presets in `collectives`.
     report: called with the result so far whenever it grows.
   """
 
@@ -62,6 +63,7 @@ class Options:
   models: Sequence[str] = ()
   batch_size: int = 8
   records: str = ""
+  data_dir: str = ""
   report: Callable[[dict[str, Any]], None] = dataclasses.field(
       default=lambda result: None, compare=False)
 

@@ -157,7 +157,8 @@ def make_learner(config: ml_collections.ConfigDict, task: tasks.Trainable
     source = sources.ReusedMemory(model)
   return learner.Learner(
       model, task, make_optimizer(config), batch_size=config.batch_size,
-      source=source, penalty=make_penalty(config), agent=agent,
+      accumulate=config.accumulate, source=source,
+      penalty=make_penalty(config), agent=agent,
       curriculum=make_curriculum(config),
       vary=functools.partial(make_rules, config))
 
@@ -174,8 +175,9 @@ def make_layout(config: ml_collections.ConfigDict,
     devices = devices_lib.for_training(config)
   num_entries = sweeps.num_entries(config)
   if num_entries > 1:
-    return layout.SplitSeeds(devices, num_seeds=num_entries)
-  return layout.SplitBatch(devices)
+    return layout.SplitSeeds(devices, num_seeds=num_entries,
+                             parallel=config.parallel)
+  return layout.SplitBatch(devices, parallel=config.parallel)
 
 
 def make_trainer(config: ml_collections.ConfigDict, task: tasks.Trainable,

@@ -9,7 +9,7 @@ from launch.configs import build, devices, members, numbers, sweeps
 from launch.configs.config import UsageError
 from rmc_nalu_sam.registry import attribute
 
-_AT_LEAST_ONE = ("steps", "batch_size", "log_every", "eval_every",
+_AT_LEAST_ONE = ("steps", "batch_size", "accumulate", "log_every", "eval_every",
                  "eval_episodes", "checkpoint_every", "num_seeds")
 # Field -> what 0 means.
 _ZERO_OR_ABOVE = {"max_minutes": "no limit", "max_grad_norm": "off",
@@ -31,6 +31,8 @@ def check(config: ml_collections.ConfigDict,
     for one in each:
       _check_range(one)
       _check_numbers(one)
+    for one in each:
+      _check_accumulate(one)
     devices.check(config, num_devices or 1)
     task = build.make_task(config)
     _check_sizes(config, task)
@@ -102,6 +104,35 @@ def _check_memory(config, task):
     raise ValueError(
         f"reuse_memory: core {config.core!r} cannot forget its memory; valid "
         f"cores: {', '.join(valid)}; leave out --reuse_memory")
+
+
+def _check_accumulate(config):
+  """Refuses parts of a batch that are not equal, or not independent."""
+  parts = config.accumulate
+  if parts == 1:
+    return
+  given = f"accumulate={parts}"
+  if config.batch_size % parts:
+    raise ValueError(
+        f"{given} does not divide batch_size={config.batch_size}; take a "
+        f"multiple of {parts}, or --accumulate="
+        f"{max(n for n in range(1, parts) if config.batch_size % n == 0)}")
+  if config.reuse_memory:
+    raise ValueError(f"{given}: each part would copy the memory that "
+                     "reuse_memory leaves in place; leave out one of the two")
+  if config.rng == "rbg":
+    raise ValueError(f"{given}: with rng=rbg, episodes depend on the others of "
+                     "their part; leave out one of the two")
+  if config.penalty != members.NONE and (
+      members.arguments_of(config, "penalty").get("input_weight")):
+    raise ValueError(f"{given}: penalty.input_weight needs the mean inputs of "
+                     "a whole batch; leave out one of the two")
+  agent = members.name_of(config, "agent")
+  if agent and attribute(members.REGISTRIES["agent"].get(agent), "DIVISION",
+                         None) is None:
+    raise ValueError(f"{given}: agent {agent!r} has no DIVISION, which tells "
+                     "how to average its parts; leave out --accumulate, or see "
+                     "launch/learning/accumulation.py")
 
 
 def _check_agent(config, task):

@@ -25,7 +25,7 @@ NO_PRESET = members.NONE
 # except `steps`, which sets the length of the learning-rate schedule.
 RUNTIME_FIELDS = ("steps", "max_minutes", "log_every", "eval_every",
                   "eval_episodes", "checkpoint_every", "data_dir",
-                  "cache_dir")
+                  "cache_dir", "parallel", "accumulate")
 # Arguments of cores that do not affect learning either: how the same result is
 # computed or measured.
 NOT_LEARNT = ("recompute", "measure_recall")
@@ -66,10 +66,12 @@ def default_config() -> ml_collections.ConfigDict:
       steps=10_000,
       max_minutes=0.,
       batch_size=16,
+      accumulate=1,
       seed=0,
       num_seeds=1,
       rng="threefry",
       precision="float32",
+      parallel="pmap",
       reuse_memory=False,
       log_every=100,
       eval_every=1_000,

@@ -10,7 +10,7 @@ import ml_collections
 from absl import logging
 
 from launch.configs import sweeps
-from launch.learning import keys
+from launch.learning import keys, layout
 
 
 def check(config: ml_collections.ConfigDict, num_devices: int) -> None:
@@ -21,15 +21,16 @@ def check(config: ml_collections.ConfigDict, num_devices: int) -> None:
     num_devices: Number of devices.
 
   Raises:
-    ValueError: The batch or the seeds do not divide, or the generator of random
-      numbers is for one device.
+    ValueError: The batch or the seeds do not divide, the generator of random
+      numbers is for one device, or there is no such way to compile.
   """
-  what, total = _divided(config)
-  if total % num_devices:
+  what, total, unit = _divided(config)
+  if total % (num_devices * unit):
     raise ValueError(
         f"{what} does not divide over {num_devices} devices; "
-        f"take a multiple of {num_devices}, or "
+        f"take a multiple of {num_devices * unit}, or "
         f"--cpu_devices={_most(config, num_devices)}")
+  layout.check_parallel(config.parallel)
   keys.check(config.rng, sweeps.num_entries(config) > 1 or num_devices > 1)
 
 
@@ -61,20 +62,22 @@ def for_evaluation(config: ml_collections.ConfigDict) -> list[jax.Device]:
 
 
 def _divided(config):
-  """Returns what is split, in words, and its number.
+  """Returns what is split, in words, its number, and the smallest share.
 
   Of many seeds, each device has all of a seed's batch.
   """
   total = sweeps.num_entries(config)
   if total == 1:
-    return f"batch_size={config.batch_size}", config.batch_size
+    parts = config.accumulate
+    words = f" in accumulate={parts} parts" if parts > 1 else ""
+    return f"batch_size={config.batch_size}{words}", config.batch_size, parts
   times = f" times {total // config.num_seeds} values" if config.sweep else ""
-  return f"num_seeds={config.num_seeds}{times}", total
+  return f"num_seeds={config.num_seeds}{times}", total, 1
 
 
 def _most(config, num_devices):
   """Returns the largest number of devices with equal shares, up to this one."""
   if config.rng == "rbg":
     return 1
-  _, total = _divided(config)
-  return max(n for n in range(1, num_devices + 1) if total % n == 0)
+  _, total, unit = _divided(config)
+  return max(n for n in range(1, num_devices + 1) if total % (n * unit) == 0)

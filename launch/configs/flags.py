@@ -32,7 +32,7 @@ from launch import experiments
 from launch.configs import command_line, environment, members, sweeps, trust
 from launch.configs import config as config_lib
 from launch.configs import help as help_lib
-from launch.learning import keys
+from launch.learning import keys, layout
 from rmc_nalu_sam.registry import Argument
 
 FLAGS = flags.FLAGS
@@ -68,6 +68,9 @@ _HELP: Mapping[str, str] = {
                    "0: no limit.",
     "batch_size": "Episodes per update, over all devices; for an agent, the "
                   "number of environments side by side.",
+    "accumulate": "Computes each device's share of an update in this many "
+                  "parts, one after the other, in the memory of one part; the "
+                  "result is the same, but for rounding.",
     "max_grad_norm": "Scales gradients of a larger global norm down to this "
                      "norm; 0: off.",
     "max_grad_value": "Cuts larger magnitudes in a gradient to this value; 0: "
@@ -85,6 +88,8 @@ _HELP: Mapping[str, str] = {
                  "bfloat16, which is faster on accelerators, not on a CPU. "
                  "Parameters, sums over steps and arithmetic units are float32 "
                  "in any case.",
+    "parallel": "How JAX compiles an update for the devices; the result is the "
+                f"same: {', '.join(layout.PARALLEL)}.",
     "reuse_memory": "Starts each update in the memory of the last one, "
                     "forgotten but not cleared, so that no update costs "
                     "anything that grows with the number of slots.",

@@ -1,19 +1,20 @@
-"""How a run is laid out over devices. The only module that calls `jax.pmap`.
+"""How a run is laid out over devices. The only module that compiles for many.
 
 `SplitBatch` trains one network: each device draws its share of every batch.
 `SplitSeeds` trains many networks: each device trains its share of the seeds.
 Both compile the same function of one seed, so that a `Learner` knows nothing
-of devices.
+of devices. `PARALLEL` holds the ways to compile it.
 
 Letters: D devices, S seeds, B batch.
 """
 
 import abc
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -34,6 +35,24 @@ class Share(NamedTuple):
   mean: Callable[[Any], Any] = lambda tree: tree
 
 
+def share_along(axis_name: str, num_parts: int) -> Share:
+  """Returns the share of the device that a traced function runs on.
+
+  Args:
+    axis_name: of the mapped axis of devices.
+    num_parts: length of that axis.
+  """
+  return Share(jax.lax.axis_index(axis_name), num_parts,
+               functools.partial(jax.lax.pmean, axis_name=axis_name))
+
+
+def check_parallel(name: str) -> None:
+  """Raises a ValueError if `name` is not in `PARALLEL`."""
+  if name not in PARALLEL:
+    raise ValueError(
+        f"unknown parallel {name!r}; valid: {', '.join(PARALLEL)}")
+
+
 class Layout(abc.ABC):
   """Puts states on devices, gets them back and compiles for them.
 
@@ -46,13 +65,20 @@ class Layout(abc.ABC):
   num_seeds: int
   num_parts: int
 
-  def __init__(self, devices: Sequence[jax.Device] | None = None):
+  def __init__(self, devices: Sequence[jax.Device] | None = None, *,
+               parallel: str = "pmap"):
     """Constructs a layout.
 
     Args:
       devices: the devices to use; all local ones if None.
+      parallel: a name in `PARALLEL`.
+
+    Raises:
+      ValueError: there is no such way to compile.
     """
+    check_parallel(parallel)
     self.devices = list(jax.local_devices() if devices is None else devices)
+    self._parallel = parallel
 
   @abc.abstractmethod
   def once(self, function: Callable[[Any], Any], keys: Sequence[Any]) -> Any:
@@ -124,15 +150,13 @@ class Layout(abc.ABC):
     return jax.tree.map(_join, tree)
 
   def _put(self, tree):
-    mesh = Mesh(np.array(self.devices), (AXIS,))
-    sharding = NamedSharding(mesh, PartitionSpec(AXIS))
+    sharding = NamedSharding(_mesh(self.devices), PartitionSpec(AXIS))
     return jax.tree.map(lambda x: jax.device_put(x, sharding), tree)
 
-  def _pmap(self, function, num_static, donate):
-    return jax.pmap(
-        function, axis_name=AXIS, devices=self.devices,
-        static_broadcasted_argnums=tuple(range(3, 3 + num_static)),
-        donate_argnums=(1,) if donate else ())
+  def _compile(self, function, num_static, donate):
+    return PARALLEL[self._parallel](
+        function, self.devices, tuple(range(3, 3 + num_static)),
+        (1,) if donate else ())
 
 
 class SplitBatch(Layout):
@@ -158,11 +182,13 @@ class SplitBatch(Layout):
 
   def compile(self, function, *, num_static=0, donate=False):
     def on_device(keys, state, data, *static):
-      share = Share(jax.lax.axis_index(AXIS), len(self.devices),
-                    functools.partial(jax.lax.pmean, axis_name=AXIS))
-      return function(share, keys, state, data, *static)
+      return function(self.share(), keys, state, data, *static)
 
-    return self._pmap(on_device, num_static, donate)
+    return self._compile(on_device, num_static, donate)
+
+  def share(self) -> Share:
+    """Returns the share of the device that runs a compiled function."""
+    return share_along(AXIS, len(self.devices))
 
   def put(self, tree):
     return self.replicate(tree)
@@ -192,17 +218,19 @@ class SplitSeeds(Layout):
   num_parts = 1
 
   def __init__(self, devices: Sequence[jax.Device] | None = None, *,
-               num_seeds: int):
+               num_seeds: int, parallel: str = "pmap"):
     """Constructs a layout.
 
     Args:
       devices: the devices to use; all local ones if None.
       num_seeds: S, a multiple of the number of devices.
+      parallel: a name in `PARALLEL`.
 
     Raises:
-      ValueError: the seeds do not divide over the devices.
+      ValueError: the seeds do not divide over the devices; or there is no such
+        way to compile.
     """
-    super().__init__(devices)
+    super().__init__(devices, parallel=parallel)
     self.num_seeds = num_seeds
     if num_seeds % len(self.devices):
       raise ValueError(
@@ -221,7 +249,7 @@ class SplitSeeds(Layout):
       return jax.vmap(lambda keys, state: function(
           Share(), keys, state, data, *static))(keys, state)
 
-    return self._pmap(on_device, num_static, donate)
+    return self._compile(on_device, num_static, donate)
 
   def put(self, tree):
     return self.shard(tree)
@@ -241,3 +269,40 @@ def _join(array: jax.Array) -> np.ndarray:
   """Returns `[D, n, ...]` as `[D n, ...]`, read from device after device."""
   shards = sorted(array.addressable_shards, key=lambda s: s.index[0].start or 0)
   return np.concatenate([np.asarray(shard.data)[0] for shard in shards])
+
+
+def _mesh(devices):
+  return Mesh(np.array(devices), (AXIS,))
+
+
+def _pmap(function, devices, static, donated):
+  return jax.pmap(function, axis_name=AXIS, devices=devices,
+                  static_broadcasted_argnums=static, donate_argnums=donated)
+
+
+def _shard_map(function, devices, static, donated):
+  """Does what `_pmap` does.
+
+  A shard keeps the axis of devices, with length 1, which `function` must not
+  see.
+  """
+  def run(keys, state, data, *static):
+    def on_shard(*trees):
+      result = function(
+          *jax.tree.map(lambda x: jnp.squeeze(x, 0), trees), *static)
+      return jax.tree.map(lambda x: jnp.expand_dims(x, 0), result)
+
+    # Unchecked, as in pmap: with checks, JAX would sum the gradients of
+    # parameters over the devices by itself.
+    mapped = jax.shard_map(on_shard, mesh=_mesh(devices), check_vma=False,
+                           in_specs=PartitionSpec(AXIS),
+                           out_specs=PartitionSpec(AXIS))
+    return mapped(keys, state, data)
+
+  return jax.jit(run, static_argnums=static, donate_argnums=donated)
+
+
+# Name -> `(function, devices, static arguments, donated ones) -> compiled`. All
+# map axis 0 of every array over the devices, and name it `AXIS`.
+PARALLEL: Mapping[str, Callable[..., Callable[..., Any]]] = {
+    "pmap": _pmap, "shard_map": _shard_map}

@@ -15,8 +15,8 @@ import numpy as np
 import optax
 
 import tasks
+from launch.learning import accumulation, penalties, scoring, sources
 from launch.learning import curriculum as curriculum_lib
-from launch.learning import penalties, scoring, sources
 from launch.learning.agents import actor, actor_critic
 from launch.learning.keys import Keys
 from launch.learning.layout import Share
@@ -66,6 +66,7 @@ class Learner:
     model: the network.
     task: the task.
     batch_size: episodes of an update, over all devices.
+    accumulate: parts that each device's share is computed in.
     source: draws the batches.
     curriculum: raises the level; None if it does not change.
     agent: learns an `Environment`; None for other tasks.
@@ -73,6 +74,7 @@ class Learner:
 
   def __init__(self, model: Model, task: tasks.Trainable,
                optimizer: optax.GradientTransformation, *, batch_size: int,
+               accumulate: int = 1,
                source: sources.Source | None = None,
                penalty: penalties.Discrete | None = None,
                agent: actor_critic.ActorCritic | None = None,
@@ -85,6 +87,9 @@ class Learner:
       task: the task to train on.
       optimizer: turns gradients into updates.
       batch_size: episodes of an update, over all devices.
+      accumulate: parts that each device's share is computed in, one after the
+        other; they divide it. Not for a penalty of inputs, which is a function
+        of the whole batch.
       source: draws the batches; an `EpisodeSource` if None.
       penalty: is added to the loss.
       agent: learns an `Environment`; None for other tasks.
@@ -94,6 +99,7 @@ class Learner:
     self.model = model
     self.task = task
     self.batch_size = batch_size
+    self.accumulate = accumulate
     self.source: sources.Source = source or sources.EpisodeSource(model)
     self.curriculum = curriculum
     self._vary = vary
@@ -187,15 +193,12 @@ class Learner:
     return state, self.task.metrics_of(means, data)
 
   def _update(self, keys, state, data, task, level, share):
-    """Does one update: draw, gradients, mean over devices, step, projection."""
+    """Does one update: gradients, mean over devices, step, projection."""
     train, source_state = state
-    batch, source_state = self.source.next(
-        source_state, train.params,
-        jax.random.fold_in(keys.train, train.step), task, level, data,
-        self.batch_size, share)
-    gradients, (metrics, source_state) = jax.grad(self._loss, has_aux=True)(
-        train.params, source_state, batch, task, train.step,
-        self._network_key(keys, train.step, share), share)
+    gradients, metrics, source_state = accumulation.over_parts(
+        functools.partial(self._gradients, keys, train, data, task, level),
+        train.params, source_state, share, self.accumulate,
+        self._scorer.DIVISION)
     # First the gradients, then their mean: under pmap, the gradient of a mean
     # over devices is something else.
     gradients, metrics = share.mean((gradients, metrics))
@@ -208,6 +211,17 @@ class Learner:
         metrics[task.score.judged_metric]) if self.curriculum else ()
     train = TrainState(train.step + 1, params, opt_state, curriculum)
     return RunState(train, source_state), metrics
+
+  def _gradients(self, keys, train, data, task, level, source_state, share):
+    """Draws a share's batch; returns gradients, metrics and source state."""
+    batch, source_state = self.source.next(
+        source_state, train.params,
+        jax.random.fold_in(keys.train, train.step), task, level, data,
+        self.batch_size, share)
+    gradients, (metrics, source_state) = jax.grad(self._loss, has_aux=True)(
+        train.params, source_state, batch, task, train.step,
+        self._network_key(keys, train.step, share), share)
+    return gradients, metrics, source_state
 
   def _network_key(self, keys, step, share):
     """Returns the key of one update of one share's network.

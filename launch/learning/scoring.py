@@ -5,12 +5,13 @@ Letters: T steps, B episodes, O outputs, A answers of an episode.
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 
 import tasks
+from launch.learning.accumulation import Division
 from launch.learning.layout import Share
 from rmc_nalu_sam import Model, Unrolled
 
@@ -25,7 +26,10 @@ class Scorer:
   Attributes:
     measures_inputs: whether the units' regulariser of their inputs is among the
       metrics, as `input_penalty`.
+    DIVISION: which metrics of `mean_loss` are no means over episodes.
   """
+
+  DIVISION: ClassVar[Division] = Division()
 
   measures_inputs: bool = False
 

@@ -191,10 +191,12 @@ class Trainer:
   def _check_division(self):
     # Only updates need equal shares: an evaluation pads the last one.
     batch_size, num_parts = self.learner.batch_size, self.layout.num_parts
-    if batch_size % num_parts:
+    accumulate = self.learner.accumulate
+    if batch_size % (num_parts * accumulate):
+      each = f", each in {accumulate} parts" if accumulate > 1 else ""
       raise ValueError(
-          f"batch_size={batch_size} does not divide over {num_parts} devices; "
-          f"valid: multiples of {num_parts}")
+          f"batch_size={batch_size} does not divide over {num_parts} devices"
+          f"{each}; valid: multiples of {num_parts * accumulate}")
 
   def _call_train(self, state, data, num_updates, levels):
     task = self.learner.padded_task(levels)

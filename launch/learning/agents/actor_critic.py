@@ -5,12 +5,13 @@ Letters: T steps of an unroll, B environments on one device, A actions.
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 
 import tasks
+from launch.learning.accumulation import Division
 from launch.learning.agents import acting, playing
 from launch.learning.agents.acting import Trajectory
 from launch.learning.agents.vtrace import vtrace
@@ -45,7 +46,11 @@ class ActorCritic:
       the loss; 0 switches it off. Reported returns are not cut.
     ready_levels: Levels made for each environment before an unroll, where
       making one is costly; 0 for one per 10 steps, rounded up.
+    DIVISION: Which metrics of `mean_loss` are means over steps that count.
   """
+
+  DIVISION: ClassVar[Division] = Division(
+      "acting", ("loss", "policy_loss", "value_loss", "entropy"))
 
   unroll_length: int = 20
   discount: float = 0.99

@@ -3,7 +3,7 @@
 Letters: T steps of a window, B rows on one device, R rows over all devices.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ import numpy as np
 
 import tasks
 from launch.learning import layout, scoring, sources
+from launch.learning.accumulation import Division
 from launch.learning.layout import Share
 from rmc_nalu_sam import Model, Unrolled
 
@@ -111,6 +112,8 @@ class StreamSource:
 
 class StreamScorer(scoring.Scorer):
   """Scores windows by sums over their targets."""
+
+  DIVISION: ClassVar[Division] = Division("targets", ("loss",))
 
   def mean_loss(self, model: Model, params: Any, rng: Any, start: Any,
                 batch: tasks.Batch, task: Any, share: Share
