@@ -5,11 +5,15 @@ numbers, to the last bit.
 """
 
 import concurrent.futures
+import os
 import pathlib
+import pty
 import re
 import shlex
 import shutil
 import signal
+import subprocess
+import sys
 import time
 
 import jax
@@ -32,7 +36,7 @@ from launch.configs import build, endings
 from launch.configs import config as config_lib
 from launch.learning.trainer import Trainer
 from launch.pictures import run as pictures
-from launch.runs import Run, checkpoints, reporting
+from launch.runs import Run, checkpoints, interrupts, reporting
 
 STEPS = 18
 # The periods do not coincide; all chunks are of 2 updates, compiled once.
@@ -96,19 +100,23 @@ def hit(workdir: pathlib.Path, number: signal.Signals):
   process = launch_helpers.start(
       ["-c", BLOCKING, *FLAGS, "--cpu_devices=4", f"--workdir={workdir}"])
   try:
-    deadline = time.monotonic() + 300
-    while not (reporting.read_records(workdir)
-               and reporting.read_records(workdir)[-1]["step"] == BLOCK_AT
-               # Checkpoints are written in the background.
-               and saved_steps(workdir)[-1] == 12):
-      assert process.poll() is None, process.communicate()
-      assert time.monotonic() < deadline
-      time.sleep(0.05)
+    wait_for_the_block(process, workdir)
     process.send_signal(number)
     out, err = process.communicate(timeout=300)
   finally:
     process.kill()
   return process.returncode, out, err
+
+
+def wait_for_the_block(process, workdir):
+  deadline = time.monotonic() + 300
+  while not (reporting.read_records(workdir)
+             and reporting.read_records(workdir)[-1]["step"] == BLOCK_AT
+             # Checkpoints are written in the background.
+             and saved_steps(workdir)[-1] == 12):
+    assert process.poll() is None, process.communicate()
+    assert time.monotonic() < deadline
+    time.sleep(0.05)
 
 
 def test_interrupted_and_continued_equals_uninterrupted(
@@ -128,6 +136,39 @@ def test_interrupted_and_continued_equals_uninterrupted(
   assert run(train, *command[3:]) == 0
   assert f"step {STEPS}, evaluation: " in capsys.readouterr().out
   assert_equals_reference(workdir, reference)
+
+
+def test_a_closed_terminal_is_like_ctrl_c(reference, tmp_path):
+  """The kernel sends SIGHUP, and each write to the terminal fails."""
+  ours, theirs = pty.openpty()
+  # The child takes the terminal as its own.
+  process = subprocess.Popen(
+      [sys.executable, "-c", "import fcntl, termios\n"
+       f"fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n{BLOCKING}", *FLAGS,
+       "--cpu_devices=4", f"--workdir={tmp_path}"],
+      cwd=launch_helpers.ROOT, stdin=theirs, stdout=theirs, stderr=theirs,
+      start_new_session=True)
+  os.close(theirs)
+  try:
+    wait_for_the_block(process, tmp_path)
+    os.close(ours)
+    assert process.wait(300) == endings.EXIT_INTERRUPTED
+  finally:
+    process.kill()
+  assert saved_steps(tmp_path)[-1] == BLOCK_AT
+  assert (tmp_path / "learning_curve.png").exists()
+  assert run(train, f"--workdir={tmp_path}") == 0
+  assert_equals_reference(tmp_path, reference)
+
+
+def test_nohup_stays(tmp_path):
+  original = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+  try:
+    with interrupts.caught(tmp_path) as caught:
+      signal.raise_signal(signal.SIGHUP)
+      assert not caught
+  finally:
+    signal.signal(signal.SIGHUP, original)
 
 
 def test_killed_and_continued_equals_uninterrupted(reference, tmp_path):
@@ -161,20 +202,24 @@ def test_killed_before_the_first_checkpoint_starts_again(reference, copy):
   assert_equals_reference(copy, reference)
 
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 @pytest.fixture
-def sigterm_fails():
-  """Fails instead of ending the tests if SIGTERM is not caught."""
+def signals_fail():
+  """Fails instead of ending the tests if a signal is not caught."""
 
   def fail(number, _):
     pytest.fail(f"signal {number} was not caught")
 
-  original = signal.signal(signal.SIGTERM, fail)
+  original = {name: signal.signal(name, fail) for name in SIGNALS[1:]}
   yield
-  signal.signal(signal.SIGTERM, original)
+  for name, handler in original.items():
+    signal.signal(name, handler)
 
 
 def test_sigterm_is_like_sigint(
-    reference, tmp_path, monkeypatch, capsys, sigterm_fails):
+    reference, tmp_path, monkeypatch, capsys, signals_fail):
   report = reporting.Reporter.train
 
   def report_and_signal(self, step, metrics):
@@ -182,21 +227,20 @@ def test_sigterm_is_like_sigint(
     if step == 6:
       signal.raise_signal(signal.SIGTERM)
 
-  before = [signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)]
+  before = [signal.getsignal(name) for name in SIGNALS]
   with monkeypatch.context() as patch:
     patch.setattr(reporting.Reporter, "train", report_and_signal)
     status = run(train, *FLAGS, f"--workdir={tmp_path}")
   assert status == endings.EXIT_INTERRUPTED
   assert "interrupted and saved" in capsys.readouterr().err
   assert saved_steps(tmp_path)[-1] == 6
-  assert before == [signal.getsignal(name)
-                    for name in (signal.SIGINT, signal.SIGTERM)]
+  assert before == [signal.getsignal(name) for name in SIGNALS]
   assert run(train, f"--workdir={tmp_path}") == 0
   assert_equals_reference(tmp_path, reference)
 
 
 def test_interrupted_before_the_first_update(
-    tmp_path, monkeypatch, capsys, sigterm_fails):
+    tmp_path, monkeypatch, capsys, signals_fail):
   evaluation = reporting.Reporter.evaluation
 
   def report_and_signal(self, step, metrics):

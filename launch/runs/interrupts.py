@@ -1,4 +1,8 @@
-"""Ctrl-C in training: the first one saves, the second one ends at once."""
+"""Signals in training: the first one saves, the second one ends at once.
+
+Ctrl-C (SIGINT), a scheduler's SIGTERM and a closed terminal's SIGHUP are
+treated alike.
+"""
 
 import contextlib
 import os
@@ -15,7 +19,8 @@ from launch.configs import config as config_lib
 from launch.configs.endings import EXIT_INTERRUPTED
 from launch.runs.checkpoints import saved_step
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = tuple(getattr(signal, name) for name in (
+    "SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))  # As Windows has.
 
 
 def command(workdir: pathlib.Path) -> str:
@@ -37,11 +42,11 @@ def describe(workdir: pathlib.Path) -> str:
 
 @contextlib.contextmanager
 def caught(workdir: pathlib.Path) -> Iterator[list[int]]:
-  """Yields a list that is not empty once SIGINT or SIGTERM came.
+  """Yields a list that is not empty once a signal came.
 
-  A second signal ends the process at once, with `describe` on stderr, even
-  while XLA compiles or runs. In a thread no signal is caught: Python delivers
-  them to the main thread.
+  SIGHUP stays ignored if it was, as under `nohup`. A second signal ends the
+  process at once, with `describe` on stderr, even while XLA compiles or runs.
+  In a thread no signal is caught: Python delivers them to the main thread.
 
   Args:
     workdir: Folder of the run.
@@ -50,20 +55,34 @@ def caught(workdir: pathlib.Path) -> Iterator[list[int]]:
   if threading.current_thread() is not threading.main_thread():
     yield found
     return
+  terminals = [number for number in (1, 2) if os.isatty(number)]
 
   def handler(number, _):
     found.append(number)
-    for name in _SIGNALS:
+    _leave_closed(terminals)
+    for name in previous:
       signal.signal(name, lambda *_: None)  # `_watch` ends the process.
 
   previous: dict[signal.Signals, Any] = {
-      name: signal.signal(name, handler) for name in _SIGNALS}
+      name: signal.signal(name, handler) for name in _to_catch()}
   try:
     with _watched(workdir):
       yield found
   finally:
     for name, old in previous.items():
       signal.signal(name, old)
+
+
+def _to_catch():
+  return [name for name in _SIGNALS if name.name != "SIGHUP"
+          or signal.getsignal(name) is not signal.SIG_IGN]
+
+
+def _leave_closed(terminals):
+  """Drops output to a terminal that was closed: a write would fail."""
+  for number in terminals:
+    if not os.isatty(number):
+      os.dup2(os.open(os.devnull, os.O_WRONLY), number)
 
 
 @contextlib.contextmanager
