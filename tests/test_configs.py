@@ -173,6 +173,22 @@ def test_config_that_cannot_be_read(tmp_path, text):
     config_lib.load(tmp_path)
 
 
+def test_older_and_newer_formats(tmp_path):
+  config = resolve("--preset=sam_copy")
+  config_lib.save(config, tmp_path)
+  path = tmp_path / "config.json"
+  stored = json.loads(path.read_text())
+  assert stored.pop("format") == config_lib.FORMAT
+  path.write_text(json.dumps(stored))  # As versions before formats wrote it.
+  assert config_lib.load(tmp_path) == config
+  new = config_lib.FORMAT + 1
+  path.write_text(json.dumps(stored | {"format": new, "of_the_future": 1}))
+  with pytest.raises(UsageError, match=(
+      f"config.json has format {new}, and this version reads formats 0 to "
+      f"{config_lib.FORMAT}: a newer")):
+    config_lib.load(tmp_path)
+
+
 def test_config_that_does_not_exist(tmp_path):
   with pytest.raises(UsageError, match=r"config\.json does not exist"):
     config_lib.load(tmp_path)

@@ -1,11 +1,13 @@
 """Tests which checkpoints are read, moved aside and refused."""
 
 import functools
+import json
 import os
 import pathlib
 import resource
 import shutil
 import threading
+import zlib
 
 import numpy as np
 import pytest
@@ -206,6 +208,48 @@ def test_a_damaged_manifest_is_noticed(workdir):
   assert "[3]" in path.read_text()
   path.write_text(path.read_text().replace("[3]", "[4]"))
   assert restore(workdir, state(0)).train.step == 1
+
+
+def rewrite_manifest(workdir, step, change):
+  path = workdir / "checkpoints" / str(step) / "manifest" / "metadata"
+  stored = json.loads(path.read_text())
+  change(stored)
+  path.write_text(json.dumps(stored))
+
+
+def test_a_manifest_without_a_format_is_read(workdir, caplog):
+  """Versions before formats had the checksum of the arrays alone."""
+  def age(stored):
+    assert stored.pop("format") == manifest.FORMAT
+    stored["checksum"] = zlib.crc32(json.dumps(
+        stored["arrays"], sort_keys=True).encode())
+
+  rewrite_manifest(workdir, 2, age)
+  assert restore(workdir, state(0)).train.step == 2
+  assert not caplog.text
+
+
+@pytest.mark.parametrize("writes", [True, False])
+def test_a_newer_format_is_no_damage(workdir, writes):
+  def renew(stored):
+    del stored["checksum"], stored["arrays"]
+    stored |= {"format": manifest.FORMAT + 1, "tensors": [1]}
+    stored["checksum"] = zlib.crc32(json.dumps(
+        stored, sort_keys=True).encode())
+
+  rewrite_manifest(workdir, 2, renew)
+  before = names(workdir)
+  with pytest.raises(config_lib.UsageError, match=(
+      f"checkpoints/2 has format {manifest.FORMAT + 1}, and this version reads "
+      f"formats 0 to {manifest.FORMAT}: a newer version has written it")):
+    restore(workdir, state(0), writes)
+  assert names(workdir) == before
+
+
+def test_a_damaged_format_is_damage(workdir, caplog):
+  rewrite_manifest(workdir, 2, lambda stored: stored.update(format=9))
+  assert restore(workdir, state(0)).train.step == 1
+  assert "2 CANNOT BE READ" in caplog.text
 
 
 def test_a_checkpoint_without_checksums_is_read(workdir, caplog):

@@ -14,7 +14,7 @@ import optax
 import rmc_nalu_sam
 import tasks
 from launch.configs import devices as devices_lib
-from launch.configs import members, sweeps
+from launch.configs import members, sweeps, waiting
 from launch.learning import (
     curriculum,
     layout,
@@ -46,7 +46,8 @@ def make_task(config: ml_collections.ConfigDict,
   if not is_prepared:
     return task
   with cache.placed_in(config.cache_dir or None):
-    return task.prepared(config.data_dir or None)
+    return waiting.within_timeout(
+        config, "files", lambda: task.prepared(config.data_dir or None))
 
 
 def make_model(config: ml_collections.ConfigDict, task: tasks.Task,

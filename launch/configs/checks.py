@@ -12,8 +12,8 @@ from rmc_nalu_sam.registry import attribute
 _AT_LEAST_ONE = ("steps", "batch_size", "accumulate", "log_every", "eval_every",
                  "eval_episodes", "checkpoint_every", "num_seeds")
 # Field -> what 0 means.
-_ZERO_OR_ABOVE = {"max_minutes": "no limit", "max_grad_norm": "off",
-                  "max_grad_value": "off"}
+_ZERO_OR_ABOVE = {"max_minutes": "no limit", "data_timeout": "no limit",
+                  "max_grad_norm": "off", "max_grad_value": "off"}
 
 
 def check(config: ml_collections.ConfigDict,

@@ -17,6 +17,9 @@ from launch.experiments.merging import merge
 from rmc_nalu_sam.registry import attribute
 
 CONFIG_FILE = "config.json"
+# Raised when older versions would misread `config.json`, which has it as
+# 'format'. Files of before have no such field, and are of format 0.
+FORMAT = 1
 EXIT_USAGE = 2  # Exit status after a `UsageError`.
 KINDS = members.KINDS
 NO_PRESET = members.NONE
@@ -25,7 +28,7 @@ NO_PRESET = members.NONE
 # except `steps`, which sets the length of the learning-rate schedule.
 RUNTIME_FIELDS = ("steps", "max_minutes", "log_every", "eval_every",
                   "eval_episodes", "checkpoint_every", "data_dir",
-                  "cache_dir", "parallel", "accumulate")
+                  "cache_dir", "data_timeout", "parallel", "accumulate")
 # Arguments of cores that do not affect learning either: how the same result is
 # computed or measured.
 NOT_LEARNT = ("recompute", "measure_recall")
@@ -79,6 +82,7 @@ def default_config() -> ml_collections.ConfigDict:
       checkpoint_every=1_000,
       data_dir="",
       cache_dir="",
+      data_timeout=600.,
       sweep=(),
   ))
 
@@ -216,7 +220,8 @@ def save(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   """Writes `config.json` atomically."""
   temporary = workdir / (CONFIG_FILE + ".tmp")
   temporary.write_text(json.dumps(
-      sweeps.to_json(config.to_dict()), indent=2, allow_nan=False) + "\n")
+      {"format": FORMAT, **sweeps.to_json(config.to_dict())}, indent=2,
+      allow_nan=False) + "\n")
   temporary.replace(workdir / CONFIG_FILE)
 
 
@@ -245,6 +250,7 @@ def load(workdir: pathlib.Path, given: Collection[str] = ()
   if not isinstance(stored, dict):
     raise UsageError(f"{path} is not of a run: expected an object, got "
                      f"{type(stored).__name__}")
+  check_format(path, stored.pop("format", 0), FORMAT)
   if refused := trust.refusal(stored, workdir, given):
     raise UsageError(f"{path}: {refused}")
   for name in stored:
@@ -256,6 +262,23 @@ def load(workdir: pathlib.Path, given: Collection[str] = ()
   except (AttributeError, TypeError, ValueError) as error:
     raise UsageError(f"{path} is not of a run: {error}") from None
   return config
+
+
+def check_format(path: pathlib.Path, found: Any, known: int) -> None:
+  """Refuses a file that a newer version has written.
+
+  Args:
+    path: Of the file.
+    found: The format that it names.
+    known: The newest format that this version reads.
+
+  Raises:
+    UsageError: The format is newer, or no number.
+  """
+  if not isinstance(found, int) or found > known:
+    raise UsageError(
+        f"{path} has format {found!r}, and this version reads formats 0 to "
+        f"{known}: a newer version has written it; use that one")
 
 
 def reconcile(stored: ml_collections.ConfigDict, preset: str | None,

@@ -102,6 +102,8 @@ _HELP: Mapping[str, str] = {
     "cache_dir": "Folder for real data in the form in which a task needs them; "
                  "it may be deleted. Default: $XDG_CACHE_HOME/rmc_nalu_sam, or "
                  "~/.cache/rmc_nalu_sam.",
+    "data_timeout": "Ends the program if the files of the data take longer "
+                    "than this many seconds to read; 0: no limit.",
 }
 
 # Short name -> the flag that it stands for.

@@ -12,6 +12,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+# Raised when older versions would misread a checkpoint. Whatever else changes,
+# 'format' and 'checksum' stay. Manifests of before have format 0.
+FORMAT = 1
+
 
 class ArrayFacts(NamedTuple):
   """Describes an array.
@@ -39,25 +43,39 @@ def facts(tree: Any) -> dict[str, ArrayFacts]:
 
 def to_json(arrays: Mapping[str, ArrayFacts]) -> dict[str, Any]:
   """Returns a manifest as JSON has it, with a checksum of its own."""
-  return {"arrays": {name: list(each) for name, each in arrays.items()},
-          "checksum": _of_names(arrays)}
+  content = {"format": FORMAT,
+             "arrays": {name: list(each) for name, each in arrays.items()}}
+  return {**content, "checksum": _of_json(content)}
 
 
-def from_json(stored: Mapping[str, Any]) -> dict[str, ArrayFacts]:
-  """Undoes `to_json`.
+def format_of(stored: Any) -> int:
+  """Returns the format of a manifest, of any version.
+
+  Args:
+    stored: what `to_json` of some version returned, and JSON gave back.
 
   Raises:
     ValueError: the manifest is damaged.
   """
-  try:
-    arrays = {name: ArrayFacts(dtype, tuple(shape), checksum) for
-              name, (dtype, shape, checksum) in stored["arrays"].items()}
-    is_sound = stored["checksum"] == _of_names(arrays)
-  except (AttributeError, KeyError, TypeError, ValueError):
-    is_sound = False
-  if not is_sound:
-    raise ValueError("the list of arrays is damaged")
-  return arrays
+  if isinstance(stored, dict):
+    content: Any = {
+        name: x for name, x in stored.items() if name != "checksum"}
+    if "format" not in content:  # The checksum was that of the arrays alone.
+      content = content.get("arrays")
+    if stored.get("checksum") == _of_json(content):
+      return stored.get("format", 0)
+  raise ValueError("the list of arrays is damaged")
+
+
+def from_json(stored: Mapping[str, Any]) -> dict[str, ArrayFacts]:
+  """Undoes `to_json`; reads `FORMAT`, and those before it.
+
+  Raises:
+    ValueError: the manifest is damaged.
+  """
+  format_of(stored)
+  return {name: ArrayFacts(dtype, tuple(shape), checksum) for
+          name, (dtype, shape, checksum) in stored["arrays"].items()}
 
 
 def check(parts: Mapping[str, Any], arrays: Mapping[str, ArrayFacts]) -> None:
@@ -88,5 +106,5 @@ def _checksum(array: np.ndarray) -> int:
   return zlib.crc32(flat.view(np.uint8).data)
 
 
-def _of_names(arrays):
-  return zlib.crc32(json.dumps(arrays, sort_keys=True).encode())
+def _of_json(content):
+  return zlib.crc32(json.dumps(content, sort_keys=True).encode())

@@ -21,7 +21,7 @@ import ml_collections
 import numpy as np
 
 import tasks
-from launch.configs import build, sweeps
+from launch.configs import build, sweeps, waiting
 from launch.configs import config as config_lib
 from launch.runs import checkpoints as checkpoints_lib
 from launch.runs import reporting, statistics, store
@@ -173,11 +173,13 @@ class Run:
       split: 'train' or 'test'.
 
     Raises:
-      UsageError: the data cannot be read.
+      UsageError: the data cannot be read, or take too long.
     """
     try:
       with cache.placed_in(self.config.cache_dir or None):
-        data = self.task.load(split, self.config.data_dir or None)
+        data = waiting.within_timeout(
+            self.config, f"split {split!r}", lambda: self.task.load(
+                split, self.config.data_dir or None))
       if split == "train":
         self.task.check(data, self.config.batch_size)
       return data

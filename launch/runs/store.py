@@ -17,7 +17,7 @@ from typing import Any
 import orbax.checkpoint as ocp
 from absl import logging
 
-from launch.configs.config import UsageError
+from launch.configs.config import UsageError, check_format
 from launch.runs import manifest
 from launch.runs.manifest import ArrayFacts
 
@@ -85,12 +85,15 @@ class Store:
     """Returns what was written; None in a checkpoint of an older version.
 
     Raises:
+      UsageError: a newer version has written the checkpoint.
       ValueError: the manifest is damaged.
     """
     folder = self.path(step) / _MANIFEST
     if not folder.exists():
       return None
-    return manifest.from_json(json.loads((folder / "metadata").read_bytes()))
+    stored = json.loads((folder / "metadata").read_bytes())
+    check_format(self.path(step), manifest.format_of(stored), manifest.FORMAT)
+    return manifest.from_json(stored)
 
   def kinds(self, step: int, name: str) -> Any:
     """Returns dtypes and shapes of a part of a checkpoint without manifest."""
