@@ -519,6 +519,7 @@ def test_divergence_before_a_checkpoint_and_without_clipping(
   assert run(train, *FLAGS, "--max_grad_norm=0",
              f"--workdir={tmp_path}") == train.EXIT_DIVERGED
   err = capsys.readouterr().err.strip().splitlines()[-1]
+  assert "finite when they were repeated one by one; there is no" in err
   assert "there is no checkpoint yet. Try a lower --learning_rate" in err
   assert "or a --max_grad_norm (it is 0, off)" in err
 
@@ -532,7 +533,9 @@ def test_divergence_leaves_no_checkpoint_that_is_not_finite(
       train, *tiny_flags(), "--steps=20", "--log_every=1",
       "--checkpoint_every=1", f"--workdir={tmp_path}")
   assert status == train.EXIT_DIVERGED
-  assert "diverged: " in capsys.readouterr().err
+  assert re.search(r"diverged: .*; since update 1 the parameters (\S+, ){2}\S+ "
+                   r"and \d more are not finite; there is no checkpoint yet",
+                   capsys.readouterr().err)
   steps = saved_steps(tmp_path)
   if steps:
     assert saved_state(tmp_path).train.step == steps[-1]

@@ -161,7 +161,8 @@ def make_learner(config: ml_collections.ConfigDict, task: tasks.Trainable
       accumulate=config.accumulate, source=source,
       penalty=make_penalty(config), agent=agent,
       curriculum=make_curriculum(config),
-      vary=functools.partial(make_rules, config))
+      vary=functools.partial(make_rules, config),
+      skips_nonfinite=bool(config.skip_nonfinite))
 
 
 def make_layout(config: ml_collections.ConfigDict,

@@ -13,6 +13,7 @@ _AT_LEAST_ONE = ("steps", "batch_size", "accumulate", "log_every", "eval_every",
                  "eval_episodes", "checkpoint_every", "num_seeds")
 # Field -> what 0 means.
 _ZERO_OR_ABOVE = {"max_minutes": "no limit", "data_timeout": "no limit",
+                  "skip_nonfinite": "off",
                   "max_grad_norm": "off", "max_grad_value": "off"}
 
 

@@ -66,6 +66,7 @@ def default_config() -> ml_collections.ConfigDict:
       **{f"{kind}_args": ml_collections.ConfigDict() for kind in KINDS},
       max_grad_norm=1.0,
       max_grad_value=0.,
+      skip_nonfinite=0,
       steps=10_000,
       max_minutes=0.,
       batch_size=16,

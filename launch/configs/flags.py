@@ -75,6 +75,10 @@ _HELP: Mapping[str, str] = {
                      "norm; 0: off.",
     "max_grad_value": "Cuts larger magnitudes in a gradient to this value; 0: "
                       "off.",
+    "skip_nonfinite": "Skips an update whose loss, gradients or result are not "
+                      "finite, as optax.apply_if_finite does, and counts it as "
+                      "'skipped'; so many in a row end the run. 0: off, the "
+                      "first one ends the run.",
     "seed": "Seed of the initial parameters, the training data and the "
             "evaluation data.",
     "num_seeds": "Trains this many seeds at once, from --seed on, each as in a "

@@ -41,7 +41,7 @@ def over_parts(
   """Returns gradients, metrics and source state of a share, from its parts.
 
   Args:
-    of_share: `(source state, share) -> (gradients, metrics, source state)`.
+    of_share: `(source state, share) -> (gradients, metrics, source states)`.
     params: of the network; they have the gradients' shapes.
     source_state: of the share; its arrays have an axis `[B]`, K divides B.
     share: of the batch.

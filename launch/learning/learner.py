@@ -15,7 +15,13 @@ import numpy as np
 import optax
 
 import tasks
-from launch.learning import accumulation, penalties, scoring, sources
+from launch.learning import (
+    accumulation,
+    penalties,
+    scoring,
+    skipping,
+    sources,
+)
 from launch.learning import curriculum as curriculum_lib
 from launch.learning.agents import actor, actor_critic
 from launch.learning.keys import Keys
@@ -33,12 +39,14 @@ class TrainState(NamedTuple):
     params: of the network.
     opt_state: of the optimiser.
     curriculum: a `CurriculumState`, or empty.
+    skips: `skipping.Skips`, or empty if no update is skipped.
   """
 
   step: Any
   params: Any
   opt_state: Any
   curriculum: Any = ()
+  skips: Any = ()
 
 
 class RunState(NamedTuple):
@@ -79,7 +87,7 @@ class Learner:
                penalty: penalties.Discrete | None = None,
                agent: actor_critic.ActorCritic | None = None,
                curriculum: curriculum_lib.Exponential | None = None,
-               vary: Vary | None = None):
+               vary: Vary | None = None, skips_nonfinite: bool = False):
     """Constructs a learner.
 
     Args:
@@ -95,6 +103,7 @@ class Learner:
       agent: learns an `Environment`; None for other tasks.
       curriculum: raises the level of the episodes; its task is `Levelled`.
       vary: makes optimiser, penalty and agent anew for `with_numbers`.
+      skips_nonfinite: skips and counts updates that are not finite.
     """
     self.model = model
     self.task = task
@@ -103,6 +112,7 @@ class Learner:
     self.source: sources.Source = source or sources.EpisodeSource(model)
     self.curriculum = curriculum
     self._vary = vary
+    self._skips_nonfinite = skips_nonfinite
     self._scorer: Any = None
     self._set_rules(optimizer, penalty, agent)
 
@@ -143,7 +153,8 @@ class Learner:
         keys.init, jnp.zeros((1, 1, *spec.shape), spec.dtype))
     return TrainState(
         np.zeros((), np.int32), params, self._optimizer.init(params),
-        self.curriculum.initial_state() if self.curriculum else ())
+        self.curriculum.initial_state() if self.curriculum else (),
+        skipping.none() if self._skips_nonfinite else ())
 
   def data(self, keys: Keys, data: Any) -> Any:
     """Returns what episodes draw from: this seed's instance of the task, or
@@ -183,19 +194,48 @@ class Learner:
     task = self.padded_task(levels)
 
     def one(state, _):
-      level = curriculum_lib.draw_level(
-          jax.random.fold_in(keys.level, state.train.step),
-          levels) if levels else None
+      level = self._draw_level(keys, state, levels)
       return self._update(keys, state, data, task, level, share)
 
     state, metrics = jax.lax.scan(one, state, length=num_updates)
-    means = jax.tree.map(jnp.mean, metrics)
+    means = (skipping.mean(metrics, metrics.pop("is_kept"))
+             if self._skips_nonfinite else jax.tree.map(jnp.mean, metrics))
     return state, self.task.metrics_of(means, data)
 
-  def _update(self, keys, state, data, task, level, share):
-    """Does one update: gradients, mean over devices, step, projection."""
+  def _draw_level(self, keys, state, levels):
+    return curriculum_lib.draw_level(
+        jax.random.fold_in(keys.level, state.train.step),
+        levels) if levels else None
+
+  def nonfinite(self, keys: Keys, state: RunState, data: Any,
+                levels: curriculum_lib.Levels | None, share: Share
+                ) -> dict[str, jax.Array]:
+    """Looks for what is not finite in the next update, and does not do it.
+
+    Args:
+      keys: of the seed.
+      state: before the update.
+      data: from `data`.
+      levels: the bucket of a curriculum; None without a curriculum.
+      share: of the batch.
+
+    Returns:
+      'params' and 'gradients', `[N]` bool of each of the N parameters: whether
+      a number of it, or of its gradient, is not finite; and 'loss', `[1]`.
+    """
+    gradients, metrics, _ = self._mean_gradients(
+        keys, state, data, self.padded_task(levels),
+        self._draw_level(keys, state, levels), share)
+    return {name: jnp.stack([~jnp.isfinite(x).all()
+                             for x in jax.tree.leaves(tree)])
+            for name, tree in (("params", state.train.params),
+                               ("gradients", gradients),
+                               ("loss", metrics["loss"]))}
+
+  def _mean_gradients(self, keys, state, data, task, level, share):
+    """Returns gradients and metrics of a batch, and the source's states."""
     train, source_state = state
-    gradients, metrics, source_state = accumulation.over_parts(
+    gradients, metrics, states = accumulation.over_parts(
         functools.partial(self._gradients, keys, train, data, task, level),
         train.params, source_state, share, self.accumulate,
         self._scorer.DIVISION)
@@ -203,25 +243,43 @@ class Learner:
     # over devices is something else.
     gradients, metrics = share.mean((gradients, metrics))
     metrics["grad_norm"] = optax.tree.norm(gradients)
+    return gradients, metrics, states
+
+  def _update(self, keys, state, data, task, level, share):
+    """Does one update: gradients, mean over devices, step, projection."""
+    train = state.train
+    gradients, metrics, (drawn, source_state) = self._mean_gradients(
+        keys, state, data, task, level, share)
     updates, opt_state = self._optimizer.update(
         gradients, train.opt_state, train.params)
     params = self.model.constrain(optax.apply_updates(train.params, updates))
     curriculum = self.curriculum.next_state(
         train.curriculum, train.step,
         metrics[task.score.judged_metric]) if self.curriculum else ()
-    train = TrainState(train.step + 1, params, opt_state, curriculum)
-    return RunState(train, source_state), metrics
+    after = RunState(TrainState(
+        train.step + 1, params, opt_state, curriculum, train.skips),
+                     source_state)
+    if self._skips_nonfinite:
+      after, metrics["is_kept"] = skipping.kept_if_finite(
+          self.source.carried, state, drawn, after,
+          (gradients, metrics["loss"]), share)
+    return after, metrics
 
   def _gradients(self, keys, train, data, task, level, source_state, share):
-    """Draws a share's batch; returns gradients, metrics and source state."""
-    batch, source_state = self.source.next(
+    """Draws a share's batch; returns gradients, metrics and source states.
+
+    These are the state after drawing, if updates may be skipped, and that after
+    the update.
+    """
+    batch, drawn = self.source.next(
         source_state, train.params,
         jax.random.fold_in(keys.train, train.step), task, level, data,
         self.batch_size, share)
     gradients, (metrics, source_state) = jax.grad(self._loss, has_aux=True)(
-        train.params, source_state, batch, task, train.step,
+        train.params, drawn, batch, task, train.step,
         self._network_key(keys, train.step, share), share)
-    return gradients, metrics, source_state
+    return gradients, metrics, (
+        drawn if self._skips_nonfinite else (), source_state)
 
   def _network_key(self, keys, step, share):
     """Returns the key of one update of one share's network.

@@ -102,6 +102,15 @@ class Source(Protocol):
       num_updates: how many.
     """
 
+  def carried(self, state: SourceState) -> Any:
+    """Returns the core states that later losses depend on.
+
+    The rest may hold what it likes: an environment's state may be infinite.
+
+    Args:
+      state: of the source, in any form.
+    """
+
   def check(self, state: SourceState) -> None:
     """Raises a ValueError if a saved state is not of this source.
 
@@ -152,6 +161,9 @@ class EpisodeSource:
                num_updates: int) -> bool:
     del state, task, num_updates
     return False
+
+  def carried(self, state: SourceState) -> Any:
+    return state
 
   def check(self, state: SourceState) -> None:
     del state

@@ -10,7 +10,7 @@ import numpy as np
 import tasks
 from launch.learning import curriculum as curriculum_lib
 from launch.learning import keys as keys_lib
-from launch.learning import recompiling, timing
+from launch.learning import recompiling, skipping, timing
 from launch.learning.layout import Layout, SplitBatch
 from launch.learning.learner import Learner, RunState
 from rmc_nalu_sam import Model
@@ -83,6 +83,8 @@ class Trainer:
     self._begin = self.layout.compile(self._begin_on_device)
     self._train = self.layout.compile(
         self._train_on_device, num_static=2, donate=True)
+    self._nonfinite = self.layout.compile(
+        self._nonfinite_on_device, num_static=1)
     self._evaluate = self.layout.compile(
         self._evaluate_on_device, num_static=3)
 
@@ -178,8 +180,7 @@ class Trainer:
     step = self._step(state)
     last = step + num_updates
     while step < last:
-      level = int(self.layout.first(state.train.curriculum.level))
-      levels = self.learner.curriculum.draw_levels(self.seeds[0], step, level)
+      levels = self._levels(state, step)
       count = min(last - step, curriculum_lib.STRETCH
                   - step % curriculum_lib.STRETCH)
       state, metrics = self._call_train(state, data, count, levels)
@@ -187,6 +188,37 @@ class Trainer:
         means[name] = means[name] + value * count / num_updates
       step += count
     return state, dict(means)
+
+  def nonfinite(self, state: RunState, data: Any) -> dict[str, np.ndarray]:
+    """Returns what is not finite in the next update; see `Learner.nonfinite`.
+
+    Args:
+      state: on the devices; it stays there.
+      data: from `put_data`, of the training split.
+
+    Returns:
+      'params' and 'gradients', `[S, N]` bool, of the parameters in the order of
+      JAX's leaves; and 'loss', `[S, 1]`.
+    """
+    levels = None
+    if self.learner.curriculum:
+      levels = self._levels(state, self._step(state))
+    return {name: each > 0 for name, each in self.layout.metrics(
+        self._nonfinite(self._inputs, state, data, levels)).items()}
+
+  def skips(self, state: RunState) -> skipping.Skips:
+    """Returns how many updates were skipped, `[S]`.
+
+    Args:
+      state: on the devices, of a learner that skips.
+    """
+    return jax.tree.map(np.atleast_1d, self.layout.get(state.train.skips))
+
+  def _levels(self, state, step):
+    """Returns the bucket of levels at a step."""
+    assert self.learner.curriculum is not None
+    level = int(self.layout.first(state.train.curriculum.level))
+    return self.learner.curriculum.draw_levels(self.seeds[0], step, level)
 
   def _check_division(self):
     # Only updates need equal shares: an evaluation pads the last one.
@@ -285,6 +317,11 @@ class Trainer:
     keys = keys_lib.wrap(entry.keys, self._generator)
     return self.learner.with_numbers(entry.numbers).train(
         keys, state, self.learner.data(keys, data), num_updates, levels, share)
+
+  def _nonfinite_on_device(self, share, entry, state, data, levels):
+    keys = keys_lib.wrap(entry.keys, self._generator)
+    return self.learner.with_numbers(entry.numbers).nonfinite(
+        keys, state, self.learner.data(keys, data), levels, share)
 
   def _evaluate_on_device(self, share, entry, params, data, task,
                           num_episodes, batch_size):

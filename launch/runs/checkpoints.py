@@ -44,8 +44,9 @@ class Checkpoints:
     Args:
       workdir: of the run.
       max_to_keep: older checkpoints are deleted.
-      are_finite: treats a checkpoint with numbers that are not finite as
-        damaged. False for many seeds, since some may have diverged.
+      are_finite: treats a checkpoint whose `train` is not finite as damaged;
+        the state of an environment may hold what it likes. False for many
+        seeds, since some may have diverged.
       writes: whether this is the one process that trains the run. Only this one
         makes the folder, clears what a killed process left half written, and
         moves damaged checkpoints aside.
@@ -202,7 +203,7 @@ class Checkpoints:
     else:
       manifest.check(stored, arrays)
     if self._are_finite:
-      _check_finite(stored)
+      _check_finite(stored["train"])
     return stored
 
   def _check_network(self, step: int, parts: Mapping[str, Any],

@@ -73,14 +73,17 @@ def over_seeds(name: str, values: np.ndarray) -> float | int:
 
   Returns:
     The value itself if S is 1. Otherwise the mean (the share of seeds) for
-    `solved`, and the median for other metrics; the median counts NaN as the
-    worst value. A metric of integers stays an integer.
+    `solved`, the sum for `skipped` updates, and the median for other metrics;
+    the median counts NaN as the worst value. A metric of integers stays an
+    integer.
   """
   values = np.asarray(values)
   if values.size == 1:
     return values.item()
   if name.split("/")[-1] == "solved":
     return float(np.mean(values))
+  if name == "skipped":
+    return int(np.sum(values))
   middle = np.median(np.nan_to_num(values.astype(float), nan=np.inf))
   return int(middle) if values.dtype.kind in "iu" else float(middle)
 

@@ -9,7 +9,7 @@ import numpy as np
 from absl import logging
 
 from launch.configs import config as config_lib
-from launch.learning import evaluators
+from launch.learning import diagnosis, evaluators
 from launch.learning.learner import RunState
 from launch.learning.trainer import Trainer
 from launch.runs import interrupts as interrupts_lib
@@ -22,7 +22,7 @@ from launch.runs.run import Run, at_level
 
 
 class DivergedError(RuntimeError):
-  """Represents a loss that is no longer finite."""
+  """Represents numbers that are no longer finite."""
 
 
 class Result(NamedTuple):
@@ -54,8 +54,8 @@ def train(run: Run, trainer: Trainer, train_data: Any, test_data: Any,
     profiler: traces some updates; None if there is nothing to trace.
 
   Raises:
-    DivergedError: the loss is not finite; with many seeds, the loss of every
-      seed.
+    DivergedError: the loss is not finite, or too many updates in a row were
+      skipped; with many seeds, of every seed.
     OSError: a file cannot be written.
     UsageError: no checkpoint can be read, though there are some.
   """
@@ -92,9 +92,15 @@ def train(run: Run, trainer: Trainer, train_data: Any, test_data: Any,
       step += chunk
       if profiler:
         profiler.after(step)
-      _check_loss(metrics, step - chunk, step, config, checkpoints)
-      level = trainer.level(state)
+      level, skips = trainer.level(state), None
       reached = {} if level is None else {"level": np.array([level])}
+      if config.skip_nonfinite:
+        skips = trainer.skips(state)
+        reached["skipped"] = skips.total
+      if wrong := _not_finite(metrics, skips, step - chunk, step, config):
+        del state  # Make room to repeat its updates.
+        raise _diverged(wrong, step - chunk, step, run, trainer, train_data,
+                        checkpoints, interrupts)
       reporter.train(step, {**metrics, **reached, **measured,
                             **watch_lib.memory(trainer.layout.devices)})
       done = step >= config.steps or reporter.seconds >= limit
@@ -106,7 +112,13 @@ def train(run: Run, trainer: Trainer, train_data: Any, test_data: Any,
         reporter.evaluation(step, {**metrics, **reached})
       if done or interrupts or step % config.checkpoint_every == 0:
         with watch.event(watch_lib.SAVING):
-          _save(step, trainer.get(state), run, checkpoints)
+          saved = trainer.get(state)
+          if not _can_save(saved, run, trainer):
+            del state
+            raise _diverged(
+                f"parameters that are not finite at step {step}", step - chunk,
+                step, run, trainer, train_data, checkpoints, interrupts)
+          checkpoints.save(step, saved)
   return Result(done, step, trainer.get_params(state.train.params),
                 trainer.level(state))
 
@@ -147,38 +159,53 @@ def _updates_until_next_event(step: int, config) -> int:
              *(period - step % period for period in periods))
 
 
-def _check_loss(metrics, first, last, config, checkpoints: Checkpoints):
-  """Raises a DivergedError unless one seed at least can go on."""
+def _not_finite(metrics, skips, first, last, config) -> str:
+  """Returns what is not finite; '' if one seed at least can go on."""
+  if skips:
+    limit = config.skip_nonfinite
+    return (f"{limit} updates in a row were not finite up to step {last}"
+            if (skips.longest >= limit).all() else "")
   loss, norm = metrics["loss"], metrics["grad_norm"]
-  if not np.isfinite(np.add(loss, norm)).any():
-    raise _diverged(
-        f"loss {_shown(loss)} and gradient norm {_shown(norm)} between steps "
-        f"{first} and {last}", config, checkpoints)
+  if np.isfinite(np.add(loss, norm)).any():
+    return ""
+  return (f"loss {_shown(loss)} and gradient norm {_shown(norm)} between steps "
+          f"{first} and {last}")
 
 
 def _shown(values: np.ndarray) -> Any:
   return values.item() if np.size(values) == 1 else values
 
 
-def _save(step, state, run: Run, checkpoints: Checkpoints):
-  """Saves a state; of one seed, only if it is finite.
+def _can_save(state: RunState, run: Run, trainer: Trainer) -> bool:
+  """Returns whether a state is finite; of many seeds, some may not be.
 
   The loss of an update is the loss of the parameters before it, so it may still
   be finite when the parameters no longer are.
   """
-  if run.num_entries == 1 and not all(
-      np.isfinite(x).all() for x in jax.tree.leaves(state)):
-    raise _diverged(f"parameters that are not finite at step {step}",
-                    run.config, checkpoints)
-  checkpoints.save(step, state)
+  return run.num_entries > 1 or all(
+      np.isfinite(x).all() for x in jax.tree.leaves(
+          (state.train, trainer.learner.source.carried(state.source))))
 
 
-def _diverged(what, config, checkpoints: Checkpoints) -> DivergedError:
-  step = checkpoints.latest_step()
-  last = ("there is no checkpoint yet" if step is None
-          else f"the last good checkpoint is that of step {step}")
+def _diverged(what, first, last, run: Run, trainer: Trainer, data,
+              checkpoints: Checkpoints, interrupts) -> DivergedError:
+  """Returns the end of a run, with the update at fault and the way out."""
+  config, step = run.config, checkpoints.latest_step()
+  logging.warning("%s: repeating the updates since step %d to find the first "
+                  "that is not finite", what, step or 0)
+  try:
+    restored = checkpoints.restore(trainer.empty_state())
+    cause = diagnosis.describe(
+        trainer, data, trainer.initial_state() if restored is None else
+        restored, first, last, max(1, config.skip_nonfinite),
+        lambda step: _updates_until_next_event(step, config), interrupts)
+  except config_lib.UsageError as error:
+    cause = str(error)
+  saved = ("there is no checkpoint yet" if step is None
+           else f"the last good checkpoint is that of step {step}")
   clip = ("or --max_grad_norm" if config.max_grad_norm
           else "or a --max_grad_norm (it is 0, off)")
+  skip = "" if config.skip_nonfinite else "or --skip_nonfinite=10, "
   return DivergedError(
-      f"{what}; {last}. Try a lower --learning_rate {clip}, or another --seed, "
-      "in another --workdir")
+      f"{what}; {cause}; {saved}. Try a lower --learning_rate {clip}, {skip}or "
+      "another --seed, in another --workdir")

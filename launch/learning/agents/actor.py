@@ -150,5 +150,8 @@ class ActorSource:
     del state, task, num_updates
     return False
 
+  def carried(self, state: ActorState) -> Any:
+    return state.core
+
   def check(self, state: ActorState) -> None:
     del state

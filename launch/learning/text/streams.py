@@ -102,6 +102,9 @@ class StreamSource:
     del state, task, num_updates
     return False
 
+  def carried(self, state: StreamState) -> Any:
+    return state.core
+
   def check(self, state: StreamState) -> None:
     if (state.vocabulary != self._vocabulary).any():
       raise ValueError(
