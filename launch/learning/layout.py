@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 AXIS = "devices"
@@ -38,7 +39,7 @@ class Layout(abc.ABC):
   """Puts states on devices, gets them back and compiles for them.
 
   Attributes:
-    devices: the D devices of this run.
+    devices: the D devices of this run, those of a process side by side.
     num_seeds: S.
     num_parts: number of parts that a batch is split into.
   """
@@ -53,6 +54,8 @@ class Layout(abc.ABC):
       devices: the devices to use; all local ones if None.
     """
     self.devices = list(jax.local_devices() if devices is None else devices)
+    mine = jax.process_index()
+    self._local = [d for d in self.devices if d.process_index == mine]
 
   @abc.abstractmethod
   def once(self, function: Callable[[Any], Any], keys: Sequence[Any]) -> Any:
@@ -120,13 +123,22 @@ class Layout(abc.ABC):
             x, (count, len(x) // count, *np.shape(x)[1:])), tree))
 
   def unshard(self, tree: Any) -> Any:
-    """Undoes `shard`: joins the devices' shares on the host, one by one."""
-    return jax.tree.map(_join, tree)
+    """Undoes `shard`: joins the devices' shares on the host, one by one.
+
+    With several processes, all of them must call it.
+    """
+    local = jax.tree.map(_join, tree)
+    if len(self._local) == len(self.devices):
+      return local
+    return multihost_utils.process_allgather(local, tiled=True)
 
   def _put(self, tree):
-    mesh = Mesh(np.array(self.devices), (AXIS,))
+    """Puts `[D, ...]`; each process puts what is of its own devices."""
+    mesh = Mesh(np.array(self._local), (AXIS,))
     sharding = NamedSharding(mesh, PartitionSpec(AXIS))
-    return jax.tree.map(lambda x: jax.device_put(x, sharding), tree)
+    first = self.devices.index(self._local[0])
+    return jax.tree.map(lambda x: jax.device_put(
+        x[first:first + len(self._local)], sharding), tree)
 
   def _pmap(self, function, num_static, donate):
     return jax.pmap(

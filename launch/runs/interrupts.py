@@ -1,4 +1,8 @@
-"""Ctrl-C in training: the first one saves, the second one ends at once."""
+"""Ctrl-C in training: the first one saves, the second one ends at once.
+
+In a run of several processes SIGTERM is left to JAX: `configs.hosts.must_end`
+asks it. A handler of Python's would silently switch that off.
+"""
 
 import contextlib
 import os
@@ -11,11 +15,17 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import jax
+
 from launch.configs import config as config_lib
 from launch.configs.endings import EXIT_INTERRUPTED
 from launch.runs.checkpoints import saved_step
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+def _signals() -> tuple[signal.Signals, ...]:
+  """Returns the signals that end training."""
+  return (signal.SIGINT,) if jax.process_count() > 1 else (
+      signal.SIGINT, signal.SIGTERM)
 
 
 def command(workdir: pathlib.Path) -> str:
@@ -37,7 +47,7 @@ def describe(workdir: pathlib.Path) -> str:
 
 @contextlib.contextmanager
 def caught(workdir: pathlib.Path) -> Iterator[list[int]]:
-  """Yields a list that is not empty once SIGINT or SIGTERM came.
+  """Yields a list that is not empty once one of `_signals` came.
 
   A second signal ends the process at once, with `describe` on stderr, even
   while XLA compiles or runs. In a thread no signal is caught: Python delivers
@@ -53,11 +63,11 @@ def caught(workdir: pathlib.Path) -> Iterator[list[int]]:
 
   def handler(number, _):
     found.append(number)
-    for name in _SIGNALS:
+    for name in _signals():
       signal.signal(name, lambda *_: None)  # `_watch` ends the process.
 
   previous: dict[signal.Signals, Any] = {
-      name: signal.signal(name, handler) for name in _SIGNALS}
+      name: signal.signal(name, handler) for name in _signals()}
   try:
     with _watched(workdir):
       yield found
@@ -87,7 +97,7 @@ def _watch(reader, workdir):
   """Ends the process at the second signal."""
   count = 0
   while number := reader.recv(1):
-    count += number[0] in _SIGNALS
+    count += number[0] in _signals()
     if count == 2:
       print(f"\n{describe(workdir)}", file=sys.stderr, flush=True)
       os._exit(EXIT_INTERRUPTED)

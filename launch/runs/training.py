@@ -1,7 +1,7 @@
 """The training loop: from one event (a record, an evaluation) to the next."""
 
 import contextlib
-import math
+import itertools
 from typing import Any, NamedTuple
 
 import jax
@@ -9,6 +9,7 @@ import numpy as np
 from absl import logging
 
 from launch.configs import config as config_lib
+from launch.configs import hosts
 from launch.learning import evaluators
 from launch.learning.learner import RunState
 from launch.learning.trainer import Trainer
@@ -55,15 +56,24 @@ def train(run: Run, trainer: Trainer, train_data: Any, test_data: Any
     UsageError: no checkpoint can be read, though there are some.
   """
   config, task = run.config, run.task
-  checkpoints = run.checkpoints(writes=True)
+  checkpoints = run.checkpoints(writes=hosts.is_first())
   state, is_new = _first_state(config, trainer, checkpoints)
   step = int(np.min(state.train.step))  # All seeds have the same step.
   state = trainer.put(state)
-  reporter = reporting.Reporter(run.workdir, step, config.steps,
-                                run.main_metric, run.columns(),
-                                trainer.learner.frames * run.num_entries)
-  limit = 60 * config.max_minutes or math.inf
-  done = step >= config.steps or reporter.seconds >= limit
+  reporter = reporting.Silent() if not hosts.is_first() else reporting.Reporter(
+      run.workdir, step, config.steps, run.main_metric, run.columns(),
+      trainer.learner.frames * run.num_entries)
+  events = itertools.count(1)
+
+  def is_done():
+    limit = 60 * config.max_minutes
+    return step >= config.steps or bool(limit) and hosts.says_first(
+        reporter.seconds >= limit)
+
+  def must_end():
+    return hosts.must_end(bool(interrupts), next(events))
+
+  done = is_done()
   with contextlib.ExitStack() as stack:
     interrupts = stack.enter_context(interrupts_lib.caught(run.workdir))
     stack.callback(checkpoints.close)
@@ -71,7 +81,8 @@ def train(run: Run, trainer: Trainer, train_data: Any, test_data: Any
     if run.num_entries > 1 and is_new:  # Scores are relative to this.
       reporter.evaluation(0, evaluators.evaluate_all(
           trainer, state.train.params, test_data, task, config.eval_episodes))
-    while not done and not interrupts:
+    ended = must_end()
+    while not done and not ended:
       chunk = _updates_until_next_event(step, config)
       state, metrics = trainer.train(state, train_data, chunk)
       step += chunk
@@ -79,13 +90,14 @@ def train(run: Run, trainer: Trainer, train_data: Any, test_data: Any
       level = trainer.level(state)
       reached = {} if level is None else {"level": np.array([level])}
       reporter.train(step, {**metrics, **reached})
-      done = step >= config.steps or reporter.seconds >= limit
+      done = is_done()
       if done or step % config.eval_every == 0:
         metrics = evaluators.evaluate_all(
             trainer, state.train.params, test_data,
             at_level(task, level), config.eval_episodes)
         reporter.evaluation(step, {**metrics, **reached})
-      if done or interrupts or step % config.checkpoint_every == 0:
+      ended = must_end()
+      if done or ended or step % config.checkpoint_every == 0:
         _save(step, trainer.get(state), run, checkpoints)
   return Result(done, step, trainer.get_params(state.train.params),
                 trainer.level(state))
@@ -93,9 +105,15 @@ def train(run: Run, trainer: Trainer, train_data: Any, test_data: Any
 
 def _first_state(config, trainer, checkpoints):
   """Returns the state to start from, on the host, and whether it is new."""
-  restored = checkpoints.restore(trainer.empty_state())
-  if restored is not None:
-    check_source(trainer, restored)
+  like = trainer.empty_state()
+
+  def restore():
+    found = checkpoints.restore(like)
+    if found is not None:
+      check_source(trainer, found)
+    return found
+
+  restored = hosts.tree_of_first(restore, like)
   state = trainer.initial_state() if restored is None else restored
   logging.info(
       "%s at step %d of %d, preset %s: %s on %s, %d parameters, %d devices "
@@ -150,7 +168,8 @@ def _save(step, state, run: Run, checkpoints: Checkpoints):
       np.isfinite(x).all() for x in jax.tree.leaves(state)):
     raise _diverged(f"parameters that are not finite at step {step}",
                     run.config, checkpoints)
-  checkpoints.save(step, state)
+  if hosts.is_first():
+    checkpoints.save(step, state)
 
 
 def _diverged(what, config, checkpoints: Checkpoints) -> DivergedError:

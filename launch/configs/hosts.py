@@ -1,0 +1,291 @@
+"""Several processes, on one host or on many, that train one run together.
+
+JAX's distributed runtime connects them, and each process runs the same program.
+Process 0 alone touches the run's folder and prints. What depends on a clock, a
+signal or a file is decided there, or by all, and is the same in all processes.
+With one process, all functions do what their names say, and communicate nothing.
+"""
+
+import contextlib
+import os
+import pickle
+import re
+import sys
+import traceback
+import zlib
+from collections.abc import Callable, Iterator
+from importlib import util
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import jax
+import numpy as np
+from absl import flags, logging
+from jax.experimental import multihost_utils
+
+from launch.configs import endings
+from launch.configs.config import EXIT_USAGE, UsageError
+
+FLAGS = flags.FLAGS
+_NAMES = ("coordinator_address", "num_processes", "process_id")
+# Where launchers that JAX knows put the number of processes that they started.
+_COUNTS = ("SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE", "MEGASCALE_NUM_SLICES")
+
+T = TypeVar("T")
+
+
+def define_flags() -> None:
+  """Defines the flags that tell a process of the others."""
+  flags.DEFINE_string(
+      "coordinator_address", None, "HOST:PORT of process 0, where all processes "
+      "of a run meet. Default: no others, or as Slurm, Open MPI, Kubernetes or "
+      "Cloud TPU tell JAX.")
+  flags.DEFINE_integer(
+      "num_processes", None, "Number of processes that train the run together, "
+      "the same for all. 1: alone, whatever started this process.",
+      lower_bound=1)
+  flags.DEFINE_integer(
+      "process_id", None, "Number of this process, from 0 on. Process 0 writes "
+      "the run's files.", lower_bound=0)
+  flags.DEFINE_integer(
+      "coordinator_timeout", 300, "Seconds that the processes wait for each "
+      "other at the start.", lower_bound=1)
+
+
+def join() -> None:
+  """Connects this process with the others of the run, if there are any.
+
+  Must be called before a device is used.
+
+  Raises:
+    UsageError: the flags do not fit together, the others cannot be reached, or
+      the processes have different numbers of devices.
+  """
+  given = {name: FLAGS[name].value for name in _NAMES}
+  if given["num_processes"] == 1 and given["coordinator_address"] is None:
+    return
+  if set(given.values()) != {None}:
+    _check(**given)
+    _initialize(given)
+  elif _was_launched():
+    _initialize({})
+  if jax.distributed.is_initialized():
+    _check_devices()
+    if not is_first():
+      logging.set_verbosity(logging.ERROR)
+
+
+def is_first() -> bool:
+  """Returns whether this is the process that writes and prints."""
+  return jax.process_index() == 0
+
+
+def on_first(function: Callable[[], T]) -> T:
+  """Returns in all processes what a function returns in process 0.
+
+  Only process 0 calls it. All processes must come here, and wait for it.
+
+  Args:
+    function: its result is small, and can be pickled.
+
+  Raises:
+    UsageError: the function raised it. The other processes leave silently with
+      the same status.
+  """
+  if jax.process_count() == 1:
+    return function()
+  sent = b""
+  if is_first():
+    try:
+      sent = pickle.dumps((function(), None))
+    except UsageError as error:
+      sent = pickle.dumps((None, str(error)))
+  value, refused = pickle.loads(_broadcast(sent))
+  if refused is None:
+    return value
+  part()
+  if is_first():
+    raise UsageError(refused)
+  sys.exit(EXIT_USAGE)
+
+
+def tree_of_first(function: Callable[[], Any], like: Any) -> Any:
+  """Returns in all processes the tree that a function returns in process 0.
+
+  Args:
+    function: returns arrays on the host, or None; may raise a UsageError.
+    like: a tree of the same structure, shapes and dtypes.
+  """
+  if jax.process_count() == 1:
+    return function()
+  found: list[Any] = []
+
+  def call():
+    found.append(function())
+    return found[0] is not None
+
+  if not on_first(call):
+    return None
+  return multihost_utils.broadcast_one_to_all(found[0] if found else like)
+
+
+def check_same(what: str, value: Any) -> None:
+  """Refuses a value that is not the same in all processes.
+
+  Args:
+    what: for the message.
+    value: with a `repr` that tells it from others.
+
+  Raises:
+    UsageError: another process has another value.
+  """
+  digests = np.ravel(multihost_utils.process_allgather(
+      np.uint32(zlib.crc32(repr(value).encode()))))
+  others = np.flatnonzero(digests != digests[0])
+  if others.size:
+    part()
+    raise UsageError(
+        f"process {others[0]} has other {what} than process 0; start all "
+        "processes with the same command, but for --process_id")
+
+
+def says_first(value: bool) -> bool:
+  """Returns in all processes what process 0 says."""
+  if jax.process_count() == 1:
+    return value
+  return bool(multihost_utils.broadcast_one_to_all(np.int32(value)))
+
+
+def must_end(was_interrupted: bool, event: int) -> bool:
+  """Returns in all processes whether training must end now.
+
+  It must if any process was interrupted, or if one is to be preempted (it got
+  SIGTERM). JAX chooses the event at which all processes hear of the latter.
+
+  Args:
+    was_interrupted: whether this process was.
+    event: counts the calls of this function: 1, 2 and so on. JAX chooses the
+      next number, so none may be left out.
+  """
+  if jax.process_count() == 1:
+    return was_interrupted
+  is_preempted = multihost_utils.reached_preemption_sync_point(event)
+  interrupted = multihost_utils.process_allgather(np.int32(was_interrupted))
+  return bool(is_preempted or np.any(interrupted))
+
+
+def part() -> None:
+  """Waits for all processes, and parts from them; then each may end."""
+  jax.distributed.shutdown()
+
+
+def leave(status: int, message: str) -> NoReturn:
+  """Ends all processes with a status, and one line of process 0 on stderr."""
+  part()
+  if is_first():
+    endings.leave(status, message)
+  sys.exit(status)
+
+
+@contextlib.contextmanager
+def failing_alone() -> Iterator[None]:
+  """Ends this process at once if it fails while the others go on.
+
+  The usual end would wait for them, and they wait for this process. JAX ends
+  them once they miss it.
+  """
+  try:
+    yield
+  except BaseException as error:
+    if not jax.distributed.is_initialized():
+      raise
+    status = error.code if isinstance(error, SystemExit) else 1
+    if not isinstance(error, SystemExit):
+      traceback.print_exc()
+    if status:
+      sys.stdout.flush()
+      sys.stderr.flush()
+      os._exit(status if isinstance(status, int) else 1)
+    raise
+
+
+def _check(coordinator_address, num_processes, process_id):
+  """Refuses flags that do not fit together."""
+  values = (coordinator_address, num_processes, process_id)
+  missing = [f"--{name}" for name, value in zip(_NAMES, values, strict=True)
+             if value is None]
+  if missing:
+    raise UsageError(
+        f"{', '.join(missing)} missing: give all of --coordinator_address, "
+        "--num_processes and --process_id, or none where JAX finds them itself")
+  if process_id >= num_processes:
+    raise UsageError(
+        f"--process_id={process_id} is out of range; with --num_processes="
+        f"{num_processes} it is from 0 to {num_processes - 1}")
+  found = re.fullmatch(r".+:(\d+)", coordinator_address)
+  if not found or not 0 < int(found[1]) < 2**16:
+    raise UsageError(
+        f"--coordinator_address={coordinator_address} has no valid port; give "
+        "HOST:PORT, such as localhost:12345")
+
+
+def _was_launched() -> bool:
+  """Returns whether something started several processes, as far as one sees."""
+  env = os.environ
+  return (_num_launched() > 1 or "," in env.get("TPU_WORKER_HOSTNAMES", "")
+          or {"KUBERNETES_SERVICE_HOST", "JOB_COMPLETION_INDEX"} <= env.keys()
+          or _has_tpu())
+
+
+def _num_launched() -> int:
+  """Returns the number of processes that a launcher started; 1 without one."""
+  counts = {name: os.environ.get(name, "") for name in _COUNTS}
+  if "SLURM_STEP_NODELIST" not in os.environ:  # Slurm did not start this one.
+    del counts["SLURM_NTASKS"]
+  return max((int(count) for count in counts.values() if count.isdigit()),
+             default=1)
+
+
+def _has_tpu() -> bool:
+  """Returns whether this may be a host of a TPU slice: only JAX can tell."""
+  platforms = os.environ.get("JAX_PLATFORMS") or "tpu"
+  return ("tpu" in platforms and util.find_spec("libtpu") is not None
+          and any(path for name in ("accel[0-9]*", "vfio/[0-9]*")
+                  for path in Path("/dev").glob(name)))
+
+
+def _initialize(given: dict[str, Any]) -> None:
+  timeout = FLAGS.coordinator_timeout
+  try:
+    jax.distributed.initialize(**given, initialization_timeout=timeout)
+  except ValueError as error:
+    if given or _num_launched() > 1:
+      raise UsageError(
+          f"JAX cannot tell which processes belong together ({error}); give "
+          "--coordinator_address, --num_processes and --process_id, or "
+          "--num_processes=1 to train alone") from None
+  except RuntimeError as error:
+    address = given.get("coordinator_address", "found by JAX")
+    reason = str(error).strip().split("\n")[0][:200]
+    raise UsageError(
+        f"the processes did not meet within {timeout} s at the coordinator "
+        f"address {address} ({reason}); check that all processes were started, "
+        "and that process 0 can be reached there") from None
+
+
+def _check_devices() -> None:
+  """Refuses processes that have different numbers of devices."""
+  counts = np.bincount([device.process_index for device in jax.devices()],
+                       minlength=jax.process_count())
+  if counts.min() != counts.max():
+    part()
+    raise UsageError(
+        f"the processes have {', '.join(map(str, counts))} devices; give each "
+        "process the same number")
+
+
+def _broadcast(sent: bytes) -> bytes:
+  """Returns in all processes the bytes of process 0."""
+  size = int(multihost_utils.broadcast_one_to_all(np.int32(len(sent))))
+  data = np.frombuffer(sent.ljust(size), np.uint8)
+  return multihost_utils.broadcast_one_to_all(data).tobytes()
