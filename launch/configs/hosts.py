@@ -10,7 +10,9 @@ import contextlib
 import os
 import pickle
 import re
+import socket
 import sys
+import threading
 import traceback
 import zlib
 from collections.abc import Callable, Iterator
@@ -42,11 +44,10 @@ def define_flags() -> None:
       "Cloud TPU tell JAX.")
   flags.DEFINE_integer(
       "num_processes", None, "Number of processes that train the run together, "
-      "the same for all. 1: alone, whatever started this process.",
-      lower_bound=1)
+      "the same for all. 1: alone, whatever started this process.")
   flags.DEFINE_integer(
       "process_id", None, "Number of this process, from 0 on. Process 0 writes "
-      "the run's files.", lower_bound=0)
+      "the run's files.")
   flags.DEFINE_integer(
       "coordinator_timeout", 300, "Seconds that the processes wait for each "
       "other at the start.", lower_bound=1)
@@ -62,9 +63,9 @@ def join() -> None:
       the processes have different numbers of devices.
   """
   given = {name: FLAGS[name].value for name in _NAMES}
-  if given["num_processes"] == 1 and given["coordinator_address"] is None:
+  if tuple(given.values()) == (None, 1, None):
     return
-  if set(given.values()) != {None}:
+  if any(value is not None for value in given.values()):
     _check(**given)
     _initialize(given)
   elif _was_launched():
@@ -218,7 +219,10 @@ def _check(coordinator_address, num_processes, process_id):
     raise UsageError(
         f"{', '.join(missing)} missing: give all of --coordinator_address, "
         "--num_processes and --process_id, or none where JAX finds them itself")
-  if process_id >= num_processes:
+  if num_processes < 1:
+    raise UsageError(
+        f"--num_processes={num_processes} is too small; give at least 1")
+  if not 0 <= process_id < num_processes:
     raise UsageError(
         f"--process_id={process_id} is out of range; with --num_processes="
         f"{num_processes} it is from 0 to {num_processes - 1}")
@@ -227,6 +231,20 @@ def _check(coordinator_address, num_processes, process_id):
     raise UsageError(
         f"--coordinator_address={coordinator_address} has no valid port; give "
         "HOST:PORT, such as localhost:12345")
+  if process_id == 0:
+    _check_port(int(found[1]))
+
+
+def _check_port(port: int) -> None:
+  """Refuses a port that is taken: JAX would crash."""
+  with socket.socket() as probe:
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+      probe.bind(("", port))
+    except OSError as error:
+      raise UsageError(f"cannot use port {port} of --coordinator_address on "
+                       f"this machine ({error.strerror}); choose another one"
+                       ) from None
 
 
 def _was_launched() -> bool:
@@ -256,8 +274,15 @@ def _has_tpu() -> bool:
 
 def _initialize(given: dict[str, Any]) -> None:
   timeout = FLAGS.coordinator_timeout
+  address = given.get("coordinator_address", "that JAX found")
   try:
-    jax.distributed.initialize(**given, initialization_timeout=timeout)
+    with _time_limit(timeout, (
+        f"the processes did not meet within --coordinator_timeout={timeout} "
+        f"seconds at the coordinator address {address}; check that all of "
+        "them were started, and that they can reach process 0 there")):
+      jax.distributed.initialize(
+          # JAX's own limit ends a process with a long trace of C++.
+          **given, initialization_timeout=timeout + 60)
   except ValueError as error:
     if given or _num_launched() > 1:
       raise UsageError(
@@ -265,12 +290,26 @@ def _initialize(given: dict[str, Any]) -> None:
           "--coordinator_address, --num_processes and --process_id, or "
           "--num_processes=1 to train alone") from None
   except RuntimeError as error:
-    address = given.get("coordinator_address", "found by JAX")
     reason = str(error).strip().split("\n")[0][:200]
     raise UsageError(
-        f"the processes did not meet within {timeout} s at the coordinator "
-        f"address {address} ({reason}); check that all processes were started, "
-        "and that process 0 can be reached there") from None
+        f"cannot use the coordinator address {address} ({reason}); choose "
+        "another address or port of process 0") from None
+
+
+@contextlib.contextmanager
+def _time_limit(seconds: float, message: str) -> Iterator[None]:
+  """Ends the process with one line if the body takes longer."""
+  def give_up():
+    print(f"error: {message}", file=sys.stderr, flush=True)
+    os._exit(EXIT_USAGE)
+
+  timer = threading.Timer(seconds, give_up)
+  timer.daemon = True
+  timer.start()
+  try:
+    yield
+  finally:
+    timer.cancel()
 
 
 def _check_devices() -> None:
