@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 import jax
 from absl import flags, logging
 
-from launch.configs import build, checks, endings, hosts
+from launch.configs import build, checks, endings, hosts, joining
 from launch.configs import config as config_lib
 from launch.configs import flags as flags_lib
 from launch.configs import help as help_lib
@@ -102,7 +102,7 @@ def main(argv: Sequence[str]) -> None:
   flags_lib.apply_device_flags()
   reporting.quiet_libraries()
   help_lib.handle_help_flags()  # They exit.
-  hosts.join()
+  joining.join()
   hosts.check_same("flags", (given_flags(), FLAGS.workdir, FLAGS.resume))
   workdir, config = hosts.on_first(
       lambda: prepare(FLAGS.workdir, FLAGS.resume))
@@ -132,9 +132,9 @@ def run() -> None:
   flags_lib.define_config_flags()
   flags_lib.define_member_flags()
   flags_lib.define_device_flags()
-  hosts.define_flags()
+  joining.define_flags()
   help_lib.define_help_flags()
-  for module in (flags_lib, help_lib, hosts):
+  for module in (flags_lib, help_lib, joining):
     flags.adopt_module_key_flags(module)  # So that --helpfull shows them.
   flags.DEFINE_string("workdir", None, "Where the run's files go. Default: "
                       "runs/TASK-CORE-SEED, or the like.")

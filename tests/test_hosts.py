@@ -17,7 +17,7 @@ import text_helpers
 from launch_helpers import records, run, saved_state, saved_steps, tiny_flags
 
 from launch import train
-from launch.configs import endings, hosts
+from launch.configs import endings, hosts, joining
 from launch.runs import interrupts
 
 STEPS = 12
@@ -192,7 +192,7 @@ def test_a_port_that_is_taken_is_refused(tmp_path, capsys):
 def test_several_processes_are_noticed(variables, expected):
   with mock.patch.dict(os.environ, variables, clear=True):
     os.environ["JAX_PLATFORMS"] = "cpu"
-    assert hosts._was_launched() == expected
+    assert joining._was_launched() == expected
 
 
 def test_one_process_of_a_launcher_may_train_alone(tmp_path, monkeypatch):

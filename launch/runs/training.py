@@ -67,8 +67,8 @@ def train(run: Run, trainer: Trainer, train_data: Any, test_data: Any
 
   def is_done():
     limit = 60 * config.max_minutes
-    return step >= config.steps or bool(limit) and hosts.says_first(
-        reporter.seconds >= limit)
+    return step >= config.steps or (limit > 0 and hosts.says_first(
+        reporter.seconds >= limit))
 
   def must_end():
     return hosts.must_end(bool(interrupts), next(events))
