@@ -54,8 +54,9 @@ class Layout(abc.ABC):
       devices: the devices to use; all local ones if None.
     """
     self.devices = list(jax.local_devices() if devices is None else devices)
-    mine = jax.process_index()
-    self._local = [d for d in self.devices if d.process_index == mine]
+    # Whether other processes have devices of this run, too.
+    self._is_shared = any(device.process_index != jax.process_index()
+                          for device in self.devices)
 
   @abc.abstractmethod
   def once(self, function: Callable[[Any], Any], keys: Sequence[Any]) -> Any:
@@ -127,18 +128,22 @@ class Layout(abc.ABC):
 
     With several processes, all of them must call it.
     """
-    local = jax.tree.map(_join, tree)
-    if len(self._local) == len(self.devices):
-      return local
-    return multihost_utils.process_allgather(local, tiled=True)
+    own = jax.tree.map(_join, tree)
+    return (multihost_utils.process_allgather(own, tiled=True)
+            if self._is_shared else own)
+
+  def own(self, tree: Any) -> Any:
+    """Returns the part of this process's devices; copies nothing."""
+    return jax.tree.map(_own, tree) if self._is_shared else tree
 
   def _put(self, tree):
     """Puts `[D, ...]`; each process puts what is of its own devices."""
-    mesh = Mesh(np.array(self._local), (AXIS,))
+    mesh = Mesh(np.array(self.devices), (AXIS,))
     sharding = NamedSharding(mesh, PartitionSpec(AXIS))
-    first = self.devices.index(self._local[0])
-    return jax.tree.map(lambda x: jax.device_put(
-        x[first:first + len(self._local)], sharding), tree)
+    if self._is_shared:
+      return jax.tree.map(lambda x: jax.make_array_from_callback(
+          np.shape(x), sharding, lambda index: x[index]), tree)
+    return jax.tree.map(lambda x: jax.device_put(x, sharding), tree)
 
   def _pmap(self, function, num_static, donate):
     return jax.pmap(
@@ -253,3 +258,12 @@ def _join(array: jax.Array) -> np.ndarray:
   """Returns `[D, n, ...]` as `[D n, ...]`, read from device after device."""
   shards = sorted(array.addressable_shards, key=lambda s: s.index[0].start or 0)
   return np.concatenate([np.asarray(shard.data)[0] for shard in shards])
+
+
+def _own(array: jax.Array) -> jax.Array:
+  """Returns `[D, ...]` without the devices of other processes."""
+  shards = sorted(array.addressable_shards, key=lambda s: s.index[0].start or 0)
+  mesh = Mesh(np.array([shard.device for shard in shards]), (AXIS,))
+  return jax.make_array_from_single_device_arrays(
+      (len(shards), *array.shape[1:]), NamedSharding(mesh, PartitionSpec(AXIS)),
+      [shard.data for shard in shards])
