@@ -24,7 +24,6 @@ STEPS = 12
 PERIODS = ["--log_every=2", "--eval_every=6", "--checkpoint_every=4"]
 SUPERVISED = [*tiny_flags(learning_rate=0.01), *PERIODS]
 WAIT_AT = 6  # Process 0 waits here for a file; no checkpoint is of this step.
-ALONE = ["--cpu_devices=4"]
 
 # A run that waits at `WAIT_AT` until there is a file `go` in the workdir. No
 # process has a handler of Python's for SIGTERM.
