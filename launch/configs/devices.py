@@ -43,7 +43,8 @@ def for_training(config: ml_collections.ConfigDict) -> list[jax.Device]:
   Args:
     config: A checked configuration.
   """
-  devices = sorted(jax.devices(), key=lambda device: device.process_index)
+  devices = [device for process in range(jax.process_count())
+             for device in jax.local_devices(process)]
   count = _most(config, len(devices))
   if count < len(devices):
     why = ("rng=rbg is for one device" if config.rng == "rbg" else
