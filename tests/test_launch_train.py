@@ -391,7 +391,7 @@ def test_resumes_on_any_number_of_devices(tmp_path, monkeypatch, caplog):
   flags = [*tiny_flags(batch_size=6), "--log_every=1", f"--workdir={tmp_path}"]
   devices = jax.local_devices()
   with monkeypatch.context() as patch:
-    patch.setattr(jax, "local_devices", lambda *_: devices[:2])
+    patch.setattr(jax, "local_devices", lambda: devices[:2])
     assert run(train, *flags, "--steps=1") == 0
   assert "devices: batch_size" not in caplog.text
   monkeypatch.setattr(Trainer, "initial_state", None)  # It must not start anew.

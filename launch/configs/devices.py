@@ -43,8 +43,9 @@ def for_training(config: ml_collections.ConfigDict) -> list[jax.Device]:
   Args:
     config: A checked configuration.
   """
-  devices = [device for process in range(jax.process_count())
-             for device in jax.local_devices(process)]
+  devices = jax.local_devices()
+  if jax.process_count() > 1:
+    devices = sorted(jax.devices(), key=lambda device: device.process_index)
   count = _most(config, len(devices))
   if count < len(devices):
     why = ("rng=rbg is for one device" if config.rng == "rbg" else
