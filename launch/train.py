@@ -11,13 +11,14 @@ checkpoints/ and pictures. Logs go to stderr. --list prints the names of tasks,
 cores, presets and so on; --describe=NAME describes one of them.
 """
 
+import contextlib
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import jax
 from absl import flags, logging
 
-from launch.configs import build, checks, endings
+from launch.configs import build, checks, endings, hosts, joining
 from launch.configs import config as config_lib
 from launch.configs import flags as flags_lib
 from launch.configs import help as help_lib
@@ -36,6 +37,12 @@ _COMMON = ("preset", "workdir", "task", "core", "unit", "steps", "batch_size",
            "resume", "list", "describe")
 
 
+def given_flags():
+  """Returns the preset and the settings that the command line gives a run."""
+  return (FLAGS.preset, flags_lib.config_overrides(),
+          flags_lib.member_overrides())
+
+
 def prepare(workdir: str | None, resume: bool | None):
   """Makes or reads the run's configuration, from flags and workdir.
 
@@ -49,8 +56,7 @@ def prepare(workdir: str | None, resume: bool | None):
   Raises:
     UsageError: a flag is not valid, or does not fit the folder.
   """
-  given = (FLAGS.preset, flags_lib.config_overrides(),
-           flags_lib.member_overrides())
+  given = given_flags()
   path = pathlib.Path(workdir or config_lib.default_workdir(
       config_lib.resolve(*given))).expanduser().absolute()
   exists = (path / config_lib.CONFIG_FILE).exists()
@@ -66,8 +72,20 @@ def prepare(workdir: str | None, resume: bool | None):
   config = (config_lib.reconcile(config_lib.load(path, named), *given) if exists
             else config_lib.resolve(*given))
   # Devices that were asked for must all be used; others need not.
-  checks.check(config, FLAGS.cpu_devices and jax.local_device_count())
+  is_split = FLAGS.cpu_devices or jax.process_count() > 1
+  checks.check(config, jax.device_count() if is_split else None)
   return path, config
+
+
+@contextlib.contextmanager
+def opened(workdir: pathlib.Path, config) -> Iterator[Run]:
+  """Opens a run: process 0 for writing, the others without its folder."""
+  with contextlib.ExitStack() as stack:
+    def lock():
+      stack.enter_context(Run.writing(workdir, config))
+
+    hosts.on_first(lock)
+    yield Run(workdir, config)
 
 
 def train(run: Run, profiler: profiling.Profiler | None = None
@@ -83,14 +101,15 @@ def train(run: Run, profiler: profiling.Profiler | None = None
       data = [run.load_data(split) for split in ("train", "test")]
     for remark in run.task.remarks(data[0]):
       logging.warning("%s", remark)
-    vocabulary.keep(run)
-    run.save_config()
+    hosts.on_first(lambda: vocabulary.keep(run))
+    hosts.on_first(run.save_config)
     trainer = build.make_trainer(run.config, run.task)
     with timing.waiting_for_data():
       train_data, test_data = map(trainer.put_data, data)
     result = training.train(
         run, trainer, train_data, test_data, watch, profiler)
-  pictures.draw(run, trainer, result.params, data[1], result.level)
+  hosts.on_first(lambda: pictures.draw(
+      run, trainer, result.params, data[1], result.level))
   return result
 
 
@@ -100,25 +119,32 @@ def main(argv: Sequence[str]) -> None:
   flags_lib.apply_device_flags()
   reporting.quiet_libraries()
   help_lib.handle_help_flags()  # They exit.
-  workdir, config = prepare(FLAGS.workdir, FLAGS.resume)
-  profiler = profiling.make(FLAGS.profile, workdir, config.steps)
+  joining.join()
+  hosts.check_same("flags", (given_flags(), FLAGS.workdir, FLAGS.resume,
+                             FLAGS.profile))
+  workdir, config = hosts.on_first(
+      lambda: prepare(FLAGS.workdir, FLAGS.resume))
+  profiler = hosts.on_first(
+      lambda: profiling.make(FLAGS.profile, workdir, config.steps))
   try:
-    with Run.writing(workdir, config) as run:
-      result = train(run, profiler)
+    with opened(workdir, config) as run:
+      result = train(run, profiler if hosts.is_first() else None)
   except OSError as error:
     endings.leave(
         config_lib.EXIT_USAGE, f"error: cannot write to --workdir={workdir}: "
         f"{error}; after fixing this, continue with: "
         f"{interrupts.command(workdir)}")
   except training.DivergedError as error:
-    endings.leave(EXIT_DIVERGED, f"diverged: {error}")
+    hosts.leave(EXIT_DIVERGED, f"diverged: {error}")
   except KeyboardInterrupt:
     endings.leave(endings.EXIT_INTERRUPTED, interrupts.describe(workdir))
   if not result.finished:
-    if run.num_entries > 1 and result.step:
+    if run.num_entries > 1 and result.step and hosts.is_first():
       print(outcome.describe(run))
-    endings.leave(endings.EXIT_INTERRUPTED, interrupts.describe(workdir))
-  print(outcome.describe_end(run))
+    hosts.leave(endings.EXIT_INTERRUPTED, interrupts.describe(workdir))
+  hosts.part()
+  if hosts.is_first():
+    print(outcome.describe_end(run))
 
 
 def run() -> None:
@@ -126,19 +152,21 @@ def run() -> None:
   flags_lib.define_config_flags()
   flags_lib.define_member_flags()
   flags_lib.define_device_flags()
+  joining.define_flags()
   help_lib.define_help_flags()
-  flags.adopt_module_key_flags(flags_lib)  # So that --helpfull shows them.
-  flags.adopt_module_key_flags(help_lib)
+  for module in (flags_lib, help_lib, joining):
+    flags.adopt_module_key_flags(module)  # So that --helpfull shows them.
   flags.DEFINE_string("workdir", None, "Where the run's files go. Default: "
                       "runs/TASK-CORE-SEED, or the like.")
   flags.DEFINE_boolean(
       "resume", None, "Resumes the run in the workdir, which must hold one. "
       "False: the workdir must hold none. Default: resumes if it does.")
   flags.DEFINE_string("profile", None, profiling.HELP)
-  endings.run(main, "--batch_size, --eval_episodes, --num_seeds, or a size "
-              "of --core.X or --task.X, such as --core.num_slots and "
-              "--task.max_length, in another --workdir",
-              common=_COMMON, parse_flags=flags_lib.parse)
+  with hosts.failing_alone():
+    endings.run(main, "--batch_size, --eval_episodes, --num_seeds, or a size "
+                "of --core.X or --task.X, such as --core.num_slots and "
+                "--task.max_length, in another --workdir",
+                common=_COMMON, parse_flags=flags_lib.parse)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Which of the local devices a run uses.
+"""Which devices a run uses.
 
 An update needs equal shares: of its batch, or of the seeds (in a sweep, of
 values times seeds) if there are many.
@@ -26,23 +26,27 @@ def check(config: ml_collections.ConfigDict, num_devices: int) -> None:
   """
   what, total, unit = _divided(config)
   if total % (num_devices * unit):
+    fewer = (f"--cpu_devices={_most(config, num_devices)}"
+             if jax.process_count() == 1 else "fewer processes or devices")
     raise ValueError(
         f"{what} does not divide over {num_devices} devices; "
-        f"take a multiple of {num_devices * unit}, or "
-        f"--cpu_devices={_most(config, num_devices)}")
+        f"take a multiple of {num_devices * unit}, or {fewer}")
   layout.check_parallel(config.parallel)
   keys.check(config.rng, sweeps.num_entries(config) > 1 or num_devices > 1)
 
 
 def for_training(config: ml_collections.ConfigDict) -> list[jax.Device]:
-  """Returns as many local devices as have equal shares of an update.
+  """Returns as many devices as have equal shares of an update.
 
-  Logs a line if it leaves devices out.
+  Logs a line if it leaves devices out. With several processes, `check` has seen
+  to it that none is left out. The devices of a process stand side by side.
 
   Args:
     config: A checked configuration.
   """
   devices = jax.local_devices()
+  if jax.process_count() > 1:
+    devices = sorted(jax.devices(), key=lambda device: device.process_index)
   count = _most(config, len(devices))
   if count < len(devices):
     why = ("rng=rbg is for one device" if config.rng == "rbg" else

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 AXIS = "devices"
@@ -57,7 +58,7 @@ class Layout(abc.ABC):
   """Puts states on devices, gets them back and compiles for them.
 
   Attributes:
-    devices: the D devices of this run.
+    devices: the D devices of this run, those of a process side by side.
     num_seeds: S.
     num_parts: number of parts that a batch is split into.
   """
@@ -78,6 +79,9 @@ class Layout(abc.ABC):
     """
     check_parallel(parallel)
     self.devices = list(jax.local_devices() if devices is None else devices)
+    # Whether other processes have devices of this run, too.
+    self._is_shared = any(device.process_index != jax.process_index()
+                          for device in self.devices)
     self._parallel = parallel
 
   @abc.abstractmethod
@@ -146,11 +150,24 @@ class Layout(abc.ABC):
             x, (count, len(x) // count, *np.shape(x)[1:])), tree))
 
   def unshard(self, tree: Any) -> Any:
-    """Undoes `shard`: joins the devices' shares on the host, one by one."""
-    return jax.tree.map(_join, tree)
+    """Undoes `shard`: joins the devices' shares on the host, one by one.
+
+    With several processes, all of them must call it.
+    """
+    own = jax.tree.map(_join, tree)
+    return (multihost_utils.process_allgather(own, tiled=True)
+            if self._is_shared else own)
+
+  def own(self, tree: Any) -> Any:
+    """Returns the part of this process's devices; copies nothing."""
+    return jax.tree.map(_own, tree) if self._is_shared else tree
 
   def _put(self, tree):
+    """Puts `[D, ...]`; each process puts what is of its own devices."""
     sharding = NamedSharding(_mesh(self.devices), PartitionSpec(AXIS))
+    if self._is_shared:
+      return jax.tree.map(lambda x: jax.make_array_from_callback(
+          np.shape(x), sharding, lambda index: x[index]), tree)
     return jax.tree.map(lambda x: jax.device_put(x, sharding), tree)
 
   def _compile(self, function, num_static, donate):
@@ -269,6 +286,15 @@ def _join(array: jax.Array) -> np.ndarray:
   """Returns `[D, n, ...]` as `[D n, ...]`, read from device after device."""
   shards = sorted(array.addressable_shards, key=lambda s: s.index[0].start or 0)
   return np.concatenate([np.asarray(shard.data)[0] for shard in shards])
+
+
+def _own(array: jax.Array) -> jax.Array:
+  """Returns `[D, ...]` without the devices of other processes."""
+  shards = sorted(array.addressable_shards, key=lambda s: s.index[0].start or 0)
+  mesh = _mesh([shard.device for shard in shards])
+  return jax.make_array_from_single_device_arrays(
+      (len(shards), *array.shape[1:]), NamedSharding(mesh, PartitionSpec(AXIS)),
+      [shard.data for shard in shards])
 
 
 def _mesh(devices):

@@ -232,7 +232,8 @@ class Trainer:
 
   def _call_train(self, state, data, num_updates, levels):
     task = self.learner.padded_task(levels)
-    if self.learner.source.is_spent(state.source, task, num_updates):
+    if self.learner.source.is_spent(
+        self.layout.own(state.source), task, num_updates):
       state = state._replace(source=self._new_source(state.train.params))
     with timing.Meter() as meter:
       state, metrics = self._train(

@@ -1,7 +1,9 @@
 """Signals in training: the first one saves, the second one ends at once.
 
 Ctrl-C (SIGINT), a scheduler's SIGTERM and a closed terminal's SIGHUP are
-treated alike.
+treated alike. In a run of several processes SIGTERM is left to JAX:
+`configs.hosts.must_end` asks it. A handler of Python's would silently switch
+that off.
 """
 
 import contextlib
@@ -15,12 +17,20 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import jax
+
 from launch.configs import config as config_lib
 from launch.configs.endings import EXIT_INTERRUPTED
 from launch.runs.checkpoints import saved_step
 
-_SIGNALS = tuple(getattr(signal, name) for name in (
+_NAMES = tuple(getattr(signal, name) for name in (
     "SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))  # As Windows has.
+
+
+def _signals() -> list[signal.Signals]:
+  """Returns the signals that end training."""
+  return [name for name in _NAMES
+          if name != signal.SIGTERM or jax.process_count() == 1]
 
 
 def command(workdir: pathlib.Path) -> str:
@@ -42,7 +52,7 @@ def describe(workdir: pathlib.Path) -> str:
 
 @contextlib.contextmanager
 def caught(workdir: pathlib.Path) -> Iterator[list[int]]:
-  """Yields a list that is not empty once a signal came.
+  """Yields a list that is not empty once one of `_signals` came.
 
   SIGHUP stays ignored if it was, as under `nohup`. A second signal ends the
   process at once, with `describe` on stderr, even while XLA compiles or runs.
@@ -74,7 +84,7 @@ def caught(workdir: pathlib.Path) -> Iterator[list[int]]:
 
 
 def _to_catch():
-  return [name for name in _SIGNALS if name.name != "SIGHUP"
+  return [name for name in _signals() if name.name != "SIGHUP"
           or signal.getsignal(name) is not signal.SIG_IGN]
 
 
@@ -106,7 +116,7 @@ def _watch(reader, workdir):
   """Ends the process at the second signal."""
   count = 0
   while number := reader.recv(1):
-    count += number[0] in _SIGNALS
+    count += number[0] in _signals()
     if count == 2:
       print(f"\n{describe(workdir)}", file=sys.stderr, flush=True)
       os._exit(EXIT_INTERRUPTED)

@@ -199,6 +199,25 @@ class Reporter:
     self._bar.set_postfix(self._shown, refresh=False)
 
 
+class Silent:
+  """Stands for a `Reporter` in a process that reports nothing.
+
+  Attributes:
+    seconds: 0: the run time is that of process 0.
+  """
+
+  seconds = 0.
+
+  def train(self, step: int, metrics: Mapping[str, np.ndarray]) -> None:
+    """Reports nothing."""
+
+  def evaluation(self, step: int, metrics: Mapping[str, np.ndarray]) -> None:
+    """Reports nothing."""
+
+  def close(self) -> None:
+    """Closes nothing."""
+
+
 def stored(values: np.ndarray) -> Any:
   """Returns a metric as JSON has it: a list, or a number for one seed."""
   values = np.asarray(values)

@@ -23,6 +23,10 @@ from launch.runs.manifest import ArrayFacts
 
 _MANIFEST = "manifest"
 _REMOVED = ".removed"
+# A run of several processes stores nothing but in process 0, which has all
+# arrays. Orbax must wait for no other.
+_ALONE = ocp.options.MultiprocessingOptions(
+    primary_host=0, active_processes={0})
 # Where Linux shows the files that a process has opened, by number.
 _OPENED = pathlib.Path("/proc/self/fd")
 # Orbax takes these for a pattern, for a cloud store, or, together with its own
@@ -66,7 +70,11 @@ class Store:
     items = {name: ocp.args.StandardSave(part) for name, part in parts.items()}
     items[_MANIFEST] = ocp.args.JsonSave(manifest.to_json(arrays))
     with (_readable(self.directory) as directory,
-          ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as writer):
+          ocp.Checkpointer(
+              ocp.CompositeCheckpointHandler(
+                  composite_options=ocp.CompositeOptions(
+                      multiprocessing_options=_ALONE)),
+              multiprocessing_options=_ALONE) as writer):
       writer.save(directory / str(step), args=ocp.args.Composite(**items))
 
   def read(self, step: int, like: Mapping[str, Any]) -> dict[str, Any]:

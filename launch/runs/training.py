@@ -1,7 +1,7 @@
 """The training loop: from one event (a record, an evaluation) to the next."""
 
 import contextlib
-import math
+import itertools
 from typing import Any, NamedTuple
 
 import jax
@@ -9,6 +9,7 @@ import numpy as np
 from absl import logging
 
 from launch.configs import config as config_lib
+from launch.configs import hosts
 from launch.learning import diagnosis, evaluators
 from launch.learning.learner import RunState
 from launch.learning.trainer import Trainer
@@ -60,15 +61,24 @@ def train(run: Run, trainer: Trainer, train_data: Any, test_data: Any,
     UsageError: no checkpoint can be read, though there are some.
   """
   config, task = run.config, run.task
-  checkpoints = run.checkpoints(writes=True)
+  checkpoints = run.checkpoints(writes=hosts.is_first())
   state, is_new = _first_state(config, trainer, checkpoints)
   step = int(np.min(state.train.step))  # All seeds have the same step.
   state = trainer.put(state)
-  reporter = reporting.Reporter(run.workdir, step, config.steps,
-                                run.main_metric, run.columns(),
-                                trainer.learner.frames * run.num_entries)
-  limit = 60 * config.max_minutes or math.inf
-  done = step >= config.steps or reporter.seconds >= limit
+  reporter = reporting.Silent() if not hosts.is_first() else reporting.Reporter(
+      run.workdir, step, config.steps, run.main_metric, run.columns(),
+      trainer.learner.frames * run.num_entries)
+  events = itertools.count(1)
+
+  def is_done():
+    limit = 60 * config.max_minutes
+    return step >= config.steps or (limit > 0 and hosts.says_first(
+        reporter.seconds >= limit))
+
+  def must_end():
+    return hosts.must_end(bool(interrupts), next(events))
+
+  done = is_done()
   if not done:
     watch.begin(step)
   with contextlib.ExitStack() as stack:
@@ -82,7 +92,8 @@ def train(run: Run, trainer: Trainer, train_data: Any, test_data: Any,
         metrics = evaluators.evaluate_all(
             trainer, state.train.params, test_data, task, config.eval_episodes)
       reporter.evaluation(0, metrics)
-    while not done and not interrupts:
+    ended = must_end()
+    while not done and not ended:
       chunk = _updates_until_next_event(step, config)
       if profiler:
         profiler.before(step, chunk)
@@ -103,14 +114,15 @@ def train(run: Run, trainer: Trainer, train_data: Any, test_data: Any,
                         checkpoints, interrupts)
       reporter.train(step, {**metrics, **reached, **measured,
                             **watch_lib.memory(trainer.layout.devices)})
-      done = step >= config.steps or reporter.seconds >= limit
+      done = is_done()
       if done or step % config.eval_every == 0:
         with watch.event(watch_lib.EVALUATION):
           metrics = evaluators.evaluate_all(
               trainer, state.train.params, test_data,
               at_level(task, level), config.eval_episodes)
         reporter.evaluation(step, {**metrics, **reached})
-      if done or interrupts or step % config.checkpoint_every == 0:
+      ended = must_end()
+      if done or ended or step % config.checkpoint_every == 0:
         with watch.event(watch_lib.SAVING):
           saved = trainer.get(state)
           if not _can_save(saved, run, trainer):
@@ -118,16 +130,23 @@ def train(run: Run, trainer: Trainer, train_data: Any, test_data: Any,
             raise _diverged(
                 f"parameters that are not finite at step {step}", step - chunk,
                 step, run, trainer, train_data, checkpoints, interrupts)
-          checkpoints.save(step, saved)
+          if hosts.is_first():
+            checkpoints.save(step, saved)
   return Result(done, step, trainer.get_params(state.train.params),
                 trainer.level(state))
 
 
 def _first_state(config, trainer, checkpoints):
   """Returns the state to start from, on the host, and whether it is new."""
-  restored = checkpoints.restore(trainer.empty_state())
-  if restored is not None:
-    check_source(trainer, restored)
+  like = trainer.empty_state()
+
+  def restore():
+    found = checkpoints.restore(like)
+    if found is not None:
+      check_source(trainer, found)
+    return found
+
+  restored = hosts.tree_of_first(restore, like)
   state = trainer.initial_state() if restored is None else restored
   logging.info(
       "%s at step %d of %d, preset %s: %s on %s, %d parameters, %d devices "

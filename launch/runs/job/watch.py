@@ -5,8 +5,10 @@ import pathlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import jax
 import numpy as np
 
+from launch.configs import hosts
 from launch.learning import timing
 from launch.runs.job import goodput
 from launch.runs.job.goodput import UPDATES, Journal
@@ -27,7 +29,7 @@ class Watch:
     """Constructs a watch; it writes nothing before `begin`.
 
     Args:
-      workdir: of the run, which this process has opened for writing.
+      workdir: of the run. Of several processes, the first one writes to it.
       clock: see `goodput.Journal`.
     """
     self._workdir, self._clock = workdir, clock
@@ -53,8 +55,9 @@ class Watch:
       step: updates done before.
     """
     self._step = step
-    self._journal = Journal(self._workdir, self._launched, step, self._clock)
-    self._note_waits()
+    if hosts.is_first():
+      self._journal = Journal(self._workdir, self._launched, step, self._clock)
+      self._note_waits()
 
   @contextlib.contextmanager
   def event(self, name: str) -> Iterator[None]:
@@ -107,9 +110,10 @@ def memory(devices: Iterable[Any]) -> dict[str, np.ndarray]:
   """Returns the peak memory of a device for a record; {} if it is not known.
 
   Args:
-    devices: of this process. CPUs do not count their memory.
+    devices: those of other processes do not count. CPUs do not tell.
   """
-  stats = [device.memory_stats() or {} for device in devices]
+  stats = [device.memory_stats() or {} for device in devices
+           if device.process_index == jax.process_index()]
   peaks = [each["peak_bytes_in_use"] for each in stats
            if "peak_bytes_in_use" in each]
   return {"device_memory_bytes": np.array([max(peaks)])} if peaks else {}
