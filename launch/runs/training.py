@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -60,93 +61,155 @@ def train(run: Run, trainer: Trainer, train_data: Any, test_data: Any,
     OSError: a file cannot be written.
     UsageError: no checkpoint can be read, though there are some.
   """
-  config, task = run.config, run.task
   checkpoints = run.checkpoints(writes=hosts.is_first())
-  state, is_new = _first_state(config, trainer, checkpoints)
+  state, is_new = _first_state(run.config, trainer, checkpoints)
   step = int(np.min(state.train.step))  # All seeds have the same step.
   state = trainer.put(state)
-  reporter = reporting.Silent() if not hosts.is_first() else reporting.Reporter(
-      run.workdir, step, config.steps, run.main_metric, run.columns(),
-      trainer.learner.frames * run.num_entries)
-  events = itertools.count(1)
-
-  def is_done():
-    limit = 60 * config.max_minutes
-    return step >= config.steps or (limit > 0 and hosts.says_first(
-        reporter.seconds >= limit))
-
-  def must_end():
-    return hosts.must_end(bool(interrupts), next(events))
-
-  done = is_done()
-  if not done:
-    watch.begin(step)
   with contextlib.ExitStack() as stack:
     interrupts = stack.enter_context(interrupts_lib.caught(run.workdir))
     stack.callback(checkpoints.close)
+    reporter = _reporter(run, trainer, step)
     stack.callback(reporter.close)
     if profiler:
       stack.callback(profiler.close)
+    launch = _Launch(run, trainer, train_data, test_data, watch, profiler,
+                     checkpoints, reporter, interrupts, itertools.count(1))
+    done = launch.is_done(step)
+    if not done:
+      watch.begin(step)
     if run.num_entries > 1 and is_new:  # Scores are relative to this.
-      with watch.event(watch_lib.EVALUATION):
-        metrics = evaluators.evaluate_all(
-            trainer, state.train.params, test_data, task, config.eval_episodes)
-      reporter.evaluation(0, metrics)
-    ended = must_end()
+      launch.evaluate(state, 0, {})
+    ended = launch.must_end()
     while not done and not ended:
-      chunk = _updates_until_next_event(step, config)
-      if profiler:
-        profiler.before(step, chunk)
-      measured: dict[str, np.ndarray] = {}
-      with watch.updates(chunk, measured):
-        state, metrics = trainer.train(state, train_data, chunk)
+      chunk = _updates_until_next_event(step, run.config)
+      state, reached = launch.update(state, step, chunk)
       step += chunk
-      if profiler:
-        profiler.after(step)
-      level, skips = trainer.level(state), None
-      reached = {} if level is None else {"level": np.array([level])}
-      if config.skip_nonfinite:
-        skips = trainer.skips(state)
-        reached["skipped"] = skips.total
-      if wrong := _not_finite(metrics, skips, step - chunk, step, config):
-        del state  # Make room to repeat its updates.
-        raise _diverged(wrong, step - chunk, step, run, trainer, train_data,
-                        checkpoints, interrupts)
-      reporter.train(step, {**metrics, **reached, **measured,
-                            **watch_lib.memory(trainer.layout.devices)})
-      done = is_done()
-      if done or step % config.eval_every == 0:
-        with watch.event(watch_lib.EVALUATION):
-          metrics = evaluators.evaluate_all(
-              trainer, state.train.params, test_data,
-              at_level(task, level), config.eval_episodes)
-        reporter.evaluation(step, {**metrics, **reached})
-      ended = must_end()
-      if done or ended or step % config.checkpoint_every == 0:
-        with watch.event(watch_lib.SAVING):
-          saved = trainer.get(state)
-          if not _can_save(saved, run, trainer):
-            del state
-            raise _diverged(
-                f"parameters that are not finite at step {step}", step - chunk,
-                step, run, trainer, train_data, checkpoints, interrupts)
-          if hosts.is_first():
-            checkpoints.save(step, saved)
+      done = launch.is_done(step)
+      if done or step % run.config.eval_every == 0:
+        launch.evaluate(state, step, reached)
+      ended = launch.must_end()
+      if done or ended or step % run.config.checkpoint_every == 0:
+        launch.save(state, step, chunk)
   return Result(done, step, trainer.get_params(state.train.params),
                 trainer.level(state))
 
 
+def _reporter(run: Run, trainer: Trainer, step: int) -> Any:
+  if not hosts.is_first():
+    return reporting.Silent()
+  return reporting.Reporter(
+      run.workdir, step, run.config.steps, run.main_metric, run.columns(),
+      trainer.learner.frames * run.num_entries)
+
+
+class _Launch(NamedTuple):
+  """Holds what one launch of a run works with, and does its events."""
+
+  run: Run
+  trainer: Trainer
+  train_data: Any
+  test_data: Any
+  watch: Watch
+  profiler: Profiler | None
+  checkpoints: Checkpoints
+  reporter: Any
+  interrupts: list[int]
+  events: Iterator[int]
+
+  def is_done(self, step: int) -> bool:
+    """Returns whether the steps or the minutes are over."""
+    limit = 60 * self.run.config.max_minutes
+    return step >= self.run.config.steps or (limit > 0 and hosts.says_first(
+        self.reporter.seconds >= limit))
+
+  def must_end(self) -> bool:
+    """Returns whether a signal ends this launch."""
+    return hosts.must_end(bool(self.interrupts), next(self.events))
+
+  def update(self, state: RunState, step: int, chunk: int
+             ) -> tuple[RunState, dict[str, np.ndarray]]:
+    """Does some updates, and reports them.
+
+    Returns:
+      The state after them, and what a record of an evaluation shares: the level
+      and the number of skipped updates.
+    """
+    if self.profiler:
+      self.profiler.before(step, chunk)
+    measured: dict[str, np.ndarray] = {}
+    with self.watch.updates(chunk, measured):
+      state, metrics = self.trainer.train(state, self.train_data, chunk)
+    last = step + chunk
+    if self.profiler:
+      self.profiler.after(last)
+    level, skips = self.trainer.level(state), None
+    reached = {} if level is None else {"level": np.array([level])}
+    if self.run.config.skip_nonfinite:
+      skips = self.trainer.skips(state)
+      reached["skipped"] = skips.total
+    if wrong := _not_finite(metrics, skips, step, last, self.run.config):
+      del state  # Make room to repeat its updates.
+      raise self._diverged(wrong, step, last)
+    self.reporter.train(last, {
+        **metrics, **reached, **measured,
+        **watch_lib.memory(self.trainer.layout.devices)})
+    return state, reached
+
+  def evaluate(self, state: RunState, step: int,
+               reached: dict[str, np.ndarray]) -> None:
+    """Evaluates, at the level that the curriculum has reached."""
+    level = self.trainer.level(state) if step else None
+    with self.watch.event(watch_lib.EVALUATION):
+      metrics = evaluators.evaluate_all(
+          self.trainer, state.train.params, self.test_data,
+          at_level(self.run.task, level), self.run.config.eval_episodes)
+    self.reporter.evaluation(step, {**metrics, **reached})
+
+  def save(self, state: RunState, step: int, chunk: int) -> None:
+    """Saves a state.
+
+    Args:
+      state: on the devices.
+      step: updates done.
+      chunk: how many of them were the last ones.
+    """
+    with self.watch.event(watch_lib.SAVING):
+      saved = self.trainer.get(state)
+      if not _can_save(saved, self.run, self.trainer):
+        raise self._diverged(f"parameters that are not finite at step {step}",
+                             step - chunk, step)
+      if hosts.is_first():
+        self.checkpoints.save(step, saved)
+
+  def _diverged(self, what: str, first: int, last: int) -> DivergedError:
+    """Returns the end of a run, with the update at fault and the way out."""
+    config = self.run.config
+    step = hosts.on_first(self.checkpoints.latest_step)
+    logging.warning("%s: repeating the updates since step %d to find the first "
+                    "that is not finite", what, step or 0)
+    try:
+      restored = _restored(self.trainer, self.checkpoints)
+      cause = diagnosis.describe(
+          self.trainer, self.train_data,
+          self.trainer.initial_state() if restored is None else restored,
+          first, last, max(1, config.skip_nonfinite),
+          lambda step: _updates_until_next_event(step, config),
+          self.interrupts)
+    except config_lib.UsageError as error:
+      cause = str(error)
+    saved = ("there is no checkpoint yet" if step is None
+             else f"the last good checkpoint is that of step {step}")
+    clip = ("or --max_grad_norm" if config.max_grad_norm
+            else "or a --max_grad_norm (it is 0, off)")
+    skip = "" if config.skip_nonfinite else "or --skip_nonfinite=10, "
+    return DivergedError(
+        f"{what}; {cause}; {saved}. Try a lower --learning_rate {clip}, {skip}"
+        "or another --seed, in another --workdir")
+
+
 def _first_state(config, trainer, checkpoints):
   """Returns the state to start from, on the host, and whether it is new."""
-  like = trainer.empty_state()
-
-  def restore():
-    found = checkpoints.restore(like)
-    if found is not None:
-      check_source(trainer, found)
-    return found
-
-  restored = hosts.tree_of_first(restore, like)
+  restored = _restored(trainer, checkpoints)
   state = trainer.initial_state() if restored is None else restored
   logging.info(
       "%s at step %d of %d, preset %s: %s on %s, %d parameters, %d devices "
@@ -156,6 +219,19 @@ def _first_state(config, trainer, checkpoints):
       sum(map(np.size, jax.tree.leaves(state.train.params))),
       len(trainer.layout.devices), trainer.layout.devices[0].device_kind)
   return state, restored is None
+
+
+def _restored(trainer, checkpoints):
+  """Returns the state of the newest checkpoint; None if there is none."""
+  like = trainer.empty_state()
+
+  def restore():
+    found = checkpoints.restore(like)
+    if found is not None:
+      check_source(trainer, found)
+    return found
+
+  return hosts.tree_of_first(restore, like)
 
 
 def check_source(trainer: Trainer, state: RunState) -> None:
@@ -204,27 +280,3 @@ def _can_save(state: RunState, run: Run, trainer: Trainer) -> bool:
   return run.num_entries > 1 or all(
       np.isfinite(x).all() for x in jax.tree.leaves(
           (state.train, trainer.learner.source.carried(state.source))))
-
-
-def _diverged(what, first, last, run: Run, trainer: Trainer, data,
-              checkpoints: Checkpoints, interrupts) -> DivergedError:
-  """Returns the end of a run, with the update at fault and the way out."""
-  config, step = run.config, checkpoints.latest_step()
-  logging.warning("%s: repeating the updates since step %d to find the first "
-                  "that is not finite", what, step or 0)
-  try:
-    restored = checkpoints.restore(trainer.empty_state())
-    cause = diagnosis.describe(
-        trainer, data, trainer.initial_state() if restored is None else
-        restored, first, last, max(1, config.skip_nonfinite),
-        lambda step: _updates_until_next_event(step, config), interrupts)
-  except config_lib.UsageError as error:
-    cause = str(error)
-  saved = ("there is no checkpoint yet" if step is None
-           else f"the last good checkpoint is that of step {step}")
-  clip = ("or --max_grad_norm" if config.max_grad_norm
-          else "or a --max_grad_norm (it is 0, off)")
-  skip = "" if config.skip_nonfinite else "or --skip_nonfinite=10, "
-  return DivergedError(
-      f"{what}; {cause}; {saved}. Try a lower --learning_rate {clip}, {skip}or "
-      "another --seed, in another --workdir")
