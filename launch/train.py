@@ -18,11 +18,12 @@ from collections.abc import Iterator, Sequence
 import jax
 from absl import flags, logging
 
-from launch.configs import build, checks, endings, hosts, joining
+from launch.configs import build, checks, endings
 from launch.configs import config as config_lib
 from launch.configs import flags as flags_lib
 from launch.configs import help as help_lib
-from launch.learning import timing
+from launch.configs.processes import hosts, joining
+from launch.learning.watching import timing
 from launch.pictures import run as pictures
 from launch.runs import Run, interrupts, outcome, reporting, training
 from launch.runs.job import profiling

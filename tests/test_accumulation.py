@@ -15,9 +15,9 @@ from test_streams import DROPS
 
 import tasks
 from launch.configs import build
-from launch.learning.accumulation import part_of
 from launch.learning.layout import Share
 from launch.learning.penalties import Discrete
+from launch.learning.updates.accumulation import part_of
 
 close = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
 

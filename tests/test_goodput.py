@@ -8,7 +8,7 @@ import pytest
 from launch_helpers import run, tiny_flags
 
 from launch import train
-from launch.learning import timing
+from launch.learning.watching import timing
 from launch.pictures import run as pictures
 from launch.runs import Run, reporting
 from launch.runs.job import goodput

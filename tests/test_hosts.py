@@ -17,7 +17,8 @@ import text_helpers
 from launch_helpers import records, run, saved_state, saved_steps, tiny_flags
 
 from launch import train
-from launch.configs import endings, hosts, joining
+from launch.configs import endings
+from launch.configs.processes import hosts, joining
 from launch.runs import interrupts
 
 STEPS = 12

@@ -10,22 +10,22 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from launch_helpers import (
-    TINY_TASK,
-    assert_same,
-    make_trainer,
-    records,
-    run,
-    saved_state,
-    saved_steps,
-    tiny_config,
+  TINY_TASK,
+  assert_same,
+  make_trainer,
+  records,
+  run,
+  saved_state,
+  saved_steps,
+  tiny_config,
 )
 from small_environments import Cue
 
 import tasks
 from launch import train
-from launch.learning import skipping
 from launch.learning.layout import Share
 from launch.learning.learner import RunState, TrainState
+from launch.learning.updates import skipping
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,7 @@ import jax
 import jax.monitoring
 import pytest
 
-from launch.learning import timing
+from launch.learning.watching import timing
 
 TRACE = "/jax/core/compile/jaxpr_trace_duration"
 XLA = "/jax/core/compile/backend_compile_duration"

@@ -133,7 +133,7 @@ def _check_accumulate(config):
                          None) is None:
     raise ValueError(f"{given}: agent {agent!r} has no DIVISION, which tells "
                      "how to average its parts; leave out --accumulate, or see "
-                     "launch/learning/accumulation.py")
+                     "launch/learning/updates/accumulation.py")
 
 
 def _check_agent(config, task):

@@ -15,18 +15,13 @@ import numpy as np
 import optax
 
 import tasks
-from launch.learning import (
-    accumulation,
-    penalties,
-    scoring,
-    skipping,
-    sources,
-)
 from launch.learning import curriculum as curriculum_lib
+from launch.learning import penalties, scoring, sources
 from launch.learning.agents import actor, actor_critic
 from launch.learning.keys import Keys
 from launch.learning.layout import Share
 from launch.learning.text import streams
+from launch.learning.updates import accumulation, skipping
 from launch.learning.varied import Number, is_on
 from rmc_nalu_sam import Linear, Model, dropout
 

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 
 import tasks
-from launch.learning.accumulation import Division
 from launch.learning.layout import Share
+from launch.learning.updates.accumulation import Division
 from rmc_nalu_sam import Model, Unrolled
 
 # (number of the first episode, how many of them) -> these episodes.

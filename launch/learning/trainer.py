@@ -10,9 +10,10 @@ import numpy as np
 import tasks
 from launch.learning import curriculum as curriculum_lib
 from launch.learning import keys as keys_lib
-from launch.learning import recompiling, skipping, timing
 from launch.learning.layout import Layout, SplitBatch
 from launch.learning.learner import Learner, RunState
+from launch.learning.updates import skipping
+from launch.learning.watching import recompiling, timing
 from rmc_nalu_sam import Model
 
 # A larger source state (the memory of millions of slots) is not saved, unless

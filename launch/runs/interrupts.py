@@ -1,9 +1,9 @@
 """Signals in training: the first one saves, the second one ends at once.
 
 Ctrl-C (SIGINT), a scheduler's SIGTERM and a closed terminal's SIGHUP are
-treated alike. In a run of several processes SIGTERM is left to JAX:
-`configs.hosts.must_end` asks it. A handler of Python's would silently switch
-that off.
+treated alike. In a run of several processes SIGTERM is left to JAX, and
+`configs.processes.hosts.must_end` asks it: a handler of Python's would silently
+switch that off.
 """
 
 import contextlib

@@ -10,7 +10,7 @@ import numpy as np
 from absl import logging
 
 from launch.configs import config as config_lib
-from launch.configs import hosts
+from launch.configs.processes import hosts
 from launch.learning import diagnosis, evaluators
 from launch.learning.learner import RunState
 from launch.learning.trainer import Trainer

@@ -11,11 +11,11 @@ import jax
 import jax.numpy as jnp
 
 import tasks
-from launch.learning.accumulation import Division
 from launch.learning.agents import acting, playing
 from launch.learning.agents.acting import Trajectory
 from launch.learning.agents.vtrace import vtrace
 from launch.learning.layout import Share
+from launch.learning.updates.accumulation import Division
 from launch.learning.varied import is_on, is_traced
 from rmc_nalu_sam import Model
 

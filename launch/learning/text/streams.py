@@ -11,8 +11,8 @@ import numpy as np
 
 import tasks
 from launch.learning import layout, scoring, sources
-from launch.learning.accumulation import Division
 from launch.learning.layout import Share
+from launch.learning.updates.accumulation import Division
 from rmc_nalu_sam import Model, Unrolled
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from launch.configs import hosts
-from launch.learning import timing
+from launch.configs.processes import hosts
+from launch.learning.watching import timing
 from launch.runs.job import goodput
 from launch.runs.job.goodput import UPDATES, Journal
 

@@ -19,8 +19,8 @@ import jax
 import numpy as np
 from absl import flags, logging
 
-from launch.configs import hosts
 from launch.configs.config import EXIT_USAGE, UsageError
+from launch.configs.processes import hosts
 
 FLAGS = flags.FLAGS
 _NAMES = ("coordinator_address", "num_processes", "process_id")

@@ -1,0 +1,1 @@
+"""What is done with gradients before the optimiser gets them."""

@@ -1,0 +1,1 @@
+"""What is watched while updates run: their time, and compilations."""
