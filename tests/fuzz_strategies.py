@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from launch.configs import config as config_lib
 from launch.configs import help as help_lib
 from launch.configs import members, sweeps
-from rmc_nalu_sam.registry import Argument
+from rmc_nalu_sam.registry import Argument, attribute
 
 # Fields of a run that make it small. Others may be drawn over them.
 TINY: Mapping[str, Any] = dict(
@@ -25,8 +25,9 @@ REPEATED = ("steps", "eval_episodes", "max_minutes")
 # As above, for members. An argument that counts the steps of an episode is not
 # a size: it asks for time, and not for memory.
 REPEATED_ARGS = ("max_steps", "max_test_length", "num_layers", "num_rounds")
-LARGE = 16  # Sizes above this are drawn again, to be small.
-SMALL_SIZES = st.sampled_from((5, 6, 7, 8, 10, 12))
+# Sizes above this are drawn again, to be small.
+LARGE = {kind: 1_000 if kind == "curriculum" else 16 for kind in members.KINDS}
+SMALL_SIZES = st.sampled_from((5, 6, 7, 8, 10, 12, 16))
 
 # Paths in which the registries have no names.
 PATHS = {"path": tuple(f"test_adapters:{name}" for name in (
@@ -38,7 +39,7 @@ FLAG_NAMES = frozenset(config_lib.default_config()) | {
     name for registry in members.REGISTRIES.values() for member in registry
     for name in registry.arguments(member)}
 
-_FEW = st.sampled_from((0, 0, 0, 1, 1, 2))  # Senseless values of a line.
+_FEW = st.sampled_from((0, 0, 0, 0, 1, 2))  # Senseless values of a line.
 _BAD_INTS = (0, -1, -3, 2**31 - 1, 2**31, -2**31 - 1, 10**20, "1.5", "x", "")
 _BAD_SIZES = (0, -1, 1, 2, "x")
 _BAD_FLOATS = (0., -1., -1e-3, 1., 2., 1e6, 1e30, -1e30, 1e-30, 1e39, 1e-40,
@@ -94,13 +95,13 @@ def command_lines(draw: Any) -> dict[str, Any]:
   """Draws a command line of `launch.train`: name of a flag -> its value.
 
   A preset or a task with random members; sizes made small; a few arguments
-  changed; and in half of the lines one or two senseless values.
+  changed; and in a third of the lines one or two senseless values.
   """
   preset = draw(st.sampled_from((None, *members.PRESETS))) if draw(
       st.booleans()) else None
   fields = _names(draw, preset)
   flags = ({} if preset is None else {"preset": preset}) | TINY | fields
-  flags |= {name: value for name, value in _run_fields(draw).items()}
+  flags |= _run_fields(draw)
   try:
     config = config_lib.resolve(preset, fields, {})
   except config_lib.UsageError:
@@ -112,12 +113,13 @@ def command_lines(draw: Any) -> dict[str, Any]:
   flags |= _shrunk(draw, arguments)
   flags |= {name: draw(good(kind, argument, value))
             for name, (kind, argument, value) in arguments.items()
-            if argument.name in PATHS}
+            if argument.name in PATHS or (
+                kind == "penalty" and argument.name.endswith("weight"))}
   for name in draw(st.lists(st.sampled_from(sorted(arguments)), max_size=3,
-                            unique=True)):
+                            unique=True)) if arguments and sometimes(draw, 3) else ():
     kind, argument, value = arguments[name]
     flags[name] = draw(good(kind, argument, value))
-  if sometimes(draw, 6):
+  if sometimes(draw, 10):
     flags |= _sweep(draw, arguments)
   for _ in range(draw(_FEW)):
     flags |= _senseless(draw, arguments)
@@ -129,9 +131,9 @@ def _names(draw, preset):
   fields = {}
   if preset is None or sometimes(draw, 12):
     fields["task"] = draw(_member("task"))
-  for kind, one_in in (("core", 2), ("unit", 3), ("optimizer", 3),
-                       ("schedule", 3), ("encoder", 12), ("head", 12),
-                       ("curriculum", 8), ("penalty", 8), ("agent", 20)):
+  for kind, one_in in (("core", 2), ("unit", 10), ("optimizer", 3),
+                       ("schedule", 3), ("encoder", 30), ("head", 30),
+                       ("curriculum", 20), ("penalty", 30), ("agent", 60)):
     if sometimes(draw, one_in):
       fields[kind] = draw(_member(kind))
   return fields
@@ -148,7 +150,7 @@ def _run_fields(draw):
       checkpoint_every=(1, 2), num_seeds=(2, 3), rng=("rbg",),
       reuse_memory=(True,), max_grad_norm=(0., .1), max_grad_value=(.1,),
       cpu_devices=(1, 2)).items():
-    if sometimes(draw, 8):
+    if sometimes(draw, 40 if name == "reuse_memory" else 12):
       found[name] = draw(st.sampled_from(values))
   return found
 
@@ -166,9 +168,9 @@ def _of_member(config, kind):
 
 def _shrunk(draw, arguments):
   """Draws small numbers in place of large ones."""
-  return {name: draw(SMALL_SIZES) for name, (_, argument, value)
+  return {name: draw(SMALL_SIZES) for name, (kind, argument, value)
           in arguments.items() if members.flag_type(argument) is int
-          and (value or 0) > LARGE}
+          and (value or 0) > LARGE[kind]}
 
 
 def _sweep(draw, arguments):
@@ -176,7 +178,7 @@ def _sweep(draw, arguments):
   names = [name for name in arguments if sweeps.can_vary(name)]
   name = draw(st.sampled_from([*names, *sweeps.FIELDS]))
   values = draw(st.lists(st.sampled_from((0, 1e-3, .01, .5, 1)), min_size=2,
-                         max_size=3))
+                         max_size=3, unique=True))
   return {name: ",".join(map(str, values))}
 
 
@@ -202,3 +204,50 @@ def _senseless(draw, arguments):
   argument = arguments[name][1]
   return {name: draw(bad(members.flag_type(argument),
                          argument.name in REPEATED_ARGS))}
+
+
+@st.composite
+def models(draw: Any) -> tuple[dict[str, Any], tuple[int, int, int]]:
+  """Draws arguments of `make_model`, and sizes T, B and F of its inputs.
+
+  F is None for a model of tokens.
+  """
+  core, unit, encoder, head = (draw(_member(kind)) if of is None or
+                               sometimes(draw, 4) else of for kind, of in (
+      ("core", None), ("unit", None), ("encoder", "none"), ("head", "unit")))
+  of_tokens, of_images = (
+      attribute(members.REGISTRIES["encoder"].get(encoder), name, False)
+      for name in ("OF_TOKENS", "OF_IMAGES"))
+  image = tuple(draw(st.lists(st.sampled_from((1, 3, 8)), min_size=3,
+                              max_size=3)))
+  size = None if of_tokens else draw(st.sampled_from((1, 2, 5, 64, 400)))
+  arguments = dict(core=core, unit=unit, encoder=encoder, head=head,
+                   output_size=draw(st.sampled_from((1, 2, 3, 7))),
+                   input_size=size)
+  if of_images:
+    arguments |= dict(image_shape=image, num_features=draw(st.integers(0, 2)))
+    arguments["input_size"] = size = (
+        image[0] * image[1] * image[2] + arguments["num_features"]
+        + draw(st.integers(0, 1)))
+  arguments |= _arguments_of(draw, "core", core)
+  for kind, member in (("unit", unit), ("encoder", encoder), ("head", head)):
+    arguments[f"{kind}_args"] = _arguments_of(draw, kind, member)
+  return arguments, (draw(st.integers(1, 4)), draw(st.integers(1, 3)), size)
+
+
+def _arguments_of(draw, kind, member):
+  """Draws a few arguments of a member, and small sizes for the others."""
+  found = {}
+  for name, argument in members.REGISTRIES[kind].arguments(member).items():
+    of_type = members.flag_type(argument)
+    if of_type is None:
+      continue
+    if sometimes(draw, 12):
+      value = draw(bad(of_type, name in REPEATED_ARGS))
+      if type(value) is of_type:
+        found[name] = value
+    elif sometimes(draw, 4):
+      found[name] = draw(good(kind, argument, argument.default))
+    elif of_type is int and (argument.default or 0) > LARGE[kind]:
+      found[name] = draw(SMALL_SIZES)
+  return found
