@@ -222,4 +222,4 @@ def scaled_score(errors: npt.ArrayLike, random_errors: npt.ArrayLike) -> float:
   """
   with np.errstate(divide="ignore", invalid="ignore"):
     score = 100 * np.asarray(errors).mean() / np.asarray(random_errors).mean()
-  return float(np.nan_to_num(score, nan=np.inf))
+  return float(np.nan_to_num(score, nan=np.inf, posinf=np.inf))
