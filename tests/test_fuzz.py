@@ -11,7 +11,6 @@ same version of Hypothesis draws the same lines.
 import contextlib
 import gc
 import io
-import json
 import pathlib
 import re
 import shutil
@@ -29,10 +28,11 @@ import text_helpers
 from data_helpers import idx, write_babi
 from launch_helpers import run, saved_state
 
-from launch import train
+from launch import evaluate, train
 from launch.configs import config as config_lib
 from launch.configs import endings, environment
 from launch.configs import flags as flags_lib
+from launch.pictures import film
 from launch.pictures import run as pictures
 from launch.runs import Run
 from rmc_nalu_sam import make_model
@@ -48,6 +48,7 @@ pytestmark = pytest.mark.slow
 PARTS, LINES = 8, 40  # Each part has a seed of its own.
 MODEL_PARTS, MODELS = 2, 80
 SECONDS = 500  # Of a part; the lines after that are skipped.
+LEVELS = ("1", "2,5", "17", "0", "x", "2147483648")
 EXTREME = 1e3  # A loss may be infinite for numbers of this size, or 1 / this.
 HUGE = 2**20  # Memory may not suffice for sizes of this.
 # Addresses that a process may take beside what it has.
@@ -91,6 +92,7 @@ def devices(count: int):
         mock.patch.object(jax, "local_device_count", lambda: count),
         mock.patch.object(flags_lib, "apply_device_flags",
                           environment.pin_settings),
+        mock.patch.object(film, "draw_run", lambda *_: None),
         mock.patch.object(pictures, "draw", lambda *_: None)):
     yield
 
@@ -123,11 +125,12 @@ def check_refusal(status: int, err: str, flags: dict[str, Any]) -> str:
       assert status == config_lib.EXIT_USAGE or (
           status == endings.EXIT_RESOURCES and max(numbers) >= HUGE), line
   given = re.findall(r"[\w.-]+", " ".join(map(str, flags.values())))
-  assert any(word in line for word in (*fuzz_strategies.FLAG_NAMES, *given))
+  assert any(word in line for word in (
+      *fuzz_strategies.FLAG_NAMES, *flags, *given))
   return f"refused {status}: {line}"
 
 
-def check_run(workdir: pathlib.Path, flags: dict[str, Any]) -> str:
+def check_run(workdir: pathlib.Path) -> None:
   """Checks the records of a run that was trained, and that it can go on."""
   found = Run(workdir)
   steps = found.config.steps
@@ -137,13 +140,18 @@ def check_run(workdir: pathlib.Path, flags: dict[str, Any]) -> str:
   assert found.last("eval")["step"] == steps
   assert np.isfinite(found.last("eval")[found.main_metric]).all()
   assert np.all(saved_state(workdir).train.step == steps)
-  json.loads((workdir / "config.json").read_text())
-  return "trained"
 
 
-def outcome(flags: dict[str, Any], num_devices: int, folder: pathlib.Path,
-            workdir: pathlib.Path) -> str:
+def outcome(flags: dict[str, Any], num_devices: int, levels: str,
+            folder: pathlib.Path, workdir: pathlib.Path) -> str:
   """Trains by a command line; returns what became of it, in a line.
+
+  Args:
+    flags: of the training.
+    num_devices: that there are.
+    levels: to evaluate the trained network at; none if empty.
+    folder: of data.
+    workdir: of the run.
 
   Raises:
     Exception: What the property forbids.
@@ -156,7 +164,15 @@ def outcome(flags: dict[str, Any], num_devices: int, folder: pathlib.Path,
     status = run(train, *argv, f"--workdir={workdir}")
   if status:
     return check_refusal(status, err.getvalue(), flags)
-  return check_run(workdir, flags)
+  check_run(workdir)
+  if levels:
+    err = io.StringIO()
+    with contextlib.redirect_stderr(err), devices(num_devices):
+      status = run(evaluate, f"--workdir={workdir}", f"--levels={levels}",
+                   "--episodes=2")
+    if status:
+      check_refusal(status, err.getvalue(), flags | {"levels": levels})
+  return "trained"
 
 
 def draw(strategy: Any, number: int) -> Any:
@@ -187,17 +203,20 @@ def test_command_lines(part, folder, tmp_path):
   failures: list[str] = []
   start = time.monotonic()
   lines = hypothesis.strategies.tuples(
-      fuzz_strategies.command_lines(), hypothesis.strategies.integers(1, 2))
+      fuzz_strategies.command_lines(), hypothesis.strategies.integers(1, 2),
+      hypothesis.strategies.sampled_from(("",) * 4 + LEVELS))
   numbers = range(part * LINES, (part + 1) * LINES)
   for number in numbers:
     if time.monotonic() - start > SECONDS:
       break
-    flags, num_devices = draw(lines, number)
+    flags, num_devices, levels = draw(lines, number)
     line = " ".join(f"--{name}={value}" for name, value in flags.items())
-    print(f"\n{num_devices} devices: {line}", flush=True)
+    print(f"\n{number}, {num_devices} devices, levels {levels!r}: {line}",
+          flush=True)
     before = time.monotonic()
     try:
-      found.append(outcome(flags, num_devices, folder, tmp_path / "run"))
+      found.append(outcome(
+          flags, num_devices, levels, folder, tmp_path / "run"))
     except Exception:
       found.append("FAILED")
       failures.append(f"{line}\n{traceback.format_exc()}")
