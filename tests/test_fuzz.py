@@ -108,22 +108,16 @@ def numbers_in(flags: dict[str, Any]) -> list[float]:
 def check_refusal(status: int, err: str, flags: dict[str, Any]) -> str:
   """Checks the message of a program that refused to go on."""
   assert "Traceback" not in err
-  lines = [line for line in err.splitlines()
-           if not re.match(r"[IWE]\d{4} |WARNING", line)]
-  if status == 1:  # Of absl; its last line is advice.
-    assert lines[0].startswith("FATAL Flags parsing error:")
-    assert len(lines) <= 3
-    line = " ".join(lines)
+  (line,) = (line for line in err.splitlines()
+             if not re.match(r"[IWE]\d{4} |WARNING", line))
+  numbers = numbers_in(flags)
+  if status == train.EXIT_DIVERGED:
+    assert line.startswith("diverged: ")
+    assert any(x >= EXTREME or 0 < x <= 1 / EXTREME for x in numbers), line
   else:
-    (line,) = lines
-    numbers = numbers_in(flags)
-    if status == train.EXIT_DIVERGED:
-      assert line.startswith("diverged: ")
-      assert any(x >= EXTREME or 0 < x <= 1 / EXTREME for x in numbers), line
-    else:
-      assert line.startswith("error: ")
-      assert status == config_lib.EXIT_USAGE or (
-          status == endings.EXIT_RESOURCES and max(numbers) >= HUGE), line
+    assert line.startswith("error: ")
+    assert status == config_lib.EXIT_USAGE or (
+        status == endings.EXIT_RESOURCES and max(numbers) >= HUGE), line
   given = re.findall(r"[\w.-]+", " ".join(map(str, flags.values())))
   assert any(word in line for word in (
       *fuzz_strategies.FLAG_NAMES, *flags, *given))
