@@ -148,10 +148,9 @@ def _run_fields(draw):
   found = {"seed": draw(st.integers(0, 2**32 - 3))}
   for name, values in dict(
       batch_size=(1, 3, 4), precision=("bfloat16",), log_every=(2, 100),
-      eval_every=(1, 2),
-      checkpoint_every=(1, 2), num_seeds=(2, 3), rng=("rbg",),
-      reuse_memory=(True,), max_grad_norm=(0., .1), max_grad_value=(.1,),
-      cpu_devices=(1, 2)).items():
+      eval_every=(1, 2), checkpoint_every=(1, 2), num_seeds=(2, 3),
+      rng=("rbg",), reuse_memory=(True,), max_grad_norm=(0., .1),
+      max_grad_value=(.1,), cpu_devices=(1, 2)).items():
     if sometimes(draw, 40 if name == "reuse_memory" else 12):
       found[name] = draw(st.sampled_from(values))
   return found

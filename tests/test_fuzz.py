@@ -13,6 +13,7 @@ import gc
 import io
 import pathlib
 import re
+import shlex
 import shutil
 import time
 import traceback
@@ -53,6 +54,8 @@ EXTREME = 1e3  # A loss may be infinite for numbers of this size, or 1 / this.
 HUGE = 2**20  # Memory may not suffice for sizes of this.
 # Addresses that a process may take beside what it has.
 MEMORY = 12 * 2**30
+DONE = "done"  # What became of a line or model that was not refused.
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> pathlib.Path:
@@ -153,6 +156,7 @@ def outcome(flags: dict[str, Any], num_devices: int, levels: str,
   shutil.rmtree(workdir, ignore_errors=True)
   argv = [f"--{name}={value}" for name, value in {
       "data_dir": folder, "cache_dir": folder / "cache", **flags}.items()]
+  print("python -m launch.train", shlex.join(argv), flush=True)
   err = io.StringIO()
   with contextlib.redirect_stderr(err), devices(num_devices):
     status = run(train, *argv, f"--workdir={workdir}")
@@ -166,7 +170,7 @@ def outcome(flags: dict[str, Any], num_devices: int, levels: str,
                    "--episodes=2")
     if status:
       check_refusal(status, err.getvalue(), flags | {"levels": levels})
-  return "trained"
+  return DONE
 
 
 def draw(strategy: Any, number: int) -> Any:
@@ -191,41 +195,53 @@ def draw(strategy: Any, number: int) -> Any:
   return drawn[-1]
 
 
-@pytest.mark.parametrize("part", range(PARTS))
-def test_command_lines(part, folder, tmp_path):
+def check_each(strategy: Any, numbers: range, check: Any) -> None:
+  """Checks what a strategy draws with each seed, and prints what came of it.
+
+  Collects all failures, so that a run finds several kinds of them. Stops after
+  `SECONDS`, and then says how many were left out.
+
+  Args:
+    strategy: draws the arguments of `check`.
+    numbers: the seeds.
+    check: returns `DONE`, or "refused" with the reason; raises what the
+      property forbids.
+  """
   found: list[str] = []
   failures: list[str] = []
   start = time.monotonic()
-  lines = hypothesis.strategies.tuples(
-      fuzz_strategies.command_lines(), hypothesis.strategies.integers(1, 2),
-      hypothesis.strategies.sampled_from(("",) * 4 + LEVELS))
-  numbers = range(part * LINES, (part + 1) * LINES)
   for number in numbers:
     if time.monotonic() - start > SECONDS:
       break
-    flags, num_devices, levels = draw(lines, number)
-    line = " ".join(f"--{name}={value}" for name, value in flags.items())
-    print(f"\n{number}, {num_devices} devices, levels {levels!r}: {line}",
-          flush=True)
-    before = time.monotonic()
+    drawn = draw(strategy, number)
+    print(f"\n{number}: {drawn}", flush=True)
     try:
-      found.append(outcome(
-          flags, num_devices, levels, folder, tmp_path / "run"))
+      found.append(check(*drawn))
     except Exception:
       found.append("FAILED")
-      failures.append(f"{line}\n{traceback.format_exc()}")
+      failures.append(f"{number}: {drawn}\n{traceback.format_exc()}")
       print(traceback.format_exc())
-    print(f"{time.monotonic() - before:.1f} s: {found[-1]}", flush=True)
+    print(f"{time.monotonic() - start:.0f} s: {found[-1]}", flush=True)
     if len(found) % 20 == 0:  # See conftest.clear_caches.
       jax.clear_caches()
       gc.collect()
-  trained = found.count("trained")
-  print(f"\npart {part}: {len(found)} lines, {trained} trained, "
-        f"{len(found) - trained - len(failures)} refused, {len(failures)} "
-        f"failed, {time.monotonic() - start:.0f} s")
+  done, failed = found.count(DONE), len(failures)
+  print(f"\n{done} {DONE}, {len(found) - done - failed} refused, {failed} "
+        f"failed, {len(numbers) - len(found)} left out after {SECONDS} s")
   assert not failures, "\n\n".join(failures)
-  assert trained and trained < len(found)
-  assert len(found) == LINES or time.monotonic() - start > SECONDS
+  assert 0 < done < len(found)
+  assert len(found) == len(numbers) or time.monotonic() - start > SECONDS
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_command_lines(part, folder, tmp_path):
+  lines = hypothesis.strategies.tuples(
+      fuzz_strategies.command_lines(), hypothesis.strategies.integers(1, 2),
+      hypothesis.strategies.sampled_from(("",) * 4 + LEVELS))
+  check_each(
+      lines, range(part * LINES, (part + 1) * LINES),
+      lambda flags, num_devices, levels: outcome(
+          flags, num_devices, levels, folder, tmp_path / "run"))
 
 
 def unroll(arguments: dict[str, Any], sizes: tuple[int, int, int | None]
@@ -257,33 +273,10 @@ def unroll(arguments: dict[str, Any], sizes: tuple[int, int, int | None]
              if isinstance(x, int | float)]
   assert any(x >= EXTREME or 0 < x <= 1 / EXTREME for x in numbers) or (
       np.isfinite(found.outputs).all())
-  return "unrolled"
+  return DONE
 
 
 @pytest.mark.parametrize("part", range(MODEL_PARTS))
 def test_models(part):
-  found: list[str] = []
-  failures: list[str] = []
-  start = time.monotonic()
-  numbers = range(part * MODELS, (part + 1) * MODELS)
-  for number in numbers:
-    if time.monotonic() - start > SECONDS:
-      break
-    arguments, sizes = draw(fuzz_strategies.models(), number)
-    print(f"\n{sizes}: {arguments}", flush=True)
-    try:
-      found.append(unroll(arguments, sizes))
-    except Exception:
-      found.append("FAILED")
-      failures.append(f"{sizes} {arguments}\n{traceback.format_exc()}")
-      print(traceback.format_exc())
-    print(found[-1], flush=True)
-    if len(found) % 20 == 0:
-      jax.clear_caches()
-  unrolled = found.count("unrolled")
-  print(f"\nmodels, part {part}: {len(found)} models, {unrolled} unrolled, "
-        f"{len(found) - unrolled - len(failures)} refused, {len(failures)} "
-        f"failed, {time.monotonic() - start:.0f} s")
-  assert not failures, "\n\n".join(failures)
-  assert unrolled and unrolled < len(found)
-  assert len(found) == MODELS or time.monotonic() - start > SECONDS
+  check_each(fuzz_strategies.models(),
+             range(part * MODELS, (part + 1) * MODELS), unroll)
