@@ -59,14 +59,18 @@ DONE = "done"  # What became of a line or model that was not refused.
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> pathlib.Path:
-  """Returns a folder with a little of the data of every task."""
+  """Returns a folder with a little of the data of every task.
+
+  Of bAbI there are three tasks, so a run on all of them is refused: it would be
+  evaluated on each.
+  """
   root = tmp_path_factory.mktemp("data")
   for split, names in reader.FILES.items():
     for name, arrays in zip(names, (test_mnist_data.IMAGES,
                                     test_mnist_data.LABELS), strict=True):
       (root / name).write_bytes(test_mnist_data.pack(idx(arrays[split])))
   test_omniglot_data.write_archives(root)
-  for path in write_babi(root, range(1, 21)).glob("qa19_*"):
+  for path in write_babi(root, (1, 8, 19)).glob("qa19_*"):
     path.write_text(re.sub("1 [ENSW] [ensw]", "1 North east",
                            path.read_text()))
   text_helpers.write(root)
