@@ -23,6 +23,7 @@ _PROGRAMS = (
 _ENVIRONMENTS = ("dm-env>=1.6", "gymnasium>=1.4.0")
 _TEST = (
     *_ENVIRONMENTS,
+    "hypothesis>=6.170.17",
     "import-linter>=2.17",
     "ipykernel>=7.4.0",
     "mypy>=2.4.1",

@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Collection, Mapping
 
 MAX_COUNT = 1_000
+MAX_SIZE = 2**31 - 1  # Of a vector: XLA ends the process beyond int32.
 
 
 def nearest(name: str, valid: Collection[str]) -> str:

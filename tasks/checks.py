@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+MAX_COUNT = 1_000
+
 
 def check_positive(**values: int) -> None:
   """Checks that every value is at least 1.
@@ -12,6 +14,18 @@ def check_positive(**values: int) -> None:
   for name, value in values.items():
     if value < 1:
       raise ValueError(f"need {name} >= 1, got {name}={value}")
+
+
+def check_count(**counts: int) -> None:
+  """Checks numbers of parts that a program has one by one.
+
+  Raises:
+    ValueError: a number is above `MAX_COUNT`, where tracing the program would
+      take hours; names the first of them.
+  """
+  for name, count in counts.items():
+    if count > MAX_COUNT:
+      raise ValueError(f"need {name} <= {MAX_COUNT}, got {name}={count}")
 
 
 def check_range(low_name: str, low: int, high_name: str, high: int) -> None:

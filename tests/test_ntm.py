@@ -218,6 +218,7 @@ def test_reads_what_was_just_written():
     ("word_size", -1, "at least 1, got -1"),
     ("num_heads", 0, "at least 1, got 0"),
     ("shift_range", -1, "at least 0, got -1"),
+    ("shift_range", 2**31 - 1, "at most 1000, got 2147483647"),
     ("memory_init", float("nan"), "finite, got nan"),
 ])
 def test_bad_arguments(name, value, words):

@@ -95,6 +95,8 @@ def test_scaled_score():
   assert statistics.scaled_score([1, 3], [10, 30]) == 10
   assert statistics.scaled_score([0, 0], [10, 30]) == 0
   assert statistics.scaled_score([1, np.nan], [10, 30]) == np.inf
+  assert statistics.scaled_score([1, 3], [0, 0]) == np.inf
+  assert statistics.scaled_score([0, 0], [0, 0]) == np.inf
   assert [tables.format_score(x) for x in (0.04, 96.13, 999, 1e30, np.inf)
           ] == ["0.0", "96.1", "999.0", ">999", ">999"]
 

@@ -342,6 +342,8 @@ def test_names_are_exported():
     ("learning_to_execute", dict(min_length=6), "min_length=6"),
     ("learning_to_execute", dict(min_nesting=0), "min_nesting=0"),
     ("learning_to_execute", dict(min_nesting=3), "min_nesting=3"),
+    ("learning_to_execute", dict(max_nesting=2**31 - 1),
+     "max_nesting <= 1000, got max_nesting=2147483647"),
     ("mnist_addition", dict(min_length=11), "min_length=11 and max_length=10"),
     ("mnist_addition", dict(max_test_length=0), "max_test_length=0"),
     ("mnist_counting", dict(max_length=0), "max_length=0"),

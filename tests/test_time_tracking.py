@@ -230,6 +230,10 @@ def test_trivial_score_is_that_of_random_actions(task):
   assert abs(returns.mean() - task.trivial_score) < 4 * error < 0.05
   # With the default settings.
   assert abs(TimeTracking().trivial_score + 0.062806) < 1e-6
+  # A limit that is never reached costs nothing.
+  scores = [TimeTracking(max_steps=steps).trivial_score
+            for steps in (10_000, 2**31 - 1)]
+  assert scores[0] == pytest.approx(scores[1]) != TimeTracking().trivial_score
 
 
 def test_levels():

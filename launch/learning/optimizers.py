@@ -1,9 +1,14 @@
-"""Optimisers and learning-rate schedules by name."""
+"""Optimisers and learning-rate schedules by name.
+
+All raise a ValueError for a number with which no update can be finite. A traced
+number of a sweep is not checked: each of its values was checked before.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from launch.learning.varied import Number, is_on, is_traced
@@ -21,6 +26,8 @@ def adam(learning_rate: Rate = 1e-3, b1: float = 0.9, b2: float = 0.999,
     b2: Decay of the mean of their squares.
     eps: Added to the denominator.
   """
+  _check_decays(b1=b1, b2=b2)
+  _check_eps(eps)
   return optax.adam(learning_rate, b1, b2, eps)
 
 
@@ -35,6 +42,8 @@ def rmsprop(learning_rate: Rate = 1e-3, decay: float = 0.9,
     momentum: Decay of the accumulated updates; 0 for none, as in IMPALA.
     eps: Added to the mean of the squares; IMPALA has 0.1.
   """
+  _check_decays(decay=decay, momentum=momentum)
+  _check_eps(eps)
   return optax.rmsprop(learning_rate, decay=decay, eps=eps, momentum=momentum)
 
 
@@ -46,6 +55,7 @@ def sgd(learning_rate: Rate = 1e-3,
     learning_rate: Learning rate, or its first value under a schedule.
     momentum: Decay of the accumulated gradients; None for no momentum.
   """
+  _check_decays(momentum=0. if momentum is None else momentum)
   return optax.sgd(learning_rate, momentum)
 
 
@@ -66,6 +76,9 @@ def cosine(learning_rate: float, steps: int,
     steps: Updates in the whole run.
     final_fraction: Last value, as a fraction of the first one.
   """
+  if not is_traced(final_fraction) and not 0 <= final_fraction <= 1:
+    raise ValueError(f"final_fraction must be from 0 to 1, got "
+                     f"{final_fraction}")
   return optax.cosine_decay_schedule(learning_rate, steps, final_fraction)
 
 
@@ -95,6 +108,19 @@ def clipped(optimizer: optax.GradientTransformation,
   if is_on(max_grad_norm):
     clips.append(optax.clip_by_global_norm(_limit(max_grad_norm)))
   return optax.chain(*clips, optimizer)
+
+
+def _check_decays(**decays: Number) -> None:
+  """Refuses a decay that is 1 in float32: a mean would never forget."""
+  for name, decay in decays.items():
+    if not is_traced(decay) and not 0 <= np.float32(decay) < 1:
+      raise ValueError(f"{name} must be in [0, 1), got {decay}")
+
+
+def _check_eps(eps: Number) -> None:
+  """Refuses 0, with which a gradient of 0 makes an update of 0 / 0."""
+  if not is_traced(eps) and not eps > 0:
+    raise ValueError(f"eps must be above 0, got {eps}")
 
 
 def _limit(number: Number) -> Number:

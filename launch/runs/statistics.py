@@ -220,7 +220,9 @@ def scaled_score(errors: npt.ArrayLike, random_errors: npt.ArrayLike) -> float:
     random_errors: `[S]`, errors of the same networks before training.
 
   Returns:
-    The ratio of the means, in per cent; infinite if an error is NaN.
+    The ratio of the means, in per cent; infinite if an error is NaN, or if the
+    errors before training are 0.
   """
-  score = 100 * np.asarray(errors).mean() / np.asarray(random_errors).mean()
-  return float(np.nan_to_num(score, nan=np.inf))
+  with np.errstate(divide="ignore", invalid="ignore"):
+    score = 100 * np.asarray(errors).mean() / np.asarray(random_errors).mean()
+  return float(np.nan_to_num(score, nan=np.inf, posinf=np.inf))

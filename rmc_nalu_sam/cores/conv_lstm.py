@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from rmc_nalu_sam.arrays import as_float
-from rmc_nalu_sam.checks import check_natural, check_positive
+from rmc_nalu_sam.checks import MAX_SIZE, check_natural, check_positive
 from rmc_nalu_sam.encoders.convolution import Convolution
 
 
@@ -51,12 +51,16 @@ class ConvLSTM(hk.RNNCore):
       name: name of the module.
 
     Raises:
-      ValueError: a size is too small.
+      ValueError: a size is too small, or the output is too large.
     """
     super().__init__(name=name)
     check_positive(hidden_channels=hidden_channels, kernel_size=kernel_size,
                    height=height, width=width)
     check_natural(channels=channels)
+    if height * width * hidden_channels > MAX_SIZE:
+      raise ValueError(
+          f"height={height} times width={width} times "
+          f"hidden_channels={hidden_channels} must be at most {MAX_SIZE}")
     self._shape = (height, width)
     self._hidden_channels = hidden_channels
     self._kernel_size = kernel_size

@@ -15,7 +15,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
-from rmc_nalu_sam.checks import check_count, check_positive
+from rmc_nalu_sam.checks import check_count, check_natural, check_positive
 from rmc_nalu_sam.cores.controllers import Controller
 from rmc_nalu_sam.cores.memory_core import MemoryCore
 from rmc_nalu_sam.memory.access.ntm_access import (
@@ -105,15 +105,15 @@ class NTM(MemoryCore):
       **of_memory_core: further arguments of `MemoryCore`.
 
     Raises:
-      ValueError: a size is not positive, `shift_range` is negative, or
-        `memory_init` is not finite.
+      ValueError: a size is not positive, `shift_range` is negative or too
+        large, or `memory_init` is not finite.
     """
     super().__init__(
         hidden_size, output_size, controller, name=name, **of_memory_core)
     check_positive(num_slots=num_slots, word_size=word_size)
     check_count(num_heads=num_heads)
-    if shift_range < 0:
-      raise ValueError(f"shift_range must be at least 0, got {shift_range}")
+    check_natural(shift_range=shift_range)
+    check_count(shift_range=shift_range or 1)
     if not math.isfinite(memory_init):
       raise ValueError(f"memory_init must be finite, got {memory_init}")
     num_shifts = 2 * shift_range + 1

@@ -14,7 +14,7 @@ from typing import Any
 import haiku as hk
 import jax
 
-from rmc_nalu_sam.checks import check_positive
+from rmc_nalu_sam.checks import check_positive, check_rate
 from rmc_nalu_sam.cores.controllers import Controller
 from rmc_nalu_sam.cores.memory_core import MemoryCore, MemoryState
 from rmc_nalu_sam.memory.access import sam_access
@@ -156,7 +156,8 @@ class SAM(MemoryCore):
 
     Raises:
       ValueError: a size is not positive, `top_k` or `num_heads` exceeds
-        `num_slots`, there is no such index, or it refuses its arguments.
+        `num_slots`, `delta` is not in [0, 1), there is no such index, or it
+        refuses its arguments.
     """
     super().__init__(
         hidden_size, output_size, controller, name=name, **of_memory_core)
@@ -168,6 +169,7 @@ class SAM(MemoryCore):
       if size > num_slots:
         raise ValueError(f"{size_name} must be at most num_slots={num_slots}, "
                          f"got {size}")
+    check_rate(delta=delta)
     self.gradient_steps = gradient_steps
     self.measure_recall = measure_recall
     self._recompute = recompute

@@ -10,7 +10,7 @@ import numpy as np
 
 from rmc_nalu_sam import narrow
 from rmc_nalu_sam.arrays import align
-from rmc_nalu_sam.checks import check_choice, check_positive
+from rmc_nalu_sam.checks import check_choice, check_count, check_positive
 
 PADDINGS = ("valid", "same")
 
@@ -40,11 +40,12 @@ class Convolution(hk.Module):
       name: name of the module.
 
     Raises:
-      ValueError: a size is below 1, or there is no such padding.
+      ValueError: a size is below 1, the kernel is too large, or there is no
+        such padding.
     """
     super().__init__(name=name)
-    check_positive(output_channels=output_channels, kernel_size=kernel_size,
-                   stride=stride)
+    check_positive(output_channels=output_channels, stride=stride)
+    check_count(kernel_size=kernel_size)
     check_choice(PADDINGS, padding=padding)
     self._output_channels = output_channels
     self._kernel_size = kernel_size

@@ -13,6 +13,7 @@ from tasks import base, checks
 
 # Row and column that an action adds, in the order of `action_names`.
 _MOVES = np.array([(-1, 0), (1, 0), (0, -1), (0, 1), (0, 0)], np.int32)
+_NEVER = 1e-12  # A chance that no score shows.
 _GREY = 0.5
 _RED = np.array([1, 0, 0], np.float32)
 
@@ -184,7 +185,7 @@ class TimeTracking(base.Environment, base.Levelled):
     """The exact mean return of the uniform random policy."""
     chances = _random_arrivals(self.num_cells, self.max_steps)
     times = np.arange(self.min_time, self.max_time + 1)
-    steps = np.arange(1, self.max_steps + 1)
+    steps = np.arange(1, len(chances) + 1)
     rewards = 1 - np.abs(times[:, None] - steps) / self.margin
     return float((rewards @ chances).mean())
 
@@ -234,7 +235,8 @@ def _random_arrivals(num_cells: int, max_steps: int) -> np.ndarray:
     max_steps: the last step.
 
   Returns:
-    `[max_steps]`, the mean over all pairs of places.
+    The mean over all pairs of places, `[max_steps]`, or shorter: what is left
+    out is below `_NEVER` together.
   """
   places = np.indices((num_cells, num_cells)).reshape(2, -1).T
   after = np.clip(places[:, None] + _MOVES, 0, num_cells - 1) @ (num_cells, 1)
@@ -245,4 +247,6 @@ def _random_arrivals(num_cells: int, max_steps: int) -> np.ndarray:
     at = at @ one_step
     chances.append(np.trace(at))
     np.fill_diagonal(at, 0)
+    if at.sum() < _NEVER:
+      break
   return np.array(chances)

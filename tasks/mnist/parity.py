@@ -120,14 +120,16 @@ class MnistParity(base.Episodes, base.Levelled):
   @property
   def trivial_score(self) -> float:
     """The odds of all numbers except the most frequent."""
-    return 1 - max(self._odds())
+    return float(1 - self._odds().max())
 
   def _odds(self) -> np.ndarray:
     """Returns the odds of each number of even digits, `[O]`."""
     numbers = range(self.min_digits, self.max_digits + 1)
-    return np.array([
+    odds = np.zeros(self.output_size)
+    odds[:self.max_digits + 1] = [
         np.mean([math.comb(n, even) / 2 ** n for n in numbers])
-        for even in range(self.output_size)])
+        for even in range(self.max_digits + 1)]
+    return odds
 
 
 def _paste(images: jax.Array, places: jax.Array, present: jax.Array,

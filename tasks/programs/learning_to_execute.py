@@ -133,6 +133,7 @@ class LearningToExecute(base.Episodes, base.Levelled, base.Transcribable):
                        self.max_length)
     checks.check_range("min_nesting", self.min_nesting, "max_nesting",
                        self.max_nesting)
+    checks.check_count(max_nesting=self.max_nesting)
 
   @property
   def score(self) -> Characters:

@@ -205,6 +205,11 @@ class ApproximateIndex(ExactIndex):
 
   is_exact: ClassVar[bool] = False
 
+  def __post_init__(self):
+    if not 0 < self.recall_target <= 1:
+      raise ValueError("recall_target must be above 0 and at most 1, got "
+                       f"{self.recall_target}")
+
   def best(self, scores: jax.Array, k: int) -> jax.Array:
     return jax.lax.approx_max_k(
         scores, k, recall_target=self.recall_target)[1]
