@@ -194,7 +194,8 @@ def test_suites_are_those_of_the_flag(tmp_path, capsys):
 
   defaults = benchmarks.Options(sizes=[], models=[])
   asked = dict(sizes=[8], repeats=3, time_limit=9, memory_limit=2**29,
-               num_steps=7, models=["a", "b"], batch_size=5, records="c")
+               num_steps=7, models=["a", "b"], batch_size=5, records="c",
+               data_dir="d")
   flags_of = dict(asked, sizes="8", memory_limit=".5", models="a,b")
   for name, (_, options) in benchmarks.SUITES.items():
     with pytest.MonkeyPatch.context() as patch:
