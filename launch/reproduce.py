@@ -24,12 +24,11 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from launch.configs import endings
+from launch.configs import endings, environment
 from launch.configs.config import EXIT_USAGE, UsageError
 from launch.evidence import (
     figures,
     listing,
-    machine,
     page,
     results,
     runner,
@@ -73,7 +72,8 @@ def reproduce(jobs: Sequence[runner.Job], runs: pathlib.Path,
 def main(argv: Sequence[str]) -> None:
   """Runs the program."""
   del argv
-  folder = pathlib.Path(FLAGS.results or machine.ROOT / "results").expanduser()
+  folder = pathlib.Path(
+      FLAGS.results or environment.ROOT / "results").expanduser()
   runs = pathlib.Path(FLAGS.runs).expanduser().absolute()
   try:
     if FLAGS.list:

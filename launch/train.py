@@ -14,11 +14,12 @@ cores, presets and so on; --describe=NAME describes one of them.
 import contextlib
 import pathlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import jax
 from absl import flags, logging
 
-from launch.configs import build, checks, endings
+from launch.configs import build, checks, endings, sweeps
 from launch.configs import config as config_lib
 from launch.configs import flags as flags_lib
 from launch.configs import help as help_lib
@@ -38,7 +39,8 @@ _COMMON = ("preset", "workdir", "task", "core", "unit", "steps", "batch_size",
            "resume", "list", "describe")
 
 
-def given_flags():
+def given_flags() -> tuple[str | None, dict[str, Any],
+                           dict[str, dict[str, Any]]]:
   """Returns the preset and the settings that the command line gives a run."""
   return (FLAGS.preset, flags_lib.config_overrides(),
           flags_lib.member_overrides())
@@ -48,7 +50,8 @@ def prepare(workdir: str | None, resume: bool | None):
   """Makes or reads the run's configuration, from flags and workdir.
 
   Args:
-    workdir: folder of the run; None for its default.
+    workdir: folder of the run; None for a new one, or, to resume, that which a
+      run without --workdir first gets.
     resume: whether there must be a run to resume; None if it does not matter.
 
   Returns:
@@ -58,7 +61,8 @@ def prepare(workdir: str | None, resume: bool | None):
     UsageError: a flag is not valid, or does not fit the folder.
   """
   given = given_flags()
-  path = pathlib.Path(workdir or config_lib.default_workdir(
+  find = (config_lib.default_workdir if resume else config_lib.new_workdir)
+  path = pathlib.Path(workdir or find(
       config_lib.resolve(*given))).expanduser().absolute()
   exists = (path / config_lib.CONFIG_FILE).exists()
   if resume and not exists:
@@ -70,7 +74,8 @@ def prepare(workdir: str | None, resume: bool | None):
   named = [value for value in (*given[1].values(), *(
       value for of_kind in given[2].values() for value in of_kind.values()))
            if isinstance(value, str)]
-  config = (config_lib.reconcile(config_lib.load(path, named), *given) if exists
+  config = (config_lib.reconcile(
+      config_lib.load(path, named), *given, workdir=path) if exists
             else config_lib.resolve(*given))
   # Devices that were asked for must all be used; others need not.
   is_split = FLAGS.cpu_devices or jax.process_count() > 1
@@ -89,6 +94,17 @@ def opened(workdir: pathlib.Path, config) -> Iterator[Run]:
     yield Run(workdir, config)
 
 
+def _log_start(run: Run) -> None:
+  """Logs where a run lies, and what the command line makes of its preset."""
+  _, fields, of_members = given_flags()
+  shown = "".join(
+      f" --{name}={sweeps.shown(value)}" for name, value in (fields | {
+          f"{kind}.{name}": value for kind, of_kind in of_members.items()
+          for name, value in of_kind.items()}).items())
+  logging.info("run in %s, preset %s%s", run.workdir, run.config.preset,
+               f", with{shown}" if shown else "")
+
+
 def train(run: Run, profiler: profiling.Profiler | None = None
           ) -> training.Result:
   """Trains a run to its end, then draws it; raises as `training.train`.
@@ -97,6 +113,7 @@ def train(run: Run, profiler: profiling.Profiler | None = None
     run: opened for writing.
     profiler: traces some updates.
   """
+  _log_start(run)
   with Watch(run.workdir) as watch:
     with timing.waiting_for_data():
       data = [run.load_data(split) for split in ("train", "test")]
@@ -158,16 +175,17 @@ def run() -> None:
   for module in (flags_lib, help_lib, joining):
     flags.adopt_module_key_flags(module)  # So that --helpfull shows them.
   flags.DEFINE_string("workdir", None, "Where the run's files go. Default: "
-                      "runs/TASK-CORE-SEED, or the like.")
+                      "a new folder, runs/TASK-CORE-SEED or the like.")
   flags.DEFINE_boolean(
       "resume", None, "Resumes the run in the workdir, which must hold one. "
-      "False: the workdir must hold none. Default: resumes if it does.")
+      "False: the workdir must hold none. Default: resumes if it does; without "
+      "--workdir, starts anew.")
   flags.DEFINE_string("profile", None, profiling.HELP)
   with hosts.failing_alone():
     endings.run(main, "--batch_size, --eval_episodes, --num_seeds, or a size "
                 "of --core.X or --task.X, such as --core.num_slots and "
                 "--task.max_length, in another --workdir",
-                common=_COMMON, parse_flags=flags_lib.parse)
+                common=_COMMON, needs_flags=True, parse_flags=flags_lib.parse)
 
 
 if __name__ == "__main__":

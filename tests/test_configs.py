@@ -210,7 +210,9 @@ def test_config_that_does_not_exist(tmp_path):
      "optimizer.learning_rate=0.001 ... optimizer.learning_rate=0.5"),
     ("--curriculum=exponential", "curriculum=none ... exponential"),
     ("--penalty.weight=3", "--penalty.weight: penalty is 'none' ... discrete"),
-    ("--preset=sam_priority_sort", "priority_sort ... --workdir"),
+    ("--preset=sam_priority_sort",
+     "now --preset=sam_priority_sort with ... --workdir"),
+    ("--optimizer=adm", "unknown optimizer 'adm' ... adam"),
 ])
 def test_resuming_refuses_to_change_what_is_learnt(changed, words):
   stored = resolve(*TINY)
@@ -232,7 +234,7 @@ def test_resuming_by_a_preset_refuses_what_the_preset_leaves_out():
   with pytest.raises(UsageError) as error:
     reconcile(stored, "--preset=sam_copy")
   assert_words(str(error.value),
-               "core.word_size=16 ... --preset=sam_copy core.word_size=32")
+               "core.word_size=16 ... --preset=sam_copy with core.word_size=32")
   assert reconcile(
       stored, "--preset=sam_copy", "--core.word_size=16") == stored
 
@@ -240,7 +242,7 @@ def test_resuming_by_a_preset_refuses_what_the_preset_leaves_out():
 def test_resuming_takes_the_encoder_of_the_task():
   stored = resolve(*TINY)
   assert reconcile(stored, "--encoder=") == stored
-  with pytest.raises(UsageError, match=r"encoder=embed, now encoder=none"):
+  with pytest.raises(UsageError, match=r"encoder=embed, now --encoder=none"):
     reconcile(resolve(*TINY, "--encoder=embed"), "--encoder=")
 
 
@@ -261,7 +263,7 @@ def test_resuming_takes_a_default_that_was_not_set():
   first = resolve()
   assert "num_slots" not in first.core_args
   assert reconcile(first, "--core.num_slots=128") == first
-  with pytest.raises(UsageError, match=r"core\.num_slots=128, now core\.num"):
+  with pytest.raises(UsageError, match=r"core\.num_slots=128, now --core\.num"):
     reconcile(first, "--core.num_slots=3")
 
 

@@ -164,8 +164,8 @@ def test_integers_of_programs_are_bounded(
 
 # What the machine lacks.
 
-PROGRAMS = {train: [], evaluate: ["--workdir=none"], plot: [],
-            compare: ["--reference=none"],
+PROGRAMS = {train: ["--preset=sam_copy"], evaluate: ["--workdir=none"],
+            plot: [], compare: ["--reference=none"],
             benchmark: ["--suite=rmc", "--output=none"]}
 
 
@@ -492,11 +492,30 @@ def test_short_help(program, capsys):
   assert ("--describe=NAME" in text) == (program is train)
 
 
+def test_training_without_flags_tells_how_to_begin(capsys, tmp_path,
+                                                   monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  assert run(train) == config_lib.EXIT_USAGE
+  assert "--preset=sam_copy" in capsys.readouterr().out
+  assert not list(tmp_path.iterdir())
+
+
+def test_a_run_without_a_workdir_gets_a_new_one(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  flags_of_run = [*tiny_flags(), "--steps=2"]
+  for _ in range(2):
+    assert run(train, *flags_of_run) == 0
+  assert run(train, *flags_of_run[:-1], "--resume", "--steps=3") == 0
+  found = {path.name: saved_steps(path) for path in
+           (tmp_path / "runs").iterdir()}
+  assert found == {"copy-lstm-0": [2, 3], "copy-lstm-0-2": [2]}
+
+
 def test_version(capsys):
   assert launch_helpers.run(plot, "--version") == 0
   assert capsys.readouterr().out == (
-      f"rmc_nalu_sam {rmc_nalu_sam.__version__}, JAX {jax.__version__}, "
-      f"Python {platform.python_version()}\n")
+      f"rmc_nalu_sam {rmc_nalu_sam.__version__}, jax {jax.__version__}, "
+      f"python {platform.python_version()}\n")
 
 
 @pytest.mark.parametrize("program, argv, line", [

@@ -1,7 +1,6 @@
 """What every program does with its command line: help, version, errors."""
 
 import inspect
-import platform
 import re
 import sys
 import textwrap
@@ -9,10 +8,9 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any, NoReturn
 
-import jax
 from absl import flags
 
-import rmc_nalu_sam
+from launch.configs import environment
 from launch.configs.config import EXIT_USAGE
 
 FLAGS = flags.FLAGS
@@ -39,7 +37,7 @@ def parse(argv: Sequence[str]) -> list[str]:
 
 
 def reader(module: ModuleType, *, common: Sequence[str], takes_words: bool,
-           parse_flags: Callable[[Sequence[str]], list[str]]
+           needs_flags: bool, parse_flags: Callable[[Sequence[str]], list[str]]
            ) -> Callable[[Sequence[str]], list[str]]:
   """Returns a parser that also answers --help, -h and --version.
 
@@ -48,6 +46,7 @@ def reader(module: ModuleType, *, common: Sequence[str], takes_words: bool,
     common: flags that the short help shows; all but members' arguments if
       empty.
     takes_words: whether the program takes more than flags.
+    needs_flags: whether no flag at all means that the user asks how to begin.
     parse_flags: parses the flags.
   """
   def read(argv):
@@ -58,6 +57,9 @@ def reader(module: ModuleType, *, common: Sequence[str], takes_words: bool,
     if "--version" in asked:
       print(version())
       sys.exit(0)
+    if needs_flags and not argv[1:]:
+      print(short_help(module, common))
+      sys.exit(EXIT_USAGE)
     left = parse_flags(argv)
     if left[1:] and not takes_words:
       _refuse(f"unexpected word {left[1]!r}; a flag is written --NAME=VALUE")
@@ -67,8 +69,8 @@ def reader(module: ModuleType, *, common: Sequence[str], takes_words: bool,
 
 def version() -> str:
   """Returns the versions of this project, of JAX and of Python."""
-  return (f"rmc_nalu_sam {rmc_nalu_sam.__version__}, JAX {jax.__version__}, "
-          f"Python {platform.python_version()}")
+  return ", ".join(f"{name} {value}"
+                   for name, value in environment.versions().items())
 
 
 def short_help(module: ModuleType, common: Sequence[str] = ()) -> str:

@@ -4,6 +4,8 @@ Later ones override earlier ones. A user's mistakes raise a `UsageError` of one
 line before anything is compiled.
 """
 
+import functools
+import itertools
 import json
 import pathlib
 from collections.abc import Collection, Mapping
@@ -12,7 +14,7 @@ from typing import Any
 import ml_collections
 from absl import logging
 
-from launch.configs import members, sweeps, trust
+from launch.configs import environment, members, sweeps, trust
 from launch.experiments.merging import merge
 from rmc_nalu_sam.registry import attribute
 
@@ -160,6 +162,15 @@ def default_workdir(config: ml_collections.ConfigDict) -> pathlib.Path:
   return pathlib.Path("runs", "-".join(filter(None, parts)))
 
 
+def new_workdir(config: ml_collections.ConfigDict) -> pathlib.Path:
+  """Returns `default_workdir`, or one that holds no run: runs/copy-sam-0-2."""
+  first = default_workdir(config)
+  others = (first.with_name(f"{first.name}-{number}")
+            for number in itertools.count(2))
+  return next(path for path in itertools.chain([first], others)
+              if not (path / CONFIG_FILE).exists())
+
+
 def is_of_units(config: ml_collections.ConfigDict) -> bool:
   """Returns whether the run's core is made of units."""
   return attribute(members.REGISTRIES["core"].get(config.core), "OF_UNITS",
@@ -221,7 +232,9 @@ def save(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   """Writes `config.json` atomically."""
   temporary = workdir / (CONFIG_FILE + ".tmp")
   temporary.write_text(json.dumps(
-      {"format": FORMAT, **sweeps.to_json(config.to_dict())}, indent=2,
+      {"format": FORMAT, "written_by": environment.versions() | {
+          "commit": environment.commit()},
+       **sweeps.to_json(config.to_dict())}, indent=2,
       allow_nan=False) + "\n")
   temporary.replace(workdir / CONFIG_FILE)
 
@@ -252,6 +265,7 @@ def load(workdir: pathlib.Path, given: Collection[str] = ()
     raise UsageError(f"{path} is not of a run: expected an object, got "
                      f"{type(stored).__name__}")
   check_format(path, stored.pop("format", 0), FORMAT)
+  stored.pop("written_by", None)  # For people.
   if refused := trust.refusal(stored, workdir, given):
     raise UsageError(f"{path}: {refused}")
   for name in stored:
@@ -285,7 +299,7 @@ def check_format(path: pathlib.Path, found: Any, known: int) -> None:
 def reconcile(stored: ml_collections.ConfigDict, preset: str | None,
               overrides: Mapping[str, Any],
               member_args: Mapping[str, Mapping[str, Any]],
-              ) -> ml_collections.ConfigDict:
+              workdir: pathlib.Path | None = None) -> ml_collections.ConfigDict:
   """Returns the configuration of a run that is resumed.
 
   Logs a line if a field in `RUNTIME_FIELDS` changes, and one if a preset has
@@ -296,11 +310,14 @@ def reconcile(stored: ml_collections.ConfigDict, preset: str | None,
     preset: The preset of the command line, or None.
     overrides: Fields set on the command line.
     member_args: Maps a kind in `KINDS` to arguments set there.
+    workdir: Folder of the run, for messages.
 
   Raises:
-    UsageError: Something that was set would change what the run learns.
+    UsageError: Something that was set would change what the run learns, or
+      there is no such member or preset.
   """
-  fields, by = dict(overrides), ""
+  fields, run = dict(overrides), f"the run in {workdir or 'this workdir'}"
+  _check_names(overrides)
   of_task = _defaults_of_task(dict.fromkeys(_OF_TASK, "")
                               | dict(task=stored.task))
   fields |= {kind: name for kind, name in of_task.items()
@@ -311,21 +328,22 @@ def reconcile(stored: ml_collections.ConfigDict, preset: str | None,
                if name not in ("preset", "sweep", *RUNTIME_FIELDS)
                and not name.endswith("_args")}
     fields |= sweeps.of_kind(wanted, "")
-    by = f"by --preset={preset} "
-    _log_changes(f"--preset={preset} does not change the run in this workdir, "
-                 "which keeps", {name: stored[name] for name in RUNTIME_FIELDS
-                                 if name not in overrides}, wanted)
-  _refuse_changes("", fields, dict(stored) | sweeps.of_kind(stored, ""), by)
+    _log_changes(f"--preset={preset} does not change {run}, which keeps",
+                 {name: stored[name] for name in RUNTIME_FIELDS
+                  if name not in overrides}, wanted)
+  refuse = functools.partial(_refuse_changes, run, preset)
+  refuse("", fields, dict(stored) | sweeps.of_kind(stored, ""), overrides)
   for kind in KINDS:
     given = member_args.get(kind, {})
     try:
       members.check_given(stored, kind, given)
     except ValueError as error:
-      raise UsageError(f"{error} (in the run of this workdir)") from None
+      raise UsageError(f"{error} (in {run})") from None
+    by_flag = given
     if preset:  # What it leaves out has the defaults of the member.
       given = _arguments(wanted, kind) | sweeps.of_kind(wanted, kind)
-    _refuse_changes(f"{kind}.", given, _arguments(stored, kind)
-                    | sweeps.of_kind(stored, kind), by)
+    refuse(f"{kind}.", given, _arguments(stored, kind)
+           | sweeps.of_kind(stored, kind), by_flag)
   config = ml_collections.ConfigDict(stored)
   config.update({name: fields[name] for name in RUNTIME_FIELDS
                  if name in fields})
@@ -342,15 +360,35 @@ def _log_changes(what, values, others):
     logging.info("%s %s", what, ", ".join(changes))
 
 
-def _refuse_changes(prefix, given, has, by):
-  """Raises a UsageError for the first value that differs from the run's."""
+def _check_names(overrides):
+  """Raises a UsageError for the name of a member that does not exist."""
+  for kind in KINDS:
+    name = overrides.get(kind, "")
+    if name not in ("", members.NONE):
+      try:
+        members.REGISTRIES[kind].get(name)
+      except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def _refuse_changes(run, preset, prefix, given, has, by_flag):
+  """Raises a UsageError for the first value that differs from the run's.
+
+  Args:
+    run: The run, for the message.
+    preset: The preset of the command line, or None.
+    prefix: Of flags.
+    given: Name -> value that the command line leads to.
+    has: Name -> value of the run.
+    by_flag: Names that have a flag of their own on the command line.
+  """
   for name, value in given.items():
     changes = name not in has or has[name] != value
     if changes and not (prefix == "" and name in RUNTIME_FIELDS):
       was = has.get(name, "not set")
+      by = (f"--{prefix}{name}={sweeps.shown(value)}"
+            if name in by_flag or not preset else
+            f"--preset={preset} with {prefix}{name}={sweeps.shown(value)}")
       raise UsageError(
-          "the run in this workdir was started with "
-          f"{prefix}{name}={sweeps.shown(was)}, now "
-          f"{by}{prefix}{name}={sweeps.shown(value)}: resume it without that "
-          "flag, "
-          "or choose another --workdir")
+          f"{run} was started with {prefix}{name}={sweeps.shown(was)}, now "
+          f"{by}: resume it without that flag, or choose another --workdir")

@@ -24,6 +24,7 @@ _BYTES = re.compile(r"([\d.]+) ?([KMGTPE]i?B?|bytes)\b")
 
 def run(main: Callable[[Any], Any], lower: str, *,
         common: Sequence[str] = (), takes_words: bool = False,
+        needs_flags: bool = False,
         parse_flags: Callable[[Sequence[str]], list[str]] = command_line.parse
         ) -> None:
   """Runs a program, as `app.run` does.
@@ -37,6 +38,7 @@ def run(main: Callable[[Any], Any], lower: str, *,
     lower: Flags whose values decide how much memory it needs.
     common: Flags that --help shows; all but members' arguments if empty.
     takes_words: Whether it takes more than flags.
+    needs_flags: Whether it prints its help if it gets no flag at all.
     parse_flags: Parses the flags.
   """
   if signal.getsignal(signal.SIGINT) is end_at_once:
@@ -47,7 +49,7 @@ def run(main: Callable[[Any], Any], lower: str, *,
     with _one_line(lower):
       app.run(main, flags_parser=command_line.reader(
           sys.modules[main.__module__], common=common, takes_words=takes_words,
-          parse_flags=parse_flags))
+          needs_flags=needs_flags, parse_flags=parse_flags))
   finally:
     _ignore_interrupts()
 

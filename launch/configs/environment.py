@@ -1,9 +1,16 @@
-"""Keeps the environment's settings of JAX out of the numbers of a run."""
+"""What a run takes from its environment: versions, and no settings of JAX."""
 
 import os
+import pathlib
+import platform
+import subprocess
 
 import jax
 from absl import logging
+
+import rmc_nalu_sam
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]  # Of the checkout.
 
 # Settings that decide the numbers of a run, and the values of all runs. JAX
 # reads each from an environment variable of the same name in capitals.
@@ -28,3 +35,26 @@ def pin_settings() -> None:
       logging.warning("ignored %s=%s of the environment: it would change the "
                       "run's numbers", variable, os.environ[variable])
       jax.config.update(name, value)
+
+
+def versions() -> dict[str, str]:
+  """Returns the versions of this project, of JAX and of Python."""
+  return {"rmc_nalu_sam": rmc_nalu_sam.__version__, "jax": jax.__version__,
+          "python": platform.python_version()}
+
+
+def commit() -> str:
+  """Returns the commit of the code, with `+` behind it if there are changes.
+
+  'unknown' outside of a checkout.
+  """
+  def git(*arguments):
+    return subprocess.run(["git", *arguments], cwd=ROOT, check=True,
+                          capture_output=True, text=True).stdout.strip()
+
+  try:
+    changes = git("status", "--porcelain", "--untracked-files=no", "--",
+                  "launch", "rmc_nalu_sam", "tasks", "setup.py")
+    return git("rev-parse", "--short", "HEAD") + ("+" if changes else "")
+  except (OSError, subprocess.CalledProcessError):
+    return "unknown"

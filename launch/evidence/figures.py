@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from launch.evidence import machine
+from launch.configs import environment
 from launch.evidence.experiment import Experiment, Figure
 from launch.evidence.runner import Job, workdir_of
 
@@ -39,7 +39,7 @@ def draw(experiment: Experiment, scale: str, runs: pathlib.Path,
       continue
     done = subprocess.run(
         [sys.executable, "-m", *_program(figure, workdir),
-         f"--output={output}", *map(str, found)], cwd=machine.ROOT,
+         f"--output={output}", *map(str, found)], cwd=environment.ROOT,
         capture_output=True, text=True, check=False)
     if done.returncode:
       why = (done.stderr.strip() or "no reason").splitlines()[-1]

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from launch.configs import environment
 from launch.configs.config import UsageError
 from launch.evidence import collect, machine, results
 from launch.evidence.experiment import Experiment, Piece
@@ -78,7 +79,7 @@ class Running:
   def _begin(self):
     return subprocess.Popen(
         self._lines.pop(0), stdout=self._log, stderr=subprocess.STDOUT,
-        cwd=machine.ROOT, env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        cwd=environment.ROOT, env=os.environ | {"PYTHONUNBUFFERED": "1"},
         start_new_session=True)
 
   @property
@@ -140,7 +141,7 @@ def entry_of(running: Running) -> results.Entry:
       piece=job.piece.name, scale=job.scale,
       commands=job.piece.commands(
           job.scale, str(workdir_of(job, pathlib.Path("runs")))),
-      commit=machine.commit(), date=datetime.date.today().isoformat(),
+      commit=environment.commit(), date=datetime.date.today().isoformat(),
       machine=facts["machine"] | {"load": machine.load()},
       versions=facts["versions"], seeds=found.seeds, updates=found.updates,
       episodes=found.episodes,
