@@ -87,7 +87,7 @@ def test_games_of_pycolab(golden, replay):
                                 golden["ended_by"] == 2)
   outcome = jax.vmap(BoxWorld().outcome)(
       jax.tree.map(lambda x: jnp.asarray(x[last]), states))
-  np.testing.assert_array_equal(outcome["solved"], golden["ended_by"] == 0)
+  np.testing.assert_array_equal(outcome["gem"], golden["ended_by"] == 0)
   np.testing.assert_array_equal(outcome["dead_end"], golden["ended_by"] == 1)
   np.testing.assert_array_equal(outcome["boxes"], [
       (golden["rewards"][a:b + 1] == 1).sum()
@@ -129,7 +129,7 @@ def test_solution():
   assert [bool(s.terminated) for s in steps] == [False, True]
   assert not any(bool(s.truncated) for s in steps)
   assert {k: float(v) for k, v in env.outcome(state).items()} == {
-      "solved": 1, "dead_end": 0, "boxes": 1}
+      "gem": 1, "dead_end": 0, "boxes": 1}
 
 
 def test_dead_end():
@@ -139,7 +139,7 @@ def test_dead_end():
   state, steps = moves(env, state, "N")
   assert (float(steps[0].reward), bool(steps[0].terminated)) == (-1, True)
   assert {k: float(v) for k, v in env.outcome(state).items()} == {
-      "solved": 0, "dead_end": 1, "boxes": 0}
+      "gem": 0, "dead_end": 1, "boxes": 0}
   assert env.text(state).splitlines()[:2] == ["#######", "#b.   #"]
 
 

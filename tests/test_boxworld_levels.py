@@ -172,7 +172,7 @@ def solve(env: BoxWorld, number: int) -> None:
   total, steps, outcome = returns(env, states, actions)
   np.testing.assert_array_equal(total, lengths + 10)
   np.testing.assert_array_equal(steps, [len(route) for route in routes])
-  assert outcome["solved"].all() and not outcome["dead_end"].any()
+  assert outcome["gem"].all() and not outcome["dead_end"].any()
   np.testing.assert_array_equal(outcome["boxes"], lengths)
 
 
@@ -220,7 +220,7 @@ def test_random_actions_in_games_of_any_size():
   smaller = BoxWorld(solution_length=4, num_forward=4)
   assert_mean(total[chosen], smaller.trivial_score)
   assert_mean(total[chosen], .061, .0082)
-  assert_mean(outcome["solved"][chosen], .0060, .0007)
+  assert_mean(outcome["gem"][chosen], .0060, .0007)
   assert_mean(steps[chosen], 118.52, .12)
 
 
@@ -230,7 +230,7 @@ def test_random_actions_in_the_smallest_games():
   assert (sizes == np.array([[1], [0]])).all()
   assert_mean(total, env.trivial_score)
   assert_mean(total, .364, .0174)
-  assert_mean(outcome["solved"], .0308, .0016)
+  assert_mean(outcome["gem"], .0308, .0016)
   assert_mean(steps, 119.73, .08)
 
 

@@ -95,7 +95,8 @@ def _best(run: Run) -> dict[str, list[float]]:
       continue
     _, values = run.column(name)
     # Shares of right answers and returns grow; other metrics are errors.
-    grows = name.endswith(("accuracy", "solved", "arrived", "on_time")) or (
+    grows = name.endswith(
+        ("accuracy", "solved", "gem", "arrived", "on_time")) or (
         name.split("/")[-1] == run.main_metric
         and not run.task.score.lower_is_better)
     best = np.fmax if grows else np.fmin

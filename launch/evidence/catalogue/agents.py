@@ -63,16 +63,16 @@ _BOXWORLD = Experiment(
     pieces=(
         *(Piece(core + end, "--preset=boxworld_viewport" + (
               " --task.num_forward=1" if end else "") + f" --core={core}",
-                {Cell(row, column): "solved",
+                {Cell(row, column): "gem",
                  Cell(row, f"{column}, return"): "return"},
                 scales={"small": "--num_seeds=3 --steps=5000"})
           for end, column in _WORLDS.items()
           for core, row in _WORLD_CORES.items()),
         Piece("whole_lstm", "--preset=boxworld --core=lstm",
-              {Cell("LSTM", "length 1, whole board"): "solved"},
+              {Cell("LSTM", "length 1, whole board"): "gem"},
               scales={"small": "--num_seeds=3"}),
         *(Piece(f"{core}_paper", f"--core={core}",
-                {Cell(row, "lengths 1 to 5"): "solved"},
+                {Cell(row, "lengths 1 to 5"): "gem"},
                 scales={"paper": "--preset=boxworld_paper"} | (
                     {"tiny": _tiny("boxworld_paper", core)}
                     if core in TINY_CORES else {}))
@@ -90,7 +90,7 @@ _BOXWORLD = Experiment(
          "an agent takes the key soon, and uses it only after millions of "
          "steps, but then in nearly all levels.",
     figures=(Figure("boxworld.png", "BoxWorld, lengths 1 to 2, no distractors.",
-                    "--metric=solved", pieces=tuple(_WORLD_CORES)),
+                    "--metric=gem", pieces=tuple(_WORLD_CORES)),
              Figure("boxworld.gif", "The trained RMC opens two boxes. In grey: "
                     "the attention of its slots, a row for each head and slot; "
                     "the last column is the input.", picture="episode.gif",

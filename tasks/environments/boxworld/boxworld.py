@@ -207,10 +207,10 @@ class BoxWorld(base.Environment, base.Levelled):
     """Returns what became of an episode.
 
     Returns:
-      `solved`: whether the gem was reached. `dead_end`: whether a distractor
-      was opened. `boxes`: how many boxes of the solution were opened.
+      `gem`: whether it was reached. `dead_end`: whether a distractor was
+      opened. `boxes`: how many boxes of the solution were opened.
     """
-    values = {"solved": state.ending == rules.GEM_REACHED,
+    values = {"gem": state.ending == rules.GEM_REACHED,
               "dead_end": state.ending == rules.DEAD_END,
               "boxes": state.opened}
     return {name: value.astype(jnp.float32) for name, value in values.items()}
