@@ -263,7 +263,7 @@ def test_other_runs_of_two_processes_equal_one(kind, tmp_path):
                       "--eval_episodes=8"],
       "curriculum": [*tiny_flags(learning_rate=.01), "--task.max_length=8",
                      "--curriculum=exponential", "--curriculum.threshold=10",
-                     "--curriculum.start=1", "--curriculum.patience=3",
+                     "--curriculum.start=1", "--curriculum.patience=10",
                      "--curriculum.max_level=6"],
       "memory": [*tiny_flags("sam", learning_rate=.01), "--reuse_memory"],
       "shard_map": [*tiny_flags("sam", learning_rate=.01), "--reuse_memory",
