@@ -32,7 +32,7 @@ WAITING = f"""
 import pathlib, signal, time
 from launch import train
 from launch.runs import reporting, training
-report, first_state = reporting.Reporter.train, training._first_state
+report = reporting.Reporter.train
 def report_and_wait(self, step, metrics):
   report(self, step, metrics)
   if step == {WAIT_AT}:
@@ -42,12 +42,12 @@ def report_and_wait(self, step, metrics):
       assert time.monotonic() < deadline
       time.sleep(0.01)
 reporting.Reporter.train = report_and_wait
-check_loss = training._check_loss
+not_finite = training._not_finite
 def check(*args):
   assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
   assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
-  check_loss(*args)
-training._check_loss = check
+  return not_finite(*args)
+training._not_finite = check
 train.run()
 """
 
@@ -251,7 +251,7 @@ def test_one_device_equals_four(reference, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["language", "environment", "curriculum",
-                                  "memory", "seeds"])
+                                  "memory", "shard_map", "seeds"])
 def test_other_runs_of_two_processes_equal_one(kind, tmp_path):
   words = "the cat saw the dog\nthe dog saw a cat <unk>\n"
   flags = {
@@ -262,8 +262,12 @@ def test_other_runs_of_two_processes_equal_one(kind, tmp_path):
                       "--agent.unroll_length=4", "--batch_size=8",
                       "--eval_episodes=8"],
       "curriculum": [*tiny_flags(learning_rate=.01), "--task.max_length=8",
-                     "--curriculum=exponential", "--curriculum.threshold=9"],
+                     "--curriculum=exponential", "--curriculum.threshold=10",
+                     "--curriculum.start=1", "--curriculum.patience=10",
+                     "--curriculum.max_level=6"],
       "memory": [*tiny_flags("sam", learning_rate=.01), "--reuse_memory"],
+      "shard_map": [*tiny_flags("sam", learning_rate=.01), "--reuse_memory",
+                    "--parallel=shard_map"],
       "seeds": [*tiny_flags(learning_rate=.01), "--num_seeds=4"]}[kind]
   if kind == "language":
     folder = text_helpers.write(tmp_path / "words", {
@@ -335,6 +339,16 @@ def test_one_is_killed_and_both_are_restarted(who, reference, tmp_path):
   assert statuses == [0, 0], errors
   assert "CONTINUE at step 4" in errors[0]
   assert_close(tmp_path, reference)
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_not_finite_ends_both(tmp_path):
+  statuses, (first, second) = end(start(
+      [*tiny_flags(learning_rate=1e38), *PERIODS, f"--steps={STEPS}"],
+      tmp_path))
+  assert statuses == [train.EXIT_DIVERGED] * 2, first + second
+  assert "not finite" in first.split("diverged: ")[1]
+  assert "diverged" not in second
 
 
 @pytest.mark.slow

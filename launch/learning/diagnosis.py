@@ -5,7 +5,7 @@ states away. So a diagnosis costs nothing before it is needed: the updates since
 the last checkpoint are repeated then, the last ones of them one by one.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -19,7 +19,7 @@ _MAX_NAMES = 3
 
 def describe(trainer: Trainer, data: Any, state: RunState, first: int,
              last: int, streak: int, chunk: Callable[[int], int],
-             interrupts: Collection[int]) -> str:
+             must_end: Callable[[], bool]) -> str:
   """Repeats updates until one is not finite; returns a clause on it.
 
   Args:
@@ -31,19 +31,20 @@ def describe(trainer: Trainer, data: Any, state: RunState, first: int,
     streak: so many updates in a row that are not finite are looked for; the
       first of them is described.
     chunk: step -> how many updates the run does at once from there on.
-    interrupts: not empty once a signal came, which ends the search.
+    must_end: returns whether a signal ends the search, in all processes alike.
   """
   step, first = int(np.min(state.train.step)), first - streak + 1
   # A checkpoint may lie within the row of updates.
   earlier = state.train.skips.in_a_row if state.train.skips else 0
   state = trainer.put(state)
-  while step < first and not interrupts:
+  ended = False
+  while step < first and not (ended := must_end()):
     earlier = 0
     count = min(chunk(step), first - step)
     state, _ = trainer.train(state, data, count)
     step += count
   search = _Search(streak, np.broadcast_to(earlier, len(trainer.seeds)))
-  while not interrupts:
+  while not ended and not must_end():
     seed = search.look(step, trainer.nonfinite(state, data))
     if seed is not None:
       return search.describe(seed, _names(state), trainer.seeds)

@@ -193,8 +193,7 @@ class _Launch(NamedTuple):
           self.trainer, self.train_data,
           self.trainer.initial_state() if restored is None else restored,
           first, last, max(1, config.skip_nonfinite),
-          lambda step: _updates_until_next_event(step, config),
-          self.interrupts)
+          lambda step: _updates_until_next_event(step, config), self.must_end)
     except config_lib.UsageError as error:
       cause = str(error)
     saved = ("there is no checkpoint yet" if step is None
