@@ -209,8 +209,8 @@ def test_suites_are_those_of_the_flag(tmp_path, capsys):
   assert run(benchmark, "--suite=none", f"--output={tmp_path}"
              ) == config_lib.EXIT_USAGE
   assert set(benchmarks.SUITES) == {
-      "arithmetic", "environments", "index_recall", "language",
-      "long_sequence", "rmc", "sam_scaling", "sampling", "sdnc"}
+      "arithmetic", "collectives", "devices", "environments", "index_recall",
+      "language", "long_sequence", "rmc", "sam_scaling", "sampling", "sdnc"}
 
 
 @pytest.mark.parametrize("suite, flag, valid", [

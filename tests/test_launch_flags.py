@@ -253,6 +253,7 @@ EFFECTS = {
     "schedule": (["--schedule=cosine"], params),
     "optimizer": (["--optimizer=adam"],
                   lambda w: saved_state(w).train.opt_state),
+    "precision": (["--precision=bfloat16"], params),
     "max_grad_norm": (["--max_grad_norm=0.01"], params),
     "max_grad_value": (["--max_grad_value=0.001"], params),
     "unit": (["--unit=nau"], params),
