@@ -5,12 +5,33 @@ from collections.abc import Collection, Mapping
 
 MAX_COUNT = 1_000
 MAX_SIZE = 2**31 - 1  # Of a vector: XLA ends the process beyond int32.
+_MAX_FLOAT = (2 - 2.**-23) * 2.**127
 
 
 def nearest(name: str, valid: Collection[str]) -> str:
   """Returns " did you mean 'x'?", or "" if no valid name is similar."""
   found = difflib.get_close_matches(name, list(valid), n=1)
   return f" did you mean {found[0]!r}?" if found else ""
+
+
+def check_numbers(arguments: Mapping[str, object]) -> None:
+  """Checks that arguments are numbers that JAX can compute with.
+
+  Args:
+    arguments: name of an argument -> its value; others than int and float are
+      not checked.
+
+  Raises:
+    ValueError: a number is no int32, or not finite in float32; the message
+      names the first one.
+  """
+  for name, value in arguments.items():
+    if isinstance(value, int) and not -MAX_SIZE - 1 <= value <= MAX_SIZE:
+      raise ValueError(f"{name} must be at least {-MAX_SIZE - 1} and at most "
+                       f"{MAX_SIZE} (int32), got {value}")
+    if isinstance(value, float) and not abs(value) <= _MAX_FLOAT:
+      raise ValueError(f"{name} must be finite, and at most {_MAX_FLOAT:.2g} "
+                       f"in magnitude (float32), got {value}")
 
 
 def check_choice(valid: Collection[str], **choices: str) -> None:

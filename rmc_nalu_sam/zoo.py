@@ -10,6 +10,7 @@ import jmp
 
 from rmc_nalu_sam import model as model_lib
 from rmc_nalu_sam import narrow
+from rmc_nalu_sam.checks import check_numbers
 from rmc_nalu_sam.cores import (
     AWDLSTM,
     DAM,
@@ -163,6 +164,9 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
   UNITS.check(unit, unit_args)
   ENCODERS.check(encoder, encoder_args)
   HEADS.check(head, head_args)
+  for arguments in (dict(output_size=output_size), core_args, unit_args,
+                    encoder_args, head_args):
+    check_numbers(arguments)
   of_task: dict[str, Any] = {}
   if attribute(ENCODERS.get(encoder), "OF_TOKENS", False):
     of_task |= dict(vocabulary_size=output_size)

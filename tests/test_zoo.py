@@ -111,6 +111,19 @@ def test_bad_value_is_refused_at_once():
     make_model("sam", OUT, num_slots=17, top_k=19)
 
 
+@pytest.mark.parametrize("kwargs, words", [
+    (dict(core="stack", hidden_size=2**31), "hidden_size .* 2147483647 .int32"),
+    (dict(core="sam", write_bias=float("nan")), "write_bias .* finite, .* nan"),
+    (dict(core="lstm", unit="nalu", unit_args=dict(epsilon=1e39)),
+     r"epsilon .* at most 3\.4e\+38 .* 1e\+39"),
+    (dict(core="lstm", encoder="cnn", encoder_args=dict(mean=float("-inf"))),
+     "mean .* finite, .* -inf"),
+])
+def test_numbers_that_jax_cannot_hold(kwargs, words):
+  with pytest.raises(ValueError, match=words):
+    make_model(**dict(output_size=OUT) | kwargs)
+
+
 # Cores of users.
 
 
