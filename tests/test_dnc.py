@@ -404,6 +404,7 @@ def test_sharpened_links_are_less_blurred():
   assert np.all(sharpness[1] > sharpness[0] + .1)
 
 
+@pytest.mark.slow
 def test_mask_min_is_the_smallest_mask(monkeypatch):
   seen = []
   step = dnc_access.access_step

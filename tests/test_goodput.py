@@ -122,6 +122,7 @@ def test_compilation_and_data_are_not_productive(workdir, clock):
 class Device:
   def __init__(self, stats):
     self.memory_stats = lambda: stats
+    self.process_index = 0
 
 
 def test_memory_of_devices():

@@ -265,7 +265,9 @@ def test_omniglot_s_curriculum(name, num_labels):
 
 
 @pytest.mark.parametrize("name", [
-    name for name in NAMES if experiments.load_preset(name)["task"] in (
+    pytest.param(name, marks=[pytest.mark.slow] * (name in (
+        "boxworld", "boxworld_paper", "minipacman")))
+    for name in NAMES if experiments.load_preset(name)["task"] in (
         "boxworld", "minipacman", "time_tracking")])
 def test_the_torso_sees_the_whole_picture(name):
   config = config_helpers.resolve(f"--preset={name}", "--core=stack")

@@ -124,8 +124,10 @@ def test_compiles_once(monkeypatch):
 
 # 'stack' cannot copy, because it has no memory. The outputs of
 # 'controlled_nalu' are numbers, not logits.
-@pytest.mark.parametrize(
-    "core", sorted({*CORES} - {"controlled_nalu", "stack"}))
+@pytest.mark.parametrize("core", [
+    pytest.param(core, marks=[pytest.mark.slow] * (core in (
+        "conv_lstm", "sdnc"))) for core in sorted({*CORES} - {
+            "controlled_nalu", "stack"})])
 def test_a_short_run_lowers_the_loss(core):
   trainer, state = start(core, launch_helpers.small_core(core), batch_size=16,
                          optimizer=optax.adam(.02))
