@@ -96,6 +96,9 @@ def test_training_goes_on_where_the_minutes_ended_it(catalogue, tmp_path):
   (last,) = results.load(folder, "copy")
   assert (last.updates, last.note) == (4, "")
   assert not runner.to_do([job], tmp_path / "runs")
+  longer = job._replace(piece=dataclasses.replace(
+      piece, scales={"tiny": piece.scales["tiny"] + " --steps=8"}))
+  assert runner.to_do([longer], tmp_path / "runs") == [longer]
 
 
 @pytest.mark.parametrize("count", [

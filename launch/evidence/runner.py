@@ -20,7 +20,7 @@ from launch.configs.config import UsageError
 from launch.evidence import collect, machine, results
 from launch.evidence.experiment import Experiment, Piece
 
-DONE = "done"  # A file in the folder of a run.
+DONE = "done"  # A file in the folder of a run, with its command lines.
 UNFINISHED = "not all updates are done yet"
 
 
@@ -136,11 +136,10 @@ def entry_of(running: Running) -> results.Entry:
   facts = machine.facts()
   is_done = found.finished or (found.out_of_time and job.minutes is None)
   if is_done:
-    (running.workdir / DONE).touch()
+    (running.workdir / DONE).write_text(_commands(job))
   return results.Entry(
       piece=job.piece.name, scale=job.scale,
-      commands=job.piece.commands(
-          job.scale, str(workdir_of(job, pathlib.Path("runs")))),
+      commands=_commands(job).splitlines(),
       commit=environment.commit(), date=datetime.date.today().isoformat(),
       machine=facts["machine"] | {"load": machine.load()},
       versions=facts["versions"], seeds=found.seeds, updates=found.updates,
@@ -157,8 +156,22 @@ def workdir_of(job: Job, runs: pathlib.Path) -> pathlib.Path:
 
 
 def to_do(jobs: Sequence[Job], runs: pathlib.Path) -> list[Job]:
-  """Returns the jobs that have not been done in a folder of runs."""
-  return [job for job in jobs if not (workdir_of(job, runs) / DONE).exists()]
+  """Returns the jobs that have not been done in a folder of runs.
+
+  A run that was done with other flags, such as fewer steps, goes on.
+  """
+  return [job for job in jobs
+          if not _is_done(job, workdir_of(job, runs) / DONE)]
+
+
+def _is_done(job: Job, path: pathlib.Path) -> bool:
+  # Files of older versions are empty.
+  return path.exists() and path.read_text() in ("", _commands(job))
+
+
+def _commands(job: Job) -> str:
+  return "\n".join(job.piece.commands(
+      job.scale, str(workdir_of(job, pathlib.Path("runs")))))
 
 
 def run(jobs: Sequence[Job], runs: pathlib.Path, folder: pathlib.Path,
