@@ -209,7 +209,7 @@ def test_another_error_keeps_its_traceback(monkeypatch):
 
   monkeypatch.setattr(train, "main", fail)
   with pytest.raises(RuntimeError, match="of ours"):
-    run(train)
+    run(train, "--list")
 
 
 @pytest.mark.parametrize("error", [
@@ -220,7 +220,7 @@ def test_no_such_device(monkeypatch, capsys, error):
 
   monkeypatch.setattr(jax, "devices", fail)
   monkeypatch.setattr(train, "main", fail)
-  assert run(train) == endings.EXIT_RESOURCES
+  assert run(train, "--list") == endings.EXIT_RESOURCES
   assert_one_line(capsys, "JAX_PLATFORMS=cpu ... does not work here")
 
 
