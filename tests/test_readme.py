@@ -5,6 +5,9 @@ import re
 
 import pytest
 
+import tasks
+from rmc_nalu_sam import CORES, UNITS
+
 README = pathlib.Path(__file__).parents[1] / "README.md"
 SNIPPETS = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
 
@@ -48,3 +51,10 @@ def test_first_screen_has_two_commands():
     r"\]\(([^)#:]+)\)", README.read_text()))
 def test_linked_files_exist(link):
   assert (README.parent / link).exists()
+
+
+def test_all_cores_units_and_tasks_are_listed():
+  text = README.read_text()
+  for registry in (CORES, UNITS, tasks.TASKS):
+    for name in registry:
+      assert f"`{name}`" in text, name
