@@ -95,14 +95,13 @@ def opened(workdir: pathlib.Path, config) -> Iterator[Run]:
 
 
 def _log_start(run: Run) -> None:
-  """Logs where a run lies, and what the command line makes of its preset."""
+  """Logs where a run lies, and what the command line has set."""
   _, fields, of_members = given_flags()
   shown = "".join(
       f" --{name}={sweeps.shown(value)}" for name, value in (fields | {
           f"{kind}.{name}": value for kind, of_kind in of_members.items()
           for name, value in of_kind.items()}).items())
-  logging.info("run in %s, preset %s%s", run.workdir, run.config.preset,
-               f", with{shown}" if shown else "")
+  logging.info("run in %s%s", run.workdir, f", with{shown}" if shown else "")
 
 
 def train(run: Run, profiler: profiling.Profiler | None = None
@@ -113,7 +112,6 @@ def train(run: Run, profiler: profiling.Profiler | None = None
     run: opened for writing.
     profiler: traces some updates.
   """
-  _log_start(run)
   with Watch(run.workdir) as watch:
     with timing.waiting_for_data():
       data = [run.load_data(split) for split in ("train", "test")]
@@ -146,6 +144,7 @@ def main(argv: Sequence[str]) -> None:
       lambda: profiling.make(FLAGS.profile, workdir, config.steps))
   try:
     with opened(workdir, config) as run:
+      _log_start(run)
       result = train(run, profiler if hosts.is_first() else None)
   except OSError as error:
     endings.leave(

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import pytest
 from config_helpers import reconcile, resolve
 
-from launch.configs import build, checks, devices, members
+from launch.configs import build, checks, devices, environment, members
 from launch.configs import config as config_lib
 from launch.configs.config import UsageError
 
@@ -179,6 +179,8 @@ def test_older_and_newer_formats(tmp_path):
   path = tmp_path / "config.json"
   stored = json.loads(path.read_text())
   assert stored.pop("format") == config_lib.FORMAT
+  assert stored.pop("written_by") == environment.versions() | {
+      "commit": environment.commit()}
   path.write_text(json.dumps(stored))  # As versions before formats wrote it.
   assert config_lib.load(tmp_path) == config
   new = config_lib.FORMAT + 1

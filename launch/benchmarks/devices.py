@@ -90,14 +90,7 @@ def _label(kind, count):
 
 def _program(label, learner, kind, count):
   trainer = Trainer(learner, kind(jax.local_devices()[:count]))
-  state = trainer.put(trainer.initial_state())
-
-  def call():
-    nonlocal state
-    state, _ = trainer.train(state, None, UPDATES)
-    return state.train.params
-
-  return measure.Calls(label, call, UPDATES)
+  return measure.training(label, trainer, None, UPDATES)
 
 
 def _result(rows):

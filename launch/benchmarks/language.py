@@ -185,18 +185,8 @@ def make_trainer(size: Size, cutoffs: tuple[int, ...] = ()) -> Trainer:
 def _programs(size, cutoffs, label):
   trainer = make_trainer(size, cutoffs)
   data = trainer.put_data(tasks.Corpus(make_text(size)))
-  return [_update(trainer, data, label), _draw(trainer, data, label)]
-
-
-def _update(trainer, data, label):
-  state = trainer.put(trainer.initial_state())
-
-  def call():
-    nonlocal state
-    state, _ = trainer.train(state, data, UPDATES)
-    return state.train.step
-
-  return measure.Calls(label, call, UPDATES)
+  return [measure.training(label, trainer, data, UPDATES),
+          _draw(trainer, data, label)]
 
 
 def _draw(trainer, data, label):

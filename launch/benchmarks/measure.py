@@ -224,6 +224,25 @@ class Calls:
     return time.perf_counter() - start
 
 
+def training(label: str, trainer: Any, data: Any, num_updates: int) -> Calls:
+  """Returns a program that trains: each call goes on where the last one ended.
+
+  Args:
+    label: of the program.
+    trainer: a `Trainer`.
+    data: on the devices.
+    num_updates: of a call.
+  """
+  state = trainer.put(trainer.initial_state())
+
+  def call():
+    nonlocal state
+    state, _ = trainer.train(state, data, num_updates)
+    return state.train
+
+  return Calls(label, call, num_updates)
+
+
 def interleaved(programs: Sequence[Timed], repeats: int,
                 deadline: float) -> Mapping[str, dict[str, float]]:
   """Measures the seconds per step of programs that take turns.

@@ -57,20 +57,10 @@ def _row(preset, args, repeats, deadline):
   task: Any = build.make_task(config)
   trainer = build.make_trainer(config, task)
   times = measure.interleaved(
-      [_update(trainer), _draw(trainer)], repeats, deadline)
+      [measure.training("update", trainer, None, UPDATES),
+       _draw(trainer)], repeats, deadline)
   return dict(preset=preset, args=args, **times,
               share=times["draw"]["median"] / times["update"]["median"])
-
-
-def _update(trainer):
-  state = trainer.put(trainer.initial_state())
-
-  def call():
-    nonlocal state
-    state, _ = trainer.train(state, None, UPDATES)
-    return state.train.params
-
-  return measure.Calls("update", call, UPDATES)
 
 
 def _draw(trainer):

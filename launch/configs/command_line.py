@@ -3,7 +3,6 @@
 import inspect
 import re
 import sys
-import textwrap
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any, NoReturn
@@ -11,10 +10,10 @@ from typing import Any, NoReturn
 from absl import flags
 
 from launch.configs import environment
+from launch.configs import help as help_lib
 from launch.configs.config import EXIT_USAGE
 
 FLAGS = flags.FLAGS
-WIDTH = 80
 _HELP = {"-h", "-help", "--h", "--help", "--helpshort"}
 _MORE = "All flags, whole: --helpfull. Versions: --version."
 _MEMBERS = ("Members and their arguments (--core.num_slots): --list, "
@@ -95,13 +94,9 @@ def _line(flag: Any) -> str:
   """Returns a flag with the first sentence of its help."""
   name = f"--[no]{flag.name}" if flag.boolean else f"--{flag.name}"
   text = re.sub(r"^<.*?>: ", "", " ".join(flag.help.split()))  # Of an enum.
-  sentence = re.split(r"(?<=\.)\s", text)[0]
   valid = getattr(flag.parser, "enum_values", ())
   more = f" Valid: {', '.join(valid)}." if valid else ""
-  return textwrap.fill(
-      f"{name:<18}  {sentence}{more}", WIDTH, initial_indent="  ",
-      subsequent_indent=" " * 22, break_long_words=False,
-      break_on_hyphens=False)
+  return help_lib.item(name, help_lib.first_sentence(text) + more)
 
 
 def _reason(error: flags.Error) -> str:

@@ -62,7 +62,7 @@ def list_all() -> str:
   lines: list[str] = []
   for kind, registry in _all_registries().items():
     lines += [f"{_flag_of(kind)}=NAME", *(
-        _item(name, _summary(registry, name)) for name in registry), ""]
+        item(name, _summary(registry, name)) for name in registry), ""]
   return "\n".join(lines).rstrip()
 
 
@@ -95,7 +95,7 @@ def flag_help(kind: str, owners: Sequence[tuple[str, Argument]]) -> str:
   sentences: dict[str, list[str]] = {}
   defaults: dict[str, list[str]] = {}
   for member, argument in owners:
-    sentences.setdefault(_first_sentence(argument.help), []).append(member)
+    sentences.setdefault(first_sentence(argument.help), []).append(member)
     defaults.setdefault(_default(argument), []).append(member)
   parts = [text if len(sentences) == 1 else f"{', '.join(names)}: {text}"
            for text, names in sentences.items() if text]
@@ -116,7 +116,7 @@ def _describe_member(kind: str, name: str) -> str:
   for argument in arguments.values():
     # An argument that takes an object is for Python only.
     flag = "--" if members.flag_type(argument) else ""
-    lines.append(_item(
+    lines.append(item(
         f"{flag}{kind}.{argument.name}", _argument_text(kind, argument)))
   return "\n".join(lines)
 
@@ -239,13 +239,14 @@ def _flag_of(kind: str) -> str:
   return "--core.index" if kind == "index" else f"--{kind}"
 
 
-def _item(name: str, text: str) -> str:
+def item(name: str, text: str) -> str:
   """Returns a line with a name and an indented text after it."""
   return textwrap.fill(f"{name:<18}  {text}", WIDTH, initial_indent="  ",
                        subsequent_indent=" " * 6, break_long_words=False)
 
 
-def _first_sentence(text: str) -> str:
+def first_sentence(text: str) -> str:
+  """Returns a text up to the first full stop before a capital letter."""
   return re.split(r"(?<=\.)\s+(?=[A-Z])", text, maxsplit=1)[0]
 
 
