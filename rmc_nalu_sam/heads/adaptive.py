@@ -52,17 +52,19 @@ class _Weights(NamedTuple):
 
 
 class AdaptiveSoftmax(hk.Module):
-  """Maps a core's outputs to log-probabilities of classes sorted by frequency.
+  r"""Maps a core's outputs to log-probabilities of classes sorted by frequency.
 
   The first classes, the shortlist, have a logit each. The other ones are in
   clusters. The probability of such a class is that of its cluster, which has
   one logit beside the shortlist, times that of the class within its cluster:
 
-    log p(w) = log softmax(W_0 h + b)[w]                         for w < S
-    log p(w) = log softmax(W_0 h + b)[S + i]
-               + log softmax(U_i D_i h)[w - cutoffs[i]]          in cluster i
+  .. math::
 
-  D_i maps F numbers to F / div_value^(i + 1), so rare classes cost less. A
+    \log p(w) &= \log \mathrm{softmax}(W_0 h + b)[w] \text{ for } w < S \\
+    \log p(w) &= \log \mathrm{softmax}(W_0 h + b)[S + i]
+      + \log \mathrm{softmax}(U_i D_i h)[w - c_i] \text{ in cluster } i
+
+  :math:`c_i` is `cutoffs[i]`. D_i maps F numbers to F / div_value^(i + 1), so rare classes cost less. A
   token takes F (S + C) multiplications for the head, and R_i (F + M_i) for the
   cluster i; a full softmax takes F V. `__call__` computes all clusters.
   `log_prob_of` and `loss` compute a cluster for the tokens in it alone, with a
