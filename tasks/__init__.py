@@ -48,6 +48,7 @@ from tasks.synthetic.nth_farthest import NthFarthest
 from tasks.synthetic.priority_sort import PrioritySort
 from tasks.text.text import Text
 
+#: Name -> task.
 TASKS: dict[str, type[Task]] = {
     "arithmetic": Arithmetic,
     "associative_recall": AssociativeRecall,
