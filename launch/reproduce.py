@@ -15,7 +15,7 @@ runs what waits for a GPU or TPU, in order of value, within the minutes.
 
   python -m launch.reproduce --page
 
-makes RESULTS.md of the files.
+makes RESULTS.md, and the table of README.md, of the files.
 """
 
 import os
@@ -82,14 +82,22 @@ def main(argv: Sequence[str]) -> None:
       print(listing.describe(
           selection.find(FLAGS.describe), folder, FLAGS.scale))
     elif FLAGS.page:
-      (folder.parent / page.FILE).write_text(
-          page.render(selection.EXPERIMENTS.values(), folder))
+      _write_pages(folder)
     elif not FLAGS.experiment:
       raise UsageError("name an --experiment; --list shows all of them")
     else:
       _run(runs, folder)
   except ValueError as error:
     endings.leave(EXIT_USAGE, f"error: {error}")
+
+
+def _write_pages(folder) -> None:
+  (folder.parent / page.FILE).write_text(
+      page.render(selection.EXPERIMENTS.values(), folder))
+  readme = folder.parent / page.README
+  if readme.exists():  # Results may lie elsewhere than in a checkout.
+    readme.write_text(page.at_a_glance(
+        readme.read_text(), selection.EXPERIMENTS, folder))
 
 
 def _run(runs, folder) -> None:
@@ -121,7 +129,8 @@ def run() -> None:
                      lower_bound=0)
   flags.DEFINE_float("minutes_each", None, "Each training stops after these; "
                      "it goes on the next time.", lower_bound=0)
-  flags.DEFINE_boolean("page", False, "Makes RESULTS.md of the results.")
+  flags.DEFINE_boolean("page", False, "Makes RESULTS.md and README's "
+                       "table of the results.")
   flags.DEFINE_string("runs", "runs", "Folder for the runs.")
   flags.DEFINE_string("results", None, "Folder of the results. Default: that "
                       "of the checkout.")

@@ -7,6 +7,13 @@ from launch.evidence import results, tables
 from launch.evidence.experiment import Cell, Experiment, Figure
 
 FILE = "RESULTS.md"
+README = "README.md"
+# The experiments of README's table, which stands between these two lines.
+AT_A_GLANCE = (
+    "sam_figure1", "sam_figure7", "sam_figure2_copy",
+    "sam_figure3_associative_recall", "rmc_nth_farthest_small", "rmc_boxworld",
+    "nalu_figure5_time", "nau_nmu_mul")
+_BEGIN, _END = "<!-- results -->\n", "<!-- end of results -->"
 _HEAD = f"""# Results
 
 This page is made of `results/*.json` and of `launch/evidence/catalogue` by
@@ -58,6 +65,26 @@ def _overview(experiments, entries: Mapping[str, Sequence[results.Entry]]
   return tables.markdown(lines)
 
 
+def at_a_glance(readme: str, experiments: Mapping[str, Experiment],
+                folder: pathlib.Path) -> str:
+  """Returns README with a new table of results.
+
+  Args:
+    readme: its old content.
+    experiments: name -> experiment.
+    folder: of results.
+  """
+  lines = [["", "published", "here"]]
+  for name in AT_A_GLANCE:
+    experiment = experiments[name]
+    found = results.measured(folder, name)
+    lines.append([f"[{experiment.title}]({FILE}#{_anchor(experiment.title)})",
+                  *headline(experiment, found)])
+  before, rest = readme.split(_BEGIN)
+  return f"{before}{_BEGIN}{tables.markdown(lines)}\n{_END}" + (
+      rest.split(_END)[1])
+
+
 def headline(experiment: Experiment, found: Sequence[results.Entry]
              ) -> tuple[str, str]:
   """Returns the published numbers of the headline cells, and ours.
@@ -70,12 +97,21 @@ def headline(experiment: Experiment, found: Sequence[results.Entry]
   values = tables.ours(experiment, found)
   published = [f"{_cell(cell)} {tables.value_text(experiment.published[cell])}"
                for cell in cells if cell in experiment.published]
-  measured = [f"{_cell(cell)} {values[cell]}"
-              for cell in cells if cell in values]
+  measured = _by_row({cell: values[cell] for cell in cells if cell in values})
   nothing = ": ".join(["not yet", experiment.missing] if experiment.missing
                       else ["not yet"])
   return ("; ".join(published) or "-",
           "; ".join(measured) or nothing)
+
+
+def _by_row(values: Mapping[Cell, str]) -> list[str]:
+  """Returns a text for each cell, and one for all seeds of a row."""
+  texts: dict[str, list[str]] = {}
+  for cell, value in values.items():
+    of_a_seed = cell.column.startswith("seed ")
+    texts.setdefault(f"{cell.row}:" if of_a_seed else _cell(cell), []
+                     ).append(value)
+  return [f"{name} {', '.join(each)}" for name, each in texts.items()]
 
 
 def _cell(cell: Cell) -> str:

@@ -171,9 +171,9 @@ def _figure3(task: str, title: str, pieces: tuple[Piece, ...] = (),
                     "--core=sam --core.index=exact", large),
               piece("sam_lsh", "SAM, hashing", "--core=sam --core.index=lsh",
                     large), *pieces),
-      headline=(Cell("SAM, hashing", "level"), Cell("NTM", "level"),
-                Cell("DAM", "level"), *(
-                    cell for piece in pieces for cell in piece.cells)),
+      headline=(Cell("SAM, hashing", "level"), *(
+          cell for piece in pieces for cell in piece.cells
+          if cell.column.startswith("seed "))),
       figures=(Figure(f"curriculum_{task}.png", f"Curriculum: {title}.",
                       "--metric=level --x=minutes", pieces=shown),),
       note=note, **fields)

@@ -1,0 +1,125 @@
+"""Python blocks of README and the guides run as they stand."""
+
+import json
+import pathlib
+import re
+
+import jax
+import pytest
+
+import tasks
+from launch.evidence import page
+from launch.evidence.selection import EXPERIMENTS
+from rmc_nalu_sam import CORES, UNITS
+
+ROOT = pathlib.Path(__file__).parents[1]
+README = ROOT / "README.md"
+# Page -> what its blocks print. `test_your_own.py` runs docs/your_own.md.
+PRINTED = {
+    "README.md": "(50, 8, 100) (8, 4, 4)\n",
+    "docs/agents.md": "(5, 5, 6) 0.0 False\n",
+    "docs/memory.md": "",
+    "docs/units.md": "",
+}
+ELSEWHERE = {"docs/your_own.md"}
+
+
+def blocks(path, language="python"):
+  return re.findall(rf"```{language}\n(.*?)```", path.read_text(), re.DOTALL)
+
+
+def run(path):
+  """Runs the blocks of a page in order, and returns their names."""
+  namespace: dict = {}
+  for number, block in enumerate(blocks(path)):
+    exec(compile(block, f"{path.name}, block {number}", "exec"), namespace)
+  return namespace
+
+
+def test_each_page_with_python_is_run():
+  pages = {str(path.relative_to(ROOT)) for path in (
+      README, *(ROOT / "docs").glob("*.md")) if blocks(path)}
+  assert pages == PRINTED.keys() | ELSEWHERE
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_a_page_runs_as_it_stands(name, capsys):
+  run(ROOT / name)
+  assert capsys.readouterr().out == PRINTED[name]
+
+
+def test_units_are_called_in_the_guide():
+  namespace = run(ROOT / "docs" / "units.md")
+  apply = namespace["hk"].transform(namespace["forward"])
+  shapes = jax.eval_shape(
+      apply.init, jax.random.key(0), jax.numpy.zeros([7, 3, 5]))
+  assert any("nalu" in name for name in shapes)
+
+
+# README.
+
+
+def test_first_screen_has_two_commands():
+  """One command trains a model, and one runs the tests."""
+  screen = README.read_text().split("## ")[0]
+  commands = re.findall(r"```sh\n(.*?)```", screen, re.DOTALL)
+  assert len(commands) == 2
+  assert "launch.train" in commands[0]
+  assert "pytest" in commands[1]
+  for command in commands:  # The guide has the same.
+    assert command in (ROOT / "docs" / "start.md").read_text()
+
+
+def test_readme_is_short():
+  assert len(README.read_text().splitlines()) < 150
+
+
+def test_python_is_within_two_screens():
+  assert README.read_text().split("```python")[0].count("\n") < 60
+
+
+@pytest.mark.parametrize("link", re.findall(
+    r"\]\(([^)#:]+)(?:#[^)]*)?\)", README.read_text()))
+def test_linked_files_exist(link):
+  assert (README.parent / link).exists()
+
+
+def test_the_address_is_that_of_the_citation():
+  address = re.search(r"repository-code: (\S+)",
+                      (ROOT / "CITATION.cff").read_text())[1]
+  text = README.read_text() + (ROOT / "docs" / "start.md").read_text()
+  found = set(re.findall(r"https://github.com/[\w-]+/rmc_nalu_sam", text))
+  assert found == {address}
+  account = address.removeprefix("https://github.com/")
+  assert f"colab.research.google.com/github/{account}/" in text
+
+
+def test_results_at_a_glance_are_those_of_the_files():
+  text = README.read_text()
+  assert text == page.at_a_glance(text, EXPERIMENTS, ROOT / "results")
+
+
+def test_the_numbers_in_the_text_are_those_of_the_files():
+  def metric(name, key):
+    runs = json.loads((ROOT / "results" / f"{name}.json").read_text())["runs"]
+    return next(run["metrics"][key]["value"] for run in runs
+                if key in run["metrics"])
+
+  text = " ".join(README.read_text().split())
+  step = "sam_constant_cost"
+  small, large = (metric(step, f"{slots} SAM lsh/ms")
+                  for slots in (4096, 16777216))
+  assert (f"takes a sparse memory {small:.2f} ms with 4,096 slots and "
+          f"{large:.2f} ms with 16.8 million") in text
+  faster = metric("sam_figure7", "2048 SDNC/times_faster")
+  assert f"{faster:.0f} times as fast as a DNC at 2,048 slots" in text
+  steps = metric("environments_speed",
+                 "BoxWorld, 5 x 5 view acting at random/steps/s")
+  assert f"do {steps / 1e6:.1f} million steps of BoxWorld a second" in text
+
+
+def test_all_cores_units_and_tasks_are_listed():
+  text = (ROOT / "docs" / "zoo.md").read_text()
+  for registry in (CORES, UNITS, tasks.TASKS):
+    for name in registry:
+      assert f"`{name}`" in text, name
