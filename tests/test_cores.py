@@ -32,9 +32,9 @@ from rmc_nalu_sam import CORES, SAM
 pytestmark = pytest.mark.usefixtures("strict_promotion")
 
 
-def of_each(names):
+def of_each(names, slow=SLOW):
   return pytest.mark.parametrize("name", [
-      pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW))
+      pytest.param(name, marks=[pytest.mark.slow] * (name in slow))
       for name in names])
 
 
@@ -48,6 +48,10 @@ AT_LEAST = {"awd_lstm", "awd_lstm with gates", "controlled_nalu", "conv_lstm",
                 f"{core} {variant}"
                 for core in ("dam", "dnc", "ntm", "sam", "sdnc")
                 for variant in ("without an LSTM", "from its reads")}
+
+# Dear tests: of the built-in cores, these stand for the others.
+FEW = {"awd_lstm", "conv_lstm", "lstm", "rmc", "sam at a constant cost"}
+few_cores = of_each(CASES, slow=AT_LEAST - FEW)
 
 
 @functools.cache
@@ -203,7 +207,7 @@ def test_reset_core_resets_only_its_row(name):
   assert changed == has_state(name)
 
 
-@every_core
+@few_cores
 def test_deep_rnn(name):
   def f(inputs):
     core = hk.DeepRNN([make(name), make(name), hk.Linear(2)])
@@ -249,7 +253,7 @@ def test_without_steps_or_a_batch_the_result_is_empty(name, size):
 # Gradients.
 
 
-@every_core
+@few_cores
 def test_checkpoint_gives_the_same_gradients(name):
   params, inputs = make_params(name), draw(T, B, F)
   gradients = gradients_of(name)(params, inputs)
@@ -264,7 +268,7 @@ def test_gradients_are_finite_at_zero_inputs(name):
 
 
 # A SAM at a constant cost has all parts of a SAM.
-@of_each(name for name in CASES if name != "sam")
+@of_each((name for name in CASES if name != "sam"), slow=AT_LEAST - FEW)
 def test_no_tracer_leaks(name):
   params, inputs = make_params(name), draw(T, B, F)
   net = unroll(name)

@@ -317,7 +317,13 @@ def same(a, b):
                  jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
 
 
-@pytest.mark.parametrize("field", sorted(EFFECTS))
+# What these change is a line of config.json; other files test the rest.
+MERELY_KEPT = {"accumulate", "cache_dir", "data_dir", "parallel"}
+
+
+@pytest.mark.parametrize("field", [
+    pytest.param(field, marks=[pytest.mark.slow] * (field in MERELY_KEPT))
+    for field in sorted(EFFECTS)])
 def test_flag_has_an_effect(field, baseline, tmp_path, monkeypatch):
   argv, observe = EFFECTS[field]
   monkeypatch.setattr(pictures, "draw", lambda *_: None)
