@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+import shutil
 import sys
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -27,6 +28,10 @@ extensions = [
 ]
 exclude_patterns = ["_build", "README.md"]
 
+# Sphinx reads files of this folder only.
+shutil.copytree(ROOT / "notebooks", ROOT / "docs" / "notebooks",
+                ignore=shutil.ignore_patterns("*.py", ".*"), dirs_exist_ok=True)
+
 # Markdown.
 myst_enable_extensions = ["colon_fence", "dollarmath", "fieldlist"]
 myst_heading_anchors = 3
@@ -35,6 +40,7 @@ nb_execution_mode = "off"
 
 # Docstrings. A name in single backticks is a link where it has a page.
 default_role = "py:obj"
+autoclass_content = "both"
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
