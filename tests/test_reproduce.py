@@ -177,8 +177,14 @@ def test_listing(tmp_path):
   assert "python -m launch.evaluate" in listing.describe(COPY, tmp_path, "tiny")
   slow = dataclasses.replace(GOOD, scales={"small": "", "paper": "--steps=80"})
   grown = dataclasses.replace(COPY, pieces=[slow])
-  assert listing.seconds_of(grown, [entry()], "paper") == 900
-  assert listing.seconds_of(COPY, [], "small") is None
+  assert listing.cost_of(grown, [entry()], "paper") == (900, True)
+  assert listing.cost_of(COPY, [], "small") == (0, False)
+  limited = dataclasses.replace(GOOD, name="other", scales={
+      "small": "--max_minutes=7"})
+  both = dataclasses.replace(COPY, pieces=[GOOD, limited])
+  assert listing.cost_of(both, [entry()], "small") == (90 + 7 * 60, True)
+  assert listing.cost_of(both, [], "small") == (7 * 60, False)
+  assert "small > 7" in listing.overview([both], tmp_path / "none")
 
 
 @pytest.mark.parametrize("metric, value, text", [

@@ -4,6 +4,7 @@ import pathlib
 import re
 import textwrap
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from launch.evidence import page, results, runner, tables
 from launch.evidence.experiment import SCALES, Experiment, Piece
@@ -60,22 +61,34 @@ def describe(experiment: Experiment, folder: pathlib.Path, scale: str) -> str:
   return "\n".join(lines)
 
 
-def seconds_of(experiment: Experiment, entries: Sequence[results.Entry],
-               scale: str) -> float | None:
-  """Returns what the runs at a scale take; None if it is not known of one.
+class Cost(NamedTuple):
+  """Tells what the runs of an experiment take.
+
+  Attributes:
+    seconds: of the runs whose time is known.
+    is_whole: whether those are all runs.
+  """
+
+  seconds: float
+  is_whole: bool
+
+
+def cost_of(experiment: Experiment, entries: Sequence[results.Entry],
+            scale: str) -> Cost:
+  """Returns what the runs at a scale take.
 
   If a run was measured with another number of updates only, its time is that
-  of as many updates as it has at this scale.
+  of as many updates as it has at this scale. A run that was not measured takes
+  its --max_minutes.
 
   Args:
     experiment: of the runs.
     entries: of its file.
     scale: one of `SCALES`.
   """
-  known = [_seconds(piece, entries, scale) for piece in experiment.at(scale)]
-  if not known or any(each is None for each in known):
-    return None
-  return sum(each for each in known if each is not None)
+  times = [_seconds(piece, entries, scale) for piece in experiment.at(scale)]
+  known = [each for each in times if each is not None]
+  return Cost(sum(known), len(known) == len(times))
 
 
 def _seconds(piece: Piece, entries: Sequence[results.Entry], scale: str
@@ -84,16 +97,23 @@ def _seconds(piece: Piece, entries: Sequence[results.Entry], scale: str
            if entry.piece == piece.name and entry.seconds is not None}
   if scale in found:
     return found[scale].seconds
-  steps = re.findall(r"--steps=(\d+)", piece.commands(scale, "")[0])
+  line = piece.commands(scale, "")[0]
+  limits = re.findall(r"--max_minutes=(\d+)", line)
+  steps = re.findall(r"--steps=(\d+)", line)
   for entry in found.values():
     if steps and entry.updates and entry.seconds:
       return entry.seconds * int(steps[-1]) / entry.updates
-  return None
+  return 60. * int(limits[-1]) if limits else None
 
 
 def _minutes(experiment, entries) -> str:
-  found = {scale: seconds_of(experiment, entries, scale)
+  costs = {scale: cost_of(experiment, entries, scale)
            for scale in SCALES[1:] if experiment.at(scale)}
-  return ", ".join(
-      f"{scale} {'?' if seconds is None else f'{seconds / 60:,.0f}'}"
-      for scale, seconds in found.items())
+  return ", ".join(f"{scale} {_in_minutes(cost)}"
+                   for scale, cost in costs.items())
+
+
+def _in_minutes(cost: Cost) -> str:
+  if not cost.seconds:
+    return "?"
+  return f"{'' if cost.is_whole else '> '}{cost.seconds / 60:,.0f}"
