@@ -14,6 +14,7 @@ from tasks.base import (
     Observation,
     Readable,
     Stream,
+    Symbolic,
     Task,
     TimeStep,
     Trainable,
@@ -83,5 +84,6 @@ __all__ = (
     "MnistCounting", "MnistParity", "MnistSequenceProduct", "MnistSequenceSum",
     "NthFarthest", "Observation", "Omniglot", "PrioritySort",
     "ProgramEvaluation", "Readable", "RecurrentArithmetic", "Regression",
-    "Returns", "Score", "Stream", "Task", "Text", "TimeStep", "TimeTracking",
-    "Tokens", "Trainable", "Transcribable", "num_windows", "row_length")
+    "Returns", "Score", "Stream", "Symbolic", "Task", "Text", "TimeStep",
+    "TimeTracking", "Tokens", "Trainable", "Transcribable", "num_windows",
+    "row_length")

@@ -14,6 +14,7 @@ Letters: T time steps, B batch, F input size, O output size.
 
 import abc
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import chex
@@ -21,7 +22,13 @@ import jax
 import jax.numpy as jnp
 
 from tasks.batch import Batch
-from tasks.capabilities import Countable, Levelled, Readable, Transcribable
+from tasks.capabilities import (
+    Countable,
+    Levelled,
+    Readable,
+    Symbolic,
+    Transcribable,
+)
 from tasks.environment import Environment, Observation, TimeStep
 from tasks.scores import Score
 from tasks.stream import Corpus, Stream
@@ -37,11 +44,13 @@ __all__ = (
   "Observation",
   "Readable",
   "Stream",
+  "Symbolic",
   "Task",
   "TimeStep",
   "Trainable",
   "Transcribable",
   "draw_level",
+  "numbered",
   "place",
 )
 
@@ -68,6 +77,16 @@ class Episodes(Task):
     the extra outputs are zeros.
     """
     return self.num_steps
+
+  @property
+  def input_names(self) -> Sequence[str]:
+    """What the F numbers of an input are, for pictures; all different."""
+    return numbered("input", self.input_size)
+
+  @property
+  def output_names(self) -> Sequence[str]:
+    """What the O numbers of a target are, for pictures; all different."""
+    return numbered("output", self.output_size)
 
   @property
   def trivial_answer(self) -> Any:
@@ -131,6 +150,12 @@ class Episodes(Task):
 
 # What a `Learner` trains on.
 Trainable: TypeAlias = Episodes | Stream | Environment
+
+
+def numbered(name: str, count: int) -> tuple[str, ...]:
+  """Returns 'bit 1', 'bit 2' and so on; the name alone for a count of 1."""
+  return (name,) if count == 1 else tuple(
+      f"{name} {i + 1}" for i in range(count))
 
 
 def draw_level(key: jax.Array, low: int, high: jax.Array) -> jax.Array:

@@ -7,7 +7,7 @@ Letters: T time steps, B batch, O output size.
 """
 
 import abc
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar, Protocol, Self
 
 import jax
@@ -81,6 +81,47 @@ class Transcribable(abc.ABC):
     Returns:
       B lines.
     """
+
+
+class Symbolic(abc.ABC):
+  """Represents a task that shows one symbol at a step: a word, a character.
+
+  A picture writes these symbols below the steps.
+  """
+
+  @property
+  @abc.abstractmethod
+  def input_names(self) -> Sequence[str]:
+    """As those of `Episodes`: the symbols."""
+
+  @property
+  @abc.abstractmethod
+  def output_names(self) -> Sequence[str]:
+    """As those of `Episodes`: the symbols."""
+
+  def spell_inputs(self, inputs: np.ndarray) -> list[str]:
+    """Writes what each step of an episode shows.
+
+    Args:
+      inputs: `[T, F]`, on the host.
+
+    Returns:
+      T symbols, '' for a step that shows none.
+    """
+    return _spell(inputs, self.input_names)
+
+  def spell_answers(self, answers: np.ndarray) -> list[str]:
+    """Writes targets or outputs, as `spell_inputs` does.
+
+    Args:
+      answers: `[T, O]`, on the host.
+    """
+    return _spell(answers, self.output_names)
+
+
+def _spell(rows: np.ndarray, names: Sequence[str]) -> list[str]:
+  """Returns the name of the largest number of each row; '' if all are 0."""
+  return [names[int(np.argmax(row))] if np.any(row) else "" for row in rows]
 
 
 class Codec(Protocol):

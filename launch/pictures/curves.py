@@ -2,7 +2,7 @@
 
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -65,7 +65,8 @@ def draw(panels: Sequence[tuple[str, Mapping[str, Curve]]],
          guesses: Iterable[float] = ()) -> None:
   """Draws curves: a line for the median of all seeds, a band for their range.
 
-  Values that are not finite are left out. Values that differ by orders of
+  A point without neighbours has a marker, and a bar for the range. Values that
+  are not finite are left out. Values that differ by orders of
   magnitude are on a logarithmic scale, a curriculum's `level` on a scale of
   powers of two.
 
@@ -83,9 +84,11 @@ def draw(panels: Sequence[tuple[str, Mapping[str, Curve]]],
     for number, (label, curve) in enumerate(curves.items()):
       if curve.points.size:
         stepped = name == "level" or x == "minutes"
-        _draw_curve(axis, curve, label, f"C{number}", stepped)
+        _draw_curve(axis, curve, label, layout.style(number), stepped,
+                    len(curves) == 1)
     axis.set_xlabel(x)
     axis.set_ylabel(name.replace("_", " "))
+    axis.xaxis.get_major_locator().set_params(integer=x == "updates")
     axis.grid(alpha=0.3)
     if axis is axes[-1]:
       _draw_guesses(axis, guesses)
@@ -95,14 +98,19 @@ def draw(panels: Sequence[tuple[str, Mapping[str, Curve]]],
   fig.savefig(path, dpi=layout.DPI)
 
 
-def _draw_curve(axis: "Axes", curve: Curve, label: str, colour: str,
-                stepped: bool) -> None:
+def _draw_curve(axis: "Axes", curve: Curve, label: str,
+                style: Mapping[str, Any], stepped: bool, is_alone: bool
+                ) -> None:
   low, middle, high = statistics.band(curve.values)
-  axis.plot(curve.points, middle, color=colour,
+  axis.plot(curve.points, middle, **style,
+            markevery=layout.marks(middle, is_alone),
             label=layout.of_seeds(label, len(curve.values)),
             drawstyle="steps-post" if stepped else "default")
-  axis.fill_between(curve.points, low, high, alpha=0.2, color=colour,
+  axis.fill_between(curve.points, low, high, alpha=0.2, color=style["color"],
                     step="post" if stepped else None)
+  alone = layout.marks(middle, is_alone=True)  # A band there has no width.
+  axis.vlines(curve.points[alone], low[alone], high[alone], alpha=0.5,
+              color=style["color"])
 
 
 def _draw_guesses(axis: "Axes", guesses: Iterable[float]) -> None:
@@ -120,7 +128,9 @@ def _scale(axis: "Axes", name: str) -> None:
     axis.set_yscale("log")
   else:
     low, top = axis.dataLim.ymin, axis.dataLim.ymax
-    axis.set_ylim(1.05 * low if -np.inf < low < 0 else 0,
+    # A line at 0 must not lie under the frame.
+    axis.set_ylim(1.05 * low if -np.inf < low < 0 else -0.02 * max(top, 0)
+                  if np.isfinite(top) else 0,
                   1.05 * top if 0 < top < np.inf else None)
 
 

@@ -24,7 +24,7 @@ _HEIGHT = 240  # Pixels of a frame's picture, about.
 _WIDTH = 150  # Pixels of the panel beside it.
 _TOP, _LINE = 50, 14  # Where the actions begin, and the height of each.
 _MILLISECONDS = 150
-_STRIP_FRAMES = 8
+_STRIP_FRAMES, _STRIP_COLUMNS = 8, 4
 
 
 def can_draw(task: tasks.Task) -> bool:
@@ -137,9 +137,12 @@ def frame(task: tasks.Environment, recording: playing.Recording,
   _draw_panel(ImageDraw.Draw(image), picture.width + 8, task, recording, total,
               step)
   if attended is not None:
-    room = height - _TOP - _LINE * len(task.action_names) - 16
+    room = height - _TOP - _LINE * (len(task.action_names) + 1) - 16
     heat = heat_map(attended[step], room)
-    image.paste(heat, (picture.width + 8, height - heat.height - 8))
+    top = height - heat.height - 8
+    image.paste(heat, (picture.width + 8, top))
+    ImageDraw.Draw(image).text((picture.width + 8, top - _LINE),
+                               "attended to:", fill="black")
   return image
 
 
@@ -156,7 +159,8 @@ def _draw_panel(pen, left, task, recording, total, step):
     is_chosen = not is_over and action == recording.actions[step]
     pen.rectangle((left + 60, top + 2, left + 60 + width, top + 10),
                   fill=(31, 119, 180))
-    pen.text((left, top), name, fill=(200, 0, 0) if is_chosen else "black")
+    pen.text((left, top), f"> {name}" if is_chosen else name,
+             fill=(200, 0, 0) if is_chosen else "black")
 
 
 def heat_map(weights: np.ndarray, room: int) -> Image.Image:
@@ -182,12 +186,14 @@ def write_gif(frames: Sequence[Image.Image], path: pathlib.Path,
 
 
 def write_strip(frames: Sequence[Image.Image], path: pathlib.Path) -> None:
-  """Writes some frames from the first to the last, side by side."""
+  """Writes some frames from the first to the last, in rows."""
   chosen = np.linspace(0, len(frames) - 1, min(_STRIP_FRAMES, len(frames)))
   shown = [frames[round(number)] for number in chosen]
-  strip = Image.new("RGB", (sum(x.width for x in shown), shown[0].height))
-  left = 0
-  for each in shown:
-    strip.paste(each, (left, 0))
-    left += each.width
+  width, height = shown[0].size
+  columns = min(_STRIP_COLUMNS, len(shown))
+  strip = Image.new("RGB", (width * columns,
+                            height * -(-len(shown) // columns)), "white")
+  for number, each in enumerate(shown):
+    row, column = divmod(number, columns)
+    strip.paste(each, (width * column, height * row))
   strip.save(path)

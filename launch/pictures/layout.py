@@ -3,7 +3,10 @@
 import os
 import pathlib
 import textwrap
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from launch.configs.config import UsageError
 
@@ -12,6 +15,12 @@ if TYPE_CHECKING:
   from matplotlib.figure import Figure
 
 DPI = 120
+# Of Okabe and Ito, told apart by the colour-blind; without its light yellow.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9",
+            "#000000")
+_MARKERS = "os^DvPX"  # So that lines differ in black and white, too.
+_LINES = ("-", "--", ":", "-.")
+_MARKS = 8  # Markers on a line among others.
 
 
 def new_figure(**arguments: Any) -> "Figure":
@@ -53,6 +62,32 @@ def check_ending(output: pathlib.Path) -> None:
         f"cannot draw {output}: unknown ending; valid: {', '.join(formats)}")
 
 
+def style(number: int) -> dict[str, Any]:
+  """Returns colour, marker and dashes of a line, by its number from 0 on."""
+  repeat, place = divmod(number, len(_COLOURS))
+  # Another marker for a colour that comes again.
+  return dict(color=_COLOURS[place], marker=_MARKERS[
+      (place + repeat) % len(_MARKERS)], linestyle=_LINES[repeat % len(_LINES)])
+
+
+def marks(values: np.ndarray, is_alone: bool) -> list[int]:
+  """Returns the points of a line that get a marker.
+
+  Args:
+    values: `[E]`; a line is broken where they are not finite.
+    is_alone: whether there are no other lines to tell it from.
+
+  Returns:
+    The points between gaps, which would not be visible; and, among other lines,
+    some more.
+  """
+  known = np.pad(np.isfinite(values), 1)
+  found = known[1:-1] & ~known[:-2] & ~known[2:]
+  if not is_alone:
+    found[::-(-len(values) // _MARKS) or 1] = True
+  return [int(i) for i in np.flatnonzero(found)]
+
+
 def name_lines(fig: "Figure", axis: "Axes") -> None:
   """Adds a legend below all panels, so that long names do not cover them.
 
@@ -70,6 +105,18 @@ def name_lines(fig: "Figure", axis: "Axes") -> None:
   fig.set_figheight(fig.get_figheight() + 0.1 + 0.2 * lines)
   fig.legend(handles, labels, loc="outside lower center", ncols=columns,
              fontsize="small")
+
+
+def name_ticks(axis: "Axes", names: Sequence[str]) -> None:
+  """Names the places 0, 1, 2, ... of the x-axis; at a slant if names are long.
+  """
+  labels = [name.replace("_", "\n") for name in names]
+  longest = max(len(line) for label in labels for line in label.split("\n"))
+  if longest * len(labels) <= 70:  # What fits into a line.
+    axis.set_xticks(range(len(labels)), labels)
+  else:
+    axis.set_xticks(range(len(names)), list(names), rotation=30, ha="right",
+                    rotation_mode="anchor")
 
 
 def of_seeds(label: str, count: int) -> str:

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from launch.pictures import layout
+import tasks
+from launch.pictures import layout, panels
 
 # Of a larger memory, only the first rows to be accessed are drawn.
 MAX_ROWS = 512
@@ -13,16 +14,17 @@ MAX_ROWS = 512
 ACCESSED = 0.005
 
 
-def draw(access: Any, batch: Any, outputs: np.ndarray,
-         path: pathlib.Path, title: str = "") -> None:
+def draw(access: Any, task: tasks.Episodes, batch: tasks.Batch,
+         outputs: np.ndarray, path: pathlib.Path, title: str = "") -> None:
   """Draws inputs, targets, answers, and the rows written and read.
 
   Args:
     access: access state of a memory core, of batch size 1 with a leading T
       axis. Of a larger memory, the first `MAX_ROWS` rows to be accessed are
       drawn.
-    batch: the episode, a `tasks.Batch` of batch size 1.
-    outputs: `[T, 1, O]` logits.
+    task: of the episode.
+    batch: the episode, of batch size 1.
+    outputs: `[T, 1, O]`.
     path: the picture to write.
     title: above the picture.
   """
@@ -33,25 +35,20 @@ def draw(access: Any, batch: Any, outputs: np.ndarray,
   else:
     rows = first_accessed(written, read)
     which = f"row\n({len(rows)} of {num_slots},\nby first access)"
-  mask = np.asarray(batch.mask[:, 0])
-  answers = np.where(mask[:, None] > 0, np.asarray(outputs[:, 0]), np.nan)
-  panels = [
-      ("input", np.asarray(batch.inputs[:, 0]).T, "Greys"),
-      ("target", np.asarray(batch.targets[:, 0]).T, "Greys"),
-      ("answer (logit)", answers.T, "coolwarm"),
-      (f"written to {which}", weights_of(rows, *written).T, "Blues"),
-      (f"read from {which}", weights_of(rows, *read).T, "Reds"),
-  ]
-  heights = [1, 1, 1, 2, 2]
-  fig = layout.new_figure(figsize=(10, 12), layout="constrained")
-  axes = fig.subplots(len(panels), 1, sharex=True, height_ratios=heights)
-  for axis, (name, image, colours) in zip(axes, panels, strict=True):
-    limit = np.nanmax(np.abs(image)) if np.isfinite(image).any() else 1
-    low = -limit if colours == "coolwarm" else 0
-    shown = axis.imshow(image, aspect="auto", interpolation="nearest",
-                        cmap=colours, vmin=low, vmax=max(limit, 1e-6))
-    axis.set_ylabel(name)
-    fig.colorbar(shown, ax=axis)
+  episode = panels.of_episode(task, batch, outputs)
+  shown = [
+      *episode,
+      panels.Panel(f"written to {which}", weights_of(rows, *written).T,
+                   "Blues"),
+      panels.Panel(f"read from {which}", weights_of(rows, *read).T, "Reds")]
+  num_steps = len(batch.mask)
+  heights = [*map(panels.height, episode), 2.5, 2.5]
+  fig = layout.new_figure(
+      figsize=(panels.width(episode, num_steps), 2 + 1.25 * sum(heights)),
+      layout="constrained")
+  axes = fig.subplots(len(shown), 1, height_ratios=heights)
+  for axis, panel in zip(axes, shown, strict=True):
+    panels.draw(fig, axis, panel, num_steps)
   axes[-1].set_xlabel("step")
   fig.suptitle(title)
   fig.savefig(path, dpi=layout.DPI)

@@ -1,4 +1,4 @@
-"""Draws all pictures of a run, and writes the formula that it learned."""
+"""Draws all pictures of a run, and writes the formula if it learned one."""
 
 import contextlib
 from collections.abc import Iterator
@@ -106,7 +106,8 @@ def _draw_units(run, trainer, params, name):
   if not outcome.has_formula(run, trainer.model):
     return
   seed, of_seed = run.best_params(params)
-  formula = outcome.learned_formula(run, trainer.model, of_seed)
+  formula = outcome.describe_formula(
+      run, outcome.learned_formula(run, trainer.model, of_seed))
   which = ", ".join(filter(None, [run.best().value, f"seed {seed}"]))
   (run.workdir / outcome.FORMULA_FILE).write_text(f"{which}: {formula}\n")
   weights.draw(trainer.model.units, of_seed, run.workdir / "weights.png",
@@ -141,6 +142,6 @@ def _draw_states(run, trainer, params, data, task: tasks.Trainable, title):
   batch, outputs, states = evaluators.trace(trainer, params, data, task)
   path = run.workdir / f"{picture}.png"
   if picture == "attention":
-    attention.draw(states.attention, batch, outputs, path, title)
+    attention.draw(states.attention, task, batch, outputs, path, title)
   else:
-    memory.draw(states.access, batch, outputs, path, title)
+    memory.draw(states.access, task, batch, outputs, path, title)

@@ -25,7 +25,7 @@ def draw(result: Mapping[str, Any], path: pathlib.Path) -> None:
                 for row in result["rows"]
                 if row["model"] == model and isinstance(row[name], dict)]
       if points:
-        axis.loglog(*zip(*points, strict=True), "o-", color=f"C{number}",
+        axis.loglog(*zip(*points, strict=True), **layout.style(number),
                     label=model)
   axes[0].set_ylabel("ms a step, forward and backward")
   axes[1].set_ylabel("MiB")
@@ -33,6 +33,5 @@ def draw(result: Mapping[str, Any], path: pathlib.Path) -> None:
   for axis in axes:
     axis.set_xlabel("slots")
     axis.grid(alpha=0.3)
-    if axis.lines:  # No program may have fitted into memory.
-      axis.legend()
+  layout.name_lines(fig, axes[0])
   fig.savefig(path, dpi=layout.DPI)

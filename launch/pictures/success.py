@@ -37,10 +37,9 @@ def draw(runs: Mapping[str, Mapping[str, tuple[int, int]]],
     trials = next(iter(run.values()))[1]
     # Rounding may put an end on the wrong side of a rate of 0 or 1.
     axis.errorbar(place, value, np.maximum([value - low, high - value], 0),
-                  fmt="o-", capsize=3, color=f"C{number}",
+                  **layout.style(number), capsize=3,
                   label=f"{label} ({trials} seeds)")
-  axis.set_xticks(range(len(variants)), [name.replace("_", "\n")
-                                         for name in variants])
+  layout.name_ticks(axis, variants)
   axis.set_ylim(-0.03, 1.03)
   axis.set_ylabel("success rate")
   axis.grid(alpha=0.3)

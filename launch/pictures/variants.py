@@ -36,17 +36,15 @@ def draw(groups: Mapping[str, np.ndarray], names: Sequence[str], metric: str,
   places, shown = _places(axis, names, what)
   largest = lowest = 0.
   for number, (label, values) in enumerate(groups.items()):
-    label = layout.of_seeds(label, len(values))
+    label, style = layout.of_seeds(label, len(values)), layout.style(number)
     values = values[:, shown]
     known = np.isfinite(values).any(0)
     if not known.any():
-      axis.plot([], [], color=f"C{number}", label=f"{label}: not finite")
+      axis.plot([], [], **style, label=f"{label}: not finite")
       continue
     low, median, high = statistics.quartiles(values[:, known])
-    # The colours repeat after ten lines.
-    axis.plot(places[known], median, label=label, color=f"C{number}",
-              linestyle="-" if number < 10 else "--")
-    axis.fill_between(places[known], low, high, alpha=0.2, color=f"C{number}")
+    axis.plot(places[known], median, label=label, **style)
+    axis.fill_between(places[known], low, high, alpha=0.2, color=style["color"])
     largest = max(largest, median.max(initial=0))
     lowest = min(lowest, low.min(initial=0))
   axis.set_ylabel(metric.replace("_", " "))
@@ -67,9 +65,8 @@ def _places(axis: "Axes", names: Sequence[str], what: str
   if shown.sum() > 1:
     axis.set_xlabel(what)
     return np.array([x for x in numbers if x is not None]), shown
-  places = np.arange(len(names))
-  axis.set_xticks(places, [name.replace("_", "\n") for name in names])
-  return places, np.ones_like(shown)
+  layout.name_ticks(axis, names)
+  return np.arange(len(names)), np.ones_like(shown)
 
 
 def _number(name: str) -> float | None:

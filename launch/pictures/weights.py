@@ -1,8 +1,8 @@
 """Draws the weights of arithmetic units."""
 
 import pathlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -11,16 +11,19 @@ from launch.pictures import layout
 from rmc_nalu_sam import Unit
 from rmc_nalu_sam.units import Formula, extract
 
-# A larger matrix has no numbers written into its cells.
-MAX_NUMBERS = 8
+if TYPE_CHECKING:
+  from matplotlib.axes import Axes
+
+_LARGE, _SMALL = 9., 5.  # Points: of numbers that can be read.
+_LETTER = 0.65  # Width of a letter, in heights.
 # A longer formula would not fit above the picture.
 MAX_FORMULA = 200
 
 
 def draw(units: Mapping[str, Unit], params: Mapping[str, Mapping[str, Any]],
          path: pathlib.Path, title: str = "",
-         formula: Formula | None = None) -> None:
-  """Draws the effective weights of units, and their formula.
+         formula: str | None = None) -> None:
+  """Draws the effective weights of units, and the formula that they learned.
 
   There is a row for each unit, with a heat map for each of its weights: a row
   for each output, a column for each input, counted from 1 as in the formula;
@@ -32,7 +35,8 @@ def draw(units: Mapping[str, Unit], params: Mapping[str, Mapping[str, Any]],
     params: of the network.
     path: the picture to write.
     title: above the formula.
-    formula: above the picture; the result of `extract` if None.
+    formula: above the picture, or why there is none; None for the result of
+      `extract`, if the weights are near it.
 
   Raises:
     ValueError: there are no units.
@@ -53,14 +57,24 @@ def draw(units: Mapping[str, Unit], params: Mapping[str, Mapping[str, Any]],
     for axis, key in zip(axis_row, weights, strict=False):
       shown = _draw_weight(axis, unit, weights, key)
       axis.set_title(f"{name}: {key}", fontsize="small")
-  fig.colorbar(shown, ax=axes)
-  text = str(formula or extract(units, params))
+  largest = max(np.abs(weight).max(initial=0) for _, _, weights in rows
+                for weight in weights.values())
+  fig.colorbar(shown, ax=axes, extend="both" if largest > 1 else "neither")
+  text = _shown(extract(units, params)) if formula is None else formula
   if len(text) > MAX_FORMULA:
     text = f"{text[:MAX_FORMULA]} ..."
   # Otherwise dollars and powers would be typeset as mathematics.
   fig.suptitle("\n".join(filter(None, (title, text))), wrap=True,
                parse_math=False)
+  fig.draw_without_rendering()  # Now the cells have their sizes.
+  for axis in fig.axes:
+    if axis.get_title():  # It is no colour bar.
+      _write_numbers(axis)
   fig.savefig(path, dpi=layout.DPI)
+
+
+def _shown(formula: Formula) -> str:
+  return str(formula) if formula.is_learned else ""
 
 
 def _draw_weight(axis, unit, weights, key):
@@ -85,11 +99,41 @@ def _draw_weight(axis, unit, weights, key):
     axis.set_ylabel("output")
   else:
     axis.set_yticks([])
-  if max(matrix.shape) <= MAX_NUMBERS:
-    for (row, column), value in np.ndenumerate(matrix):
-      axis.text(column + 1, row + 1, f"{value:.2f}", ha="center", va="center",
-                fontsize="x-small")
   return shown
+
+
+def _write_numbers(axis: "Axes") -> None:
+  """Writes the numbers into the cells, if they can be read there.
+
+  Args:
+    axis: with one heat map; laid out.
+  """
+  (shown,) = axis.images
+  matrix = np.asarray(shown.get_array())
+  box, (height, width) = axis.get_window_extent(), matrix.shape
+  # Adding 0 makes 0 of -0.
+  texts = np.array([[f"{value + 0.:.2f}" for value in row]
+                    for row in np.round(matrix, 2)])
+  points = 72 / axis.figure.dpi
+  size = min(_LARGE, 0.8 * points * box.height / height,
+             points * box.width / width / (
+                 _LETTER * (1 + max(map(len, texts.flat)))))
+  if size < _SMALL:
+    return
+  for (row, column), text in np.ndenumerate(texts):
+    axis.text(column + 1, row + 1, text, ha="center", va="center",
+              fontsize=size, color=_ink(shown.to_rgba(matrix[row, column])))
+
+
+def _ink(colour: Sequence[float]) -> str:
+  """Returns the colour of letters with the higher contrast to a ground.
+
+  See "Web Content Accessibility Guidelines 2.1" (W3C, 2018), contrast ratio.
+  """
+  linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4
+            for x in colour[:3]]
+  luminance = np.dot(linear, [0.2126, 0.7152, 0.0722])
+  return "black" if (luminance + 0.05) ** 2 > 1.05 * 0.05 else "white"
 
 
 def _is_of_inputs(unit, key, length):

@@ -159,6 +159,27 @@ def learned_formula(run: Run, model: Model, params: Any
                          is_recurrent=_core(run, "FEEDS_BACK"))
 
 
+def describe_formula(run: Run, found: formula.Formula) -> str:
+  """Returns the formula that the best seed has learned, or that it has none.
+
+  The best seed must be a success where the task tells what that is, and its
+  weights must be near those of the formula.
+
+  Args:
+    run: evaluated, if it is to have learned anything.
+    found: of the best seed.
+  """
+  best = run.best()
+  records = best.records("eval")
+  solved = records[-1].get("solved") if records else None
+  if not records or solved is not None and not solved[best.best_seed()]:
+    return "no formula was learned: the task is not solved"
+  if not found.is_learned:
+    return ("no formula was learned: weights are up to "
+            f"{found.distance:.2g} from those of the nearest one")
+  return str(found)
+
+
 def _core(run: Run, name: str) -> bool:
   """Returns a class attribute of the run's core."""
   return attribute(members.REGISTRIES["core"].get(run.config.core), name, False)

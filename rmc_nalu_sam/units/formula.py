@@ -13,6 +13,10 @@ from rmc_nalu_sam.units.base import Unit
 from rmc_nalu_sam.units.expressions import Expression
 
 
+# A network with weights further from those of a formula computes another one.
+MAX_DISTANCE = 0.05
+
+
 class Formula(NamedTuple):
   """Represents what a network has learned.
 
@@ -24,6 +28,11 @@ class Formula(NamedTuple):
 
   lines: tuple[str, ...]
   distance: float
+
+  @property
+  def is_learned(self) -> bool:
+    """Whether the weights are so near that the network computes the formula."""
+    return self.distance <= MAX_DISTANCE
 
   def __str__(self) -> str:
     return (f"{'; '.join(self.lines)} "

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Self
 
 import jax
@@ -69,6 +69,14 @@ class Arithmetic(base.Episodes):
   @property
   def output_size(self) -> int:
     return 1
+
+  @property
+  def input_names(self) -> Sequence[str]:
+    return tuple(f"x{i + 1}" for i in range(self.input_size))
+
+  @property
+  def output_names(self) -> Sequence[str]:
+    return ("y",)
 
   @property
   def num_steps(self) -> int:

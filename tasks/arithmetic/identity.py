@@ -1,7 +1,7 @@
 """Identity: the output is the input number."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import jax
@@ -28,6 +28,14 @@ class _Identity(base.Episodes):
   @property
   def output_size(self) -> int:
     return 1
+
+  @property
+  def input_names(self) -> Sequence[str]:
+    return ("x",)
+
+  @property
+  def output_names(self) -> Sequence[str]:
+    return ("y",)
 
   @property
   def num_steps(self) -> int:

@@ -52,7 +52,7 @@ class QuestionScore(scores.Classes):
 
 
 @dataclasses.dataclass(frozen=True)
-class Babi(base.Episodes):
+class Babi(base.Episodes, base.Symbolic):
   """Answers questions about stories; some or all of the 20 tasks of bAbI.
 
   A step shows one word. At each word of an answer it shows the mark '-'
@@ -104,6 +104,14 @@ class Babi(base.Episodes):
   @property
   def output_size(self) -> int:
     return len(facts.VOCABULARY)
+
+  @property
+  def input_names(self) -> Sequence[str]:
+    return facts.VOCABULARY
+
+  @property
+  def output_names(self) -> Sequence[str]:
+    return facts.VOCABULARY
 
   @property
   def num_steps(self) -> int:

@@ -18,7 +18,8 @@ _PADDING = -1
 
 
 @dataclasses.dataclass(frozen=True)
-class LanguageNumbers(base.Episodes, base.Countable, base.Transcribable):
+class LanguageNumbers(
+    base.Episodes, base.Countable, base.Transcribable, base.Symbolic):
   """Translates a string of English words to a number, word by word.
 
   An episode is one string of at most five words, one a step, one-hot. The
@@ -62,6 +63,14 @@ class LanguageNumbers(base.Episodes, base.Countable, base.Transcribable):
     return 1
 
   @property
+  def input_names(self) -> Sequence[str]:
+    return number_words.WORDS
+
+  @property
+  def output_names(self) -> Sequence[str]:
+    return ("number",)
+
+  @property
   def num_steps(self) -> int:
     return number_words.MAX_WORDS
 
@@ -100,6 +109,9 @@ class LanguageNumbers(base.Episodes, base.Countable, base.Transcribable):
           for word, answer in zip(inputs[:, b], outputs[:, b, 0], strict=True)
           if word.any()),
         f"({target:.0f})"]) for b, target in enumerate(targets)]
+
+  def spell_answers(self, answers: np.ndarray) -> list[str]:
+    return [f"{number:.4g}" for number in answers[:, 0]]
 
   @property
   def trivial_answer(self) -> float:

@@ -1,6 +1,7 @@
 """MNIST addition: the sum of the digits in a series."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import ClassVar
 
 import jax
@@ -28,6 +29,10 @@ class MnistAddition(series.MnistSeries):
   @property
   def output_size(self) -> int:
     return 1
+
+  @property
+  def output_names(self) -> Sequence[str]:
+    return ("sum",)
 
   def running_answers(self, labels: jax.Array) -> jax.Array:
     return labels.astype(jnp.float32).cumsum(0)[:, None]

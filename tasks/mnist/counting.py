@@ -1,6 +1,7 @@
 """MNIST counting: how often each digit occurs in a series."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -52,6 +53,10 @@ class MnistCounting(series.MnistSeries):
   @property
   def output_size(self) -> int:
     return 10
+
+  @property
+  def output_names(self) -> Sequence[str]:
+    return tuple(f"count of {digit}" for digit in range(10))
 
   def running_answers(self, labels: jax.Array) -> jax.Array:
     return jax.nn.one_hot(labels, 10).cumsum(0)

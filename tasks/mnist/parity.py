@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import jax
@@ -74,6 +75,14 @@ class MnistParity(base.Episodes, base.Levelled):
   def output_size(self) -> int:
     return (self.max_digits + 1 if self.num_classes is None
             else self.num_classes)
+
+  @property
+  def input_names(self) -> Sequence[str]:
+    return base.numbered("pixel", self.input_size)
+
+  @property
+  def output_names(self) -> Sequence[str]:
+    return tuple(f"{number} even" for number in range(self.output_size))
 
   @property
   def num_steps(self) -> int:

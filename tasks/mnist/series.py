@@ -2,7 +2,7 @@
 
 import abc
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import jax
@@ -63,6 +63,10 @@ class MnistSeries(base.Episodes, base.Levelled):
   @property
   def input_size(self) -> int:
     return reader.SIZE ** 2
+
+  @property
+  def input_names(self) -> Sequence[str]:
+    return base.numbered("pixel", self.input_size)
 
   @property
   def num_steps(self) -> int:

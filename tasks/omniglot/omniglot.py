@@ -1,6 +1,7 @@
 """Omniglot: names of handwritten characters, learnt within the episode."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import jax
@@ -154,6 +155,15 @@ class Omniglot(base.Episodes, base.Levelled):
   @property
   def output_size(self) -> int:
     return self.num_classes if self.num_labels is None else self.num_labels
+
+  @property
+  def input_names(self) -> Sequence[str]:
+    return (*base.numbered("pixel", self.image_size ** 2),
+            *base.numbered("last label", self.output_size))
+
+  @property
+  def output_names(self) -> Sequence[str]:
+    return base.numbered("label", self.output_size)
 
   @property
   def num_steps(self) -> int:

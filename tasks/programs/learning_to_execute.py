@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import jax
@@ -68,7 +68,8 @@ class Characters(scores.Classes):
 
 
 @dataclasses.dataclass(frozen=True)
-class LearningToExecute(base.Episodes, base.Levelled, base.Transcribable):
+class LearningToExecute(
+    base.Episodes, base.Levelled, base.Transcribable, base.Symbolic):
   """Reads a short program, then writes the digits of its value.
 
   An episode shows the characters of a program, one-hot, one a step, then an end
@@ -147,6 +148,14 @@ class LearningToExecute(base.Episodes, base.Levelled, base.Transcribable):
   @property
   def output_size(self) -> int:
     return 10
+
+  @property
+  def input_names(self) -> Sequence[str]:
+    return (*text_programs.VOCABULARY, "end")
+
+  @property
+  def output_names(self) -> Sequence[str]:
+    return tuple("0123456789")
 
   @property
   def num_steps(self) -> int:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import jax
@@ -16,7 +16,7 @@ MAX_EXACT = 2**24  # Whole numbers up to this one are exact in float32.
 
 
 @dataclasses.dataclass(frozen=True)
-class ProgramEvaluation(base.Episodes, base.Levelled):
+class ProgramEvaluation(base.Episodes, base.Levelled, base.Symbolic):
   """Evaluates a program whose numbers are inputs as values, not as digits.
 
   An episode is one program, a token a step: `17 + 4 =`, or
@@ -80,6 +80,14 @@ class ProgramEvaluation(base.Episodes, base.Levelled):
     return 1
 
   @property
+  def input_names(self) -> Sequence[str]:
+    return ("value", *token_programs.TOKENS)
+
+  @property
+  def output_names(self) -> Sequence[str]:
+    return ("value",)
+
+  @property
   def num_steps(self) -> int:
     return token_programs.num_steps(self.program, self.max_operations)
 
@@ -101,6 +109,14 @@ class ProgramEvaluation(base.Episodes, base.Levelled):
     inputs = jnp.concatenate([value[:, None], tokens], axis=1)
     mask = tokens[:, token_programs.TOKENS.index("=")]
     return base.Batch(inputs, (mask * answer)[:, None], mask)
+
+  def spell_inputs(self, inputs: np.ndarray) -> list[str]:
+    kinds = inputs * (np.arange(inputs.shape[1]) > 0)  # Without the value.
+    return [f"{value:.0f}" if kind == "number" else kind for kind, value in zip(
+        super().spell_inputs(kinds), inputs[:, 0], strict=True)]
+
+  def spell_answers(self, answers: np.ndarray) -> list[str]:
+    return [f"{number:.4g}" for number in answers[:, 0]]
 
   @property
   def trivial_answer(self) -> float:

@@ -1,6 +1,7 @@
 """Associative recall: the value that belongs to a key."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import jax
@@ -54,6 +55,14 @@ class AssociativeRecall(base.Episodes, base.Levelled):
   @property
   def output_size(self) -> int:
     return self.num_bits
+
+  @property
+  def input_names(self) -> Sequence[str]:
+    return (*self.output_names, "item", "query")
+
+  @property
+  def output_names(self) -> Sequence[str]:
+    return base.numbered("bit", self.num_bits)
 
   @property
   def num_steps(self) -> int:

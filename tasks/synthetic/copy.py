@@ -1,6 +1,7 @@
 """Copy: repeat a sequence of random vectors."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import jax
@@ -49,6 +50,14 @@ class Copy(base.Episodes, base.Levelled):
   @property
   def output_size(self) -> int:
     return self.num_bits
+
+  @property
+  def input_names(self) -> Sequence[str]:
+    return (*self.output_names, "start", "end")
+
+  @property
+  def output_names(self) -> Sequence[str]:
+    return base.numbered("bit", self.num_bits)
 
   @property
   def num_steps(self) -> int:

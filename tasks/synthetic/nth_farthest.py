@@ -1,6 +1,7 @@
 """Nth farthest: which vector is the n-th farthest from a given one."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import jax
@@ -65,6 +66,16 @@ class NthFarthest(base.Episodes, base.Levelled):
   @property
   def output_size(self) -> int:
     return self.num_objects if self.num_labels is None else self.num_labels
+
+  @property
+  def input_names(self) -> Sequence[str]:
+    return (*base.numbered("vector", self.num_dims), *self.output_names,
+            *base.numbered("n", self.output_size),
+            *base.numbered("m", self.output_size))
+
+  @property
+  def output_names(self) -> Sequence[str]:
+    return base.numbered("label", self.output_size)
 
   @property
   def num_steps(self) -> int:

@@ -1,6 +1,7 @@
 """Priority sort: vectors in the order of their priorities."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import jax
@@ -56,6 +57,14 @@ class PrioritySort(base.Episodes, base.Levelled):
   @property
   def output_size(self) -> int:
     return self.num_bits
+
+  @property
+  def input_names(self) -> Sequence[str]:
+    return (*self.output_names, "priority", "end")
+
+  @property
+  def output_names(self) -> Sequence[str]:
+    return base.numbered("bit", self.num_bits)
 
   @property
   def num_steps(self) -> int:
