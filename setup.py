@@ -62,6 +62,7 @@ setuptools.setup(
         "gpu": [*_PROGRAMS, "jax[cuda13]>=0.10.2"],
         "notebooks": [*_PROGRAMS, "ipykernel>=7.4.0", "jupyterlab"],
         "programs": _PROGRAMS,
+        "tensorboard": [*_PROGRAMS, "tensorboard>=2.18"],
         # Reads tokenizer.json for --task.tokens=FILE.
         "tokenizers": [*_PROGRAMS, "tokenizers>=0.23.3"],
         "test": [*_PROGRAMS, *_TEST],

@@ -8,7 +8,8 @@ bound of the reference's mean error. A network as good as the reference need not
 succeed with all seeds; with few episodes a worse network often succeeds.
 See "Neural Arithmetic Units" (Madsen and Johansen, 2020, arXiv 2001.05016),
 section 4.3. Its reference has the same image network, and adds up or multiplies
-exactly (`--unit.solved`).
+exactly (`--unit.solved`). A warning is printed if the reference is no better
+than guessing, or a success with no seed.
 
 Each value of a sweep is compared on its own, and the best one by validation is
 named. A reference that is a sweep stands for its best value.
@@ -44,7 +45,8 @@ def compare(reference: pathlib.Path, workdirs: Sequence[pathlib.Path],
   layout.check_ending(output)
   trained = _open(reference).best()
   below = outcome.thresholds(trained, left_out)
-  lines = [f"without seed {seed} of the reference" for seed in left_out]
+  lines = [*outcome.warnings(trained, left_out), *(
+      f"without seed {seed} of the reference" for seed in left_out)]
   lines += ["a success is an error below "
            + ", ".join(f"{tables.format_value(limit)} ({name})"
                        for name, limit in below.items())]

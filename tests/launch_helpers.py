@@ -3,6 +3,7 @@
 import json
 import pathlib
 import signal
+import struct
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from unittest import mock
 import jax
 import numpy as np
 from absl import app, flags, logging
+from tensorboardX.proto import event_pb2
 
 from launch.configs import build, checks
 from launch.configs import config as config_lib
@@ -118,6 +120,25 @@ def records(workdir: pathlib.Path, split: str | None = None):
     for name in reporting.MEASURED:
       record.pop(name, None)
   return [record for record in found if split in (None, record["split"])]
+
+
+def board_events(workdir: pathlib.Path) -> list[Any]:
+  """Returns TensorBoard's events; a record is length, crc, data, crc."""
+  found = []
+  for path in sorted((workdir / "tensorboard").glob("events.out.tfevents.*")):
+    data = path.read_bytes()
+    while data:
+      length, = struct.unpack_from("<Q", data)
+      found.append(event_pb2.Event.FromString(data[12:12 + length]))
+      data = data[16 + length:]
+  assert found
+  return found
+
+
+def board_values(workdir: pathlib.Path) -> list[tuple[str, int, Any]]:
+  """Returns tag, step and value of what TensorBoard shows."""
+  return [(value.tag, event.step, value) for event in board_events(workdir)
+          for value in event.summary.value]
 
 
 def saved_steps(workdir: pathlib.Path) -> list[int]:

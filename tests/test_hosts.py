@@ -136,7 +136,7 @@ def test_two_processes_equal_one(reference, tmp_path):
   assert "4 devices" in first
   assert second == ""  # Process 0 alone prints.
   assert (tmp_path / "learning_curve.png").exists()
-  assert len(list((tmp_path / "tensorboard").iterdir())) == 1
+  assert len(list((tmp_path / "tensorboard").iterdir())) == 2
   assert_close(tmp_path, reference)
 
 

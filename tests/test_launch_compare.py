@@ -10,7 +10,7 @@ from scipy import stats
 
 from launch import compare
 from launch.configs import config as config_lib
-from launch.runs import Run, outcome, statistics
+from launch.runs import Run, outcome, statistics, tables
 from launch.runs.run import TRAINED
 
 TASK = dict(max_length=2, max_test_length=5)
@@ -86,6 +86,41 @@ def test_success_rates_are_printed_and_drawn(reference, tmp_path, capsys):
   assert "1/4 = 25%" in rows["as trained"]
   assert "0/4 = 0%" in rows["length 5"]
   assert output.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("errors, left_out, warns", [
+    ([2., 2., 2., 2.], "", False),
+    ([1e6, 1e6, 1e6, 1e6], "", True),
+    ([2., 2., 2., 1e6], "", True),
+    ([2., 2., 2., 1e6], "3", False),  # Seeds left out do not count.
+])
+def test_a_reference_that_has_learned_nothing(tmp_path, capsys, errors,
+                                              left_out, warns):
+  reference = make_run(tmp_path / "solved", [errors])
+  guess = Run(reference).task.trivial_score
+  assert 2 < guess < 2e5  # The mean of the errors is on the side that is meant.
+  assert run(compare, f"--reference={reference}", f"--leave_out={left_out}",
+             f"--output={tmp_path / 'x.png'}", reference) == 0
+  lines = capsys.readouterr().out.splitlines()
+  assert [line for line in lines if "warning" in line] == [
+      f"warning: the reference {reference} has learned nothing: its mse is "
+      f"{tables.format_value(np.mean(errors))}, that of guessing "
+      f"{tables.format_value(guess)}"] * warns
+
+
+@pytest.mark.parametrize("error, warns", [(.01, False), (.6, True)])
+def test_a_reference_that_solves_no_seed(tmp_path, error, warns):
+  """It is better than guessing."""
+  config = tiny_config(task="language_numbers", task_args={}, num_seeds=2)
+  tmp_path.joinpath("solved").mkdir()
+  config_lib.save(config, tmp_path / "solved")
+  names = ["mae", "validation/mae", "test/mae"]
+  (tmp_path / "solved" / "metrics.jsonl").write_text(json.dumps(
+      {"step": 1, "split": "eval"} | {name: [error] * 2 for name in names}))
+  found = outcome.warnings(Run(tmp_path / "solved"))
+  assert len(found) == warns
+  assert all("solved solves no seed: its mae is 0.6, that of guessing 2"
+             in line for line in found)
 
 
 def test_seeds_can_be_left_out(reference, capsys):

@@ -14,10 +14,11 @@ def draw(path, weights, mask=1.):
   num_steps = len(weights)
   shape = num_steps, 1
   batch = tasks.Batch(
-      np.linspace(-1, 1, 5 * num_steps).reshape(*shape, 5),
+      np.linspace(-1, 1, 4 * num_steps).reshape(*shape, 4),
       np.ones((*shape, 2)), np.full(shape, mask))
   outputs = np.linspace(-1, 1, 2 * num_steps).reshape(*shape, 2)
-  attention.draw(weights, batch, outputs, path, "a title")
+  attention.draw(weights, tasks.Copy(num_bits=2), batch, outputs, path,
+                 "a title")
   image = matplotlib.image.imread(path)
   assert image.std() > .01
   return image

@@ -5,7 +5,7 @@ import pytest
 from matplotlib import figure
 from test_launch_plot import colourful, ink, make_run
 
-from launch.pictures import curves, layout, variants
+from launch.pictures import curves, layout, scaling, success, variants
 from launch.runs import Run
 
 
@@ -46,13 +46,84 @@ def test_curves_of_a_run_that_was_not_evaluated(tmp_path, x):
   assert colourful(tmp_path / "x.png") == 0
 
 
+@pytest.fixture
+def figures(monkeypatch):
+  """Returns the figures that are saved, laid out."""
+  found = []
+  monkeypatch.setattr(figure.Figure, "savefig", lambda self, *_, **__: (
+      found.append(self), self.draw_without_rendering()))
+  return found
 
 
-def test_guessing_is_a_grey_line(tmp_path, monkeypatch):
-  figures = []
-  save = figure.Figure.savefig
-  monkeypatch.setattr(figure.Figure, "savefig", lambda self, *args, **kwargs: (
-      figures.append(self), save(self, *args, **kwargs)))
+def test_an_evaluation_without_neighbours_has_a_marker(tmp_path, figures):
+  draw([make_run(tmp_path / "a", steps=(2,)),
+        make_run(tmp_path / "b", steps=(2,), seed=1)], "bits_wrong", "x.png")
+  for axis in figures[0].axes:
+    (line,), (bar,) = axis.lines, axis.collections[-1:]
+    assert line.get_marker() == "o" and line.get_markevery() == [0]
+    (point,) = line.get_xydata()
+    low, high = axis.get_ylim()
+    assert low < point[1] < high
+    (range_of_seeds,) = bar.get_segments()
+    assert (range_of_seeds[:, 0] == 2).all()
+  assert np.ptp(figures[0].axes[0].collections[-1].get_segments()[0][:, 1]) == 1
+  # So has one between gaps. Others need none, unless there are more lines.
+  values = np.array([[1., np.nan, 3., np.inf, 5., 6., 7.]])
+  curve = curves.Curve(np.arange(7), values)
+  for mine, expected in (({"a": curve}, [0, 2]),
+                         ({"a": curve, "b": curve}, [0, 1, 2, 3, 4, 5, 6])):
+    curves.draw([("loss", mine), ("mse", mine)], tmp_path / "x.png")
+    assert figures[-1].axes[0].lines[0].get_markevery() == expected
+
+
+def test_many_lines_differ_without_colours():
+  styles = [layout.style(number) for number in range(20)]
+  assert len({(each["marker"], each["linestyle"]) for each in styles}) == 20
+  assert len({each["color"] for each in styles}) == 7
+  marked = layout.marks(np.ones(1000), is_alone=False)
+  assert 5 < len(marked) < 15
+  assert layout.marks(np.ones(1000), is_alone=True) == []
+
+
+def legend_cases(path):
+  names = [f"core {number} with a name" for number in range(5)]
+  values = np.linspace(0, 1, 6).reshape(2, 3)
+  curve = curves.Curve(np.arange(3), values)
+  yield lambda: curves.draw([(metric, dict.fromkeys(names, curve)) for metric
+                             in ("loss", "mse")], path, guesses=[.3])
+  yield lambda: variants.draw(dict.fromkeys(names, values), ["a", "b", "c"],
+                              "mse", path)
+  yield lambda: success.draw(dict.fromkeys(names, {
+      f"[{low}, {low + 4}] or [30, 40]": (3, 7) for low in range(9)}), path)
+  yield lambda: scaling.draw({
+      "memory_key": "bytes", "title": "sizes", "rows": [
+          {"model": name, "num_slots": slots, "time": {"median": slots},
+           "memory": {"bytes": slots}} for name in names
+          for slots in (8, 64)]}, path)
+
+
+@pytest.mark.parametrize("case", range(4))
+def test_legends_cover_nothing(tmp_path, figures, case):
+  list(legend_cases(tmp_path / "x.png"))[case]()
+  (fig,) = figures
+  legend, = fig.legends
+  assert all(axis.get_legend() is None for axis in fig.axes)
+  box = legend.get_window_extent()
+  assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= fig.bbox.x1
+  for axis in fig.axes:
+    assert axis.lines
+    for each in (axis, *axis.lines, *axis.collections):
+      assert not box.overlaps(
+          axis.get_tightbbox() if each is axis else each.get_window_extent())
+  # Names of places do not cover each other.
+  if fig.axes[0].get_xticklabels()[0].get_rotation() == 0:
+    boxes = [text.get_window_extent() for text in
+             fig.axes[0].get_xticklabels() if text.get_text()]
+    assert not any(a.overlaps(b) for a, b in zip(boxes, boxes[1:],
+                                                 strict=False))
+
+
+def test_guessing_is_a_grey_line(tmp_path, figures):
   workdir = make_run(tmp_path / "a")
   draw([workdir], "bits_wrong", tmp_path / "a.png", guesses=[3., 3., 4.5])
   (fig,) = figures

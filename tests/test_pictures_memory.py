@@ -64,14 +64,15 @@ def dense_access(rows, slots):
 
 @pytest.fixture
 def draw_access(tmp_path):
-  batch = tasks.Batch(np.ones((STEPS, 1, 3)), np.ones((STEPS, 1, 2)),
+  batch = tasks.Batch(np.ones((STEPS, 1, 4)), np.ones((STEPS, 1, 2)),
                       np.ones((STEPS, 1)))
   outputs = np.linspace(-1, 1, 2 * STEPS).reshape(STEPS, 1, 2)
 
   def draw(access, mask=None):
     path = tmp_path / "memory.png"
     shown = batch if mask is None else batch._replace(mask=mask)
-    memory.draw(access, shown, outputs, path, "a title")
+    memory.draw(access, tasks.Copy(num_bits=2), shown, outputs, path,
+                "a title")
     assert colourful(path) > 100
     return ink(path)
 

@@ -52,6 +52,10 @@ def test_of_several_units_with_vectors_and_a_formula(tmp_path, monkeypatch):
                             title="mine")
   assert titles == ["mine\ny = x1^2 * sqrt(x2) (weights within 0)"]
   assert matplotlib.image.imread(path).std() > .01
+  # Weights that are far from those of a formula have none.
+  params["npu"]["w_real"] = jnp.array([[1.7], [.5]])
+  weights.draw(find_units(f, jnp.zeros(3)), params, path, title="mine")
+  assert titles[1:] == ["mine"]
 
 
 @pytest.fixture
@@ -103,6 +107,33 @@ def test_a_vector_is_of_the_inputs_or_the_outputs(drawn, unit, key, of_inputs,
   # Every entry of the vector has a number.
   assert sorted(max(text.get_position()) for text in vector.texts) == (
       of_all[0] if of_inputs else of_all[1])
+
+
+@pytest.mark.parametrize("inputs", [2, 9])
+def test_numbers_can_be_read(drawn, inputs):
+  axis = drawn("nau", inputs, 2)["w"]
+  (image,) = axis.images
+  values = np.asarray(image.get_array())
+  assert len(axis.texts) == values.size == 2 * inputs
+  assert len(axis.figure.axes) == 2  # The colour bar has no numbers.
+  for text, value in zip(axis.texts, values.ravel(), strict=True):
+    assert float(text.get_text()) == pytest.approx(value, abs=.005)
+    column, row = text.get_position()
+    cell = axis.transData.transform([(column - .5, row + .5),
+                                     (column + .5, row - .5)])
+    box = text.get_window_extent()
+    assert (cell[0] < box.p0).all() and (box.p1 < cell[1]).all()
+    assert text.get_fontsize() >= 5
+
+
+def test_numbers_are_white_on_dark_cells(drawn, monkeypatch):
+  monkeypatch.setattr(UNITS.get("nau"), "weights", lambda *_: {
+      "w": np.array([[1., -1., .1, 0., 1.5]]).T})
+  axis = drawn("nau", 5, 1)["w"]
+  assert [text.get_color() for text in axis.texts] == [
+      "white", "white", "black", "black", "white"]
+  (bar,) = [each for each in axis.figure.axes if each is not axis]
+  assert bar._colorbar.extend == "both"  # For the weight of 1.5.
 
 
 def test_many_inputs_are_not_overwritten_with_numbers(drawn):

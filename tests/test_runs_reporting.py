@@ -1,12 +1,11 @@
 """Tests metrics.jsonl and TensorBoard's files."""
 
 import json
-import struct
 
 import numpy as np
 import pytest
+from launch_helpers import board_events, board_values
 from tensorboardX import record_writer
-from tensorboardX.proto import event_pb2
 
 from launch.runs import reporting
 
@@ -14,21 +13,11 @@ METRICS = {"loss": np.array([0.5]), "bits_wrong": np.array([3.0])}
 
 
 def read_events(workdir):
-  """Returns (tag, step) -> value; a record in a file is length, crc, data."""
-  found, purged = {}, []
-  files = sorted((workdir / "tensorboard").glob("events.out.tfevents.*"))
-  assert files
-  for path in files:
-    data = path.read_bytes()
-    while data:
-      length, = struct.unpack_from("<Q", data)
-      event = event_pb2.Event.FromString(data[12:12 + length])
-      data = data[16 + length:]
-      if event.HasField("session_log"):
-        purged.append(event.step)
-      for value in event.summary.value:
-        found[value.tag, event.step] = value.simple_value
-  return found, purged
+  """Returns (tag, step) -> value, and the steps from which all is void."""
+  found = {(tag, step): value.simple_value
+           for tag, step, value in board_values(workdir)}
+  return found, [event.step for event in board_events(workdir)
+                 if event.HasField("session_log")]
 
 
 def report(workdir, steps, first_step=0):

@@ -54,6 +54,31 @@ def test_batches_match_the_spec(name):
 
 
 @all_tasks
+def test_inputs_and_outputs_have_names(name):
+  task = small(name)
+  for names, size in ((task.input_names, task.input_size),
+                      (task.output_names, task.output_size)):
+    assert len(names) == len(set(names)) == size
+    assert all(isinstance(name, str) and name for name in names)
+  # Nothing is called input or output: a picture would tell nothing.
+  assert not {"input", "output", "input 1", "output 1"} & {
+      *task.input_names, *task.output_names}
+
+
+@all_tasks
+def test_symbols_are_of_the_steps_that_show_something(name):
+  task = small(name)
+  if not isinstance(task, tasks.Symbolic):
+    pytest.skip("it shows no symbols")
+  batch = sample(task)
+  inputs = np.asarray(batch.inputs[:, 0])
+  assert [bool(text) for text in task.spell_inputs(inputs)] == list(
+      inputs.any(1))
+  assert all(task.spell_answers(np.asarray(batch.targets[:, 0])[
+      np.asarray(batch.mask[:, 0]) > 0]))
+
+
+@all_tasks
 def test_the_key_is_the_only_randomness(name):
   task = small(name)
   again = sample.__wrapped__(task)

@@ -87,15 +87,30 @@ def make_optimizer(config: ml_collections.ConfigDict,
   """
   numbers = numbers or {}
   given = _arguments(config, "optimizer", numbers)
-  arguments = members.arguments_of(config, "optimizer") | given
-  if "learning_rate" in arguments:
-    given["learning_rate"] = members.REGISTRIES["schedule"].make(
-        config.schedule, learning_rate=arguments["learning_rate"],
-        steps=config.steps, **_arguments(config, "schedule", numbers))
+  schedule = make_schedule(config, numbers)
+  if schedule is not None:
+    given["learning_rate"] = schedule
   optimizer = members.REGISTRIES["optimizer"].make(config.optimizer, **given)
   return optimizers.clipped(optimizer, *(
       numbers.get(name, config[name]) for name in (
           "max_grad_norm", "max_grad_value")))
+
+
+def make_schedule(config: ml_collections.ConfigDict,
+                  numbers: Mapping[str, Number]) -> optax.Schedule | None:
+  """Returns the run's learning rate by update; None if it has none.
+
+  Args:
+    config: From `config.resolve` or `config.load`.
+    numbers: Values of a sweep's flags in place of those in `config`.
+  """
+  arguments = members.arguments_of(config, "optimizer") | _arguments(
+      config, "optimizer", numbers)
+  if "learning_rate" not in arguments:
+    return None
+  return members.REGISTRIES["schedule"].make(
+      config.schedule, learning_rate=arguments["learning_rate"],
+      steps=config.steps, **_arguments(config, "schedule", numbers))
 
 
 def make_curriculum(config: ml_collections.ConfigDict

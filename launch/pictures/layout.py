@@ -81,7 +81,7 @@ def marks(values: np.ndarray, is_alone: bool) -> list[int]:
     The points between gaps, which would not be visible; and, among other lines,
     some more.
   """
-  known = np.pad(np.isfinite(values), 1)
+  known = np.pad(np.isfinite(np.ma.filled(values, np.nan)), 1)
   found = known[1:-1] & ~known[:-2] & ~known[2:]
   if not is_alone:
     found[::-(-len(values) // _MARKS) or 1] = True

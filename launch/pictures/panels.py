@@ -61,17 +61,18 @@ def of_episode(task: tasks.Episodes, batch: tasks.Batch, outputs: Any,
       np.asarray(x, np.float32)[steps, 0]
       for x in (batch.inputs, batch.targets, outputs, batch.mask))
   asked = mask > 0
-  spelled = isinstance(task, tasks.Symbolic)
-  shown = [_spell(task.spell_inputs, inputs, np.ones_like(asked)),
-           *(_spell(task.spell_answers, each, asked)
-             for each in (targets, outputs))] if spelled else [(), (), ()]
+  symbols: Sequence[Sequence[str]] = ((), (), ())
   rows_in, rows_out = (np.arange(x.shape[1]) for x in (inputs, targets))
-  if spelled:
+  if isinstance(task, tasks.Symbolic):
+    symbols = (task.spell_inputs(inputs), *(
+        [text if is_asked else "" for text, is_asked in zip(
+            task.spell_answers(each), asked, strict=True)]
+        for each in (targets, outputs)))
     rows_in = _used(inputs)
     rows_out = _used(targets[asked], np.eye(outputs.shape[1])[
         outputs[asked].argmax(1)])
   names_in, names_out = (
-      [names[row] for row in rows] for names, rows in (
+      [names[int(row)] for row in rows] for names, rows in (
           (task.input_names, rows_in), (task.output_names, rows_out)))
   targets, answers = (np.where(asked[:, None], x, np.nan).T[rows_out]
                       for x in (targets, outputs))
@@ -80,21 +81,12 @@ def of_episode(task: tasks.Episodes, batch: tasks.Batch, outputs: Any,
   limit = None if has_logits else max(map(_limit, (targets, answers)))
   signed = has_logits or _is_signed(targets) or _is_signed(answers)
   return [
-      _panel("input", inputs.T[rows_in], names_in, shown[0]),
+      Panel("input", inputs.T[rows_in],
+            SIGNED if _is_signed(inputs) else UNSIGNED, names_in, symbols[0]),
       Panel("target", targets, SIGNED if signed and not has_logits else
-            UNSIGNED, names_out, shown[1], limit),
+            UNSIGNED, names_out, symbols[1], limit),
       Panel("answer (logit)" if has_logits else "answer", answers,
-            SIGNED if signed else UNSIGNED, names_out, shown[2], limit)]
-
-
-def _panel(name, image, rows, symbols):
-  return Panel(name, image, SIGNED if _is_signed(image) else UNSIGNED, rows,
-               symbols)
-
-
-def _spell(spell, rows, asked) -> list[str]:
-  return [text if is_asked else ""
-          for text, is_asked in zip(spell(rows), asked, strict=True)]
+            SIGNED if signed else UNSIGNED, names_out, symbols[2], limit)]
 
 
 def _used(*images: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Draws all pictures of a run, and writes the formula if it learned one."""
 
 import contextlib
+import pathlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from launch.learning import evaluators
 from launch.learning.trainer import Trainer
 from launch.pictures import attention, curves, film, memory, success, weights
 from launch.runs import Run, outcome
+from launch.runs.board import events
 from rmc_nalu_sam.registry import attribute
 
 # A larger trace of an episode is not kept for a picture of the states.
@@ -23,6 +25,8 @@ MAX_TRACE_BYTES = 2**30
 def draw(run: Run, trainer: Trainer, params: Any, data: Any,
          level: int | None = None) -> None:
   """Draws curves, success rates, weights and states into the run's folder.
+
+  TensorBoard shows these pictures, too.
 
   Weights and states are those of the best value of a sweep. States are drawn of
   a run of one seed.
@@ -37,6 +41,23 @@ def draw(run: Run, trainer: Trainer, params: Any, data: Any,
     data: of the test split, on the host.
     level: the level that the curriculum has reached; None without one.
   """
+  before = _pictures(run)
+  _draw(run, trainer, params, data, level)
+  with _may_fail("run in TensorBoard"):
+    records = run.records()
+    events.write_pictures(
+        run.workdir, [path for path, time in _pictures(run).items()
+                      if time != before.get(path)],
+        records[-1]["step"] if records else 0)
+
+
+def _pictures(run: Run) -> dict[pathlib.Path, int]:
+  """Returns the pictures in the run's folder, and when each was drawn."""
+  return {path: path.stat().st_mtime_ns for path in sorted(
+      run.workdir.iterdir()) if path.suffix in (".png", ".gif")}
+
+
+def _draw(run, trainer, params, data, level):
   name = f"{config_lib.label(run.config)} on {run.config.task}"
   title = f"{name}, {describe_seeds(run)}"
   with _may_fail("learning curve"):

@@ -1,7 +1,7 @@
 """Draws the weights of arithmetic units."""
 
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -125,7 +125,7 @@ def _write_numbers(axis: "Axes") -> None:
               fontsize=size, color=_ink(shown.to_rgba(matrix[row, column])))
 
 
-def _ink(colour: Sequence[float]) -> str:
+def _ink(colour: Any) -> str:
   """Returns the colour of letters with the higher contrast to a ground.
 
   See "Web Content Accessibility Guidelines 2.1" (W3C, 2018), contrast ratio.

@@ -54,6 +54,30 @@ def thresholds(reference: Run, left_out: Collection[int] = ()
   return found
 
 
+def warnings(reference: Run, left_out: Collection[int] = ()) -> list[str]:
+  """Returns a line if a reference has learned nothing, which spoils thresholds.
+
+  Args:
+    reference: a run of many seeds; evaluated.
+    left_out: seeds of it that do not count.
+  """
+  errors = reference.errors()[TRAINED]
+  best = statistics.best_evaluations(errors)
+  seeds = np.array([i for i, seed in enumerate(reference.seeds)
+                    if seed not in left_out])
+  value, guess = float(np.mean(errors[best[seeds], seeds])), (
+      reference.task.trivial_score)
+  is_better = (value < guess if reference.task.score.lower_is_better
+               else value > guess)
+  judged = reference.outcomes().get(TRAINED)
+  if is_better and (judged is None or judged.solved[seeds].any()):
+    return []
+  what = "has learned nothing" if not is_better else "solves no seed"
+  return [f"warning: the reference {reference.workdir} {what}: its "
+          f"{reference.main_metric} is {tables.format_value(value)}, that of "
+          f"guessing {tables.format_value(guess)}"]
+
+
 def describe(run: Run) -> str:
   """Returns lines for people: success rates, scores, diverged seeds.
 
@@ -172,7 +196,7 @@ def describe_formula(run: Run, found: formula.Formula) -> str:
   best = run.best()
   records = best.records("eval")
   solved = records[-1].get("solved") if records else None
-  if not records or solved is not None and not solved[best.best_seed()]:
+  if not records or (solved is not None and not solved[best.best_seed()]):
     return "no formula was learned: the task is not solved"
   if not found.is_learned:
     return ("no formula was learned: weights are up to "

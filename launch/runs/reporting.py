@@ -5,16 +5,15 @@ import logging as stdlib_logging
 import pathlib
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import tqdm
 from absl import logging
-from tensorboardX import event_file_writer, summary
-from tensorboardX.proto import event_pb2
 
 from launch.runs import statistics, strict_json, tables
+from launch.runs.board.events import Events
 
 METRICS_FILE = "metrics.jsonl"
 # What a training record says of the machine, not of the network. TensorBoard
@@ -92,7 +91,9 @@ class Reporter:
 
   def __init__(self, workdir: pathlib.Path, first_step: int, last_step: int,
                main_metric: str,
-               columns: Mapping[str, slice] | None = None, frames: int = 0):
+               columns: Mapping[str, slice] | None = None, frames: int = 0,
+               settings: Mapping[str, Any] | None = None,
+               rates: Callable[[np.ndarray], np.ndarray | None] | None = None):
     """Opens the files, and cuts the records after `first_step`.
 
     Args:
@@ -104,6 +105,8 @@ class Reporter:
       columns: value of a sweep -> its place on the axis S; see `Run.columns`.
       frames: steps of environments in an update, over all networks, also those
         that begin an episode; 0 for a task without.
+      settings: flag -> value, for TensorBoard.
+      rates: updates done `[S]` -> learning rates `[S]`, for TensorBoard.
     """
     kept = [record for record in read_records(workdir)
             if record["step"] <= first_step] if first_step else []
@@ -111,7 +114,11 @@ class Reporter:
     self._file = (workdir / METRICS_FILE).open("a", buffering=1)
     self.seconds = kept[-1].get("seconds", 0.) if kept else 0.
     self._start = time.monotonic() - self.seconds
-    self._tensorboard = _open_tensorboard(workdir, first_step)
+    self._tensorboard = Events(workdir, first_step)
+    self._tensorboard.hparams(settings or {}, [
+        f"eval/{main_metric}{_end_of_tag(label) if label else ''}"
+        for label in columns or ("",)])
+    self._rates = rates
     self._bar = tqdm.tqdm(
         total=last_step, initial=first_step, unit="step", file=sys.stderr,
         dynamic_ncols=True, disable=None, smoothing=0.1)
@@ -139,6 +146,7 @@ class Reporter:
     if self._frames:
       rates["frames_per_second"] = np.array([rate * self._frames])
     self._write(step, "train", {**metrics, **rates})
+    self._write_rates(step, metrics)
     shown = ("level", "loss", self._main_metric)
     if self._frames:
       shown = (self._main_metric, "length", "frames_per_second")
@@ -177,11 +185,21 @@ class Reporter:
         name: stored(values) for name, values in metrics.items()}
     self._file.write(strict_json.dumps(record) + "\n")
     for name, values in metrics.items():
-      for label, part in self._parts(values):
-        self._tensorboard.write_event(event_pb2.Event(
-            wall_time=time.time(), step=step, summary=summary.scalar(
-                f"{'job' if name in JOB else split}/{name}{label}",
-                statistics.over_seeds(name, part))))
+      self._write_scalars(step, "job" if name in JOB else split, name, values)
+
+  def _write_scalars(self, step, group, name, values):
+    for label, part in self._parts(values):
+      self._tensorboard.scalar(f"{group}/{name}{label}",
+                               statistics.over_seeds(name, part), step)
+
+  def _write_rates(self, step, metrics):
+    """Writes the learning rate of the last update; to TensorBoard only."""
+    if self._rates is None:
+      return
+    done = step - 1 - np.asarray(metrics.get("skipped", 0), int)
+    rates = self._rates(np.broadcast_to(done, np.shape(metrics["loss"])))
+    if rates is not None:
+      self._write_scalars(step, "train", "learning_rate", rates)
 
   def _parts(self, values):
     """Returns (end of the name in TensorBoard, values) for each value."""
@@ -235,22 +253,3 @@ def _rewrite(workdir: pathlib.Path, records: Iterable[Any]) -> None:
   temporary = workdir / (METRICS_FILE + ".tmp")
   temporary.write_text("".join(strict_json.dumps(r) + "\n" for r in records))
   temporary.replace(workdir / METRICS_FILE)
-
-
-def _open_tensorboard(workdir: pathlib.Path, first_step: int
-                      ) -> event_file_writer.EventsWriter:
-  """Opens a new event file, and marks the events after `first_step` as void.
-
-  Notes:
-    `SummaryWriter` is not used: a full disk kills its thread, and the run then
-    waits for that thread for ever.
-  """
-  (workdir / "tensorboard").mkdir(exist_ok=True)
-  writer = event_file_writer.EventsWriter(
-      str(workdir / "tensorboard" / "events"))
-  if first_step:
-    writer.write_event(event_pb2.Event(
-        wall_time=time.time(), step=first_step + 1,
-        session_log=event_pb2.SessionLog(
-            status=event_pb2.SessionLog.START)))
-  return writer

@@ -1,6 +1,7 @@
 """The training loop: from one event (a record, an evaluation) to the next."""
 
 import contextlib
+import functools
 import itertools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from launch.learning.learner import RunState
 from launch.learning.trainer import Trainer
 from launch.runs import interrupts as interrupts_lib
 from launch.runs import reporting
+from launch.runs.board import rates
 from launch.runs.checkpoints import Checkpoints
 from launch.runs.job import watch as watch_lib
 from launch.runs.job.profiling import Profiler
@@ -99,7 +101,10 @@ def _reporter(run: Run, trainer: Trainer, step: int) -> Any:
     return reporting.Silent()
   return reporting.Reporter(
       run.workdir, step, run.config.steps, run.main_metric, run.columns(),
-      trainer.learner.frames * run.num_entries)
+      trainer.learner.frames * run.num_entries,
+      settings=config_lib.settings(run.config) | {
+          name: run.config[name] for name in ("seed", "num_seeds", "steps")},
+      rates=functools.partial(rates.learning_rates, run.config))
 
 
 class _Launch(NamedTuple):

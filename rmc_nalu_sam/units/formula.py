@@ -12,7 +12,6 @@ import numpy as np
 from rmc_nalu_sam.units.base import Unit
 from rmc_nalu_sam.units.expressions import Expression
 
-
 # A network with weights further from those of a formula computes another one.
 MAX_DISTANCE = 0.05
 
