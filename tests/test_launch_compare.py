@@ -111,12 +111,12 @@ def test_a_reference_that_has_learned_nothing(tmp_path, capsys, errors,
 @pytest.mark.parametrize("error, warns", [(.01, False), (.6, True)])
 def test_a_reference_that_solves_no_seed(tmp_path, error, warns):
   """It is better than guessing."""
-  config = tiny_config(task="language_numbers", task_args={}, num_seeds=2)
+  config = tiny_config(task="language_numbers", task_args={}, num_seeds=4)
   tmp_path.joinpath("solved").mkdir()
   config_lib.save(config, tmp_path / "solved")
   names = ["mae", "validation/mae", "test/mae"]
   (tmp_path / "solved" / "metrics.jsonl").write_text(json.dumps(
-      {"step": 1, "split": "eval"} | {name: [error] * 2 for name in names}))
+      {"step": 1, "split": "eval"} | {name: [error] * 4 for name in names}))
   found = outcome.warnings(Run(tmp_path / "solved"))
   assert len(found) == warns
   assert all("solved solves no seed: its mae is 0.6, that of guessing 2"

@@ -1,5 +1,7 @@
 """Tests panels of an episode: colours, names of rows, symbols of steps."""
 
+import itertools
+
 import matplotlib.figure
 import numpy as np
 import pytest
@@ -110,7 +112,7 @@ def test_symbols_that_nobody_could_read_are_left_out(steps, length, rotation):
     labels = axis.get_xticklabels()
     assert labels[0].get_rotation() == rotation
     boxes = [label.get_window_extent() for label in labels]
-    assert all(a.x1 <= b.x0 + 1 for a, b in zip(boxes, boxes[1:], strict=False))
+    assert all(a.x1 <= b.x0 + 1 for a, b in itertools.pairwise(boxes))
     assert labels[0].get_fontsize() >= 5
 
 

@@ -128,7 +128,7 @@ def test_numbers_can_be_read(drawn, inputs):
 
 def test_numbers_are_white_on_dark_cells(drawn, monkeypatch):
   monkeypatch.setattr(UNITS.get("nau"), "weights", lambda *_: {
-      "w": np.array([[1., -1., .1, 0., 1.5]]).T})
+      "w": np.array([[1., -1., .1, 0., 1.5]], np.float32).T})
   axis = drawn("nau", 5, 1)["w"]
   assert [text.get_color() for text in axis.texts] == [
       "white", "white", "black", "black", "white"]

@@ -109,8 +109,9 @@ def _draw_curve(axis: "Axes", curve: Curve, label: str,
   axis.fill_between(curve.points, low, high, alpha=0.2, color=style["color"],
                     step="post" if stepped else None)
   alone = layout.marks(middle, is_alone=True)  # A band there has no width.
-  axis.vlines(curve.points[alone], low[alone], high[alone], alpha=0.5,
-              color=style["color"])
+  if alone:
+    axis.vlines(curve.points[alone], low[alone], high[alone], alpha=0.5,
+                color=style["color"])
 
 
 def _draw_guesses(axis: "Axes", guesses: Iterable[float]) -> None:
