@@ -1,6 +1,7 @@
 """Sequential MNIST: running sums and products of handwritten digits."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import jax
@@ -39,6 +40,10 @@ class _Sequence(series.MnistSeries):
   @property
   def output_size(self) -> int:
     return 1
+
+  @property
+  def output_names(self) -> Sequence[str]:
+    return ("result",)
 
 
 @dataclasses.dataclass(frozen=True)
