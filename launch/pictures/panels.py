@@ -61,32 +61,36 @@ def of_episode(task: tasks.Episodes, batch: tasks.Batch, outputs: Any,
       np.asarray(x, np.float32)[steps, 0]
       for x in (batch.inputs, batch.targets, outputs, batch.mask))
   asked = mask > 0
-  symbols: Sequence[Sequence[str]] = ((), (), ())
-  rows_in, rows_out = (np.arange(x.shape[1]) for x in (inputs, targets))
+  shown, used = np.arange(inputs.shape[1]), np.arange(targets.shape[1])
   if isinstance(task, tasks.Symbolic):
-    symbols = (task.spell_inputs(inputs), *(
-        [text if is_asked else "" for text, is_asked in zip(
-            task.spell_answers(each), asked, strict=True)]
-        for each in (targets, outputs)))
-    rows_in = _used(inputs)
-    rows_out = _used(targets[asked], np.eye(outputs.shape[1])[
-        outputs[asked].argmax(1)])
-  names_in, names_out = (
-      [names[int(row)] for row in rows] for names, rows in (
-          (task.input_names, rows_in), (task.output_names, rows_out)))
-  targets, answers = (np.where(asked[:, None], x, np.nan).T[rows_out]
-                      for x in (targets, outputs))
-  has_logits = isinstance(task.score, tasks.Bits | tasks.Classes)
+    shown = _used(inputs)
+    used = _used(targets[asked], np.eye(len(used))[outputs[asked].argmax(1)])
+  first = Panel("input", inputs.T[shown],
+                SIGNED if _is_signed(inputs) else UNSIGNED,
+                [task.input_names[int(row)] for row in shown])
+  names = [task.output_names[int(row)] for row in used]
+  answers = [np.where(asked[:, None], x, np.nan).T[used]
+             for x in (targets, outputs)]
+  others = _answers(task, answers[0], answers[1], names)
+  if not isinstance(task, tasks.Symbolic):
+    return [first, *others]
+  return [first._replace(symbols=task.spell_inputs(inputs)), *(
+      panel._replace(symbols=[
+          text if is_asked else "" for text, is_asked in zip(
+              task.spell_answers(numbers), asked, strict=True)])
+      for panel, numbers in zip(others, (targets, outputs), strict=True))]
+
+
+def _answers(task, targets, answers, names) -> list[Panel]:
+  """Returns the panels of targets and answers, both `[R, T]`."""
+  if isinstance(task.score, tasks.Bits | tasks.Classes):
+    return [Panel("target", targets, UNSIGNED, names),
+            Panel("answer (logit)", answers, SIGNED, names)]
   # Numbers are compared with their targets, on one scale.
-  limit = None if has_logits else max(map(_limit, (targets, answers)))
-  signed = has_logits or _is_signed(targets) or _is_signed(answers)
-  return [
-      Panel("input", inputs.T[rows_in],
-            SIGNED if _is_signed(inputs) else UNSIGNED, names_in, symbols[0]),
-      Panel("target", targets, SIGNED if signed and not has_logits else
-            UNSIGNED, names_out, symbols[1], limit),
-      Panel("answer (logit)" if has_logits else "answer", answers,
-            SIGNED if signed else UNSIGNED, names_out, symbols[2], limit)]
+  limit = max(map(_limit, (targets, answers)))
+  colours = SIGNED if any(map(_is_signed, (targets, answers))) else UNSIGNED
+  return [Panel(name, image, colours, names, limit=limit)
+          for name, image in (("target", targets), ("answer", answers))]
 
 
 def _used(*images: np.ndarray) -> np.ndarray:
