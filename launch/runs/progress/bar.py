@@ -132,6 +132,8 @@ class Bar:
 def _rate(state):
   if not state.rate:
     return ""
+  if state.rate >= 100:
+    return f"{state.rate:.0f} updates/s"
   return (f"{state.rate:.3g} updates/s" if state.rate >= 1
           else f"{1 / state.rate:.3g} s/update")
 
