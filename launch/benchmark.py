@@ -4,7 +4,8 @@
 
 Prints a table, which also says what did not fit into memory. Writes
 benchmark.json and, for several sizes, benchmark.png into --output. Programs
-that are compared take turns in one process.
+that are compared take turns in one process. stderr tells which measurement of
+how many runs.
 """
 
 import dataclasses
@@ -114,7 +115,8 @@ def run() -> None:
                        lower_bound=1, upper_bound=numbers.MAX_INT)
   flags_lib.define_device_flags()
   flags.adopt_module_key_flags(flags_lib)
-  endings.run(main, "--sizes, --batch_size or --num_steps")
+  # What was measured so far is printed, unless Ctrl-C comes twice.
+  endings.run(main, "--sizes, --batch_size or --num_steps", patience=None)
 
 
 if __name__ == "__main__":

@@ -24,11 +24,13 @@ from launch.configs import config as config_lib
 from launch.configs import flags as flags_lib
 from launch.configs import help as help_lib
 from launch.configs.processes import hosts, joining
+from launch.configs.signals import watching
 from launch.learning.watching import timing
 from launch.pictures import run as pictures
 from launch.runs import Run, interrupts, outcome, reporting, training
-from launch.runs.job import profiling
+from launch.runs.job import cost, profiling
 from launch.runs.job.watch import Watch
+from launch.runs.reports import end
 from launch.texts import vocabulary
 
 FLAGS = flags.FLAGS
@@ -129,12 +131,18 @@ def train(run: Run, profiler: profiling.Profiler | None = None
   return result
 
 
+def _tell_cost(preset: str) -> None:
+  """Prints what a preset costs here, with the flags of the command line."""
+  _, fields, of_members = given_flags()
+  cost.tell(preset, fields, of_members)
+
+
 def main(argv: Sequence[str]) -> None:
   """Runs the program."""
   del argv
   flags_lib.apply_device_flags()
   reporting.quiet_libraries()
-  help_lib.handle_help_flags()  # They exit.
+  help_lib.handle_help_flags(_tell_cost)  # They exit.
   joining.join()
   hosts.check_same("flags", (given_flags(), FLAGS.workdir, FLAGS.resume,
                              FLAGS.profile))
@@ -143,7 +151,8 @@ def main(argv: Sequence[str]) -> None:
   profiler = hosts.on_first(
       lambda: profiling.make(FLAGS.profile, workdir, config.steps))
   try:
-    with opened(workdir, config) as run:
+    with (watching.interruptible(lambda: interrupts.describe(workdir)),
+          opened(workdir, config) as run):
       _log_start(run)
       result = train(run, profiler if hosts.is_first() else None)
   except OSError as error:
@@ -161,7 +170,7 @@ def main(argv: Sequence[str]) -> None:
     hosts.leave(endings.EXIT_INTERRUPTED, interrupts.describe(workdir))
   hosts.part()
   if hosts.is_first():
-    print(outcome.describe_end(run))
+    print(end.describe(run))
 
 
 def run() -> None:

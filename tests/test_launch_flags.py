@@ -7,7 +7,10 @@ programs run.
 import functools
 import json
 import platform
+import re
+import signal
 import sys
+import time
 
 import jax
 import launch_helpers
@@ -482,6 +485,106 @@ def test_ctrl_c_during_imports():
     assert process.communicate(timeout=300) == (
         "", "interrupted before the start; start again with the same command\n")
     assert process.returncode == endings.EXIT_INTERRUPTED
+
+
+# C code runs, as if XLA compiled; or Python would print and forget the error.
+STUCK = """
+import ctypes, sys
+from launch import evaluate
+class Forgetting:
+  def __del__(self):
+    while True:
+      pass
+def main(argv):
+  print("once", flush=True)
+  if sys.argv[-1] == "c":
+    while True:
+      ctypes.CDLL(None).sleep(300)
+  Forgetting()
+evaluate.main = main
+evaluate.run()
+"""
+
+
+def test_ctrl_c_while_python_cannot_hear_it():
+  processes = [launch_helpers.start(["-c", STUCK, "--workdir=none", "--", how])
+               for how in ("c", "finaliser")]
+  for process in processes:
+    try:
+      assert process.stdout.readline() == "once\n"
+      process.send_signal(signal.SIGINT)
+      assert process.communicate(timeout=200) == (
+          "", "interrupted; start again with the same command\n")
+    finally:
+      process.kill()
+    assert process.returncode == endings.EXIT_INTERRUPTED
+
+
+def test_ctrl_c_that_a_library_turned_into_its_own_error(monkeypatch, capsys):
+  def fail(argv):
+    try:
+      raise KeyboardInterrupt
+    except KeyboardInterrupt as error:
+      raise ImportError("a part of a library") from error
+
+  monkeypatch.setattr(plot, "main", fail)
+  assert run(plot) == endings.EXIT_INTERRUPTED
+  assert capsys.readouterr().err == (
+      "interrupted; start again with the same command\n")
+
+
+# Seconds after the start, or a word on stderr.
+MOMENTS = (.3, 1., 2., 4., "run in", "start at", "compiling", "step 2/",
+           "eval_")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_ctrl_c_at_any_moment_of_training(moment, tmp_path):
+  process = launch_helpers.start(
+      ["-m", "launch.train", *tiny_flags("sam"), "--steps=100000",
+       "--log_every=2", "--eval_every=10", f"--workdir={tmp_path}"])
+  head = []
+  try:
+    if isinstance(moment, str):
+      for line in process.stderr:
+        head.append(line)
+        if moment in line:
+          break
+    else:
+      time.sleep(moment)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=200)
+  finally:
+    process.kill()
+  assert process.returncode == endings.EXIT_INTERRUPTED, err
+  assert "Traceback" not in err
+  *before, last = err.splitlines()
+  assert last.startswith("interrupted")
+  assert all(re.match(r"I\d|step \d", line) for line in before), before
+  assert out == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", [.5, 2., 5., 8.])
+@pytest.mark.parametrize("program, argv", [
+    ("benchmark", ["--suite=sampling"]), ("train", ["--describe=sam_copy"]),
+    ("reproduce", ["--experiment=nau_nmu_add", "--scale=tiny"])])
+def test_ctrl_c_at_any_moment_of_other_programs(
+    program, argv, moment, tmp_path):
+  folders = {"benchmark": [f"--output={tmp_path}"], "train": [],
+             "reproduce": [f"--runs={tmp_path}", f"--results={tmp_path}"]}
+  process = launch_helpers.start(
+      ["-m", f"launch.{program}", *argv, *folders[program]])
+  try:
+    time.sleep(moment)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=300)
+  finally:
+    process.kill()
+  assert process.returncode == endings.EXIT_INTERRUPTED, err
+  assert "Traceback" not in err
+  assert err.splitlines()[-1].startswith("interrupted")
 
 
 @pytest.mark.parametrize("program", [*PROGRAMS, sample, reproduce],

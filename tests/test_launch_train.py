@@ -325,7 +325,7 @@ def test_a_checkpoint_that_cannot_be_written(reference, tmp_path):
       f"error: cannot write to --workdir={tmp_path}: cannot save in "
       f"{tmp_path}/checkpoints: ")
   assert "File too large" in line
-  # Otherwise there are a log line and evaluations.
+  # Otherwise there are a log line and records.
   assert all(re.match(r"I\d|step \d", each) for each in before), before
   assert saved_steps(tmp_path) == [4]
   assert (tmp_path / "checkpoints" / "8.orbax-checkpoint-tmp").exists()
@@ -346,6 +346,39 @@ with interrupts.caught(workdir) as caught:
   ctypes.CDLL(None).pause()
   ctypes.CDLL(None).sleep(300)
 """
+
+
+# XLA compiles the first updates: there is nothing to save.
+COMPILING = HANGING.replace("""
+  signal.raise_signal(signal.SIGINT)
+  assert caught == [signal.SIGINT]
+  print""", """
+  caught.compiling().__enter__()
+  print""")
+
+
+def test_first_signal_ends_the_first_compilation(tmp_path):
+  assert COMPILING != HANGING
+  process = launch_helpers.start(["-c", COMPILING, tmp_path])
+  try:
+    assert process.stdout.readline() == "once\n"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=200)
+  finally:
+    process.kill()
+  assert process.returncode == endings.EXIT_INTERRUPTED
+  assert (out, err) == ("", "interrupted before the start; start again with "
+                        "the same command\n")
+
+
+def test_signals_are_kept_once_updates_run(tmp_path):
+  with interrupts.caught(tmp_path) as caught:
+    with caught.compiling():
+      assert caught.has_nothing_to_save
+      jax.jit(lambda x: 3 * x)(1.).block_until_ready()
+      assert not caught.has_nothing_to_save
+    signal.raise_signal(signal.SIGINT)
+    assert caught == [signal.SIGINT]
 
 
 @pytest.mark.parametrize("saved, words", [

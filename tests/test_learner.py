@@ -150,6 +150,12 @@ def test_evaluation_reports_success_and_sparsity():
       rel=1e-5)
   easy = Easy(operation="mul", input_size=12)
   assert trainer.evaluate(state.train.params, None, easy)["solved"] == 1
+  # A linear layer has no discrete values, though the task has a criterion.
+  linear, state = start(**nmu(unit="linear", core_args=dict(hidden_size=2)))
+  assert linear.model.units
+  found = linear.evaluate(state.train.params, None, num_episodes=24)
+  assert "solved" in found
+  assert "sparsity_error" not in found
   plain, state = start()
   assert not {"solved", "sparsity_error"} & set(
       plain.evaluate(state.train.params, None))

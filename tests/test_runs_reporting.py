@@ -1,6 +1,7 @@
 """Tests metrics.jsonl and TensorBoard's files."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -90,7 +91,7 @@ def test_whole_numbers_are_shown_in_full(tmp_path, capsys):
   reporter.evaluation(2, METRICS | {"level": np.array([16384])})
   assert reporter.seconds == reporting.read_records(tmp_path)[-1]["seconds"] > 0
   reporter.close()
-  assert "level=16384 loss=0.5 " in capsys.readouterr().err
+  assert "bits_wrong=3 level=16384 loss=0.5 " in capsys.readouterr().err
 
 
 def strict(text):
@@ -160,11 +161,35 @@ def test_full_disk_is_reported_and_all_is_closed(tmp_path, monkeypatch):
 
 
 def test_progress_is_shown_without_a_terminal(tmp_path, capsys):
-  report(tmp_path, [2])
+  reporter = reporting.Reporter(tmp_path, 0, 100, "bits_wrong")
+  reporter.doing("compiling")
+  reporter.train(2, METRICS | {"loss": np.array([.25])})
+  reporter.doing("evaluating")
+  reporter.evaluation(2, METRICS | {"level": np.array([4])})
+  reporter.train(4, METRICS)
+  reporter.close()
   err = capsys.readouterr().err
-  assert err.startswith("step 2/100 ")
-  for words in ("loss=0.25", "bits_wrong=3", "eval_bits_wrong=3"):
-    assert words in err
+  assert all(character.isprintable() for character in err.replace("\n", ""))
+  first, *records = err.splitlines()
+  assert first == "step 0/100  compiling"
+  times = r"  \d:\d\d elapsed, \S+ updates/s, \d+:\d\d left"
+  for line, shown in zip(records, (
+      "2/100  bits_wrong=3 loss=0.25", "2/100  eval_bits_wrong=3",
+      "4/100  bits_wrong=3 loss=0.5"), strict=True):
+    assert re.fullmatch(f"step {shown}{times}", line), line
+
+
+def test_minutes_may_end_a_run_before_its_steps(tmp_path, capsys):
+  for limit in (0, 30):
+    reporter = reporting.Reporter(
+        tmp_path, 0, 10**9, "bits_wrong", max_seconds=limit)
+    reporter.train(1, METRICS | {"compile_seconds": np.array([1e9]),
+                                 "step_seconds": np.array([10.])})
+    reporter.close()
+  # 10 s an update: compilation does not count.
+  unlimited, limited = capsys.readouterr().err.splitlines()
+  assert unlimited.endswith(" 10 s/update, 115740 days 17 h left")
+  assert limited.endswith((" 0:29 left", " 0:30 left"))
 
 
 def test_many_seeds_are_lists(tmp_path, capsys):
@@ -179,4 +204,6 @@ def test_many_seeds_are_lists(tmp_path, capsys):
   assert isinstance(first["steps_per_second"], float)
   events, _ = read_events(tmp_path)
   assert events["eval/loss", 2] == 2
-  assert "loss=3 eval_solved=0.3333" in capsys.readouterr().err
+  first, second = capsys.readouterr().err.splitlines()
+  assert "  loss=3  " in first  # NaN counts as the worst value.
+  assert "  eval_solved=0.3333  " in second

@@ -1,6 +1,7 @@
 """Tests reading a run: records, columns, outcomes, the best seed, its lock."""
 
 import json
+import os
 
 import ml_collections
 import numpy as np
@@ -10,7 +11,9 @@ from launch_helpers import assert_same, tiny_config
 from launch.configs import config as config_lib
 from launch.pictures import run as pictures
 from launch.runs import Run, outcome
+from launch.runs.reports import end
 from launch.runs.run import TRAINED
+from rmc_nalu_sam.units import Formula
 
 SEED = 3
 GOOD, NAN = 1e-12, float("nan")
@@ -98,6 +101,44 @@ def test_description_and_picture(workdir):
   assert not run.scores()  # There is no evaluation before training.
   pictures._draw_success(run, "a title")
   assert (workdir / "success.png").stat().st_size
+
+
+def test_end_has_the_numbers_that_matter(workdir):
+  run = Run(workdir)
+  (workdir / "formula.txt").write_text("seed 3: y = x1 x2\n")
+  first, head, *rows, formula, files = end.describe(run).splitlines()
+  assert first == ("step 30, evaluation: stack/nmu on arithmetic, trained for "
+                   "0:00")
+  assert head.split() == ["mse", "lowest", "highest", "guessing"]
+  median, low, high = rows[0].split()[2:5]
+  assert rows[0].startswith(f"{TRAINED}  ")
+  assert (median, low, high) == ("0.5", "1e-12", "1")
+  assert [row.split()[0] for row in rows[1:6]] == [
+      *run.task.extrapolations, "sparsity_error"]
+  assert formula == "seed 3: y = x1 x2"
+  assert files == (f"metrics in {workdir / 'metrics.jsonl'}; no picture was "
+                   "drawn")
+
+
+def test_a_formula_only_if_it_was_learned(workdir):
+  for error, distance, words in (
+      (GOOD, .01, "y = x1 * x2 (weights within 0.01)"),
+      (GOOD, .2, "no formula was learned: weights are up to 0.2 from those of "
+       "the nearest one"),
+      (1., .01, "no formula was learned: the task is not solved")):
+    write(workdir, [10], mse=[[error, 2., 2., 2.]],
+          extrapolation__mse=[[error, 2., 2., 2.]],
+          solved=[[float(error < .1), 0., 0., 0.]])
+    assert outcome.describe_formula(
+        Run(workdir), Formula(("y = x1 * x2",), distance)) == words
+
+
+def test_end_names_the_pictures_of_this_launch(workdir):
+  (workdir / "old.png").touch()
+  os.utime(workdir / "old.png", (1e9, 1e9))
+  (workdir / "new.png").touch()
+  assert end.describe(Run(workdir)).endswith(
+      "metrics.jsonl, pictures beside it: new.png")
 
 
 def test_scores_are_relative_to_the_start(workdir):

@@ -126,7 +126,8 @@ def test_one_number_for_many_seeds():
       ("mse", [nan, nan, 7.], np.inf), ("solved", [1., 0., 0., 0.], .25),
       ("extrapolation/solved", [1., 1., 0., 0.], .5)):
     assert over_seeds(name, np.array(values)) == expected
-  assert np.isnan(over_seeds("mse", np.array([nan])))
+  for values in ([nan], [nan, nan, nan]):  # Not infinite: none is a number.
+    assert np.isnan(over_seeds("mse", np.array(values)))
   assert isinstance(over_seeds("level", np.array([4, 8, 16])), int)
   assert tables.format_value(over_seeds("level", np.array([16384]))) == "16384"
 

@@ -27,6 +27,7 @@ from launch.configs import flags as flags_lib
 from launch.learning import optimizers, penalties
 from launch.pictures import run as pictures
 from launch.runs import Run, outcome, reporting
+from launch.runs.reports import end
 
 close = functools.partial(
     jax.tree.map, functools.partial(np.testing.assert_allclose, rtol=2e-4,
@@ -318,8 +319,8 @@ def test_run_shows_each_value(trained):
   for i, view in enumerate(views):
     for mine, all_ in zip(view.records(), records(trained), strict=True):
       assert list(mine["loss"]) == all_["loss"][2 * i:2 * i + 2]
-  lines = outcome.describe_end(whole).splitlines()
-  assert lines[0].startswith("step 8, evaluation: seconds ")
+  lines = end.describe(whole).splitlines()
+  assert lines[0].startswith("step 8, evaluation: lstm on copy, trained for ")
   assert lines[1].split() == ["optimizer.learning_rate", "0.01", "1.0", "0.5"]
   (row,) = [line for line in lines if line.strip().startswith("bits_wrong")]
   assert row.split()[1:] == [

@@ -18,6 +18,7 @@ from launch.benchmarks import measure
 from launch.benchmarks.scaling import Options
 from launch.configs import build, checks
 from launch.configs import config as config_lib
+from launch.runs.progress import counting
 
 BATCH_SIZE, INPUT_SIZE = 128, 100
 MANY = 100  # Seeds.
@@ -35,13 +36,14 @@ def arithmetic(options: Options) -> dict[str, Any]:
   except ImportError:
     notes["PyTorch, one seed"] = measure.ABSENT
   rates: dict[str, list[float]] = {label: [] for label in programs}
-  for _ in range(options.repeats):
-    for label, (num_seeds, run) in programs.items():
-      start = time.perf_counter()
-      num_updates = run()
-      rates[label].append(
-          num_seeds * num_updates / (time.perf_counter() - start))
-    options.report(_result(rates, notes))
+  for label in counting.counted([*programs] * options.repeats):
+    num_seeds, run = programs[label]
+    start = time.perf_counter()
+    num_updates = run()
+    rates[label].append(
+        num_seeds * num_updates / (time.perf_counter() - start))
+    if all(rates.values()):
+      options.report(_result(rates, notes))
   return _result(rates, notes)
 
 

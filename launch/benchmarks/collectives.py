@@ -16,6 +16,7 @@ from launch.learning import keys as keys_lib
 from launch.learning.agents.acting import Trajectory
 from launch.learning.layout import Share
 from launch.learning.learner import Learner, RunState
+from launch.runs.progress import counting
 
 # A plan's assumptions: a ring of 64 devices, links of 400 Gbit/s, 2 us a hop.
 NUM_DEVICES, BANDWIDTH, HOP = 64, 50e9, 2e-6
@@ -28,7 +29,8 @@ def collectives(options: Options) -> dict[str, Any]:
     ValueError: there is no such preset.
   """
   presets = chosen(dict.fromkeys(members.PRESETS), options)
-  rows = [_row(preset, options.data_dir) for preset in presets]
+  rows = [_row(preset, options.data_dir)
+          for preset in counting.counted(presets)]
   lines = [["preset", "seeds", "batch size", "parameters", "KiB averaged",
             "us of bytes", "us of hops", "KiB drawn"]]
   return dict(rows=rows, table=lines + [_cells(row) for row in rows], title=(

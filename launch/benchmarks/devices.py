@@ -19,6 +19,7 @@ from launch.configs import config as config_lib
 from launch.configs.config import UsageError
 from launch.learning import layout
 from launch.learning.trainer import Trainer
+from launch.runs.progress import counting
 
 PRESETS = ("sam_copy", "nth_farthest", "minipacman")
 COUNTS = (1, 2, 4)
@@ -46,7 +47,7 @@ def devices(options: Options) -> dict[str, Any]:
   _check(counts)
   presets = list(chosen(dict.fromkeys(PRESETS), options))
   deadline, rows = time.monotonic() + options.time_limit, []
-  for preset in presets:
+  for preset in counting.counted(presets):
     rows += _rows(preset, counts, options.repeats, deadline)
     options.report(_result(rows))
   return _result(rows)

@@ -15,7 +15,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import tqdm
 
 from launch.benchmarks import measure
 from launch.benchmarks.scaling import Options
@@ -24,6 +23,7 @@ from launch.configs import config as config_lib
 from launch.learning import keys as keys_lib
 from launch.learning import layout as layout_lib
 from launch.learning import sources
+from launch.runs.progress import counting
 from tasks.environments import resetting
 
 NUM_STEPS = 100  # In one call, and in one set of levels.
@@ -78,7 +78,7 @@ def environments(options: Options) -> dict[str, Any]:
                      f"{', '.join(valid)}")
   deadline = time.monotonic() + options.time_limit
   rows: list[dict[str, Any]] = []
-  for world in tqdm.tqdm(WORLDS, unit="environment"):
+  for world in counting.counted(WORLDS, lambda world: world.name):
     rows += _rows(world, options, deadline)
     options.report(_result(rows))
   return _result(rows)

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from launch.benchmarks.scaling import Options
+from launch.runs.progress import counting
 from rmc_nalu_sam import INDICES
 from tasks.data import errors, files
 
@@ -37,11 +38,18 @@ def index_recall(options: Options) -> dict[str, Any]:
   """
   records = _records(options.records)
   rows: list[dict[str, Any]] = []
-  for num_slots in options.sizes or SIZES:
-    for arguments in CASES:
-      rows.append(_row(num_slots, arguments, records, options.repeats))
-      options.report(_result(rows))
+  cases = [(num_slots, arguments) for num_slots in options.sizes or SIZES
+           for arguments in CASES]
+  for num_slots, arguments in counting.counted(cases, _name):
+    rows.append(_row(num_slots, arguments, records, options.repeats))
+    options.report(_result(rows))
   return _result(rows)
+
+
+def _name(case):
+  num_slots, arguments = case
+  changed = " ".join(f"{name}={value}" for name, value in arguments.items())
+  return f"{num_slots} slots {changed}".strip()
 
 
 def _records(folder):

@@ -5,6 +5,7 @@ from typing import Any
 
 from launch.benchmarks import measure
 from launch.benchmarks.scaling import COMMON, SPARSE, Options
+from launch.runs.progress import counting
 
 
 def long_sequence(options: Options) -> dict[str, Any]:
@@ -24,7 +25,8 @@ def long_sequence(options: Options) -> dict[str, Any]:
   before = _peak()
   program = measure.Program(case)
   program.prepare()
-  seconds = min(program.run() for _ in range(min(options.repeats, 2)))
+  seconds = min(program.run() for _ in counting.counted(
+      range(min(options.repeats, 2)), lambda turn: f"turn {turn + 1}"))
   return dict(rows=[dict(
       num_slots=num_slots, model="SAM lsh",
       time=dict(median=seconds / options.num_steps, batch=1,

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import rmc_nalu_sam
+from launch.runs.progress import counting
 
 INPUT_SIZE = OUTPUT_SIZE = 8
 TURN = 1.0  # Seconds.
@@ -259,15 +260,18 @@ def interleaved(programs: Sequence[Timed], repeats: int,
     Label -> median, lowest and highest seconds per step, and number of turns.
   """
   seconds: dict[str, list[float]] = {p.case.label: [] for p in programs}
-  for repeat in range(repeats):
-    for program in programs:
-      if repeat and time.monotonic() > deadline:
-        continue
-      calls = [program.run()]
-      while sum(calls) < TURN:
-        calls.append(program.run())
-      seconds[program.case.label].append(
-          statistics.mean(calls) / program.case.num_steps)
+  turns = [(repeat, program) for repeat in range(repeats)
+           for program in programs]
+  for repeat, program in counting.counted(
+      turns, lambda turn: f"turn {turn[0] + 1} of {turn[1].case.label}",
+      passes=True):
+    if repeat and time.monotonic() > deadline:
+      continue
+    calls = [program.run()]
+    while sum(calls) < TURN:
+      calls.append(program.run())
+    seconds[program.case.label].append(
+        statistics.mean(calls) / program.case.num_steps)
   return {label: dict(median=statistics.median(values), low=min(values),
                       high=max(values), turns=len(values))
           for label, values in seconds.items()}

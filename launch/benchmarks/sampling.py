@@ -16,6 +16,7 @@ from launch.benchmarks.scaling import Options
 from launch.configs import build, checks
 from launch.configs import config as config_lib
 from launch.learning import keys as keys_lib
+from launch.runs.progress import counting
 
 # Preset, and arguments of its task.
 CASES: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -35,7 +36,7 @@ def sampling(options: Options) -> dict[str, Any]:
   """Measures an update, and the drawing of its episodes, for each task."""
   deadline = time.monotonic() + options.time_limit
   rows: list[dict[str, Any]] = []
-  for preset, args in CASES:
+  for preset, args in counting.counted(CASES, lambda case: case[0]):
     rows.append(_row(preset, args, options.repeats, deadline))
     options.report(_result(rows))
   return _result(rows)

@@ -14,6 +14,7 @@ from typing import Any
 import tqdm
 
 from launch.benchmarks import measure, products
+from launch.runs.progress import counting
 
 COMMON = dict(hidden_size=100, word_size=32)
 HEADS = dict(num_heads=4)
@@ -138,7 +139,7 @@ def over_sizes(sizes: Sequence[Any], field: str, options: Options,
   chosen_sizes = [size for value, size in valid.items()
                   if not options.sizes or value in options.sizes]
   rows: list[dict[str, Any]] = []
-  for size in tqdm.tqdm(chosen_sizes, unit="size"):
+  for size in counting.counted(chosen_sizes):
     rows += rows_of(size, options, time.monotonic()
                     + options.time_limit / len(chosen_sizes))
     options.report(result_of(rows))
@@ -164,36 +165,33 @@ def _scaling(models, sizes, options, memory_steps):
   models = chosen(models, options)
   deadline = time.monotonic() + options.time_limit
   rows = []
-  with tqdm.tqdm(total=len(sizes) * len(models), unit="case") as bar:
-    for num_slots in sizes:
-      programs, labels = [], []
-      for label, model in models.items():
-        bar.set_postfix(slots=num_slots, model=label)
-        row = dict(num_slots=num_slots, model=label)
-        rows.append(row)
-        if time.monotonic() > deadline:
-          row["time"] = row["memory"] = "not run: the time limit was reached"
-          bar.update()
-          continue
-        row["memory"] = _memory(
-            _program(_case(label, model, num_slots, MEMORY_BATCH,
-                           memory_steps)), options)
-        program = _largest_that_fits(label, model, num_slots, options)
-        if isinstance(program, str):
-          row["time"] = program
-        else:
-          programs.append(program)
-          labels.append((label, row))
-        bar.update()
-      for program in programs:
-        program.prepare()
-      times = measure.interleaved(programs, options.repeats, deadline)
-      for label, row in labels:
-        row["time"] = times[label] | _shape_of(programs, label)
-      for program in programs:
-        program.release()
-      bar.write(_line(rows[-len(models):]))
-      options.report(dict(rows=list(rows)))
+  for num_slots in counting.counted(sizes, lambda size: f"{size} slots"):
+    programs, labels = [], []
+    for label, model in counting.counted(
+        models.items(), lambda each: each[0], passes=True):
+      row = dict(num_slots=num_slots, model=label)
+      rows.append(row)
+      if time.monotonic() > deadline:
+        row["time"] = row["memory"] = "not run: the time limit was reached"
+        continue
+      row["memory"] = _memory(
+          _program(_case(label, model, num_slots, MEMORY_BATCH,
+                         memory_steps)), options)
+      program = _largest_that_fits(label, model, num_slots, options)
+      if isinstance(program, str):
+        row["time"] = program
+      else:
+        programs.append(program)
+        labels.append((label, row))
+    for program in programs:
+      program.prepare()
+    times = measure.interleaved(programs, options.repeats, deadline)
+    for label, row in labels:
+      row["time"] = times[label] | _shape_of(programs, label)
+    for program in programs:
+      program.release()
+    tqdm.tqdm.write(_line(rows[-len(models):]))
+    options.report(dict(rows=list(rows)))
   return dict(rows=rows)
 
 

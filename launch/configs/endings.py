@@ -13,20 +13,22 @@ from typing import Any, NoReturn
 import jax
 from absl import app
 
-from launch import EXIT_INTERRUPTED, end_at_once
+from launch import EXIT_INTERRUPTED
 from launch.configs import command_line
 from launch.configs.config import EXIT_USAGE, UsageError
+from launch.configs.signals import watching
 
 EXIT_RESOURCES = 4  # Too little memory, or no such device.
 EXIT_PIPE = 141  # As a shell reports SIGPIPE.
+_INTERRUPTED = "interrupted; start again with the same command"
 _BYTES = re.compile(r"([\d.]+) ?([KMGTPE]i?B?|bytes)\b")
 
 
 def run(main: Callable[[Any], Any], lower: str, *,
         common: Sequence[str] = (), takes_words: bool = False,
         needs_flags: bool = False,
-        parse_flags: Callable[[Sequence[str]], list[str]] = command_line.parse
-        ) -> None:
+        parse_flags: Callable[[Sequence[str]], list[str]] = command_line.parse,
+        patience: float | None = watching.PATIENCE) -> None:
   """Runs a program, as `app.run` does.
 
   A mistake of the user's, too little memory, a missing device, Ctrl-C and a
@@ -40,13 +42,13 @@ def run(main: Callable[[Any], Any], lower: str, *,
     takes_words: Whether it takes more than flags.
     needs_flags: Whether it prints its help if it gets no flag at all.
     parse_flags: Parses the flags.
+    patience: See `watching.interruptible`.
   """
-  if signal.getsignal(signal.SIGINT) is end_at_once:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
   if isinstance(sys.stdout, io.TextIOWrapper):
     sys.stdout.reconfigure(errors="backslashreplace")
   try:
-    with _one_line(lower):
+    with _one_line(lower), watching.interruptible(
+        lambda: _INTERRUPTED, patience):
       app.run(main, flags_parser=command_line.reader(
           sys.modules[main.__module__], common=common, takes_words=takes_words,
           needs_flags=needs_flags, parse_flags=parse_flags))
@@ -111,11 +113,20 @@ def _one_line(lower: str) -> Iterator[None]:
     sys.exit(EXIT_PIPE)
   except KeyboardInterrupt:
     _ignore_interrupts()
-    leave(EXIT_INTERRUPTED, "interrupted; start again with the same command")
+    leave(EXIT_INTERRUPTED, _INTERRUPTED)
   except (UsageError, OSError) as error:
     leave(EXIT_USAGE, f"error: {error}")
   except Exception as error:
+    if _is_of_interrupt(error):
+      leave(EXIT_INTERRUPTED, _INTERRUPTED)
     line = describe(error, lower)
     if line is None:
       raise
     leave(EXIT_RESOURCES, f"error: {line}")
+
+
+def _is_of_interrupt(error: BaseException | None) -> bool:
+  """Returns whether a library has turned Ctrl-C into an error of its own."""
+  while error is not None and not isinstance(error, KeyboardInterrupt):
+    error = error.__cause__ or error.__context__
+  return error is not None

@@ -23,7 +23,7 @@ class View:
       total: number of runs.
     """
     self._bar = tqdm.tqdm(
-        total=total, unit="run", file=sys.stderr,
+        total=total, unit="run", file=sys.stderr, dynamic_ncols=True,
         disable=not sys.stderr.isatty(),
         bar_format="{n:.1f}/{total} runs |{bar:12}| {elapsed}<{remaining} "
         "{postfix}")

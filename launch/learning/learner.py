@@ -337,12 +337,12 @@ class Learner:
     if task.solved_below is not None:
       is_solved = metrics[task.score.main_metric] < task.solved_below
       metrics["solved"] = is_solved.astype(jnp.float32)
-    if task == self.task and self._has_sparsity_error():
-      metrics["sparsity_error"] = self.model.sparsity_error(params)
+    if task == self.task and (units := self._discrete_units()):
+      metrics["sparsity_error"] = functools.reduce(jnp.maximum, [
+          unit.sparsity_error(params[name]) for name, unit in units.items()])
     return metrics
 
-  def _has_sparsity_error(self):
-    """Returns whether units should become discrete; linear ones need not."""
-    units = self.model.units.values()
-    return bool(units) and (self.task.solved_below is not None or any(
-        unit.is_discrete and not isinstance(unit, Linear) for unit in units))
+  def _discrete_units(self):
+    """Returns the units that should become discrete; linear ones need not."""
+    return {name: unit for name, unit in self.model.units.items()
+            if unit.is_discrete and not isinstance(unit, Linear)}

@@ -1,7 +1,7 @@
 """Runs a learner on all devices, for one seed or many."""
 
 import collections
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -82,7 +82,7 @@ class Trainer:
     self._inputs = self.layout.put_keys(self._entries)
     self._recompilations = recompiling.Recompilations()
     self._begin = self.layout.compile(self._begin_on_device)
-    self._train = self.layout.compile(
+    self._train: Any = self.layout.compile(
         self._train_on_device, num_static=2, donate=True)
     self._nonfinite = self.layout.compile(
         self._nonfinite_on_device, num_static=1)
@@ -189,6 +189,26 @@ class Trainer:
         means[name] = means[name] + value * count / num_updates
       step += count
     return state, dict(means)
+
+  def compiled(self, state: RunState, data: Any, num_updates: int
+               ) -> tuple[Any, Callable[[RunState], RunState]]:
+    """Compiles updates by themselves; with a curriculum, at its first levels.
+
+    Args:
+      state: on the devices, of these shapes.
+      data: from `put_data`, of the training split.
+      num_updates: how many.
+
+    Returns:
+      The compiled program, which tells its memory; and a function that does the
+      updates. The state that it gets is donated.
+    """
+    curriculum = self.learner.curriculum
+    levels = curriculum and curriculum.draw_levels(
+        self.seeds[0], 0, curriculum.start)
+    program = self._train.lower(
+        self._inputs, state, data, num_updates, levels).compile()
+    return program, lambda state: program(self._inputs, state, data)[0]
 
   def nonfinite(self, state: RunState, data: Any) -> dict[str, np.ndarray]:
     """Returns what is not finite in the next update; see `Learner.nonfinite`.

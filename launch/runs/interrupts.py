@@ -1,5 +1,8 @@
 """Signals in training: the first one saves, the second one ends at once.
 
+While the first updates are compiled there is nothing to save, so the first one
+ends at once, too.
+
 Ctrl-C (SIGINT), a scheduler's SIGTERM and a closed terminal's SIGHUP are
 treated alike. In a run of several processes SIGTERM is left to JAX, and
 `configs.processes.hosts.must_end` asks it: a handler of Python's would silently
@@ -11,8 +14,6 @@ import os
 import pathlib
 import shlex
 import signal
-import socket
-import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -20,7 +21,8 @@ from typing import Any
 import jax
 
 from launch.configs import config as config_lib
-from launch.configs.endings import EXIT_INTERRUPTED
+from launch.configs.signals import watching
+from launch.learning.watching import timing
 from launch.runs.checkpoints import saved_step
 
 _NAMES = tuple(getattr(signal, name) for name in (
@@ -50,8 +52,32 @@ def describe(workdir: pathlib.Path) -> str:
   return "interrupted before the start; start again with the same command"
 
 
+class Caught(list[int]):
+  """Holds the numbers of the signals that came.
+
+  Attributes:
+    has_nothing_to_save: whether the first signal ends the process at once.
+  """
+
+  has_nothing_to_save = False
+
+  @contextlib.contextmanager
+  def compiling(self) -> Iterator[None]:
+    """Has nothing to save up to the end of the first compilation within."""
+    def compiled():
+      self.has_nothing_to_save = False
+
+    # Several processes save together.
+    self.has_nothing_to_save = jax.process_count() == 1
+    try:
+      with timing.at_first_program(compiled):
+        yield
+    finally:
+      compiled()
+
+
 @contextlib.contextmanager
-def caught(workdir: pathlib.Path) -> Iterator[list[int]]:
+def caught(workdir: pathlib.Path) -> Iterator[Caught]:
   """Yields a list that is not empty once one of `_signals` came.
 
   SIGHUP stays ignored if it was, as under `nohup`. A second signal ends the
@@ -61,7 +87,7 @@ def caught(workdir: pathlib.Path) -> Iterator[list[int]]:
   Args:
     workdir: Folder of the run.
   """
-  found: list[int] = []
+  found = Caught()
   if threading.current_thread() is not threading.main_thread():
     yield found
     return
@@ -71,12 +97,20 @@ def caught(workdir: pathlib.Path) -> Iterator[list[int]]:
     found.append(number)
     _leave_closed(terminals)
     for name in previous:
-      signal.signal(name, lambda *_: None)  # `_watch` ends the process.
+      signal.signal(name, lambda *_: None)  # `react` ends the process.
+
+  count = 0
+
+  def react(number):
+    nonlocal count
+    count += number in _signals()
+    if count > 1 or (count and found.has_nothing_to_save):
+      watching.end(describe(workdir))
 
   previous: dict[signal.Signals, Any] = {
       name: signal.signal(name, handler) for name in _to_catch()}
   try:
-    with _watched(workdir):
+    with watching.watched(react):
       yield found
   finally:
     for name, old in previous.items():
@@ -93,30 +127,3 @@ def _leave_closed(terminals):
   for number in terminals:
     if not os.isatty(number):
       os.dup2(os.open(os.devnull, os.O_WRONLY), number)
-
-
-@contextlib.contextmanager
-def _watched(workdir):
-  """Lets a thread watch signals: Python's handlers wait for XLA to return."""
-  reader, writer = socket.socketpair()
-  writer.setblocking(False)
-  old = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-  thread = threading.Thread(target=_watch, args=(reader, workdir), daemon=True)
-  thread.start()
-  try:
-    yield
-  finally:
-    signal.set_wakeup_fd(old)
-    writer.close()
-    thread.join()
-    reader.close()
-
-
-def _watch(reader, workdir):
-  """Ends the process at the second signal."""
-  count = 0
-  while number := reader.recv(1):
-    count += number[0] in _signals()
-    if count == 2:
-      print(f"\n{describe(workdir)}", file=sys.stderr, flush=True)
-      os._exit(EXIT_INTERRUPTED)

@@ -8,8 +8,7 @@ import numpy as np
 from launch.configs import members
 from launch.configs.config import UsageError
 from launch.runs import statistics, tables
-from launch.runs.job import goodput
-from launch.runs.run import FACTS, TRAINED, Run
+from launch.runs.run import TRAINED, Run
 from rmc_nalu_sam import Model
 from rmc_nalu_sam.registry import attribute
 from rmc_nalu_sam.units import formula
@@ -117,43 +116,6 @@ def describe_best(run: Run) -> str:
   over = f", mean of {count} seeds" if count > 1 else ""
   return (f"best by validation: {best.value} ({run.main_metric} "
           f"{tables.format_value(mean)}{over})")
-
-
-def value_table(run: Run) -> str:
-  """Returns the last record of a sweep as a table: a column for each value.
-
-  Of many seeds the values are `statistics.over_seeds`.
-  """
-  views = run.by_value()
-  lasts = [view.records()[-1] for view in views]
-  lines = [[flag, *(str(view.point[flag]) for view in views)]
-           for flag in run.sweep]
-  lines += [[name, *(tables.format_value(statistics.over_seeds(
-      name, last[name])) for last in lasts)]
-            for name in lasts[0] if name not in FACTS]
-  return tables.align(lines)
-
-
-def describe_end(run: Run) -> str:
-  """Returns lines for people: last record, results, formula, goodput, folder.
-  """
-  last = run.records()[-1]
-  summary = "  ".join(
-      f"{name} {tables.format_value(statistics.over_seeds(name, value))}"
-      for name, value in last.items() if name not in ("step", "split")
-      and (name in FACTS or not run.sweep))  # A sweep has a table.
-  split = {"eval": "evaluation", "train": "training"}[last["split"]]
-  lines = [f"step {last['step']}, {split}: {summary}"]
-  if run.sweep:
-    lines.append(value_table(run))
-  if run.num_entries > 1:
-    lines.append(describe(run))
-  learned = run.workdir / FORMULA_FILE
-  if learned.exists():
-    lines.append(learned.read_text().strip())
-  if found := goodput.of(goodput.read(run.workdir)):
-    lines.append(str(found))
-  return "\n".join([*lines, f"pictures and metrics in {run.workdir}"])
 
 
 def has_formula(run: Run, model: Model) -> bool:

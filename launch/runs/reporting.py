@@ -1,4 +1,4 @@
-"""Reports the progress of a run: metrics.jsonl, TensorBoard, a progress bar."""
+"""Reports the progress of a run: metrics.jsonl, TensorBoard, stderr."""
 
 import contextlib
 import logging as stdlib_logging
@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
-import tqdm
 from absl import logging
 
 from launch.runs import statistics, strict_json, tables
 from launch.runs.board.events import Events
+from launch.runs.progress import bar
 
 METRICS_FILE = "metrics.jsonl"
 # What a training record says of the machine, not of the network. TensorBoard
@@ -92,6 +92,7 @@ class Reporter:
   def __init__(self, workdir: pathlib.Path, first_step: int, last_step: int,
                main_metric: str,
                columns: Mapping[str, slice] | None = None, frames: int = 0,
+               max_seconds: float = 0.,
                settings: Mapping[str, Any] | None = None,
                rates: Callable[[np.ndarray], np.ndarray | None] | None = None):
     """Opens the files, and cuts the records after `first_step`.
@@ -101,10 +102,11 @@ class Reporter:
       first_step: updates already done, and saved. With 0 all records are cut,
         the evaluation before the first update included.
       last_step: updates in the whole run.
-      main_metric: the metric to show beside the loss.
+      main_metric: the metric to show.
       columns: value of a sweep -> its place on the axis S; see `Run.columns`.
       frames: steps of environments in an update, over all networks, also those
         that begin an episode; 0 for a task without.
+      max_seconds: run time after which training ends; 0 for no limit.
       settings: flag -> value, for TensorBoard.
       rates: updates done `[S]` -> learning rates `[S]`, for TensorBoard.
     """
@@ -119,13 +121,14 @@ class Reporter:
         f"eval/{main_metric}{_end_of_tag(label) if label else ''}"
         for label in columns or ("",)])
     self._rates = rates
-    self._bar = tqdm.tqdm(
-        total=last_step, initial=first_step, unit="step", file=sys.stderr,
-        dynamic_ncols=True, disable=None, smoothing=0.1)
+    self._bar = bar.Bar(last_step, first_step)
+    self._state = bar.State(first_step, last_step, elapsed=self.seconds)
+    self._pace, self._max_seconds = bar.Pace(), max_seconds
+    self._begun = time.monotonic()  # Of what is in `_pace`.
     self._main_metric = main_metric
     self._columns = columns or {}
     self._frames = frames
-    self._shown: dict[str, str] = {}
+    self._evaluated: Mapping[str, np.ndarray] = {}
     self._last = (first_step, time.monotonic())
 
   def train(self, step: int, metrics: Mapping[str, np.ndarray]) -> None:
@@ -147,11 +150,24 @@ class Reporter:
       rates["frames_per_second"] = np.array([rate * self._frames])
     self._write(step, "train", {**metrics, **rates})
     self._write_rates(step, metrics)
-    shown = ("level", "loss", self._main_metric)
-    if self._frames:
-      shown = (self._main_metric, "length", "frames_per_second")
-    self._show({**metrics, **rates}, shown)
-    self._bar.update(step - self._bar.n)
+    self._pace.add(step - self._state.step, _without_compilation(
+        now - self._begun, step - self._state.step, metrics))
+    self._begun = now
+    shown = (self._main_metric, "level", *(
+        ("frames_per_second",) if self._frames else ("loss",)))
+    self._state = self._state._replace(
+        step=step, elapsed=self.seconds, doing="", rate=self._pace.rate,
+        left=self._left(step), metrics=self._shown({
+            **self._evaluated, **metrics, **rates}, shown))
+    self._bar.show(self._state)
+
+  def doing(self, what: str) -> None:
+    """Tells what the run does when it does not train, such as compiling."""
+    state = self._state._replace(doing=what)
+    if what == bar.COMPILING:
+      self._bar.show(state)
+    else:
+      self._bar.redraw(state)
 
   def evaluation(self, step: int, metrics: Mapping[str, np.ndarray]) -> None:
     """Reports an evaluation.
@@ -162,15 +178,16 @@ class Reporter:
     """
     self._write(step, "eval", metrics)
     self._tensorboard.flush()  # So that it can be looked at during the run.
-    solved = [name for name in metrics if name.split("/")[-1] == "solved"]
-    # The task and its first variant; the bar has no room for all variants.
-    self._show(metrics, (self._main_metric, *solved[:2]), "eval_")
     # The time of the evaluation is not counted as training.
     self._last = (step, time.monotonic())
-    if self._bar.disable:
-      shown = " ".join(f"{k}={v}" for k, v in self._shown.items())
-      print(f"step {step}/{self._bar.total} {shown}", file=sys.stderr,
-            flush=True)
+    solved = [name for name in metrics if name.split("/")[-1] == "solved"]
+    # Of an evaluation without updates before it, such as the first one.
+    self._evaluated = {name: metrics[name] for name in metrics
+                       if name == self._main_metric}
+    shown = self._shown(metrics, (self._main_metric, *solved[:2]))
+    self._bar.note(self._state._replace(
+        step=step, elapsed=self.seconds, metrics={
+            f"eval_{name}": text for name, text in shown.items()}))
 
   def close(self) -> None:
     """Closes all files and the bar, even if one of them fails to close."""
@@ -208,13 +225,18 @@ class Reporter:
     return [(_end_of_tag(label), np.asarray(values)[columns])
             for label, columns in self._columns.items()]
 
-  def _show(self, metrics: Mapping[str, np.ndarray], names: Iterable[str],
-            prefix: str = "") -> None:
-    for name in names:
-      if name in metrics:
-        self._shown[prefix + name] = tables.format_value(
-            statistics.over_seeds(name, metrics[name]))
-    self._bar.set_postfix(self._shown, refresh=False)
+  def _left(self, step: int) -> float | None:
+    """Returns the seconds to the end of the run, by steps or by minutes."""
+    left = self._pace.left(self._state.total - step)
+    if not self._max_seconds:
+      return left
+    rest = max(self._max_seconds - self.seconds, 0.)
+    return rest if left is None else min(left, rest)
+
+  def _shown(self, metrics: Mapping[str, np.ndarray], names: Iterable[str]
+             ) -> dict[str, str]:
+    return {name: tables.format_value(statistics.over_seeds(
+        name, metrics[name])) for name in names if name in metrics}
 
 
 class Silent:
@@ -232,8 +254,20 @@ class Silent:
   def evaluation(self, step: int, metrics: Mapping[str, np.ndarray]) -> None:
     """Reports nothing."""
 
+  def doing(self, what: str) -> None:
+    """Reports nothing."""
+
   def close(self) -> None:
     """Closes nothing."""
+
+
+def _without_compilation(seconds: float, updates: int,
+                         metrics: Mapping[str, np.ndarray]) -> float:
+  """Returns the time of a record as if its programs had been there before."""
+  compilation, update = (float(np.sum(metrics.get(name, 0.))) for name in (
+      "compile_seconds", "step_seconds"))
+  # The first record's compilation began before its updates.
+  return max(seconds - compilation, updates * update)
 
 
 def stored(values: np.ndarray) -> Any:

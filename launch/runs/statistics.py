@@ -74,8 +74,8 @@ def over_seeds(name: str, values: np.ndarray) -> float | int:
   Returns:
     The value itself if S is 1. Otherwise the mean (the share of seeds) for
     `solved`, the sum for `skipped` updates, and the median for other metrics;
-    the median counts NaN as the worst value. A metric of integers stays an
-    integer.
+    the median counts NaN as the worst value, and is NaN if all values are. A
+    metric of integers stays an integer.
   """
   values = np.asarray(values)
   if values.size == 1:
@@ -84,6 +84,8 @@ def over_seeds(name: str, values: np.ndarray) -> float | int:
     return float(np.mean(values))
   if name == "skipped":
     return int(np.sum(values))
+  if np.isnan(values).all():
+    return np.nan
   middle = np.median(np.nan_to_num(values.astype(float), nan=np.inf))
   return int(middle) if values.dtype.kind in "iu" else float(middle)
 

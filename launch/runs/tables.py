@@ -10,18 +10,20 @@ from launch.runs.statistics import Estimate, Summary
 MAX_SCORE = 999
 
 
-def align(lines: Sequence[Sequence[str]], left: bool = False) -> str:
+def align(lines: Sequence[Sequence[str]], left: bool | int = False) -> str:
   """Returns the cells as lines of text with aligned columns.
 
   Args:
     lines: rows of cells, the header first; all of the same length.
-    left: aligns cells to the left instead of the right.
+    left: aligns cells to the left instead of the right; a number does so in
+      that many columns.
   """
   widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-  adjust = str.ljust if left else str.rjust
+  first = len(widths) if left is True else int(left)
+  adjust = [str.ljust if i < first else str.rjust for i in range(len(widths))]
   return "\n".join(
-      "  ".join(adjust(cell, width)
-                for cell, width in zip(line, widths, strict=True)).rstrip()
+      "  ".join(each(cell, width) for each, cell, width in zip(
+          adjust, line, widths, strict=True)).rstrip()
       for line in lines)
 
 

@@ -22,6 +22,7 @@ from launch.runs.checkpoints import Checkpoints
 from launch.runs.job import watch as watch_lib
 from launch.runs.job.profiling import Profiler
 from launch.runs.job.watch import Watch
+from launch.runs.progress import bar
 from launch.runs.run import Run, at_level
 
 
@@ -74,11 +75,13 @@ def train(run: Run, trainer: Trainer, train_data: Any, test_data: Any,
     stack.callback(reporter.close)
     if profiler:
       stack.callback(profiler.close)
-    launch = _Launch(run, trainer, train_data, test_data, watch, profiler,
-                     checkpoints, reporter, interrupts, itertools.count(1))
+    launch = _Launch(
+        run, trainer, train_data, test_data, watch, profiler, checkpoints,
+        reporter, interrupts, itertools.count(1), step)
     done = launch.is_done(step)
     if not done:
       watch.begin(step)
+      reporter.doing(bar.COMPILING)
     if run.num_entries > 1 and is_new:  # Scores are relative to this.
       launch.evaluate(state, 0, {})
     ended = launch.must_end()
@@ -101,7 +104,7 @@ def _reporter(run: Run, trainer: Trainer, step: int) -> Any:
     return reporting.Silent()
   return reporting.Reporter(
       run.workdir, step, run.config.steps, run.main_metric, run.columns(),
-      trainer.learner.frames * run.num_entries,
+      trainer.learner.frames * run.num_entries, 60 * run.config.max_minutes,
       settings=config_lib.settings(run.config) | {
           name: run.config[name] for name in ("seed", "num_seeds", "steps")},
       rates=functools.partial(rates.learning_rates, run.config))
@@ -118,8 +121,9 @@ class _Launch(NamedTuple):
   profiler: Profiler | None
   checkpoints: Checkpoints
   reporter: Any
-  interrupts: list[int]
+  interrupts: interrupts_lib.Caught
   events: Iterator[int]
+  first_step: int
 
   def is_done(self, step: int) -> bool:
     """Returns whether the steps or the minutes are over."""
@@ -142,7 +146,7 @@ class _Launch(NamedTuple):
     if self.profiler:
       self.profiler.before(step, chunk)
     measured: dict[str, np.ndarray] = {}
-    with self.watch.updates(chunk, measured):
+    with self.watch.updates(chunk, measured), self._compiling(step):
       state, metrics = self.trainer.train(state, self.train_data, chunk)
     last = step + chunk
     if self.profiler:
@@ -160,10 +164,17 @@ class _Launch(NamedTuple):
         **watch_lib.memory(self.trainer.layout.devices)})
     return state, reached
 
+  def _compiling(self, step: int) -> contextlib.AbstractContextManager[None]:
+    """Lets the first signal end the first compilation."""
+    return (self.interrupts.compiling() if step == self.first_step
+            else contextlib.nullcontext())
+
   def evaluate(self, state: RunState, step: int,
                reached: dict[str, np.ndarray]) -> None:
     """Evaluates, at the level that the curriculum has reached."""
     level = self.trainer.level(state) if step else None
+    if step:
+      self.reporter.doing("evaluating")
     with self.watch.event(watch_lib.EVALUATION):
       metrics = evaluators.evaluate_all(
           self.trainer, state.train.params, self.test_data,

@@ -12,6 +12,7 @@ from typing import Any
 import jax.monitoring
 
 _COMPILING = "/jax/core/compile/"  # Tracing, lowering, and XLA.
+_PROGRAM = _COMPILING + "backend_compile_duration"  # XLA alone.
 _DATA = "/rmc_nalu_sam/data"
 
 
@@ -82,3 +83,18 @@ def waiting_for_data() -> Iterator[None]:
   finally:
     jax.monitoring.record_event_duration_secs(
         _DATA, time.monotonic() - begun)
+
+
+@contextlib.contextmanager
+def at_first_program(call: Callable[[], None]) -> Iterator[None]:
+  """Calls a function as soon as XLA has compiled a program within."""
+  def listen(event: str, duration_secs: float, **_: Any) -> None:
+    del duration_secs
+    if event == _PROGRAM:
+      call()
+
+  jax.monitoring.register_event_duration_secs_listener(listen)
+  try:
+    yield
+  finally:
+    jax.monitoring.unregister_event_duration_listener(listen)

@@ -1,0 +1,1 @@
+"""What programs do when a signal comes."""

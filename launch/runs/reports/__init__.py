@@ -1,0 +1,1 @@
+"""What programs print of a run at their end."""
