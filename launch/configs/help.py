@@ -16,7 +16,7 @@ from typing import Any
 from absl import flags
 
 from launch.configs import config as config_lib
-from launch.configs import members, sweeps
+from launch.configs import formulas, members, sweeps
 from rmc_nalu_sam.registry import Argument, Registry
 
 FLAGS = flags.FLAGS
@@ -27,9 +27,10 @@ _SIMPLE = {int: "int", float: "float", str: "str", bool: "bool",
            type(None): "None"}
 # Arguments whose values are names of members of a kind.
 _NAMES_OF = {("core", "index"): "index", ("core", "hidden_unit"): "unit"}
-# Sections of a docstring that the table of arguments replaces.
+# Sections of a docstring that the table of arguments replaces, and examples,
+# which are in Python.
 _SECTIONS = re.compile(
-    r"^(Args|Attributes|Raises|Returns):\n(?:(?:[ \t].*)?(?:\n|\Z))*",
+    r"^(Args|Attributes|Example|Raises|Returns):\n(?:(?:[ \t].*)?(?:\n|\Z))*",
     re.MULTILINE)
 
 
@@ -216,7 +217,8 @@ def _prose(member: Any) -> str:
   """Returns a member's docstring without the sections on its arguments."""
   while hasattr(member, "func"):  # A `functools.partial`.
     member = member.func
-  return _SECTIONS.sub("", inspect.getdoc(member) or "").strip()
+  text = _SECTIONS.sub("", inspect.getdoc(member) or "").strip()
+  return formulas.plain(text)
 
 
 def _find(name: str) -> tuple[list[str], str]:

@@ -36,7 +36,19 @@ class _Layer(MogrifierLSTM):
 
 
 class AWDLSTM(hk.RNNCore):
-  """Runs layers of LSTMs one after the other, each on the outputs of the last.
+  r"""Runs layers of LSTMs one after the other, each on the outputs of the last.
+
+  With :math:`h^l_t` the output of layer l, and :math:`h^0_t` the input,
+
+  .. math::
+
+    [i, g, f, o] &= W^l (D^{l-1} \odot h^{l-1}_t)
+      + (M^l \odot U^l) h^l_{t-1} + b^l \\
+    c^l_t &= \sigma(f + 1) \odot c^l_{t-1} + \sigma(i) \odot \tanh(g) \\
+    h^l_t &= \sigma(o) \odot \tanh(c^l_t)
+
+  where D and M are 1 without dropout. With a rate p, their numbers are 0 with
+  probability p, and 1 / (1 - p) otherwise.
 
   Its dropouts act in `unroll`, which computes layer by layer over all steps:
   that of the recurrent weights (weight drop), drawn once for all steps and

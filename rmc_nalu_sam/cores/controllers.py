@@ -23,7 +23,11 @@ Controller = str | Callable[..., hk.RNNCore]
 
 
 class FeedForward(hk.RNNCore):
-  """Computes h_t = tanh(W x_t + b): a layer without a state.
+  r"""Computes a layer without a state.
+
+  .. math::
+
+    h_t = \tanh(W x_t + b)
 
   See "Neural Turing Machines" (Graves, Wayne, Danihelka, 2014, arXiv
   1410.5401), section 3.3, for this kind of controller.

@@ -15,15 +15,20 @@ from rmc_nalu_sam.encoders.convolution import Convolution
 
 
 class ConvLSTM(hk.RNNCore):
-  """Computes the gates of an LSTM by convolutions of input and last output.
+  r"""Computes the gates of an LSTM by convolutions of input and last output.
 
-    i, g, f, o = W * x_t + U * h_{t-1} + b
-    c_t = sigmoid(f + 1) c_{t-1} + sigmoid(i) tanh(g)
-    h_t = sigmoid(o) tanh(c_t)
+  .. math::
+
+    [i, g, f, o] &= W * x_t + U * h_{t-1} + b \\
+    c_t &= \sigma(f + 1) \odot c_{t-1} + \sigma(i) \odot \tanh(g) \\
+    h_t &= \sigma(o) \odot \tanh(c_t)
+
+  where :math:`*` is a convolution.
 
   An input is a vector: maps of H x W places, place by place, and further
   numbers, which come as further maps, the same at all places. The output is the
-  vector of h_t. The encoder 'torso' with `output_size=0` makes such inputs.
+  vector of :math:`h_t`. The encoder 'torso' with `output_size=0` makes such
+  inputs.
 
   See "Convolutional LSTM Network" (Shi et al., 2015, arXiv 1506.04214). In
   "Relational recurrent neural networks" (Santoro et al., 2018, arXiv

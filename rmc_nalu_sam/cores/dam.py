@@ -34,13 +34,14 @@ class DAM(MemoryCore):
 
     w^W_t &= \alpha_t (\gamma_t w^R_{t-1} + (1 - \gamma_t) I^U_t) \\
     M_t &= (1 - I^U_t 1^T) \odot M_{t-1} + w^W_t a_t^T \\
+    w^R_t &= \mathrm{softmax}(\beta_t \cos(q_t, M_t)) \\
     r_t &= w^R_t M_t \\
     U_t &= \lambda U_{t-1} + w^W_t + w^R_t
 
-  first writes and then reads: :math:`w^R_t` is a softmax of the similarities of
-  all words of :math:`M_t` to the query, and the least used slot is that of
-  smallest :math:`U_{t-1}`. The output is a linear function of the controller's
-  output and the words read.
+  first writes and then reads, all words of :math:`M_t` by their similarity to
+  the query :math:`q_t`, with the key strength :math:`\beta_t`. The least used
+  slot is that of smallest :math:`U_{t-1}`. The output is a linear function of
+  the controller's output and the words read.
 
   A step costs O(H N W). A backward pass keeps the memory of every step, and
   several times as much without `recompute`. No gradient flows through usage and

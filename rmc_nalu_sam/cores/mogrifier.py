@@ -75,27 +75,35 @@ def step(weights: Weights, cell: Cell, inputs: jax.Array,
 
 
 class MogrifierLSTM(hk.LSTM):
-  """Scales input and last output by gates of each other, then runs an LSTM.
+  r"""Scales input and last output by gates of each other, then runs an LSTM.
 
-  For i = 1, ..., num_rounds, with x^{-1} = x_t and h^0 = h_{t-1}:
+  With :math:`x^{-1} = x_t` and :math:`h^0 = h_{t-1}`, the rounds
+  :math:`k = 1, 2, \ldots` scale in turn
 
-    x^i = 2 sigmoid(Q^i h^{i-1} + a^i) x^{i-2}  for odd i
-    h^i = 2 sigmoid(R^i x^{i-1} + b^i) h^{i-2}  for even i
+  .. math::
+
+    x^k &= 2 \sigma(Q^k h^{k-1} + a^k) \odot x^{k-2}
+      \quad \text{for odd } k \\
+    h^k &= 2 \sigma(R^k x^{k-1} + b^k) \odot h^{k-2}
+      \quad \text{for even } k
 
   Then an LSTM takes the last x and h:
 
-    i, j, f, o = W [x, h] + b
-    c_t = sigmoid(f + 1) c_{t-1} + min(1 - sigmoid(f + 1), sigmoid(i)) tanh(j)
-    h_t = sigmoid(o) tanh(c_t)
+  .. math::
 
-  Q^i and R^i are products of two matrices if `rank` is not 0.
+    [i, j, f, o] &= W [x, h] + b \\
+    c_t &= \sigma(f + 1) \odot c_{t-1}
+      + \min(1 - \sigma(f + 1), \sigma(i)) \odot \tanh(j) \\
+    h_t &= \sigma(o) \odot \tanh(c_t)
+
+  :math:`Q^k` and :math:`R^k` are products of two matrices if `rank` is not 0.
 
   See "Mogrifier LSTM" (Melis, Kocisky, Blunsom, 2019, arXiv 1909.01792).
 
   Notes:
-    The gates' biases a^i and b^i and the minimum are those of the authors' code
-    (google-deepmind/lamb). The 1 that is added to the forget gate is that of
-    the core 'lstm'; the authors' code adds none.
+    The gates' biases :math:`a^k` and :math:`b^k` and the minimum are those of
+    the authors' code (google-deepmind/lamb). The 1 that is added to the forget
+    gate is that of the core 'lstm'; the authors' code adds none.
   """
 
   def __init__(self, hidden_size: int = 100, num_rounds: int = 6, rank: int = 0,

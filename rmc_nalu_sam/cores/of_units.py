@@ -21,11 +21,16 @@ from rmc_nalu_sam.units import NAC, UNITS, Linear, Unit, arithmetic
 
 
 class Stack(hk.RNNCore):
-  """Applies arithmetic units one after the other; it remembers nothing.
+  r"""Applies arithmetic units one after the other; it remembers nothing.
 
-  The networks of "Neural Arithmetic Units" (Madsen and Johansen, 2020, arXiv
-  2001.05016, section 4.1) have two layers: one that adds, another that
-  multiplies. The core computes each step of a sequence independently.
+  .. math::
+
+    y_t = U_L(\ldots U_2(U_1(x_t)))
+
+  for L layers, each a unit with weights of its own. The networks of "Neural
+  Arithmetic Units" (Madsen and Johansen, 2020, arXiv 2001.05016, section 4.1)
+  have two layers: one that adds, another that multiplies. The core computes
+  each step of a sequence independently.
 
   A unit with an activation ('relu' and so on) makes the hidden layers only. The
   last layer is then linear, as in their code.
@@ -92,7 +97,11 @@ class UnitRNNState(NamedTuple):
 
 
 class UnitRNN(hk.RNNCore):
-  """Feeds a unit its own last output: `h_t = unit([x_t, h_{t-1}])`.
+  r"""Feeds a unit its own last output.
+
+  .. math::
+
+    h_t = \mathrm{unit}([x_t, h_{t-1}])
 
   See Trask et al. 2018 (https://arxiv.org/abs/1808.00508), which does not write
   the equation down, and the recurrent cells of Madsen and Johansen's code.
@@ -185,14 +194,16 @@ class NACLSTMState(NamedTuple):
 
 
 class NACLSTM(hk.RNNCore):
-  """Gives an LSTM its inputs, and some of them through a NAC as well.
+  r"""Gives an LSTM its inputs, and some of them through a NAC as well.
 
-    a_t = NAC([n_t, a_{t-1}, h_{t-1}])
-    h_t, c_t = LSTM([x_t, a_t], h_{t-1}, c_{t-1})
+  .. math::
 
-  n_t are the last numbers of the inputs x_t: an instruction, such as the time
-  at which to arrive. The encoder 'torso' puts an observation's features there,
-  as they are. The output is h_t.
+    a_t &= \mathrm{NAC}([n_t, a_{t-1}, h_{t-1}]) \\
+    h_t, c_t &= \mathrm{LSTM}([x_t, a_t], h_{t-1}, c_{t-1})
+
+  :math:`n_t` are the last numbers of the inputs :math:`x_t`: an instruction,
+  such as the time at which to arrive. The encoder 'torso' puts an observation's
+  features there, as they are. The output is :math:`h_t`.
 
   Notes:
     The design is that of Trask et al. 2018, section 4.5, from memory: the

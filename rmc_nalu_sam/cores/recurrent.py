@@ -49,7 +49,13 @@ def _join(inputs: jax.Array, state: jax.Array) -> jax.Array:
 
 
 class RNN(_Recurrent):
-  """Computes h_t = f(W [x_t, h_{t-1}] + b): Elman's simple recurrent network.
+  r"""Computes Elman's simple recurrent network.
+
+  .. math::
+
+    h_t = f(W [x_t, h_{t-1}] + b)
+
+  where f is the `activation`.
   """
 
   def __call__(self, inputs: jax.Array,
@@ -61,11 +67,13 @@ class RNN(_Recurrent):
 
 
 class UGRNN(_Recurrent):
-  """Mixes the old state and a new one by one gate.
+  r"""Mixes the old state and a new one by one gate.
 
-    c_t = f(W_c [x_t, h_{t-1}] + b_c)
-    g_t = sigmoid(W_g [x_t, h_{t-1}] + b_g + 1)
-    h_t = g_t h_{t-1} + (1 - g_t) c_t
+  .. math::
+
+    c_t &= f(W_c [x_t, h_{t-1}] + b_c) \\
+    g_t &= \sigma(W_g [x_t, h_{t-1}] + b_g + 1) \\
+    h_t &= g_t \odot h_{t-1} + (1 - g_t) \odot c_t
 
   See "Capacity and Trainability in Recurrent Neural Networks" (Collins,
   Sohl-Dickstein, Sussillo, 2017, arXiv 1611.09913), section 1.1.
@@ -156,7 +164,13 @@ class _Layers(hk.RNNCore):
 
 
 def gru(hidden_size: int = 100, name: str = "gru") -> hk.RNNCore:
-  """Returns Haiku's GRU (Cho et al., 2014, arXiv 1406.1078).
+  r"""Returns Haiku's GRU (Cho et al., 2014, arXiv 1406.1078).
+
+  .. math::
+
+    [z, r] &= \sigma(W x_t + U h_{t-1} + b) \\
+    a &= \tanh(W_a x_t + U_a (r \odot h_{t-1}) + b_a) \\
+    h_t &= (1 - z) \odot h_{t-1} + z \odot a
 
   Args:
     hidden_size: units of the core.
@@ -171,7 +185,13 @@ def gru(hidden_size: int = 100, name: str = "gru") -> hk.RNNCore:
 
 def lstm(hidden_size: int = 100, num_layers: int = 1, layer_norm: bool = False,
          name: str = "lstm") -> hk.RNNCore:
-  """Returns Haiku's LSTM, or a stack of several.
+  r"""Returns Haiku's LSTM, or a stack of several.
+
+  .. math::
+
+    [i, g, f, o] &= W [x_t, h_{t-1}] + b \\
+    c_t &= \sigma(f + 1) \odot c_{t-1} + \sigma(i) \odot \tanh(g) \\
+    h_t &= \sigma(o) \odot \tanh(c_t)
 
   In a stack, each layer takes the input and the output of the layer below. The
   core's output joins the outputs of all layers. These are the "skip

@@ -47,14 +47,14 @@ class RMC(hk.RNNCore):
 
   .. math::
 
-    (q, k, v) &= LN([M; u] W + b) \\
-    A &= softmax(q k^T / \sqrt{d_k}) v \\
-    X &= LN([M; u] + A) \\
-    \tilde M &= LN(X + MLP(X)) \\
+    (q, k, v) &= \mathrm{LN}([M; u] W + b) \\
+    A &= \mathrm{softmax}(q k^T / \sqrt{d_k}) v \\
+    X &= \mathrm{LN}([M; u] + A) \\
+    \tilde M &= \mathrm{LN}(X + \mathrm{MLP}(X)) \\
     (i, f) &= W_u u + W_M \tanh(M) + b \\
     M' &= \sigma(i + b_i) \odot \tanh(\tilde M) + \sigma(f + b_f) \odot M
 
-  where each layer norm :math:`LN` has its own scale and offset. All but the
+  where each layer norm LN has its own scale and offset. All but the
   attention works row by row. The row of the input is dropped before the gates.
   The output is all of :math:`M'` as one vector.
 

@@ -40,12 +40,13 @@ class SAM(MemoryCore):
 
     w^W_t &= \alpha_t (\gamma_t \tilde w^R_{t-1} + (1 - \gamma_t) I^U_t) \\
     M_t &= (1 - I^U_t 1^T) \odot M_{t-1} + w^W_t a_t^T \\
+    \tilde w^R_t(s_k) &= \mathrm{softmax}_k(\beta_t \cos(q_t, M_t(s_k))) \\
     r_t &= \sum_k \tilde w^R_t(s_k) M_t(s_k)
 
   first writes and then reads: :math:`s_1 \ldots s_K` are the rows of the words
-  in :math:`M_t` most similar to the query, and :math:`\tilde w^R_t` a softmax
-  of their similarities. The output is a linear function of the controller's
-  output and the words read.
+  in :math:`M_t` most similar to the query :math:`q_t`, and :math:`\beta_t` the
+  key strength. The output is a linear function of the controller's output and
+  the words read.
 
   Forward and backward passes touch O(H K) slots per step in place, so the
   memory that a training step needs does not grow with T * N. Only exact search

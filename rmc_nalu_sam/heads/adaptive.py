@@ -60,17 +60,21 @@ class AdaptiveSoftmax(hk.Module):
 
   .. math::
 
-    \log p(w) &= \log \mathrm{softmax}(W_0 h + b)[w] \text{ for } w < S \\
-    \log p(w) &= \log \mathrm{softmax}(W_0 h + b)[S + i]
-      + \log \mathrm{softmax}(U_i D_i h)[w - c_i] \text{ in cluster } i
+    \log p(w) &= \log \mathrm{softmax}(W_0 h + b)_w
+      \quad \text{for } w < S \\
+    \log p(w) &= \log \mathrm{softmax}(W_0 h + b)_{S + i}
+      + \log \mathrm{softmax}(U_i D_i h)_{w - c_i}
+      \quad \text{in cluster } i
 
-  :math:`c_i` is `cutoffs[i]`. D_i maps F numbers to F / div_value^(i + 1), so rare classes cost less. A
-  token takes F (S + C) multiplications for the head, and R_i (F + M_i) for the
-  cluster i; a full softmax takes F V. `__call__` computes all clusters.
-  `log_prob_of` and `loss` compute a cluster for the tokens in it alone, with a
-  remainder of less than a chunk (a sixteenth of the tokens, and at least 128);
-  in a backward pass they compute it once more, and never hold more of its
-  logits than a chunk's. Under `jax.vmap` they too compute all clusters.
+  for S classes of the shortlist and :math:`c_i` the first class of cluster i.
+  :math:`D_i` maps F numbers to F / div_value^(i + 1), so rare classes cost
+  less. A token takes F (S + C) multiplications for the head, and :math:`R_i (F
+  + M_i)` for the cluster i; a full softmax takes F V. `__call__` computes all
+  clusters. `log_prob_of` and `loss` compute a cluster for the tokens in it
+  alone, with a remainder of less than a chunk (a sixteenth of the tokens, and
+  at least 128); in a backward pass they compute it once more, and never hold
+  more of its logits than a chunk's. Under `jax.vmap` they too compute all
+  clusters.
 
   See "Efficient softmax approximation for GPUs" (Grave, Joulin, Cisse,
   Grangier, Jegou, 2017, arXiv 1609.04309).

@@ -18,7 +18,11 @@ from rmc_nalu_sam.heads.linear_log_probs import linear_log_probs
 
 
 class Softmax(hk.Module):
-  """Maps a core's outputs to the logits of classes: W h + b.
+  r"""Maps a core's outputs to the logits of classes.
+
+  .. math::
+
+    \log p(w) = \log \mathrm{softmax}(W h + b)_w
 
   `log_prob_of` takes less time and memory than the logits of all tokens; see
   `linear_log_probs`.

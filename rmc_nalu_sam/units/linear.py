@@ -45,11 +45,15 @@ SQUASHES = ("none", "sigmoid", "tanh")
 
 
 class Linear(Unit):
-  """Computes `activation(inputs w + b)`, with the parameters of `hk.Linear`.
+  r"""Computes an activation of a linear layer, that of `hk.Linear`.
 
-  With `squash`, a function of w replaces w. Such layers lie between a linear
-  layer and a `NAC`: Table 4 of "Neural Arithmetic Logic Units" (Trask et al.
-  2018, arXiv 1808.00508).
+  .. math::
+
+    y = f(x W + b)
+
+  where f is the `activation`. With `squash`, a function of W replaces W. Such
+  layers lie between a linear layer and a `NAC`: Table 4 of "Neural Arithmetic
+  Logic Units" (Trask et al. 2018, arXiv 1808.00508).
 
   Notes:
     Madsen and Johansen (https://arxiv.org/abs/2001.05016) initialise a linear

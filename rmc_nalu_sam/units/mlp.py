@@ -16,7 +16,12 @@ from rmc_nalu_sam.units.expressions import Expression
 
 
 class MLP(Unit):
-  """Applies ReLU layers and then a linear layer.
+  r"""Applies ReLU layers and then a linear layer.
+
+  .. math::
+
+    h_l = \max(0, h_{l-1} W_l + b_l), \quad h_0 = x, \quad
+    y = h_L W_{L+1} + b_{L+1}
 
   It is the read-out of every network in the supervised experiments of
   "Relational recurrent neural networks" (Santoro et al., 2018, arXiv

@@ -121,7 +121,14 @@ class GoldenNALU(NALU):
   r"""Replaces e in a NALU by the golden ratio: the G-NALU.
 
   With powers of :math:`\phi = (1 + \sqrt 5) / 2`, tanh and sigmoid are less
-  steep.
+  steep:
+
+  .. math::
+
+    W &= \tanh(\hat W \log \phi) \odot \sigma(\hat M \log \phi) \\
+    g &= \sigma(x G \log \phi)
+
+  The rest is that of a `NALU`.
 
   See the review by Mistry, Farrahi, Hare, "A Primer for Neural Arithmetic Logic
   Modules", 2022 (https://arxiv.org/abs/2101.09530).

@@ -25,8 +25,8 @@ class NMRU(Unit):
   .. math::
 
     z_o = \cos\Big(\pi \sum_{i: x_i < 0} (W_{io} + W'_{io})\Big)
-    \prod_i (W_{io} |x_i| + 1 - W_{io})
-    \Big(\frac{W'_{io}}{|x_i| + \epsilon} + 1 - W'_{io}\Big)
+      \prod_i (W_{io} |x_i| + 1 - W_{io})
+      \Big(\frac{W'_{io}}{|x_i| + \epsilon} + 1 - W'_{io}\Big)
 
   with W and W' in [0, 1]; the cosine is the sign of the product.
 

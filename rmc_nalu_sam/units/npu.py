@@ -134,12 +134,25 @@ class NPU(Unit):
 
 
 class RealNPU(NPU):
-  """Computes products of real powers: an `NPU` without imaginary weights."""
+  r"""Computes products of real powers: an `NPU` without imaginary weights.
+
+  .. math::
+
+    z = \exp(\log(r) W_r) \odot \cos(\pi k W_r)
+  """
 
   _IMAGINARY = False
 
 
 class NaiveNPU(NPU):
-  """Computes products of complex powers: an `NPU` without gates."""
+  r"""Computes products of complex powers: an `NPU` without gates.
+
+  All gates g of the equations of an `NPU` are 1:
+
+  .. math::
+
+    r = |x| + \epsilon, \quad
+    k_i = 1 \text{ if } x_i < 0 \text{ else } 0
+  """
 
   _GATED = False
