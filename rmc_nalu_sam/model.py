@@ -61,6 +61,18 @@ class Model:
       dropout's. Then pass `dropout.Keys`, or an array of keys.
     with_core_args: `(**core_args) -> Model`: the same model with these
       arguments of the core in place of its own.
+
+  Example:
+    >>> model = rmc_nalu_sam.make_model(
+    ...     "sam", 3, hidden_size=7, num_slots=23, gradient_steps=5)
+    >>> x = jnp.ones([5, 2, 4])
+    >>> params = jax.jit(model.init)(jax.random.key(0), x)
+    >>> start = model.initial_state(params, 2)
+    >>> outputs, state, *_ = jax.jit(model.unroll)(params, None, x, start)
+    >>> state = jax.jit(model.forget)(params, state)  # For the next episode.
+    >>> again = jax.jit(model.unroll)(params, None, x, state)
+    >>> bool(jnp.allclose(outputs, again.outputs, atol=1e-5))
+    True
   """
 
   init: Callable[..., hk.Params]

@@ -33,6 +33,16 @@ class Unrolled(NamedTuple):
       counts.
     core_outputs: the core's outputs at all steps or at the selected ones,
       `[T, B, H]` or `[A, B, H]`.
+
+  Example:
+    >>> model = rmc_nalu_sam.make_model("rnn", 3, hidden_size=7)
+    >>> x = jnp.ones([11, 2, 5])
+    >>> params = model.init(jax.random.key(0), x)
+    >>> result = model.unroll(
+    ...     params, None, x, model.initial_state(params, 2),
+    ...     steps=jnp.array([[3, 10], [4, 10]]))  # Two answers a sequence.
+    >>> result.outputs.shape, result.state.shape, result.core_outputs.shape
+    ((2, 2, 3), (2, 7), (2, 2, 7))
   """
 
   outputs: Any

@@ -33,6 +33,13 @@ class Argument(NamedTuple):
     annotation: its type; `inspect.Parameter.empty` without one.
     default: its default; `inspect.Parameter.empty` if it is required.
     help: its description in the docstring, on one line; may be empty.
+
+  Example:
+    >>> argument = rmc_nalu_sam.CORES.arguments("sam")["top_k"]
+    >>> argument.default, argument.help
+    (4, 'K, words that each head reads.')
+    >>> argument.is_required
+    False
   """
 
   name: str
@@ -52,6 +59,14 @@ class Registry:
   A name is that of a built-in member, or "package.module:attribute" for a
   member from the user's own code. Every method that takes a name also takes the
   member itself, a callable.
+
+  Example:
+    >>> bags = rmc_nalu_sam.Registry(
+    ...     "bag", {"list": list, "counter": "collections:Counter"})
+    >>> list(bags), bags.get("counter")
+    (['counter', 'list'], <class 'collections.Counter'>)
+    >>> rmc_nalu_sam.CORES.summary("sam")
+    'Reads and writes a large memory sparsely: Sparse Access Memory.'
   """
 
   def __init__(self, kind: str, members: Mapping[str, Name],

@@ -77,16 +77,8 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
   """Constructs a model from its parts.
 
   Each part is a name in its registry, "package.module:attribute" for code of
-  your own, or a class or function that constructs it. For instance, an RNN
-  with 7 units and a linear read-out for 3 numbers:
-
-  >>> import jax
-  >>> model = make_model("rnn", 3, hidden_size=7)
-  >>> inputs = jax.numpy.zeros([11, 2, 5])  # 11 steps, 2 sequences.
-  >>> params = model.init(jax.random.key(0), inputs)
-  >>> start = model.initial_state(params, 2)
-  >>> model.unroll(params, None, inputs, start).outputs.shape
-  (11, 2, 3)
+  your own, or a class or function that constructs it. A model of tokens has
+  integers `[T, B]` as inputs; see the example of `AWDLSTM`.
 
   Class attributes of a core describe it; each is False by default:
 
@@ -104,17 +96,6 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
   state)`, which is faster than its steps one by one. If it has no argument
   `resets` as well, an unroll with resets computes the steps one by one. See
   `rmc_nalu_sam.encoders` and `rmc_nalu_sam.heads` for the attributes of these.
-
-  A model of tokens has integers `[T, B]` as inputs:
-
-  >>> model = make_model("awd_lstm", 50, encoder="tokens", head="softmax",
-  ...                    head_args=dict(tied=True), input_size=None,
-  ...                    hidden_size=64)
-  >>> tokens = jax.numpy.zeros([11, 2], int)
-  >>> params = model.init(jax.random.key(0), tokens)
-  >>> start = model.initial_state(params, 2)
-  >>> model.unroll(params, None, tokens, start, targets=tokens).outputs.shape
-  (11, 2)
 
   A core that maps to the output itself needs no head: a core of units, or any
   with the unit 'linear'. See `rmc_nalu_sam.network.Parts` for the full rule.
@@ -153,6 +134,14 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
     ValueError: there is no such part, or it has no such argument, or refuses
       its value; or the parts do not fit together, or both `precision` and
       `policy` are set.
+
+  Example:
+    >>> model = rmc_nalu_sam.make_model("rnn", 3, hidden_size=7)
+    >>> inputs = jnp.zeros([11, 2, 5])  # 11 steps, 2 sequences, 5 numbers.
+    >>> params = model.init(jax.random.key(0), inputs)
+    >>> start = model.initial_state(params, 2)
+    >>> model.unroll(params, None, inputs, start).outputs.shape
+    (11, 2, 3)
   """
   narrow.check_precision(precision)
   if policy is not None and precision != "float32":
@@ -220,6 +209,14 @@ def uses_unit(core: str | Callable[..., hk.RNNCore],
 
   Raises:
     ValueError: there is no such part.
+
+  Example:
+    >>> rmc_nalu_sam.uses_unit("lstm", unit="nalu", head="unit")
+    True
+    >>> rmc_nalu_sam.uses_unit("sam", unit="linear", head="unit")
+    False
+    >>> rmc_nalu_sam.uses_unit("sam", unit="nalu", head="unit")
+    True
   """
   core, head = CORES.get(core), HEADS.get(head)
   return attribute(core, "OF_UNITS", False) or (

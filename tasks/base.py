@@ -57,7 +57,19 @@ __all__ = (
 
 @dataclasses.dataclass(frozen=True)
 class Episodes(Task):
-  """Represents a task made of independent episodes with targets."""
+  """Represents a task made of independent episodes with targets.
+
+  Example:
+    >>> class Negation(tasks.Episodes):
+    ...   input_size = output_size = num_steps = trivial_score = 1
+    ...   score = tasks.Regression()
+    ...   def episode(self, key, level, data):
+    ...     x = jax.random.normal(key, [1, 1])
+    ...     return tasks.Batch(x, -x, jnp.ones([1]))
+    >>> batch = Negation().sample(jax.random.key(0), batch_size=5)
+    >>> batch.inputs.shape, bool((batch.targets == -batch.inputs).all())
+    ((1, 5, 1), True)
+  """
 
   @property
   @abc.abstractmethod

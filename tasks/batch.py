@@ -15,6 +15,14 @@ class Batch(NamedTuple):
     targets: `[T, B, O]` float32, the right outputs: bits or one-hot labels, or
       any numbers in a regression task.
     mask: `[T, B]` float32, 1 at steps that are scored, else 0.
+
+  Example:
+    >>> task = tasks.Copy(num_bits=3).at_level(2)
+    >>> batch = jax.jit(task.sample, static_argnums=1)(jax.random.key(0), 5)
+    >>> batch.inputs.shape, batch.targets.shape
+    ((6, 5, 5), (6, 5, 3))
+    >>> batch.mask[:, 0].tolist()  # Answers come after the end marker.
+    [0.0, 0.0, 0.0, 0.0, 1.0, 1.0]
   """
 
   inputs: jax.Array

@@ -25,6 +25,14 @@ class Levelled(abc.ABC):
 
   Attributes:
     level_name: what a level counts, for tables and plots.
+
+  Example:
+    >>> task = tasks.Copy(max_length=20)
+    >>> isinstance(task, tasks.Levelled), task.level_name, task.max_level
+    (True, 'length', 20)
+    >>> longer = task.at_level(50)
+    >>> task.num_steps, longer.num_steps
+    (42, 102)
   """
 
   level_name: ClassVar[str] = "level"
@@ -50,6 +58,13 @@ class Countable(abc.ABC):
   """Represents a task with a finite number of episodes.
 
   An evaluation takes each of them once instead of drawing at random.
+
+  Example:
+    >>> task = tasks.LanguageNumbers(split="test")
+    >>> isinstance(task, tasks.Countable), task.num_examples
+    (True, 631)
+    >>> task.example(0).inputs.shape
+    (5, 30)
   """
 
   @property
@@ -68,7 +83,16 @@ class Countable(abc.ABC):
 
 
 class Transcribable(abc.ABC):
-  """Represents a task whose episodes can be written as text."""
+  """Represents a task whose episodes can be written as text.
+
+  Example:
+    >>> task = tasks.LearningToExecute("reverse", max_length=4)
+    >>> batch = jax.jit(task.sample, static_argnums=1)(jax.random.key(0), 2)
+    >>> for line in task.transcribe(batch, batch.targets):
+    ...   print(line)
+    12: 21, answered 21
+    22: 22, answered 22
+  """
 
   @abc.abstractmethod
   def transcribe(self, batch: Batch, outputs: Any) -> list[str]:
@@ -147,6 +171,14 @@ class Readable(abc.ABC):
 
   A run keeps the vocabulary in its folder, so that a text can be continued
   without the data.
+
+  Example:
+    >>> task = tasks.CatBabi()
+    >>> tokens = task.codec.encode("mary went to the garden .")
+    >>> len(tokens)
+    6
+    >>> list(task.codec.as_they_come(tokens[:2]))
+    ['mary', ' went']
   """
 
   @property

@@ -28,6 +28,12 @@ class Observation(NamedTuple):
   Attributes:
     image: `[H, W, C]` float32; H, W and C are 0 in an environment without one.
     features: `[K]` float32, what else there is, such as an instruction.
+
+  Example:
+    >>> task = tasks.TimeTracking()
+    >>> observation = task.observe(task.reset(jax.random.key(0)))
+    >>> observation.image.shape, observation.features.shape
+    ((56, 56, 3), (1,))
   """
 
   image: jax.Array
@@ -45,6 +51,12 @@ class TimeStep(NamedTuple):
     truncated: `[]` bool, whether it was cut off, by a limit on its steps for
       example. More could have followed. Never with `terminated`.
     is_first: `[]` bool, whether an episode begins here.
+
+  Example:
+    >>> task = tasks.TimeTracking()
+    >>> first = task.first(task.reset(jax.random.key(0)))
+    >>> bool(first.is_first), bool(first.is_last), float(first.reward)
+    (True, False, 0.0)
   """
 
   observation: Observation
@@ -73,6 +85,17 @@ class Environment(Task):
   Attributes:
     action_names: what the actions are, in their order.
     has_cheap_reset: whether a new episode costs little more than a step.
+
+  Example:
+    >>> task = tasks.TimeTracking(num_cells=3)
+    >>> step = jax.jit(task.step)
+    >>> state = task.reset(jax.random.key(0))
+    >>> for action in (0, 1):
+    ...   state, seen = step(state, action, jax.random.key(1))
+    >>> int(state.steps), task.action_names[:2]
+    (2, ('up', 'down'))
+    >>> task.input_of(seen.observation, action, seen.reward).shape
+    (3475,)
   """
 
   encoder: ClassVar[str] = "torso"

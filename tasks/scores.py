@@ -33,6 +33,14 @@ class Measure:
     ratios: maps a derived metric to (numerator, denominator), two metrics that
       are per-episode counts; the derived metric is sum(numerator) /
       sum(denominator) over all episodes.
+
+  Example:
+    >>> score = tasks.Copy().score
+    >>> score.main_metric, score.lower_is_better, score.judged_metric
+    ('bits_wrong', True, 'loss')
+    >>> tasks.LearningToExecute().score.with_ratios(
+    ...     {"loss": 2., "characters_right": 3., "characters": 4.})
+    {'loss': 2.0, 'character_accuracy': 0.75}
   """
 
   main_metric: str
@@ -55,7 +63,13 @@ class Measure:
 
 @dataclasses.dataclass(frozen=True)
 class Returns(Measure):
-  """Compares agents by the sum of rewards of an episode."""
+  """Compares agents by the sum of rewards of an episode.
+
+  Example:
+    >>> score = tasks.MiniPacman().score
+    >>> score == tasks.Returns(), score.main_metric, score.lower_is_better
+    (True, 'return', False)
+  """
 
   main_metric: str = "return"
   lower_is_better: ClassVar[bool] = False
@@ -68,6 +82,17 @@ class Score(Measure, abc.ABC):
   Attributes:
     of_targets: whether it takes the log-probabilities `[T, B]` of the targets
       in place of answers, and the targets are integers `[T, B]`.
+
+  Example:
+    >>> class Largest(tasks.Score):
+    ...   def loss(self, outputs, batch):
+    ...     errors = jnp.abs(outputs - batch.targets).max(-1)
+    ...     return (errors * batch.mask).max(0)
+    ...   def metrics(self, outputs, batch):
+    ...     return {"largest": self.loss(outputs, batch)}
+    >>> batch = tasks.Batch(*jnp.zeros([2, 3, 1, 2]), jnp.ones([3, 1]))
+    >>> Largest("largest").loss(batch.targets + 5, batch).tolist()
+    [5.0]
   """
 
   of_targets: ClassVar[bool] = False
@@ -83,7 +108,18 @@ class Score(Measure, abc.ABC):
 
 @dataclasses.dataclass(frozen=True)
 class Bits(Score):
-  """Scores answers in bits: one logit each, targets 0 or 1."""
+  """Scores answers in bits: one logit each, targets 0 or 1.
+
+  Example:
+    >>> batch = tasks.Batch(
+    ...     jnp.zeros([1, 1, 3]), jnp.array([[[1., 0., 1.]]]), jnp.ones([1, 1]))
+    >>> logits = jnp.array([[[9., 9., 9.]]])  # The second bit is wrong.
+    >>> for name, value in tasks.Bits().metrics(logits, batch).items():
+    ...   print(name, round(float(value[0]), 2))
+    bits_wrong 1.0
+    bit_accuracy 0.67
+    sequence_accuracy 0.0
+  """
 
   main_metric: str = "bits_wrong"
 
@@ -115,7 +151,15 @@ def _num_bits(batch: Batch) -> jax.Array:
 
 @dataclasses.dataclass(frozen=True)
 class Classes(Score):
-  """Scores answers in classes: one logit each, one-hot targets."""
+  """Scores answers in classes: one logit each, one-hot targets.
+
+  Example:
+    >>> targets = jax.nn.one_hot(jnp.array([[0], [2]]), 3)  # Two steps.
+    >>> batch = tasks.Batch(targets, targets, jnp.ones([2, 1]))
+    >>> logits = jnp.zeros([2, 1, 3]).at[..., 0].set(1.)  # Class 0 twice.
+    >>> tasks.Classes().metrics(logits, batch)["accuracy"].tolist()
+    [0.5]
+  """
 
   main_metric: str = "accuracy"
   lower_is_better: ClassVar[bool] = False
@@ -186,7 +230,17 @@ def mean_over_steps(values: jax.Array, mask: jax.Array) -> jax.Array:
 
 @dataclasses.dataclass(frozen=True)
 class Regression(Score):
-  """Scores answers that are numbers, at the steps with mask 1."""
+  """Scores answers that are numbers, at the steps with mask 1.
+
+  Example:
+    >>> numbers = jnp.array([[[3.]], [[5.]]])  # Two steps, the last one counts.
+    >>> batch = tasks.Batch(numbers, numbers, jnp.array([[0.], [1.]]))
+    >>> metrics = tasks.Regression().metrics(numbers + 2, batch)
+    >>> for name, value in metrics.items():
+    ...   print(name, value.tolist())
+    mse [4.0]
+    mae [2.0]
+  """
 
   main_metric: str = "mse"
 
@@ -232,6 +286,14 @@ class Tokens(Score):
   In place of a network's answers, it takes the log-probabilities of the targets
   alone, `[T, B]`: a head may compute these at a lower cost than those of a
   whole vocabulary. Metrics are sums over targets.
+
+  Example:
+    >>> targets = jnp.array([[3], [1]])
+    >>> batch = tasks.Batch(targets, targets, jnp.ones([2, 1]))
+    >>> log_probs = jnp.log(jnp.array([[.25], [.25]]))  # Of the targets.
+    >>> sums = tasks.Tokens().metrics(log_probs, batch)
+    >>> round(float(tasks.Tokens().with_ratios(sums)["perplexity"][0]), 3)
+    4.0
   """
 
   main_metric: str = "perplexity"

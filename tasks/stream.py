@@ -26,6 +26,12 @@ class Corpus(NamedTuple):
       bytes there are in the text for each target.
     labels: `[N]` integers, whatever else a task's own `window` has to know of
       each token; None if there is nothing.
+
+  Example:
+    >>> tokens = np.array([3, 1, 4, 1, 5])
+    >>> corpus = tasks.Corpus(tokens, scored=tokens != 1)
+    >>> int(corpus.scored[1:].sum())  # The targets that count.
+    2
   """
 
   tokens: Any
@@ -49,6 +55,17 @@ class Stream(Task):
       training, beside the beginnings of rows. With 0, a network learns from
       states after a long text only, and may fail when an evaluation starts in a
       new state.
+
+  Example:
+    >>> class Digits(tasks.Stream):
+    ...   num_steps, output_size, trivial_score = 3, 10, 10.
+    ...   score = tasks.Tokens()
+    ...   def corpus(self, data):
+    ...     return tasks.Corpus(np.array([3, 1, 4, 1, 5, 9, 2]))
+    >>> window = Digits().window(Digits().corpus(None), jnp.array([0, 1]), 2,
+    ...                          position=jnp.zeros(2, int))
+    >>> window.inputs.T.tolist(), window.targets.T.tolist()  # Of two rows.
+    ([[3, 1, 4], [1, 5, 9]], [[1, 4, 1], [5, 9, 2]])
   """
 
   drop_state: float = 0.01
@@ -132,10 +149,22 @@ class Stream(Task):
 
 
 def row_length(corpus: Corpus, num_rows: int) -> int:
-  """Returns the number of targets in a row of a text cut into R rows."""
+  """Returns the number of targets in a row of a text cut into R rows.
+
+  Example:
+    >>> corpus = tasks.Corpus(np.arange(11))
+    >>> tasks.row_length(corpus, 3)  # Of 10 targets.
+    4
+  """
   return -(-(corpus.tokens.shape[0] - 1) // num_rows)
 
 
 def num_windows(task: Stream, corpus: Corpus, num_rows: int) -> int:
-  """Returns the number of windows that read each of R rows once."""
+  """Returns the number of windows that read each of R rows once.
+
+  Example:
+    >>> corpus = tasks.Corpus(np.arange(1001))
+    >>> tasks.num_windows(tasks.CatBabi(num_steps=30), corpus, 10)
+    4
+  """
   return -(-row_length(corpus, num_rows) // task.num_steps)

@@ -22,6 +22,15 @@ class Task(abc.ABC):
     head: name of the head that suits the answers, the default of a run.
     agent: name of the agent that learns it, the default of a run; 'none' if it
       has targets to learn from.
+
+  Example:
+    >>> task = tasks.Arithmetic(operation="mul", input_size=10)
+    >>> task.input_size, task.output_size, task.score.main_metric
+    (10, 1, 'mse')
+    >>> list(task.extrapolations)[:2]
+    ['extrapolation', 'extrapolation_x3']
+    >>> task.trivial_score > task.solved_below
+    True
   """
 
   encoder: ClassVar[str] = "none"

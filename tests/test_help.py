@@ -8,8 +8,8 @@ from config_helpers import parsed
 
 from launch import experiments
 from launch.configs import config as config_lib
+from launch.configs import formulas, members
 from launch.configs import help as help_lib
-from launch.configs import members
 from rmc_nalu_sam import Registry
 from rmc_nalu_sam.registry import Argument
 
@@ -107,9 +107,30 @@ def test_list_tells_what_a_name_stands_for():
   assert "With kind='nmu'." in flat
 
 
+def test_formulas_are_for_a_terminal():
+  text = inspect.cleandoc(r"""Computes :math:`\hat W`.
+
+    .. math::
+
+      y_t &= \frac{a_{t-1}}{b}, \quad b = \sqrt{d_k} \\
+      W &= \tanh(\hat W) \odot \sigma(\mathrm{LN}(x)) \text{ if } x
+
+    After it.
+    """)
+  assert formulas.plain(text) == inspect.cleandoc("""Computes W\u0302.
+
+      y_t = (a_{t-1}) / (b), b = √(d_k)
+      W = tanh(W\u0302) ⊙ σ(LN(x)) if x
+
+    After it.
+    """)
+
+
 @pytest.mark.parametrize("kind, member", MEMBERS)
 def test_describe_a_member(kind, member):
   text = help_lib.describe(f"{kind}:{member}")
+  for part in ("\\", ":math:", ".. math::", "Example:", ">>>"):
+    assert part not in text
   flat = one_line(text)
   arguments = members.REGISTRIES[kind].arguments(member)
   for argument in arguments.values():

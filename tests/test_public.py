@@ -1,5 +1,6 @@
-"""What `help` and an editor show of the library's public names."""
+"""What `help` and an editor show of the public names."""
 
+import doctest
 import functools
 import inspect
 import typing
@@ -9,11 +10,18 @@ import jax.numpy as jnp
 import pytest
 
 import rmc_nalu_sam
+import tasks
 from rmc_nalu_sam import make_model
 
 CLASSES = [each for each in (getattr(rmc_nalu_sam, name)
                              for name in rmc_nalu_sam.__all__)
            if inspect.isclass(each)]
+
+# Registries of members, and a type, have no docstring of their own.
+OTHERS = {"CORES", "ENCODERS", "HEADS", "INDICES", "TASKS", "UNITS",
+          "Trainable"}
+DOCUMENTED = [(module, name) for module in (rmc_nalu_sam, tasks)
+              for name in module.__all__ if name not in OTHERS]
 
 
 def own(cls):
@@ -71,3 +79,14 @@ def test_a_models_functions_have_signatures(name):
   assert "see `Model`" in function.__doc__
   parameters = inspect.signature(function).parameters.values()
   assert all(each.annotation is not each.empty for each in parameters)
+
+
+@pytest.mark.parametrize("module, name", DOCUMENTED)
+def test_a_public_name_has_a_short_example(module, name):
+  """`pytest --doctest-modules rmc_nalu_sam tasks` runs all of them."""
+  text = inspect.cleandoc(getattr(module, name).__doc__)
+  assert text.count("\nExample:\n") == 1
+  examples = doctest.DocTestParser().get_examples(text)
+  lines = "".join(each.source + each.want for each in examples).splitlines()
+  assert 3 <= len(lines) <= 10
+  assert any(each.want for each in examples)

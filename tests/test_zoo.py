@@ -33,7 +33,10 @@ def layers_of(core, **kwargs):
 @pytest.mark.parametrize("module", [rmc_nalu_sam, zoo],
                          ids=lambda module: module.__name__)
 def test_examples_of_docstrings_run(module):
-  result = doctest.testmod(module)
+  # Those of the package import all they need.
+  names = {} if module is rmc_nalu_sam else dict(
+      jax=jax, jnp=jnp, rmc_nalu_sam=rmc_nalu_sam)
+  result = doctest.testmod(module, extraglobs=names)
   assert result.attempted > 4 and not result.failed
 
 

@@ -60,6 +60,16 @@ class AWDLSTM(hk.RNNCore):
   Socher, 2017, arXiv 1708.02182), sections 2 and 4. The authors use 3 layers
   of 1,150 units, the last one of 400, which is the size of the embedding.
 
+  Example:
+    >>> model = rmc_nalu_sam.make_model(
+    ...     "awd_lstm", 50, encoder="tokens", head="softmax",
+    ...     head_args=dict(tied=True), input_size=None, hidden_size=64)
+    >>> tokens = jnp.zeros([11, 2], int)
+    >>> params = jax.jit(model.init)(jax.random.key(0), tokens)
+    >>> start = model.initial_state(params, 2)
+    >>> model.unroll(params, None, tokens, start, targets=tokens).outputs.shape
+    (11, 2)
+
   Notes:
     There are no skip connections, unlike in the core 'lstm'. The parameters are
     those of `hk.LSTM`, which has one vector of biases, where PyTorch has two.

@@ -25,6 +25,12 @@ class ControlledNALUState(NamedTuple):
   Attributes:
     controller: state of the LSTM.
     registers: `[R]`, the last output of the NALU.
+
+  Example:
+    >>> model = rmc_nalu_sam.make_model(
+    ...     "controlled_nalu", 1, num_registers=3, initial_value=2.)
+    >>> model.initial_state({}, None).registers.tolist()
+    [2.0, 2.0, 2.0]
   """
 
   controller: hk.LSTMState
@@ -55,6 +61,17 @@ class ControlledNALU(hk.RNNCore):
   takes part in can depend on the symbols in the same input, or on its place.
 
   See Trask et al. 2018 (https://arxiv.org/abs/1808.00508), section 4.4.
+
+  Example:
+    >>> def network(x):
+    ...   core = rmc_nalu_sam.ControlledNALU(
+    ...       hidden_size=7, num_registers=3, num_values=1)
+    ...   return core(x, core.initial_state(len(x)))
+    >>> network, x = hk.transform(network), jnp.ones([2, 5])
+    >>> params = jax.jit(network.init)(jax.random.key(0), x)
+    >>> registers, state = jax.jit(network.apply)(params, None, x)
+    >>> registers.shape, bool((registers == state.registers).all())
+    ((2, 3), True)
 
   Notes:
     The paper has one sentence on this model: the three matrices of a NALU are

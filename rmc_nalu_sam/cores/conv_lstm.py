@@ -35,6 +35,17 @@ class ConvLSTM(hk.RNNCore):
   1806.01822), the baseline in BoxWorld has 5 x 5 places, 64 channels and
   kernels of 2 x 2.
 
+  Example:
+    >>> def network(x):
+    ...   core = rmc_nalu_sam.ConvLSTM(hidden_channels=7, height=2, width=3)
+    ...   return core(x, core.initial_state(len(x)))
+    >>> network = hk.transform(network)
+    >>> x = jnp.ones([11, 2 * 3 * 5 + 1])  # Maps with 5 channels, and a number.
+    >>> params = jax.eval_shape(network.init, jax.random.key(0), x)
+    >>> output, state = jax.eval_shape(network.apply, params, None, x)
+    >>> output.shape, state.hidden.shape
+    ((11, 42), (11, 2, 3, 7))
+
   Notes:
     The equations and parameters are those of `hk.Conv2DLSTM`. They leave out
     the cell's own weights in the gates (peepholes) of Shi et al. Convolutions

@@ -49,6 +49,18 @@ class DAM(MemoryCore):
 
   See Rae et al. 2016 (https://arxiv.org/abs/1610.09027), section 3.
 
+  Example:
+    >>> def network(x):
+    ...   core = rmc_nalu_sam.DAM(hidden_size=7, num_slots=5, num_heads=2)
+    ...   return core(x, core.initial_state(len(x)))
+    >>> network, x = hk.transform(network), jnp.ones([3, 4])
+    >>> params = jax.jit(network.init)(jax.random.key(0), x)
+    >>> output, state = jax.jit(network.apply)(params, None, x)
+    >>> state.access.memory.shape, state.access.read_weights.shape
+    ((3, 5, 32), (3, 2, 5))
+    >>> bool((state.access.read_weights > 0).all())  # Every slot is read.
+    True
+
   Notes:
     Where the paper leaves something open, here
 

@@ -79,6 +79,16 @@ class DNC(MemoryCore):
   default, are those of Csordas and Schmidhuber 2019
   (https://arxiv.org/abs/1904.10278).
 
+  Example:
+    >>> model = rmc_nalu_sam.make_model(
+    ...     rmc_nalu_sam.DNC, 3, num_slots=7, num_read_heads=2)
+    >>> x = jnp.ones([5, 1, 4])
+    >>> params = jax.eval_shape(model.init, jax.random.key(0), x)
+    >>> result = jax.eval_shape(
+    ...     model.unroll, params, None, x, model.initial_state({}, 1))
+    >>> result.outputs.shape, result.state.access.link.shape
+    ((5, 1, 3), (1, 1, 7, 7))
+
   Notes:
     Where the public implementation (github.com/google-deepmind/dnc) differs
     from the paper, this core follows the implementation, and equals it in

@@ -26,6 +26,12 @@ class MemoryState(NamedTuple, Generic[Access]):
     controller: state of the controller, of its own type.
     access: the memory and its bookkeeping: a `SAMAccess` of SAM and SDNC, a
       `DAMAccess` of DAM, and so on.
+
+  Example:
+    >>> model = rmc_nalu_sam.make_model("ntm", 3, hidden_size=7, num_slots=5)
+    >>> state = model.initial_state({}, 2)
+    >>> state.controller.hidden.shape, state.access.memory.shape
+    ((2, 7), (2, 5, 32))
   """
 
   controller: Any

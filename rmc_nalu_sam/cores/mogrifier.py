@@ -100,6 +100,18 @@ class MogrifierLSTM(hk.LSTM):
 
   See "Mogrifier LSTM" (Melis, Kocisky, Blunsom, 2019, arXiv 1909.01792).
 
+  Example:
+    >>> def network(x):
+    ...   core = rmc_nalu_sam.MogrifierLSTM(7, num_rounds=2)
+    ...   return core(x, core.initial_state(len(x)))
+    >>> params = jax.eval_shape(
+    ...     hk.transform(network).init, jax.random.key(0), jnp.ones([2, 5]))
+    >>> for name, layer in params.items():
+    ...   print(name, layer["w"].shape)
+    mogrifier_lstm/linear (12, 28)
+    mogrifier_lstm/round_0 (7, 5)
+    mogrifier_lstm/round_1 (5, 7)
+
   Notes:
     The gates' biases :math:`a^k` and :math:`b^k` and the minimum are those of
     the authors' code (google-deepmind/lamb). The 1 that is added to the forget

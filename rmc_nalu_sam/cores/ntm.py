@@ -55,6 +55,17 @@ class NTM(MemoryCore):
 
   See Graves et al. 2014 (https://arxiv.org/abs/1410.5401), equations 2 to 9.
 
+  Example:
+    >>> model = rmc_nalu_sam.make_model(
+    ...     rmc_nalu_sam.NTM, 3, hidden_size=7, num_slots=11, num_heads=2)
+    >>> x = jnp.ones([5, 1, 4])
+    >>> params = jax.jit(model.init)(jax.random.key(0), x)
+    >>> result = jax.jit(model.unroll)(
+    ...     params, None, x, model.initial_state(params, 1))
+    >>> weights = result.state.access.read_weights  # [B, H, N]
+    >>> weights.shape, bool(jnp.allclose(weights.sum(-1), 1))
+    ((1, 2, 11), True)
+
   Notes:
     Where the paper leaves something open, here
 

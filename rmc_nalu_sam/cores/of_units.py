@@ -34,6 +34,16 @@ class Stack(hk.RNNCore):
 
   A unit with an activation ('relu' and so on) makes the hidden layers only. The
   last layer is then linear, as in their code.
+
+  Example:
+    >>> def network(x):
+    ...   core = rmc_nalu_sam.Stack(1, "nmu", hidden_unit="nau")
+    ...   return core(x, core.initial_state(None))[0]
+    >>> params = {"stack/nau": {"w": jnp.array([[1., 0.], [1., 0.], [0., 1.]])},
+    ...           "stack/nmu": {"w": jnp.ones([2, 1])}}
+    >>> x = jnp.array([3., 5., 4.])
+    >>> hk.transform(network).apply(params, None, x).tolist()  # (3 + 5) 4
+    [32.0]
   """
 
   MAPS_TO_OUTPUT = True
@@ -91,6 +101,12 @@ class UnitRNNState(NamedTuple):
 
   Attributes:
     hidden: the last output, `[B, H]`, or `[H]` without a batch.
+
+  Example:
+    >>> model = rmc_nalu_sam.make_model(
+    ...     "unit_rnn", 3, unit="nmu", hidden_size=3)
+    >>> model.initial_state({}, None).hidden.tolist()  # Neutral in a product.
+    [1.0, 1.0, 1.0]
   """
 
   hidden: jax.Array
@@ -105,6 +121,15 @@ class UnitRNN(hk.RNNCore):
 
   See Trask et al. 2018 (https://arxiv.org/abs/1808.00508), which does not write
   the equation down, and the recurrent cells of Madsen and Johansen's code.
+
+  Example:
+    >>> core = hk.transform(lambda x, s: rmc_nalu_sam.UnitRNN(1, "nau")(x, s))
+    >>> params = {"unit_rnn/~/nau": {"w": jnp.ones([2, 1])}}
+    >>> state = rmc_nalu_sam.UnitRNNState(jnp.zeros([1]))
+    >>> for number in (3., 5., 4.):
+    ...   output, state = core.apply(params, None, jnp.array([number]), state)
+    >>> output.tolist()  # The sum of all inputs so far.
+    [12.0]
 
   Notes:
     The state starts at the neutral value of the unit: 0 for a unit that adds,
@@ -187,6 +212,11 @@ class NACLSTMState(NamedTuple):
   Attributes:
     lstm: output and cell of the LSTM, `[B, H]` each.
     sums: the NAC's output, `[B, A]`.
+
+  Example:
+    >>> model = rmc_nalu_sam.make_model("nac_lstm", 3, nac_size=2)
+    >>> model.initial_state({}, None).sums.tolist()
+    [0.0, 0.0]
   """
 
   lstm: hk.LSTMState
@@ -204,6 +234,16 @@ class NACLSTM(hk.RNNCore):
   :math:`n_t` are the last numbers of the inputs :math:`x_t`: an instruction,
   such as the time at which to arrive. The encoder 'torso' puts an observation's
   features there, as they are. The output is :math:`h_t`.
+
+  Example:
+    >>> def network(x):
+    ...   core = rmc_nalu_sam.NACLSTM(hidden_size=7, num_numbers=1, nac_size=3)
+    ...   return core(x, core.initial_state(len(x)))
+    >>> network, x = hk.transform(network), jnp.ones([2, 5])
+    >>> params = jax.eval_shape(network.init, jax.random.key(0), x)
+    >>> output, state = jax.eval_shape(network.apply, params, None, x)
+    >>> output.shape, state.sums.shape
+    ((2, 7), (2, 3))
 
   Notes:
     The design is that of Trask et al. 2018, section 4.5, from memory: the

@@ -56,6 +56,15 @@ class RNN(_Recurrent):
     h_t = f(W [x_t, h_{t-1}] + b)
 
   where f is the `activation`.
+
+  Example:
+    >>> rnn = hk.transform(lambda x, h: rmc_nalu_sam.RNN(1, "relu")(x, h))
+    >>> params = {"rnn/linear": dict(w=jnp.ones([2, 1]), b=jnp.zeros([1]))}
+    >>> state = jnp.zeros([1])
+    >>> for number in (3., 5., 4.):  # Weights of 1 add the inputs up.
+    ...   output, state = rnn.apply(params, None, jnp.array([number]), state)
+    >>> output.tolist()
+    [12.0]
   """
 
   def __call__(self, inputs: jax.Array,
@@ -77,6 +86,14 @@ class UGRNN(_Recurrent):
 
   See "Capacity and Trainability in Recurrent Neural Networks" (Collins,
   Sohl-Dickstein, Sussillo, 2017, arXiv 1611.09913), section 1.1.
+
+  Example:
+    >>> core = hk.transform(lambda x, h: rmc_nalu_sam.UGRNN(1)(x, h))
+    >>> params = {"ugrnn/linear": dict(
+    ...     w=jnp.zeros([3, 2]), b=jnp.array([0., 9.]))}
+    >>> h = jnp.array([.5])  # With an open gate, the state stays.
+    >>> print(np.round(core.apply(params, None, jnp.ones([2]), h)[1], 2))
+    [0.5]
 
   Notes:
     The paper adds nothing to the gate. The 1, which opens the gate at first, is

@@ -31,6 +31,12 @@ class RMCState(NamedTuple):
     attention: `[L, H, N, N + I]`, the attention of each slot in the last step
       to each slot and then to each input row. It is for inspection only: the
       next step does not read it, and no gradient flows through it.
+
+  Example:
+    >>> model = rmc_nalu_sam.make_model("rmc", 3, num_slots=4, head_size=5)
+    >>> state = model.initial_state({}, 2)
+    >>> state.memory.shape, state.attention.shape  # 4 slots and 1 input row.
+    ((2, 4, 20), (2, 1, 4, 4, 5))
   """
 
   memory: jax.Array
@@ -59,6 +65,18 @@ class RMC(hk.RNNCore):
   The output is all of :math:`M'` as one vector.
 
   See Santoro et al. 2018 (https://arxiv.org/abs/1806.01822), section 3.
+
+  Example:
+    >>> def network(x):
+    ...   core = rmc_nalu_sam.RMC(num_slots=4, head_size=5, num_heads=2)
+    ...   return core.unroll(x, core.initial_state(x.shape[1]))
+    >>> network, x = hk.transform(network), jnp.ones([11, 3, 6])
+    >>> params = jax.jit(network.init)(jax.random.key(0), x)
+    >>> outputs, state = jax.jit(network.apply)(params, None, x)
+    >>> outputs.shape, state.memory.shape  # 4 slots of 2 times 5 numbers.
+    ((11, 3, 40), (3, 4, 10))
+    >>> bool(jnp.allclose(state.attention.sum(-1), 1, atol=1e-3))
+    True
 
   Notes:
     Where this core differs from the paper, it follows the reference

@@ -55,6 +55,17 @@ class SAM(MemoryCore):
 
   See Rae et al. 2016 (https://arxiv.org/abs/1610.09027), equations 4 to 6.
 
+  Example:
+    >>> def network(x):
+    ...   core = rmc_nalu_sam.SAM(hidden_size=7, num_slots=99, num_heads=2)
+    ...   return hk.dynamic_unroll(core, x, core.initial_state(x.shape[1]))
+    >>> network, x = hk.transform(network), jnp.ones([5, 3, 4])
+    >>> params = jax.jit(network.init)(jax.random.key(0), x)
+    >>> outputs, state = jax.jit(network.apply)(params, None, x)
+    >>> words = state.access.memory
+    >>> (words != 0).any(-1).sum(-1).tolist()  # Words written, of 99.
+    [12, 12, 12]
+
   Notes:
     Where the paper leaves something open, here
 
@@ -285,6 +296,16 @@ class SDNC(SAM):
   See Rae et al. 2016 (https://arxiv.org/abs/1610.09027), supplement D,
   `rmc_nalu_sam.memory.sparse_links` for the equations of the links, and `SAM`
   for the rest.
+
+  Example:
+    >>> model = rmc_nalu_sam.make_model(
+    ...     rmc_nalu_sam.SDNC, 3, num_slots=11, num_heads=2, num_links=5)
+    >>> x = jnp.ones([4, 1, 6])
+    >>> params = jax.eval_shape(model.init, jax.random.key(0), x)
+    >>> result = jax.eval_shape(
+    ...     model.unroll, params, None, x, model.initial_state({}, 1))
+    >>> result.state.access.links.before.rows.shape  # [B, H, N, K_L]
+    (1, 2, 11, 5)
 
   Notes:
     The paper keeps the K_L largest entries of each row of

@@ -68,16 +68,27 @@ class AdaptiveSoftmax(hk.Module):
 
   for S classes of the shortlist and :math:`c_i` the first class of cluster i.
   :math:`D_i` maps F numbers to F / div_value^(i + 1), so rare classes cost
-  less. A token takes F (S + C) multiplications for the head, and :math:`R_i (F
-  + M_i)` for the cluster i; a full softmax takes F V. `__call__` computes all
-  clusters. `log_prob_of` and `loss` compute a cluster for the tokens in it
-  alone, with a remainder of less than a chunk (a sixteenth of the tokens, and
-  at least 128); in a backward pass they compute it once more, and never hold
-  more of its logits than a chunk's. Under `jax.vmap` they too compute all
-  clusters.
+  less. A token takes F (S + C) multiplications for the head, and
+  :math:`R_i (F + M_i)` for the cluster i; a full softmax takes F V.
+  `__call__` computes all clusters. `log_prob_of` and `loss` compute a cluster
+  for the tokens in it alone, with a remainder of less than a chunk (a sixteenth
+  of the tokens, and at least 128); in a backward pass they compute it once
+  more, and never hold more of its logits than a chunk's. Under `jax.vmap` they
+  too compute all clusters.
 
   See "Efficient softmax approximation for GPUs" (Grave, Joulin, Cisse,
   Grangier, Jegou, 2017, arXiv 1609.04309).
+
+  Example:
+    >>> head = hk.transform(
+    ...     lambda h: rmc_nalu_sam.AdaptiveSoftmax(50, cutoffs=(10, 30))(h))
+    >>> params = jax.jit(head.init)(jax.random.key(0), jnp.ones([32]))
+    >>> weights = params["adaptive_softmax"]  # Rare classes take few numbers.
+    >>> [weights[name].shape for name in ("head", "tail_0_up", "tail_1_up")]
+    [(32, 12), (8, 20), (2, 20)]
+    >>> log_probs = jax.jit(head.apply)(params, None, jnp.ones([32]))
+    >>> log_probs.shape, round(float(jnp.exp(log_probs).sum()), 3)
+    ((50,), 1.0)
 
   Notes:
     The parameters are those of `torch.nn.AdaptiveLogSoftmaxWithLoss`,

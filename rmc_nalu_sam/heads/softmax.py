@@ -29,6 +29,17 @@ class Softmax(hk.Module):
 
   W is the encoder's embedding if the head is tied: see "Using the Output
   Embedding to Improve Language Models" (Press, Wolf, 2016, arXiv 1608.05859).
+
+  Example:
+    >>> def network(outputs, targets):
+    ...   head = rmc_nalu_sam.Softmax(50)
+    ...   return head.log_prob_of(outputs, targets), head(outputs)
+    >>> inputs = jnp.ones([11, 2, 5]), jnp.zeros([11, 2], int)
+    >>> network = hk.transform(network)
+    >>> params = jax.jit(network.init)(jax.random.key(0), *inputs)
+    >>> log_probs, logits = jax.jit(network.apply)(params, None, *inputs)
+    >>> log_probs.shape, logits.shape
+    ((11, 2), (11, 2, 50))
   """
 
   DROPS_OUT: ClassVar[tuple[str, ...]] = ("dropout",)

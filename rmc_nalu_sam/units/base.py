@@ -64,6 +64,16 @@ class Unit(hk.Module):
   `find_units` returned. A subclass defines `parameters`, and overrides the
   others as `pure` functions.
 
+  Example:
+    >>> from rmc_nalu_sam.units import extract
+    >>> def network(x):
+    ...   return rmc_nalu_sam.NMU(1)(rmc_nalu_sam.NAU(2)(x))
+    >>> units = rmc_nalu_sam.find_units(network, jnp.zeros([3]))
+    >>> params = {"nau": {"w": jnp.array([[1., 0.], [0., -.9], [1., .1]])},
+    ...           "nmu": {"w": jnp.ones([2, 1])}}
+    >>> str(extract(units, params))
+    'y = (x1 + x3) * (-x2) (weights within 0.1)'
+
   Notes:
     Units multiply in float32 under a `precision` of bfloat16, too; see
     `rmc_nalu_sam.narrow`.
@@ -223,6 +233,15 @@ def find_units(function: Callable[..., Any], *args: Any) -> dict[str, Unit]:
   Returns:
     Maps the name of the module in the parameters to the unit, in the order of
     first calls.
+
+  Example:
+    >>> def network(x):
+    ...   return rmc_nalu_sam.NMU(1)(rmc_nalu_sam.NAU(2)(x))
+    >>> list(rmc_nalu_sam.find_units(network, jnp.zeros([3])))
+    ['nau', 'nmu']
+    >>> nmu = rmc_nalu_sam.find_units(network, jnp.zeros([3]))["nmu"]
+    >>> nmu.forward({"w": jnp.ones([2, 1])}, jnp.array([3., 5.])).tolist()
+    [15.0]
   """
   units: dict[str, Unit] = {}
 

@@ -35,6 +35,16 @@ class GatedNAUNMU(Unit):
   See Madsen and Johansen 2020 (https://arxiv.org/abs/2001.05016), who show that
   such a gate chooses nearly at random. The regulariser is the sum of the NAU's
   and the NMU's.
+
+  Example:
+    >>> unit = hk.transform(lambda x: rmc_nalu_sam.GatedNAUNMU(1)(x))
+    >>> params = {"gated_naunmu": dict(
+    ...     w_add=jnp.ones([2, 1]), w_mul=jnp.ones([2, 1]),
+    ...     gate=jnp.array([[9.], [0.]]))}
+    >>> x = jnp.array([[3., 5.], [-3., 5.]])  # The first number opens the gate.
+    >>> y = unit.apply(params, None, x)  # 3 + 5, and -3 times 5.
+    >>> print(np.round(y, 2).ravel())
+    [  8. -15.]
   """
 
   VALUES: ClassVar = {"w_add": (-1., 0., 1.), "w_mul": (0., 1.)}

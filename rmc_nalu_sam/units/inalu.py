@@ -41,6 +41,15 @@ class INALU(Unit):
   regulariser sums, over the parameters (the arguments of tanh and sigmoid), the
   means of `max(20 - |v|, 0)`. It is 0 where all are at least 20 away from 0.
 
+  Example:
+    >>> unit = hk.transform(lambda x: rmc_nalu_sam.INALU(1, shared=True)(x))
+    >>> params = {"inalu": dict(
+    ...     w_hat=jnp.full([2, 1], 20.), m_hat=jnp.full([2, 1], 20.),
+    ...     gate=jnp.full([1], -20.))}  # Only the product passes.
+    >>> y = unit.apply(params, None, jnp.array([-3., 5.]))  # With its sign.
+    >>> print(np.round(y, 2))
+    [-15.]
+
   Notes:
     The initialisation is that of the authors' code: normal distributions of
     deviation 0.2 around 0.88 (w_hat), 0.5 (m_hat) and 0 (gate). Their

@@ -55,6 +55,14 @@ class Linear(Unit):
   layers lie between a linear layer and a `NAC`: Table 4 of "Neural Arithmetic
   Logic Units" (Trask et al. 2018, arXiv 1808.00508).
 
+  Example:
+    >>> layer = hk.transform(lambda x: rmc_nalu_sam.Linear(3, "relu")(x))
+    >>> params = layer.init(jax.random.key(0), jnp.ones([5]))
+    >>> jax.tree.map(jnp.shape, params)
+    {'linear': {'b': (3,), 'w': (5, 3)}}
+    >>> bool((layer.apply(params, None, jnp.ones([5])) >= 0).all())
+    True
+
   Notes:
     Madsen and Johansen (https://arxiv.org/abs/2001.05016) initialise a linear
     layer by `glorot` and one with a ReLU by `he`. The default is `hk.Linear`'s,

@@ -56,6 +56,14 @@ class MCFC(Unit):
   arithmetic unit in Mistry, Farrahi, Hare 2022
   (https://arxiv.org/abs/2101.09530).
 
+  Example:
+    >>> units = rmc_nalu_sam.find_units(
+    ...     lambda x: rmc_nalu_sam.MCFC(2)(x), jnp.zeros([3]))
+    >>> params = dict(shares=jnp.zeros([3, 2]), gate=jnp.full([2], 99.))
+    >>> x = jnp.array([1., 2., 5.])
+    >>> units["mcfc"].forward(params, x).tolist()  # Its mass of 8 is conserved.
+    [4.0, 4.0]
+
   Notes:
     This follows the code of Mistry et al. There the gate is a linear function
     of the constant 1, with a weight and a bias; here it is one parameter. Their
@@ -96,6 +104,15 @@ class MulMCFC(MCFC):
     s_o = \prod_i (\mathrm{sign}(x_i) R_{io} + 1 - R_{io})
 
   See Hoedt et al. 2021 (https://arxiv.org/abs/2101.05186).
+
+  Example:
+    >>> units = rmc_nalu_sam.find_units(
+    ...     lambda x: rmc_nalu_sam.MulMCFC(1)(x), jnp.zeros([2]))
+    >>> params = dict(shares=jnp.zeros([2, 1]), gate=jnp.full([1], 99.),
+    ...               b=jnp.zeros([1]))
+    >>> y = units["mul_mcfc"].forward(params, jnp.array([-3., 5.]))
+    >>> print(np.round(y, 2))
+    [-15.]
 
   Notes:
     This follows the code of Mistry et al. 2022, which takes the sign from the

@@ -27,6 +27,13 @@ class MLP(Unit):
   "Relational recurrent neural networks" (Santoro et al., 2018, arXiv
   1806.01822, appendix A): four ReLU layers of 256 units.
 
+  Example:
+    >>> mlp = hk.transform(
+    ...     lambda x: rmc_nalu_sam.MLP(3, hidden_size=7, num_layers=2)(x))
+    >>> params = jax.eval_shape(mlp.init, jax.random.key(0), jnp.zeros([5]))
+    >>> [params["mlp"][f"w_{i}"].shape for i in range(3)]
+    [(5, 7), (7, 7), (7, 3)]
+
   Notes:
     The paper does not give the initial weights; these are `hk.Linear`'s.
   """

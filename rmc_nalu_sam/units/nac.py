@@ -85,6 +85,16 @@ class NAC(Unit):
 
   See Trask et al. 2018 (https://arxiv.org/abs/1808.00508), section 2.
 
+  Example:
+    >>> nac = rmc_nalu_sam.find_units(
+    ...     lambda x: rmc_nalu_sam.NAC(1)(x), jnp.zeros([3]))["nac"]
+    >>> params = dict(w_hat=jnp.array([[9.], [-9.], [0.]]),
+    ...               m_hat=jnp.full([3, 1], 20.))
+    >>> print(np.round(nac.weights(params)["w"].ravel(), 2))
+    [ 1. -1.  0.]
+    >>> print(np.round(nac.forward(params, jnp.array([7., 2., 4.])), 2))
+    [5.]
+
   Notes:
     The paper has no initialisation: `nac_init` is Madsen and Johansen's.
   """
@@ -128,6 +138,14 @@ class MultiplicativeNAC(Unit):
   - `nac`: :math:`\tanh(\hat W) \odot \sigma(\hat M)`, which can divide;
   - `sigmoid`: :math:`\sigma(\hat W)`;
   - `nmu`: clipped to [0, 1], initialised and regularised as in `NMU`.
+
+  Example:
+    >>> unit = hk.transform(lambda x: rmc_nalu_sam.MultiplicativeNAC(1)(x))
+    >>> params = {"multiplicative_nac": dict(
+    ...     w_hat=jnp.array([[20.], [-20.]]), m_hat=jnp.full([2, 1], 20.))}
+    >>> y = unit.apply(params, None, jnp.array([-6., 4.]))  # |-6| / 4
+    >>> print(np.round(y, 2))
+    [1.5]
 
   Notes:
     Products are cut at 2e17 (in float32), see `arithmetic.limit`.

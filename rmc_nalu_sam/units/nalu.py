@@ -39,6 +39,16 @@ class NALU(Unit):
 
   See Trask et al. 2018 (https://arxiv.org/abs/1808.00508), section 2.
 
+  Example:
+    >>> nalu = hk.transform(lambda x: rmc_nalu_sam.NALU(1)(x))
+    >>> x, params = jnp.array([3., 5.]), dict(
+    ...     w_hat=jnp.full([2, 1], 20.), m_hat=jnp.full([2, 1], 20.))
+    >>> for gate in (20., -20.):
+    ...   params["gate"] = jnp.full([2, 1], gate)
+    ...   print(np.round(nalu.apply({"nalu": params}, None, x), 2))
+    [8.]
+    [15.]
+
   Notes:
     The paper gives neither an initialisation nor a value of epsilon. Both are
     Madsen and Johansen's (https://arxiv.org/abs/2001.05016). Products are cut
@@ -132,6 +142,16 @@ class GoldenNALU(NALU):
 
   See the review by Mistry, Farrahi, Hare, "A Primer for Neural Arithmetic Logic
   Modules", 2022 (https://arxiv.org/abs/2101.09530).
+
+  Example:
+    >>> def weight(unit, w_hat):
+    ...   units = rmc_nalu_sam.find_units(lambda x: unit(1)(x), jnp.zeros([1]))
+    ...   params = {name: jnp.full([1, 1], value) for name, value in
+    ...             dict(w_hat=w_hat, m_hat=20., gate=0.).items()}
+    ...   (found,) = units.values()
+    ...   return round(float(found.weights(params)["w"][0, 0]), 2)
+    >>> weight(rmc_nalu_sam.NALU, 1.), weight(rmc_nalu_sam.GoldenNALU, 1.)
+    (0.76, 0.45)
 
   Notes:
     The base cancels in the product, which is that of a NALU. The initialisation

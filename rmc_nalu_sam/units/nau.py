@@ -100,6 +100,13 @@ class NAU(Unit):
   See Madsen and Johansen 2020 (https://arxiv.org/abs/2001.05016), section 2.3,
   and 4.3 for `input_penalty`.
 
+  Example:
+    >>> nau = hk.transform(lambda x: rmc_nalu_sam.NAU(1)(x))
+    >>> params = {"nau": {"w": jnp.array([[1.], [-1.], [0.]])}}
+    >>> x = jnp.array([7., 2., 4.])
+    >>> nau.apply(params, None, x).tolist()  # 7 - 2
+    [5.0]
+
   Notes:
     Weights are clipped in the forward pass and by `constrain`, as in the
     authors' code. A weight outside of the interval has no gradient; a weight on
@@ -172,6 +179,15 @@ class NMU(Unit):
 
   See Madsen and Johansen 2020 (https://arxiv.org/abs/2001.05016), section 2.4,
   and 4.3 for `input_penalty`.
+
+  Example:
+    >>> nmu = rmc_nalu_sam.find_units(
+    ...     lambda x: rmc_nalu_sam.NMU(1)(x), jnp.zeros([3]))["nmu"]
+    >>> params = {"w": jnp.array([[1.], [1.], [0.]])}
+    >>> nmu.forward(params, jnp.array([-3., 5., 4.])).tolist()
+    [-15.0]
+    >>> float(nmu.sparsity_error(params))  # All weights are 0 or 1.
+    0.0
 
   Notes:
     Weights are clipped in the forward pass and by `constrain`. A weight outside

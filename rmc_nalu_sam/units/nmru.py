@@ -32,6 +32,13 @@ class NMRU(Unit):
 
   See Mistry et al. 2021 (https://arxiv.org/abs/2110.05177).
 
+  Example:
+    >>> unit = hk.transform(lambda x: rmc_nalu_sam.NMRU(1)(x))
+    >>> params = {"nmru": dict(w=jnp.array([[1.], [0.]]),
+    ...                        w_reciprocal=jnp.array([[0.], [1.]]))}
+    >>> print(np.round(unit.apply(params, None, jnp.array([-6., 4.])), 2))
+    [-1.5]
+
   Notes:
     This follows the authors' code, with a change: they add epsilon to x and not
     to its magnitude, so that a small negative input can still lead to a

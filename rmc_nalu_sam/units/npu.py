@@ -35,6 +35,15 @@ class NPU(Unit):
   See Heim et al. 2020 (https://arxiv.org/abs/2006.01681), section 3. The
   regulariser is the L1 norm of all parameters.
 
+  Example:
+    >>> npu = hk.transform(lambda x: rmc_nalu_sam.NPU(1)(x))
+    >>> params = {"npu": dict(
+    ...     w_real=jnp.array([[1.], [.5], [1.]]), w_imag=jnp.zeros([3, 1]),
+    ...     gate=jnp.array([1., 1., 0.]))}  # The third input plays no part.
+    >>> x = jnp.array([-3., 4., 7.])
+    >>> print(np.round(npu.apply(params, None, x), 2))  # -3 sqrt(4)
+    [-6.]
+
   Notes:
     The paper prints k the other way round; its text and public code have it as
     here. The gates are clipped only where they are used, as in the public code.
@@ -139,6 +148,14 @@ class RealNPU(NPU):
   .. math::
 
     z = \exp(\log(r) W_r) \odot \cos(\pi k W_r)
+
+  Example:
+    >>> npu = hk.transform(lambda x: rmc_nalu_sam.RealNPU(1)(x))
+    >>> params = {"real_npu": dict(
+    ...     w_real=jnp.array([[-1.], [2.]]), gate=jnp.ones([2]))}
+    >>> x = jnp.array([-4., 2.])
+    >>> print(np.round(npu.apply(params, None, x), 2))  # 2^2 / -4
+    [-1.]
   """
 
   _IMAGINARY = False
@@ -153,6 +170,14 @@ class NaiveNPU(NPU):
 
     r = |x| + \epsilon, \quad
     k_i = 1 \text{ if } x_i < 0 \text{ else } 0
+
+  Example:
+    >>> npu = hk.transform(lambda x: rmc_nalu_sam.NaiveNPU(1)(x))
+    >>> params = {"naive_npu": dict(w_real=jnp.array([[1.], [-1.]]),
+    ...                             w_imag=jnp.zeros([2, 1]))}
+    >>> x = jnp.array([[6., 4.], [-6., 4.]])
+    >>> print(np.round(npu.apply(params, None, x), 2).ravel())  # 6 / 4, -6 / 4
+    [ 1.5 -1.5]
   """
 
   _GATED = False

@@ -45,6 +45,14 @@ class Arithmetic(base.Episodes):
     criterion: nearly perfect solution whose error is `solved_below`: 'layers'
       for the first of two layers (Madsen and Johansen), 'module' for a single
       unit (the Primer).
+
+  Example:
+    >>> task = tasks.Arithmetic("mul", 4, subset_ratio=.5, overlap_ratio=0.)
+    >>> x = jnp.array([1., 2., 3., 5.])
+    >>> task.answer(x).tolist()  # (1 + 2) (3 + 5)
+    [24.0]
+    >>> task.sample(jax.random.key(0), batch_size=7).inputs.shape
+    (1, 7, 4)
   """
 
   operation: str = "add"

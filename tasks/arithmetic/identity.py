@@ -54,6 +54,14 @@ class Identity(_Identity):
   Attributes:
     train_range: range of the numbers, 'low,high' or 'low,high;low,high' for a
       union.
+
+  Example:
+    >>> task = tasks.Identity("-2,2")
+    >>> batch = task.sample(jax.random.key(0), batch_size=7)
+    >>> bool((batch.inputs == batch.targets).all()), task.trivial_score
+    (True, 1.0)
+    >>> list(task.extrapolations)[:3]
+    ['-20', '-17.5', '-15']
   """
 
   train_range: str = "-5,5"

@@ -30,6 +30,15 @@ class RecurrentArithmetic(base.Episodes, base.Levelled):
   See "Neural Arithmetic Logic Units" (Trask et al. 2018, arXiv 1808.00508),
   section 4.1: trained at length 10, and tested at 1000.
 
+  Example:
+    >>> task = tasks.RecurrentArithmetic(
+    ...     "sub", 4, subset_ratio=.5, overlap_ratio=0.)
+    >>> task.answer(jnp.array([[1., 2., 3., 5.]])).tolist()  # 1 + 2 - (3 + 5)
+    [-5.0]
+    >>> batch = jax.jit(task.sample, static_argnums=1)(jax.random.key(0), 7)
+    >>> batch.inputs.shape, batch.mask[:, 0].tolist()
+    ((10, 7, 4), [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0])
+
   Notes:
     The paper gives neither the number of inputs, nor their range, nor the sizes
     of the subsets. No later paper has a criterion for a solution, so there is

@@ -53,7 +53,7 @@ class QuestionScore(scores.Classes):
 
 @dataclasses.dataclass(frozen=True)
 class Babi(base.Episodes, base.Symbolic):
-  """Answers questions about stories; some or all of the 20 tasks of bAbI.
+  r"""Answers questions about stories; some or all of the 20 tasks of bAbI.
 
   A step shows one word. At each word of an answer it shows the mark '-'
   instead, and the target is the word. The answers are classes, one logit for
@@ -65,6 +65,18 @@ class Babi(base.Episodes, base.Symbolic):
   a neural network with dynamic external memory" (Graves et al., 2016, Nature),
   whose preprocessing this is: lower case, '.' and '?' are words, line numbers
   and supporting facts are removed, each word of an answer is replaced by '-'.
+
+  Example:
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as tmp:
+    ...   pathlib.Path(tmp, "en").mkdir()
+    ...   for name in ("train", "test"):
+    ...     _ = pathlib.Path(tmp, "en", f"qa1_a_{name}.txt").write_text(10 * (
+    ...         "1 Mary went to the garden.\n2 Where is Mary?\tgarden\t1\n"))
+    ...   data = tasks.Babi(size="en").load("train", tmp)
+    >>> batch = tasks.Babi(size="en").sample(jax.random.key(0), 3, data=data)
+    >>> batch.inputs.shape, batch.mask[:, 0].nonzero()[0].tolist()
+    ((93, 3, 159), [10])
 
   Notes:
     The papers do not tell how often each task is drawn, nor how many stories

@@ -126,6 +126,14 @@ class CatBabi(base.Stream, base.Readable):
   count, in its LM mode all do. Accuracy is over the answers in both, as the
   authors' program has it; perplexity is over what counts.
 
+  Example:
+    >>> task = tasks.CatBabi(mode="lm", num_steps=50)
+    >>> task.output_size, task.num_steps, task.score.main_metric
+    (180, 50, 'accuracy')
+    >>> text = "where is mary ? garden"
+    >>> task.codec.encode(text).tolist()
+    [143, 71, 85, 3, 53]
+
   Notes:
     The authors take the validation stories of `en-valid-10k`; here they are the
     last tenth of each training file, as in `babi`. Their program leaves out the

@@ -53,6 +53,17 @@ class TimeTracking(base.Environment, base.Levelled):
   2018, arXiv 1808.00508), section 4.5 and figure 5. The grid, the picture's
   size, the five actions and the training times are the paper's.
 
+  Example:
+    >>> task = tasks.TimeTracking(num_cells=3)
+    >>> state = task.reset(jax.random.key(0))
+    >>> print(task.text(state))
+    step 0, instructed 7
+    . . .
+    . . .
+    . R A
+    >>> task.observe(state).image.shape
+    (34, 34, 3)
+
   Notes:
     The paper's text leaves open, and these are choices made here:
 

@@ -33,6 +33,16 @@ class LanguageNumbers(
   section 4.3 and Table 3: the training strings are 0 to 19 and a random sample
   "adjusted to make sure that each unique token is present at least once".
 
+  Example:
+    >>> task = tasks.LanguageNumbers()
+    >>> batch = task.sample(jax.random.key(0), batch_size=2)
+    >>> batch.inputs.shape, task.numbers[:3].tolist()
+    ((5, 2, 30), [0, 1, 2])
+    >>> for line in task.transcribe(batch, batch.targets):
+    ...   print(line)
+    three 0  hundred 0  and 0  fifty 0  four 354  (354)
+    six 0  hundred 0  and 0  eighty 680  (680)
+
   Notes:
     The paper says "0 to 1000" of 1000 strings: here 0 to 999, with 30 words.
     Its split is not published. Ours is drawn again until every word occurs.

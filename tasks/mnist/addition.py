@@ -22,6 +22,15 @@ class MnistAddition(series.MnistSeries):
   section 4.2: trained at length 10, tested at lengths 10, 100 and 1000. At
   length 1 the rounded sum is the digit that the network recognises, and
   `accuracy` counts the right ones.
+
+  Example:
+    >>> from tasks.mnist.reader import Digits  # `load` reads those of MNIST.
+    >>> digits = Digits(np.zeros([10, 28, 28], np.uint8), np.arange(10))
+    >>> task = tasks.MnistAddition(max_length=3)
+    >>> batch = jax.jit(task.sample, static_argnums=1)(
+    ...     jax.random.key(0), 2, data=digits)
+    >>> batch.inputs.shape, batch.targets[-1].tolist()
+    ((3, 2, 784), [[21.0], [12.0]])
   """
 
   score: ClassVar[scores.Score] = series.SeriesScore(main_metric="mae")

@@ -44,6 +44,14 @@ class MnistCounting(series.MnistSeries):
   See "Neural Arithmetic Logic Units" (Trask et al., 2018, arXiv 1808.00508),
   section 4.2: trained at length 10, tested at lengths 10, 100 and 1000. At
   length 1 the highest count is the digit that the network recognises.
+
+  Example:
+    >>> from tasks.mnist.reader import Digits  # `load` reads those of MNIST.
+    >>> digits = Digits(np.zeros([10, 28, 28], np.uint8), np.arange(10))
+    >>> task = tasks.MnistCounting(max_length=3)
+    >>> batch = task.sample(jax.random.key(0), 1, data=digits)
+    >>> batch.targets[-1, 0].astype(int).tolist()  # How many 0s, 1s, ..., 9s.
+    [0, 0, 0, 0, 1, 0, 0, 0, 1, 1]
   """
 
   @property

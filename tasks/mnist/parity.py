@@ -31,6 +31,15 @@ class MnistParity(base.Episodes, base.Levelled):
   section 4.6; the task is that of "Learning to count with deep object
   features" (Segui, Pujol, Vitria, 2015, arXiv 1505.08082).
 
+  Example:
+    >>> from tasks.mnist.reader import Digits  # `load` reads those of MNIST.
+    >>> digits = Digits(np.zeros([10, 28, 28], np.uint8), np.arange(10))
+    >>> task = tasks.MnistParity(max_digits=2, image_size=60)
+    >>> batch = jax.jit(task.sample, static_argnums=1)(
+    ...     jax.random.key(0), 3, data=digits)
+    >>> batch.inputs.shape, batch.targets[0].argmax(-1).tolist()
+    ((1, 3, 3600), [1, 2, 1])
+
   Notes:
     The sources say "up to 5" digits; that there is at least one is our choice.
     The distance is Euclidean, so the corners of two digits' squares may

@@ -53,6 +53,14 @@ class MnistSequenceSum(_Sequence):
   See "Neural Arithmetic Units" (Madsen and Johansen, 2020, arXiv 2001.05016),
   section 4.3: trained at length 10, tested at 1 to 1000.
 
+  Example:
+    >>> from tasks.mnist.reader import Digits  # `load` reads those of MNIST.
+    >>> digits = Digits(np.zeros([10, 28, 28], np.uint8), np.arange(10))
+    >>> task = tasks.MnistSequenceSum(max_length=4)
+    >>> batch = task.sample(jax.random.key(0), 1, data=digits)
+    >>> batch.targets.ravel().tolist()  # After each image.
+    [8.0, 17.0, 21.0, 29.0]
+
   Notes:
     `solved_below` is None. In the paper a run succeeds if its error is below
     the upper 1 % confidence bound of an image network whose digits are added
@@ -92,6 +100,14 @@ class MnistSequenceProduct(_Sequence):
 
   See "Neural Arithmetic Units" (Madsen and Johansen, 2020, arXiv 2001.05016),
   section 4.3: trained at length 2, tested at 1 to 20.
+
+  Example:
+    >>> from tasks.mnist.reader import Digits  # `load` reads those of MNIST.
+    >>> digits = Digits(np.zeros([9, 28, 28], np.uint8), np.arange(1, 10))
+    >>> task = tasks.MnistSequenceProduct(max_length=4)
+    >>> batch = task.sample(jax.random.key(0), 1, data=digits)
+    >>> batch.targets.ravel().tolist()  # After each image.
+    [6.0, 6.0, 6.0, 42.0]
 
   Notes:
     `solved_below` is None, see `MnistSequenceSum`.

@@ -95,6 +95,16 @@ class Omniglot(base.Episodes, base.Levelled):
   "One-shot Learning with Memory-Augmented Neural Networks" (Santoro et al.,
   2016, arXiv 1605.06065), with one-hot labels.
 
+  Example:
+    >>> task = tasks.Omniglot(num_classes=3, num_presentations=2)
+    >>> drawings = np.zeros([7, 20, 20, 20], np.uint8)  # In place of `load`.
+    >>> batch = jax.jit(task.sample, static_argnums=1)(
+    ...     jax.random.key(0), 1, data=drawings)
+    >>> batch.inputs.shape  # A drawing, and the label of the one before.
+    (6, 1, 403)
+    >>> batch.targets[:, 0].argmax(-1).tolist()
+    [1, 0, 2, 2, 1, 0]
+
   Notes:
     Each character is rotated and stretched anew in every episode, all its
     drawings alike. The paper says no more than that, and the amount is our

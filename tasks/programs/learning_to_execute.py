@@ -94,6 +94,14 @@ class LearningToExecute(
   for the programs, and "Learning to Execute" (Zaremba and Sutskever, 2014,
   arXiv 1410.4615) for their origin.
 
+  Example:
+    >>> task = tasks.LearningToExecute("control", max_length=2)
+    >>> batch = jax.jit(task.sample, static_argnums=1)(jax.random.key(0), 1)
+    >>> batch.inputs.shape, batch.targets.shape
+    ((34, 1, 29), (34, 1, 10))
+    >>> task.transcribe(batch, batch.targets)[0]
+    'x=20for[9]x+=34: 326, answered 326'
+
   Notes:
     In the paper an encoder reads the program. Its state at the true end of the
     program is the first state of a decoder whose inputs are zeros (the best of

@@ -34,6 +34,14 @@ class ProgramEvaluation(base.Episodes, base.Levelled, base.Symbolic):
   1410.4615): trained on numbers in [0, 100), and evaluated on numbers of three
   and of four digits, as in `extrapolations`.
 
+  Example:
+    >>> task = tasks.ProgramEvaluation()
+    >>> batch = jax.jit(task.sample, static_argnums=1)(jax.random.key(0), 1)
+    >>> batch.inputs[:, 0, 0].tolist()  # The values; 0 at a symbol.
+    [57.0, 0.0, 12.0, 0.0]
+    >>> float(batch.targets[-1, 0, 0])
+    69.0
+
   Notes:
     The paper shows neither a program nor the number of operations. The
     operations here are those of Zaremba and Sutskever that it names.

@@ -23,6 +23,17 @@ class AssociativeRecall(base.Episodes, base.Levelled):
   See "Neural Turing Machines" (Graves, Wayne, Danihelka, 2014, arXiv
   1410.5401), section 4.3, and Rae et al. 2016 (arXiv 1610.09027), section 4.2.
 
+  Example:
+    >>> task = tasks.AssociativeRecall(num_bits=2, item_length=1).at_level(3)
+    >>> batch = jax.jit(task.sample, static_argnums=1)(jax.random.key(0), 1)
+    >>> print(batch.inputs[:, 0].astype(int).T)  # A row is a channel.
+    [[0 1 1 0 1 1 0 1 0 0 1 0 0]
+     [0 0 0 0 1 0 0 1 0 0 0 0 0]
+     [1 0 0 1 0 0 1 0 0 0 0 0 0]
+     [0 0 0 0 0 0 0 0 0 1 0 1 0]]
+    >>> batch.targets[-1, 0].tolist()
+    [1.0, 0.0]
+
   Notes:
     The NTM paper shows a chain of items, and the target is the item after the
     query. Here items come in pairs, as in Rae et al. If a key is shown twice,

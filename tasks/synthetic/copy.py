@@ -21,6 +21,18 @@ class Copy(base.Episodes, base.Levelled):
   See "Neural Turing Machines" (Graves, Wayne, Danihelka, 2014, arXiv
   1410.5401), section 4.1, and Rae et al. 2016 (arXiv 1610.09027), section 4.2.
 
+  Example:
+    >>> task = tasks.Copy(num_bits=2).at_level(3)
+    >>> batch = jax.jit(task.sample, static_argnums=1)(jax.random.key(0), 1)
+    >>> print(batch.inputs[:, 0].astype(int).T)  # A row is a channel.
+    [[0 1 1 1 0 0 0 0]
+     [0 0 0 1 0 0 0 0]
+     [1 0 0 0 0 0 0 0]
+     [0 0 0 0 1 0 0 0]]
+    >>> print(batch.targets[:, 0].astype(int).T)
+    [[0 0 0 0 0 1 1 1]
+     [0 0 0 0 0 0 0 1]]
+
   Notes:
     The NTM paper has one marker, the delimiter after the sequence. The start
     marker, with a step and a channel of its own, is added here.

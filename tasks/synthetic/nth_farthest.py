@@ -26,6 +26,14 @@ class NthFarthest(base.Episodes, base.Levelled):
   See "Relational recurrent neural networks" (Santoro et al., 2018, arXiv
   1806.01822), section 4.1.
 
+  Example:
+    >>> task = tasks.NthFarthest(num_objects=3, num_dims=2)
+    >>> batch = jax.jit(task.sample, static_argnums=1)(jax.random.key(0), 1)
+    >>> batch.inputs.shape  # Vector, label, n and m.
+    (3, 1, 11)
+    >>> batch.targets[-1, 0].tolist(), round(task.trivial_score, 3)
+    ([0.0, 0.0, 1.0], 0.333)
+
   Notes:
     The code released with the paper (in Sonnet) counts in the other direction,
     and from 0: its n is the n-th nearest, and m itself is the 0-th. Its n is

@@ -23,6 +23,15 @@ class PrioritySort(base.Episodes, base.Levelled):
   See "Neural Turing Machines" (Graves, Wayne, Danihelka, 2014, arXiv
   1410.5401), section 4.5, and Rae et al. 2016 (arXiv 1610.09027), section 4.2.
 
+  Example:
+    >>> task = tasks.PrioritySort(num_bits=1, max_keys=5)
+    >>> batch = jax.jit(task.sample, static_argnums=1)(jax.random.key(0), 1)
+    >>> print(batch.inputs[:5, 0, :2].round(1).T)  # Bits, and their priorities.
+    [[ 1.   0.   1.   0.   1. ]
+     [-0.8 -0.3 -0.7  0.6 -0.6]]
+    >>> batch.targets[-4:, 0, 0].tolist()  # The four of highest priority.
+    [0.0, 0.0, 1.0, 1.0]
+
   Notes:
     The papers give one size, the top 16 of 20 keys. For n keys there are
     ceil(4 n / 5) targets here, which is 16 for n = 20. Rae et al. vary n in

@@ -36,7 +36,7 @@ class Texts(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Text(Stream, Readable):
-  """Predicts the next token of a text: a language model.
+  r"""Predicts the next token of a text: a language model.
 
   Training reads the training text, evaluation the validation text, and the
   variant 'test' the test text. Files are found as people have them: see
@@ -76,6 +76,18 @@ class Text(Stream, Readable):
     max_words: size of the vocabulary; the most frequent words are kept, the
       others are '<unk>'. None for no bound.
     vocabulary: meaning of the tokens; `prepared` finds it.
+
+  Example:
+    >>> import pathlib, tempfile
+    >>> task = tasks.Text(num_steps=5)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...   for name in ("train", "valid", "test"):
+    ...     _ = pathlib.Path(folder, f"{name}.txt").write_text(
+    ...         "the cat sat\non the mat\n")
+    ...   task = task.prepared(folder)
+    ...   corpus = task.corpus(task.load("train", folder))
+    >>> task.output_size, "".join(task.codec.as_they_come(corpus.tokens))
+    (6, 'the cat sat\non the mat\n')
   """
 
   tokens: str = codecs.WORDS

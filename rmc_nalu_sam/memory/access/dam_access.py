@@ -27,6 +27,12 @@ class DAMAccess(NamedTuple):
     read_weights: `[H, N]`, the weights of the last read of each slot.
     read_words: `[H, W]`, the weighted sums of the words read.
     write_weights: `[H, N]`, the weights of the last write to each slot.
+
+  Example:
+    >>> model = rmc_nalu_sam.make_model("dam", 3, num_slots=5, num_heads=2)
+    >>> access = model.initial_state({}, None).access
+    >>> access.usage.tolist(), access.write_weights.shape
+    ([0.0, 0.0, 0.0, 0.0, 0.0], (2, 5))
   """
 
   memory: jax.Array

@@ -27,6 +27,12 @@ class DNCAccess(NamedTuple):
     link: `[H, N, N]`; `link[h, i, j]` is the degree to which head h wrote slot
       i after slot j.
     precedence: `[H, N]`, the degree to which each slot was written last.
+
+  Example:
+    >>> model = rmc_nalu_sam.make_model("dnc", 3, num_slots=5)
+    >>> access = model.initial_state({}, None).access
+    >>> access.usage.tolist(), access.link.shape
+    ([0.0, 0.0, 0.0, 0.0, 0.0], (1, 5, 5))
   """
 
   memory: jax.Array

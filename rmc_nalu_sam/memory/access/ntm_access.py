@@ -23,6 +23,11 @@ class NTMAccess(NamedTuple):
     read_weights: `[H, N]`, the weights of the last read of each slot.
     read_words: `[H, W]`, the weighted sums of the words read.
     write_weights: `[H, N]`, the weights of the last write to each slot.
+
+  Example:
+    >>> model = rmc_nalu_sam.make_model("ntm", 3, num_slots=5, num_heads=1)
+    >>> model.initial_state({}, None).access.read_weights.tolist()
+    [[1.0, 0.0, 0.0, 0.0, 0.0]]
   """
 
   memory: jax.Array

@@ -38,6 +38,12 @@ class SAMAccess(NamedTuple):
     write_weights: `[H, K + 1]`, the weights of these writes.
     links: the order in which each head wrote the slots, with a leading H axis;
       None without links (SAM).
+
+  Example:
+    >>> model = rmc_nalu_sam.make_model("sam", 3, num_slots=5, top_k=2)
+    >>> access = model.initial_state({}, None).access
+    >>> access.memory.shape, access.read_rows.shape  # 4 heads read 2 slots.
+    ((5, 32), (4, 2))
   """
 
   store: Store

@@ -23,6 +23,18 @@ class GymnaxTask(base.Environment):
     env_name: argument of what path names; '' for none.
     max_steps: steps after which an episode is cut off, at least 1; 0 for the
       environment's own limit.
+
+  Example:
+    >>> import types
+    >>> class Env:  # The least that the interface asks for.
+    ...   def action_space(self, params): return types.SimpleNamespace(n=2)
+    ...   def reset_env(self, key, params):
+    ...     return jnp.zeros([3]), jnp.int32(0)
+    ...   def step_env(self, key, state, action, params):
+    ...     return jnp.ones([3]), state + 1, 1., state > 8, {}
+    >>> task = tasks.GymnaxTask(Env(), max_steps=5)
+    >>> task.num_actions, task.num_features
+    (2, 3)
   """
 
   path: str | object = ""

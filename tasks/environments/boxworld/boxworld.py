@@ -44,6 +44,18 @@ class BoxWorld(base.Environment, base.Levelled):
   "Relational Deep Reinforcement Learning" (Zambaldi et al., 2018, arXiv
   1806.01830).
 
+  Example:
+    >>> task = tasks.BoxWorld(grid_size=5, solution_length=1, num_forward=0)
+    >>> state = jax.jit(task.reset)(jax.random.key(0))
+    >>> print(task.text(state))
+    #######
+    #     #
+    # c   #
+    #  .  #
+    # *C  #
+    #     #
+    #######
+
   Notes:
     If the boxes of a level find no place, the released game draws its numbers
     of boxes again too, and so has fewer of the largest levels: 13 % of the

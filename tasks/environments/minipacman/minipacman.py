@@ -34,7 +34,7 @@ RANDOM_RETURNS = {
 
 @dataclasses.dataclass(frozen=True)
 class MiniPacman(environment.Environment, Levelled):
-  """Eats food and pills in a maze, and is hunted by ghosts or hunts them.
+  r"""Eats food and pills in a maze, and is hunted by ghosts or hunts them.
 
   Level k has food in all 138 free cells, 2 pills, and 1 + floor((k - 1) / 2)
   ghosts, which move with probability 0.5 + 0.1 (k - 1) in a step. A pill gives
@@ -60,6 +60,17 @@ class MiniPacman(environment.Environment, Levelled):
   are those of the code that an author of the first paper released (PillEater
   by @sracaniere, in higgsfield/Imagination-Augmented-Agents, file
   common/deepmind.py at 58a4702).
+
+  Example:
+    >>> task = tasks.MiniPacman("hunt", view=5)
+    >>> state = jax.jit(task.reset)(jax.random.key(0))
+    >>> print("\n".join(task.text(state).split("\n")[:4]))
+    level 1, step 0, power 0
+    ###################
+    #...#.........#...#
+    #.#.#.#######.#.#.#
+    >>> task.observe(state).image.shape, task.action_names
+    ((5, 5, 3), ('stay', 'right', 'up', 'left', 'down'))
 
   Notes:
     These things of the released code are kept. At a level's end in the middle
