@@ -2,6 +2,10 @@
 
 import pytest
 
+# These import packages of the extra 'environments', and have no examples.
+collect_ignore = ["tasks/environments/adapters/dm_env_adapter.py",
+                  "tasks/environments/adapters/gymnasium_adapter.py"]
+
 
 @pytest.fixture(autouse=True, scope="session")
 def names_of_examples(request, tmp_path_factory):
@@ -9,7 +13,7 @@ def names_of_examples(request, tmp_path_factory):
 
   The cache of converted data goes into a temporary folder.
   """
-  if not request.config.getoption("doctestmodules"):
+  if not request.config.getoption("doctestmodules", False):
     yield
     return
   # Not above: tests/conftest.py sets JAX up before it imports it.
