@@ -1,4 +1,4 @@
-"""Cores: recurrent networks as `hk.RNNCore`s, one family per file."""
+"""Cores: recurrent networks, each an `hk.RNNCore`, one family per file."""
 
 from rmc_nalu_sam.cores.awd_lstm import AWDLSTM
 from rmc_nalu_sam.cores.controlled_nalu import (

@@ -41,8 +41,9 @@ class TimeTracking(base.Environment, base.Levelled):
   An agent (a grey square) and a red square stand on different cells of a grid,
   uniformly at random. The agent sees the whole grid, and the instruction T as a
   plain number, uniform in [min_time, max_time]. Its first step onto the red
-  square, at step t, ends the episode with the reward `1 - |T - t| / margin`.
-  All other rewards are 0. At step `max_steps` the episode ends in any case.
+  square, at step t, ends the episode with the reward :math:`1 - |T - t| / m`,
+  where m is the margin. All other rewards are 0. At step `max_steps` the
+  episode ends in any case.
 
   So the largest reward is 1, and rewards are negative further than `margin`
   steps from T. Walking to the red square and passing T - d steps, where d is

@@ -45,13 +45,15 @@ class MiniPacman(environment.Environment, Levelled):
   The modes differ in rewards (of a step, food, a pill, a ghost, death) and in
   when a level ends:
 
-  | mode | step | food | pill | ghost | death | level ends without |
-  | --- | --- | --- | --- | --- | --- | --- |
-  | regular | 0 | 1 | 2 | 5 | 0 | food |
-  | avoid | 0.1 | -0.1 | -5 | -10 | -20 | food, or after 128 steps |
-  | hunt | 0 | 0 | 1 | 10 | -20 | ghosts |
-  | ambush | 0 | -0.1 | 0 | 10 | -20 | ghosts |
-  | rush | 0 | -0.1 | 10 | 0 | 0 | pills |
+  =======  ====  ====  ====  =====  =====  ========================
+  mode     step  food  pill  ghost  death  level ends without
+  =======  ====  ====  ====  =====  =====  ========================
+  regular  0     1     2     5      0      food
+  avoid    0.1   -0.1  -5    -10    -20    food, or after 128 steps
+  hunt     0     0     1     10     -20    ghosts
+  ambush   0     -0.1  0     10     -20    ghosts
+  rush     0     -0.1  10    0      0      pills
+  =======  ====  ====  ====  =====  =====  ========================
 
   See "Imagination-Augmented Agents for Deep Reinforcement Learning" (Weber et
   al., 2017, arXiv 1707.06203), appendix D, and "Relational recurrent neural
