@@ -111,6 +111,13 @@ class Symbolic(abc.ABC):
   """Represents a task that shows one symbol at a step: a word, a character.
 
   A picture writes these symbols below the steps.
+
+  Example:
+    >>> task = tasks.Babi()
+    >>> isinstance(task, tasks.Symbolic), task.input_names[:4]
+    (True, ('-', '.', '?', 'a'))
+    >>> task.spell_inputs(np.eye(task.input_size)[[3, 0]])
+    ['a', '-']
   """
 
   @property

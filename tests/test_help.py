@@ -8,8 +8,9 @@ from config_helpers import parsed
 
 from launch import experiments
 from launch.configs import config as config_lib
-from launch.configs import formulas, members
 from launch.configs import help as help_lib
+from launch.configs import members
+from launch.configs.docstrings import formulas
 from rmc_nalu_sam import Registry
 from rmc_nalu_sam.registry import Argument
 

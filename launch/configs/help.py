@@ -16,7 +16,8 @@ from typing import Any
 from absl import flags
 
 from launch.configs import config as config_lib
-from launch.configs import formulas, members, sweeps
+from launch.configs import members, sweeps
+from launch.configs.docstrings import formulas
 from rmc_nalu_sam.registry import Argument, Registry
 
 FLAGS = flags.FLAGS

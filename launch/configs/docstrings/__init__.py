@@ -1,0 +1,1 @@
+"""How docstrings are printed."""
