@@ -1,70 +1,113 @@
-"""Package definition."""
+"""Package definition.
+
+Every lower bound is tested: `.ci/lowest.txt` holds all of them, and `.ci/legs`
+runs tests with them. `.ci/lowest` writes that file.
+"""
+
+import pathlib
+import re
 
 import setuptools
 
+URL = "https://github.com/rmc-nalu-sam/rmc_nalu_sam"
+
 # What the programs of a checkout need beside the library.
-_PROGRAMS = (
-    "absl-py>=2.5.1",
+_TRAIN = (
+    "absl-py>=2.1.0",
     # Has no wheels for Windows. Only prepared data sets need it.
-    "array_record>=0.8.6; platform_system != 'Windows'",
-    "filelock>=4.3.1",
+    "array_record>=0.5.1; platform_system != 'Windows'",
+    "docstring_parser>=0.15",
+    "filelock>=3.14.0",
     # tensorflow-datasets needs it, and does not say so.
-    "importlib_resources>=7.1.0",
-    "matplotlib>=3.11.2",
-    "ml_collections>=1.1.0",
-    "optax>=0.2.8",
-    "orbax-checkpoint>=0.12.8",
-    "pillow>=13.0.0",
-    "scipy>=1.17.1",
-    "tensorboardX>=2.6.5",
-    "tensorflow-datasets>=4.9.10",
-    "tqdm>=4.70.1",
+    "importlib_resources>=6.0.0",
+    "matplotlib>=3.8.4",
+    "ml_collections>=0.1.1",
+    "optax>=0.2.5",
+    "orbax-checkpoint>=0.11.18",
+    "pillow>=10.0.0",
+    "scipy>=1.13.0",
+    "tensorboardX>=2.6.2.2",
+    "tensorflow-datasets>=4.9.7",
+    "tqdm>=4.60.0",
 )
-_ENVIRONMENTS = ("dm-env>=1.6", "gymnasium>=1.4.0")
+# Builds the pages of docs/, on Python 3.11 and later.
+_DOCS = ("furo>=2025.9.25", "myst-nb>=1.3.0", "sphinx>=8.2",
+         "sphinx-copybutton>=0.5.2", "sphinx_design>=0.6.1")
+_ENVIRONMENTS = ("dm-env>=1.6", "gymnasium>=1.0.0")
+_TOKENIZERS = ("tokenizers>=0.20.0",)
+# Linter, type checker and audit are no tests; see `.ci/tools.lock`.
 _TEST = (
     *_ENVIRONMENTS,
-    "hypothesis>=6.170.17",
-    "import-linter>=2.17",
-    "ipykernel>=7.4.0",
-    "mypy>=2.4.1",
-    "nbclient>=0.11.0",
-    "pip-audit>=2.10.1",
-    "pytest>=9.2.0",
-    "pytest-xdist>=3.8.0",
-    "ruff>=0.17.6",
-    "tokenizers>=0.23.3",
+    *_TOKENIZERS,
+    "hypothesis>=6.80.0",
+    "import-linter>=2.0",
+    "ipykernel>=6.29.0",
+    "nbclient>=0.10.0",
+    "pytest>=8.0.0",
+    "pytest-xdist>=3.5.0",
 )
+
+
+def _long_description() -> str:
+  """Returns README.md with absolute links; a package index has no files."""
+  text = pathlib.Path(__file__).with_name("README.md").read_text("utf-8")
+  text = re.sub(r"(!\[[^\]]*\]\()(?![a-z]+:|#)", rf"\1{URL}/raw/main/", text)
+  return re.sub(r"((?<!!)\[[^\]]*\]\()(?![a-z]+:|#)", rf"\1{URL}/blob/main/",
+                text)
+
 
 setuptools.setup(
     name="rmc_nalu_sam",
     version="0.1.0",
     description="Memory, relational and arithmetic networks for JAX and Haiku",
-    long_description=open("README.md", encoding="utf-8").read(),
+    long_description=_long_description(),
     long_description_content_type="text/markdown",
+    author="The rmc_nalu_sam authors",
+    url=URL,
+    project_urls={
+        "Changelog": f"{URL}/blob/main/CHANGELOG.md",
+        "Results": f"{URL}/blob/main/RESULTS.md",
+    },
     license="Apache-2.0",
+    keywords="jax haiku memory-augmented neural-networks NTM DNC SAM RMC NALU",
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
+    ],
     python_requires=">=3.11",
     # Modules as general as `tasks` and `launch` are run in the folder of a
     # checkout, and not put into other people's site-packages.
     packages=setuptools.find_packages(include=["rmc_nalu_sam*"]),
+    # With it, an editable install is a line in a .pth file. Type checkers
+    # follow that, and do not follow the import hook that is the default.
+    package_dir={"": "."},
     package_data={"rmc_nalu_sam": ["py.typed"]},
     install_requires=[
-        "chex>=0.1.92",
-        "dm-haiku>=0.0.17",
-        "docstring_parser>=0.18.0",
-        "jax>=0.10.2",
+        "chex>=0.1.88",
+        "dm-haiku>=0.0.15",
+        "jax>=0.7.0",
         "jmp>=0.0.4",
-        "numpy>=2.4.6",
+        "numpy>=2.0.2",
     ],
     extras_require={
-        "benchmark": [*_PROGRAMS, "torch>=2.13.0"],  # To compare with.
+        "benchmark": [*_TRAIN, "torch>=2.13.0"],  # To compare with.
+        "docs": [*_TRAIN, *_DOCS],
         # Wrap our environments for other libraries' agents.
-        "environments": [*_PROGRAMS, *_ENVIRONMENTS],
-        "gpu": [*_PROGRAMS, "jax[cuda13]>=0.10.2"],
-        "notebooks": [*_PROGRAMS, "ipykernel>=7.4.0", "jupyterlab"],
-        "programs": _PROGRAMS,
-        "tensorboard": [*_PROGRAMS, "tensorboard>=2.18"],
+        "environments": [*_TRAIN, *_ENVIRONMENTS],
+        "gpu": [*_TRAIN, "jax[cuda13]>=0.7.2"],
+        "notebooks": [*_TRAIN, "ipykernel>=6.29.0", "jupyterlab>=4.0"],
+        # The older name of `train`, for version 0.1 alone.
+        "programs": _TRAIN,
+        "tensorboard": [*_TRAIN, "tensorboard>=2.18"],
         # Reads tokenizer.json for --task.tokens=FILE.
-        "tokenizers": [*_PROGRAMS, "tokenizers>=0.23.3"],
-        "test": [*_PROGRAMS, *_TEST],
+        "tokenizers": [*_TRAIN, *_TOKENIZERS],
+        "test": [*_TRAIN, *_TEST],
+        "train": _TRAIN,
     },
 )

@@ -22,7 +22,7 @@ if sys.argv[:1] == ["-m"] and (
     signal.getsignal(signal.SIGINT) is signal.default_int_handler):
   signal.signal(signal.SIGINT, end_at_once)
 
-# The others of the extra `programs` come with it, too.
+# The others of the extra `train` come with it, too.
 if importlib.util.find_spec("ml_collections") is None:
   raise ImportError("the programs need more packages than the library; in the "
-                    "checkout: pip install -e '.[programs]'")
+                    "checkout: pip install -e '.[train]'")

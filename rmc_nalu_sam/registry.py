@@ -13,8 +13,6 @@ import typing
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from docstring_parser import google
-
 from rmc_nalu_sam.checks import nearest
 
 # What a name may be: that of a built-in member, "package.module:attribute", or
@@ -32,7 +30,8 @@ class Argument(NamedTuple):
     name: of the argument.
     annotation: its type; `inspect.Parameter.empty` without one.
     default: its default; `inspect.Parameter.empty` if it is required.
-    help: its description in the docstring, on one line; may be empty.
+    help: its description in the docstring, on one line; may be empty, and is
+      without the package docstring_parser, which only programs need.
 
   Example:
     >>> argument = rmc_nalu_sam.CORES.arguments("sam")["top_k"]
@@ -328,6 +327,10 @@ def _own_docstring(documented) -> str:
 
 def _descriptions(docstring: str) -> dict[str, str]:
   """Returns the descriptions of a Google docstring's arguments."""
+  try:
+    from docstring_parser import google
+  except ImportError:
+    return {}
   return {param.arg_name: " ".join((param.description or "").split())
           for param in google.parse(docstring).params}
 

@@ -40,9 +40,13 @@ os.environ |= {
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"}
 
 import jax
+import jax.experimental
 import pytest
 
 NUM_DEVICES = 4
+
+if not hasattr(jax, "enable_x64"):  # Before JAX 0.8.
+  jax.enable_x64 = jax.experimental.enable_x64
 
 # No code may use a device before this line. test_settings.py checks it.
 jax.config.update("jax_num_cpu_devices", NUM_DEVICES)

@@ -265,7 +265,7 @@ def test_without_the_libraries(folder, monkeypatch, library):
     monkeypatch.delitem(sys.modules, name)
   monkeypatch.setitem(sys.modules, library, None)
   refused(lambda: mnist.load_digits("test", str(folder)), folder,
-          "pip install -e '.[programs]'")
+          "pip install -e '.[train]'")
 
 
 # In a program.

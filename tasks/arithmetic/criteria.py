@@ -48,10 +48,10 @@ def module_error(operation: str, inputs: np.ndarray,
   else:
     right = operations.OPERATIONS[operation].apply(*(inputs @ weights).T)
     others = inputs[:, weights.sum(1) == 0]
-    factor = {"mul": (1 - EPSILON)**2,
+    of_own = {"mul": (1 - EPSILON)**2,
               "div": (1 - EPSILON) / (1 + EPSILON)}[operation]
-    factor = factor * np.prod(1 - EPSILON * np.abs(others), axis=1)
-    error = right * (factor - 1)
+    of_others = np.prod(1 - EPSILON * np.abs(others), axis=1)
+    error = right * (of_own * of_others - 1)
   return float(np.mean(np.square(error)))
 
 

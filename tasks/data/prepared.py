@@ -200,5 +200,5 @@ def _libraries(folder: pathlib.Path, advice: str) -> tuple[Any, Any]:
   except ImportError as error:
     raise errors.DataError(
         f"cannot read {folder}, which TensorFlow Datasets prepared: {error}; "
-        f"pip install -e '.[programs]', or {advice}") from error
+        f"pip install -e '.[train]', or {advice}") from error
   return tfds, array_record_module.ArrayRecordReader

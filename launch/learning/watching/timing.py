@@ -31,13 +31,19 @@ class Meter:
     """
     self._clock = clock
     self._compiling, self._all = _Union(), _Union()
+    self._is_open = False
 
   def __enter__(self) -> "Meter":
+    self._is_open = True
     jax.monitoring.register_event_duration_secs_listener(self._listen)
     return self
 
   def __exit__(self, *_: Any) -> None:
-    jax.monitoring.unregister_event_duration_listener(self._listen)
+    self._is_open = False
+    # JAX 0.7 has no such function. There, a closed meter listens in vain.
+    if unregister := getattr(
+        jax.monitoring, "unregister_event_duration_listener", None):
+      unregister(self._listen)
 
   @property
   def compile_seconds(self) -> float:
@@ -50,6 +56,8 @@ class Meter:
     return self._all.seconds - self._compiling.seconds
 
   def _listen(self, event: str, duration_secs: float, **_: Any) -> None:
+    if not self._is_open:
+      return
     now = self._clock()
     if event.startswith(_COMPILING) and event.endswith("_duration"):
       self._compiling.add(now - duration_secs, now)
