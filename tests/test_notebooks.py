@@ -19,7 +19,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 # Notebook -> replacement of its cell tagged "parameters", for a shorter run.
 SHORTER = {
-    "agent.ipynb": "steps = 15",
+    "agent.ipynb": "steps = 20",
     "arithmetic.ipynb": "steps = 20",
     "language.ipynb": "steps = 5\nhidden_size = 8",
     "rmc_attention.ipynb": "steps = 20\nepisodes = 128",
