@@ -42,14 +42,13 @@ REPOSITORY = "{address}"
 ROOT = ".."  # The checkout, seen from its folder `notebooks`.
 if "google.colab" in sys.modules:
   ROOT = "/content/checkout"
-  if "loaded" not in globals():  # Packages in use before the installation.
-    loaded = {{name: metadata.version(name)
+  if "before" not in globals():  # Versions of the packages that are loaded.
+    before = {{name: metadata.version(name)
               for module, names in metadata.packages_distributions().items()
               if module in sys.modules for name in names}}
   ![ -d {{ROOT}} ] || git clone --quiet --depth=1 {{REPOSITORY}} {{ROOT}}
   %pip install --quiet --editable {{ROOT}}[train]
-  now = {{each.name: each.version for each in metadata.distributions()}}
-  if changed := [name for name in loaded if now.get(name) != loaded[name]]:
+  if changed := [x for x in before if metadata.version(x) != before[x]]:
     sys.exit(f"{{', '.join(changed)}}: restart the runtime, then run from here")
 sys.path.insert(0, ROOT)'''
 

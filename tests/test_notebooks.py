@@ -192,10 +192,12 @@ class Colab:
     self._names = {"get_ipython": lambda: self}
     (folder / "in_use.py").write_text("")
     self._write("1.0")
+    # The system's Python may have another one, which is not the one in use.
+    self._write("0.1", "system")
 
-  def _write(self, version: str):
-    folder = self._folder / "in_use-0.dist-info"
-    folder.mkdir(exist_ok=True)
+  def _write(self, version: str, place: str = "."):
+    folder = self._folder / place / "in_use-0.dist-info"
+    folder.mkdir(exist_ok=True, parents=True)
     (folder / "METADATA").write_text(
         f"Metadata-Version: 2.1\nName: in-use\nVersion: {version}\n")
     (folder / "top_level.txt").write_text("in_use\n")
@@ -219,6 +221,7 @@ def colab_of(tmp_path, monkeypatch):
   """Returns a function that makes a runtime."""
   monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("colab"))
   monkeypatch.syspath_prepend(str(tmp_path))
+  monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path / "system")])
   monkeypatch.delitem(sys.modules, "in_use", raising=False)
   return lambda installs: Colab(tmp_path, installs)
 
