@@ -35,6 +35,7 @@ KEY = "rmc_nalu_sam"  # In a notebook's metadata.
 PICTURE_WIDTH = 800  # Pixels of a stored picture, at most.
 
 SETUP = '''\
+import shutil
 import sys
 from importlib import metadata
 
@@ -42,12 +43,13 @@ REPOSITORY = "{address}"
 ROOT = ".."  # The checkout, seen from its folder `notebooks`.
 if "google.colab" in sys.modules:
   ROOT = "/content/checkout"
+  extra = "gpu" if shutil.which("nvidia-smi") else "train"
   if "before" not in globals():  # Versions of the packages that are loaded.
     before = {{name: metadata.version(name)
               for module, names in metadata.packages_distributions().items()
               if module in sys.modules for name in names}}
   ![ -d {{ROOT}} ] || git clone --quiet --depth=1 {{REPOSITORY}} {{ROOT}}
-  %pip install --quiet --editable {{ROOT}}[train]
+  %pip install --quiet --editable {{ROOT}}[{{extra}}]
   if changed := [x for x in before if metadata.version(x) != before[x]]:
     sys.exit(f"{{', '.join(changed)}}: restart the runtime, then run from here")
 sys.path.insert(0, ROOT)'''

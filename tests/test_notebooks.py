@@ -7,6 +7,7 @@ import importlib.util
 import io
 import pathlib
 import re
+import shutil
 import sys
 import types
 
@@ -125,6 +126,7 @@ def test_badges_elsewhere_are_those_of_the_notebooks():
     found = re.findall(r"\[!\[[^]]*\]\(https://colab[^)]*\)\]\([^)]*\)",
                        page.read_text())
     assert set(found) <= badges, page
+    assert found or page.name != "README.md"
 
 
 @every_notebook
@@ -185,11 +187,12 @@ class Colab:
   Attributes:
     commands: what the cell ran.
     installs: version of the package that pip puts in place of the present one.
+    names: what the cell defines.
   """
 
   def __init__(self, folder: pathlib.Path, installs: str):
     self.commands, self.installs, self._folder = [], installs, folder
-    self._names = {"get_ipython": lambda: self}
+    self.names = {"get_ipython": lambda: self}
     (folder / "in_use.py").write_text("")
     self._write("1.0")
     # The system's Python may have another one, which is not the one in use.
@@ -213,7 +216,7 @@ class Colab:
     source = make.tagged(make.read("tour.ipynb"), "setup").source
     code = TransformerManager().transform_cell(source)
     ast.parse(code)
-    exec(compile(code, "setup", "exec"), self._names)
+    exec(compile(code, "setup", "exec"), self.names)
 
 
 @pytest.fixture
@@ -237,14 +240,17 @@ def test_setup_asks_for_a_restart_if_a_loaded_package_changed(
   assert "/content/checkout" not in sys.path
 
 
-@pytest.mark.parametrize(("installs", "is_loaded"), [
-    ("2.0", False), ("1.0", True)])
-def test_setup_goes_on_otherwise(installs, is_loaded, colab_of, monkeypatch):
+@pytest.mark.parametrize(("installs", "is_loaded", "gpu", "extra"), [
+    ("2.0", False, None, "train"), ("1.0", True, "/nvidia-smi", "gpu")])
+def test_setup_goes_on_otherwise(
+    installs, is_loaded, gpu, extra, colab_of, monkeypatch):
   colab = colab_of(installs)
+  monkeypatch.setattr(shutil, "which", {"nvidia-smi": gpu}.get)
   if is_loaded:
     monkeypatch.setitem(sys.modules, "in_use", types.ModuleType("in_use"))
   colab.run_setup()
   clone, install = colab.commands
   assert "git clone" in clone and "{REPOSITORY} {ROOT}" in clone
-  assert install == "pip install --quiet --editable {ROOT}[train]"
+  assert install == "pip install --quiet --editable {ROOT}[{extra}]"
+  assert colab.names["extra"] == extra
   assert sys.path[0] == "/content/checkout"
