@@ -14,9 +14,7 @@ are those of the cells. It needs the packages of the extra `test`.
 """
 
 import argparse
-import base64
 import hashlib
-import io
 import pathlib
 import re
 import sys
@@ -27,12 +25,10 @@ import jupyter_client
 import nbclient
 import nbformat
 from jupyter_client import kernelspec
-from PIL import Image
 
 FOLDER = pathlib.Path(__file__).resolve().parent
 ROOT = FOLDER.parent
 KEY = "rmc_nalu_sam"  # In a notebook's metadata.
-PICTURE_WIDTH = 800  # Pixels of a stored picture, at most.
 
 SETUP = '''\
 import shutil
@@ -143,7 +139,7 @@ def outputs(notebook: Any) -> Iterator[Any]:
 
 
 def clean(notebook: Any) -> None:
-  """Makes pictures small; removes what differs from time to time.
+  """Removes what differs from time to time.
 
   That is what went to stderr, and where a printed text was cut into pieces.
   """
@@ -156,22 +152,6 @@ def clean(notebook: Any) -> None:
       elif output.get("name") != "stderr":
         kept.append(output)
     cell.outputs = kept
-  for output in outputs(notebook):
-    if "image/png" in output.get("data", ()):
-      output.data["image/png"] = _smaller(output.data["image/png"])
-
-
-def _smaller(encoded: str) -> str:
-  """Returns a PNG with fewer pixels and colours; a film is left as it is."""
-  picture = Image.open(io.BytesIO(base64.b64decode(encoded)))
-  if picture.format != "PNG":
-    return encoded
-  picture = picture.convert("RGB")
-  picture.thumbnail((PICTURE_WIDTH, 2 * PICTURE_WIDTH))
-  file = io.BytesIO()
-  picture.quantize(64, dither=Image.Dither.NONE).save(
-      file, "PNG", optimize=True)
-  return base64.b64encode(file.getvalue()).decode()
 
 
 def table() -> str:

@@ -1,10 +1,8 @@
 """The notebooks run from top to bottom, and are stored with their outputs."""
 
 import ast
-import base64
 import copy
 import importlib.util
-import io
 import pathlib
 import re
 import shutil
@@ -14,7 +12,6 @@ import types
 import nbformat
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
-from PIL import Image
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -157,28 +154,15 @@ def test_digest_is_of_the_code_without_the_setup():
   assert make.digest(notebook) != before
 
 
-def encoded(form: str) -> str:
-  file = io.BytesIO()
-  Image.effect_noise((1_000, 100), 50).save(file, form)
-  return base64.b64encode(file.getvalue()).decode()
-
-
-def test_clean_drops_stderr_and_makes_pictures_small():
-  film, picture = encoded("GIF"), encoded("PNG")
+def test_clean_drops_stderr_and_joins_what_was_printed():
   new = nbformat.v4
-  cell = new.new_code_cell("x", outputs=[
-      new.new_output("stream", name="stderr", text="a warning"),
-      *(new.new_output("stream", name="stdout", text=each)
-        for each in ("a res", "ult")),
-      *(new.new_output("display_data", {"image/png": each})
-        for each in (picture, film))])
+  picture = new.new_output("display_data", {"image/png": "x"})
+  printed = [new.new_output("stream", name=name, text=text) for name, text in (
+      ("stdout", "a res"), ("stderr", "a warning"), ("stdout", "ult"))]
+  cell = new.new_code_cell("x", outputs=[*printed, picture, printed[2]])
   make.clean(new.new_notebook(cells=[cell]))
-  text, small, kept = cell.outputs
-  assert text.text == "a result"
-  assert kept.data["image/png"] == film
-  assert len(small.data["image/png"]) < len(picture)
-  assert Image.open(io.BytesIO(base64.b64decode(
-      small.data["image/png"]))).width == make.PICTURE_WIDTH
+  assert [output.get("text") for output in cell.outputs] == [
+      "a result", None, "ult"]
 
 
 class Colab:
