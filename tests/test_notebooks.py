@@ -22,11 +22,12 @@ SHORTER = {
     "language.ipynb": "steps = 5\nhidden_size = 8",
     "rmc_attention.ipynb": "steps = 20\nepisodes = 128",
     "sam_scaling.ipynb":
-        "num_slots = 64\nsizes = [16]\nmodels = ('NTM recompute',)",
+        "num_slots = 64\nsizes = [16]\nmodels = ('SAM exact',)",
     "tour.ipynb": "steps = 40",
     "your_own.ipynb": "steps = 2",
 }
-SLOW: set[str] = set()
+# These take about 15 seconds.
+SLOW = {"rmc_attention.ipynb", "sam_scaling.ipynb"}
 
 every_notebook = pytest.mark.parametrize("name", sorted(SHORTER))
 
