@@ -46,7 +46,7 @@ setuptools.setup(
     # Modules as general as `tasks` and `launch` are run in the folder of a
     # checkout, and not put into other people's site-packages.
     packages=setuptools.find_packages(include=["rmc_nalu_sam*"]),
-    package_data={"rmc_nalu_sam": ["py.typed"]},
+    package_data={"rmc_nalu_sam": ["py.typed", "pretrained/*"]},
     install_requires=[
         "chex>=0.1.92",
         "dm-haiku>=0.0.17",
