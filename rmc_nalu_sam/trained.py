@@ -74,8 +74,7 @@ def pretrained(name: str | None = None) -> dict[str, str] | Pretrained:
   folder = importlib.resources.files("rmc_nalu_sam") / "pretrained"
   if name is not None:
     return load(folder, name)
-  return {each: json.loads((folder / f"{each}.json").read_text("utf-8"))[
-      "about"] for each in _names(folder)}
+  return {each: _card(folder, each)["about"] for each in _names(folder)}
 
 
 def load(folder: Traversable, name: str) -> Pretrained:
@@ -92,8 +91,11 @@ def load(folder: Traversable, name: str) -> Pretrained:
   if name not in valid:
     raise ValueError(f"unknown pretrained network {name!r};"
                      f"{nearest(name, valid)} valid: {', '.join(valid)}")
-  card = json.loads((folder / f"{name}.json").read_text("utf-8"))
-  content = (folder / f"{name}.npz").read_bytes()
+  card = _card(folder, name)
+  try:
+    content = (folder / f"{name}.npz").read_bytes()
+  except OSError as error:
+    raise ValueError(f"cannot read {name}.npz: {error.strerror}") from None
   found = hashlib.sha256(content).hexdigest()
   if found != card["sha256"]:
     raise ValueError(
@@ -105,7 +107,7 @@ def load(folder: Traversable, name: str) -> Pretrained:
       model.init, jax.random.key(0), _example(card["inputs"]))
   try:
     return Pretrained(model, read(content, shapes), card)
-  except (KeyError, ValueError, zipfile.BadZipFile) as error:
+  except (EOFError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
     raise ValueError(f"{name}.npz is not of the network of {name}.json: "
                      f"{error}") from None
 
@@ -146,7 +148,8 @@ def read(content: bytes, shapes: Mapping[str, Mapping[str, Any]]) -> hk.Params:
     shapes: MODULE -> PARAMETER -> what has the expected `shape`.
 
   Raises:
-    KeyError, ValueError, zipfile.BadZipFile: the file holds anything else.
+    ValueError: the file holds anything else; other errors of `zipfile` if it
+      is damaged.
   """
   if len(content) > MAX_BYTES:
     raise ValueError(f"should have at most {MAX_BYTES} bytes, has "
@@ -184,6 +187,19 @@ def _names(folder: Traversable) -> list[str]:
   """Returns the names of the networks in a folder."""
   return sorted(path.name.removesuffix(".json") for path in folder.iterdir()
                 if path.name.endswith(".json"))
+
+
+def _card(folder: Traversable, name: str) -> dict[str, Any]:
+  """Returns a card that has at least the fields that are read here."""
+  try:
+    card = json.loads((folder / f"{name}.json").read_text("utf-8"))
+    for field, kind in dict(about=str, sha256=str, model=dict, inputs=dict
+                            ).items():
+      if not isinstance(card[field], kind):
+        raise ValueError(f"{field} should be of type {kind.__name__}")
+  except (KeyError, OSError, RecursionError, TypeError, ValueError) as error:
+    raise ValueError(f"cannot read {name}.json: {error}") from None
+  return card
 
 
 def _check_names(file: str, stored: Any) -> None:

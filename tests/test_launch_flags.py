@@ -20,6 +20,7 @@ from launch import (
   benchmark,
   benchmarks,
   compare,
+  describe,
   evaluate,
   experiments,
   plot,
@@ -484,7 +485,7 @@ def test_ctrl_c_during_imports():
     assert process.returncode == endings.EXIT_INTERRUPTED
 
 
-@pytest.mark.parametrize("program", [*PROGRAMS, sample, reproduce],
+@pytest.mark.parametrize("program", [*PROGRAMS, sample, describe, reproduce],
                          ids=lambda each: each.__name__)
 def test_short_help(program, capsys):
   assert launch_helpers.run(program, "-h", "--no_such_flag") == 0

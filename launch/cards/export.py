@@ -27,7 +27,7 @@ from rmc_nalu_sam import trained
 
 FOLDER = ROOT / "rmc_nalu_sam" / "pretrained"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_GENERATED = "none needed, since nothing in them is of others"
+_GENERATED = "none needed"
 
 
 def export(run: Run, name: str, folder: pathlib.Path = FOLDER, *,
@@ -117,7 +117,7 @@ def _check(run: Run, name: str) -> None:
 
 def _more(run: Run, seed: int) -> dict[str, Any]:
   """Returns the fields of a card that are of the network to export."""
-  config, task = run.best().config, run.task
+  config, task = sweeps.config_of(run.best().config, {}), run.task
   config.update({"seed": seed, "num_seeds": 1, "data_dir": "", "cache_dir": ""})
   words = ({"vocabulary": json.loads(task.vocabulary_json)}
            if isinstance(task, tasks.Readable) else {})

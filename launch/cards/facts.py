@@ -10,13 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
+import ml_collections
 import numpy as np
 
 import tasks
 from launch.cards import command
 from launch.configs import build, members
 from launch.configs import config as config_lib
-from launch.runs import evaluation, reporting, statistics, strict_json
+from launch.runs import evaluation, outcome, reporting, statistics, strict_json
 from launch.runs.run import TRAINED, Run, column_name
 from launch.texts import vocabulary
 
@@ -37,6 +38,8 @@ def of_run(run: Run) -> dict[str, Any]:
   run.last()
   find_task(run)
   figures, measured = _figures(run)
+  if run.sweep:
+    measured += f"; {outcome.describe_best(run)}"
   return {
       "name": run.workdir.name,
       "about": _about(run.config),
@@ -94,8 +97,11 @@ def training_of(run: Run) -> dict[str, Any]:
   written = config_lib.written_by(run.workdir)
   records, path = run.records(), run.workdir / reporting.METRICS_FILE
   ended = datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC)
+  config = ml_collections.ConfigDict(run.config)
+  if records[-1]["step"] >= config.steps:
+    config.max_minutes = 0.  # A bound that was not reached.
   return {
-      "command": command.of(run.config),
+      "command": command.of(config),
       "seeds": list(run.seeds),
       "sweep": {name: list(values) for name, values in run.sweep.items()},
       "updates": records[-1]["step"], "batch_size": run.config.batch_size,
@@ -106,20 +112,22 @@ def training_of(run: Run) -> dict[str, Any]:
       "versions": written}
 
 
-def figure(on: Any, metric: str, values: Any, guess: float) -> dict[str, Any]:
+def figure(on: Any, metric: str, values: Any, guess: float,
+           trained: bool | None) -> dict[str, Any]:
   """Returns a row of the figures: one metric over seeds.
 
   Args:
     on: what was evaluated: a level or the name of a variant.
     metric: its name.
-    values: `[S]`, or one number.
+    values: `[S]`, or one number; NaN is as bad as infinity.
     guess: the metric of guessing.
+    trained: False above the levels of training; None for a variant.
   """
-  values = np.atleast_1d(np.asarray(values, float))
-  return {"on": on, "metric": metric,
+  values = np.nan_to_num(np.atleast_1d(np.asarray(values, float)), nan=np.inf)
+  return {"on": on, "metric": metric, "trained": trained,
           "value": statistics.over_seeds(metric, values),
-          "low": float(np.nanmin(values)) if values.size > 1 else None,
-          "high": float(np.nanmax(values)) if values.size > 1 else None,
+          "low": float(values.min()) if values.size > 1 else None,
+          "high": float(values.max()) if values.size > 1 else None,
           "guess": guess}
 
 
@@ -133,7 +141,8 @@ def of_rows(rows: Iterable[Mapping[str, Any]], metric: str,
     columns: of `Run.columns`.
   """
   return [figure(_on(row["level"], value), metric,
-                 np.atleast_1d(row[metric])[place], row["guess"])
+                 np.atleast_1d(row[metric])[place], row["guess"],
+                 row["trained"])
           for value, place in (columns or {"": slice(None)}).items()
           for row in rows if metric in row]
 
@@ -161,7 +170,7 @@ def _figures(run: Run) -> tuple[list[dict[str, Any]], str]:
   figures = [
       figure(_on(name, view.value), run.main_metric,
              view.last()[column_name(run.main_metric, name)],
-             float(task.trivial_score))
+             float(task.trivial_score), name == TRAINED or None)
       for view in run.by_value() for name, task in variants.items()
       if column_name(run.main_metric, name) in view.last()]
   return figures, f"by `python -m launch.train`, after update {step:,}"
@@ -200,8 +209,8 @@ def limits(run: Run, figures: Sequence[Mapping[str, Any]],
   if count == 1:
     found.append("One seed was trained; another may be better or worse.")
   elif is_chosen:
-    found.append(f"The best of {count} seeds, chosen by these figures; the "
-                 "usual one is worse.")
+    found.append(f"Chosen as the best of {count} seeds; a single training may "
+                 "do worse.")
   else:
     found.append(f"{count} seeds were trained; a row has their median, lowest "
                  "and highest value.")

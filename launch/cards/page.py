@@ -8,6 +8,8 @@ from typing import Any
 from launch.cards import facts
 from launch.runs import tables
 
+# By `trained` of a figure.
+_BEYOND = {True: "", False: ", beyond training", None: ", a variant"}
 _PARTS = ("core", "encoder", "head", "unit")
 
 
@@ -43,7 +45,7 @@ def _arguments(args: Mapping[str, Any]) -> str:
 
 
 def _data(card):
-  text = f"{card['data'].capitalize()}."
+  text = f"{card['data'][:1].upper()}{card['data'][1:]}."
   return f"{text} Licence: {card['licence']}." if "licence" in card else text
 
 
@@ -53,8 +55,8 @@ def _budget(training: Mapping[str, Any]) -> str:
   versions = ", ".join(f"{name} {value}"
                        for name, value in training["versions"].items())
   lines = [["", ""],
-           ["updates", f"{training['updates']:,}, each of "
-            f"{training['batch_size']} examples"],
+           ["updates", f"{training['updates']:,}, with batches of "
+            f"{training['batch_size']}"],
            ["seeds", str(seeds[0]) if len(seeds) == 1 else
             f"{seeds[0]} to {seeds[-1]}"]]
   lines += [[name, ", ".join(map(str, values))]
@@ -81,13 +83,13 @@ def _commands(card):
 def _figures(card):
   figures: Sequence[Mapping[str, Any]] = card["figures"]
   spread = any(each["low"] is not None for each in figures)
-  lines = [["on", "metric", "median" if spread else "value",
-            *(["lowest", "highest"] if spread else []), "guessing"]]
-  for each in figures:
-    values = [each["value"],
-              *([each["low"], each["high"]] if spread else []), each["guess"]]
-    lines.append([facts.describe_level(each["on"]), each["metric"], *map(
-        tables.format_value, values)])
+  names = ["value", "low", "high", "guess"] if spread else ["value", "guess"]
+  titles = dict(value="median" if spread else "value", low="lowest",
+                high="highest", guess="guessing")
+  lines = [["on", "metric", *(titles[name] for name in names)]]
+  lines += [[facts.describe_level(each["on"]) + _BEYOND[each["trained"]],
+             each["metric"], *(tables.format_value(each[name]) for name in
+                               names)] for each in figures]
   return "\n\n".join([f"Measured {card['measured']}.", tables.markdown(lines),
                       *_published(card)])
 
