@@ -12,7 +12,15 @@ import pytest
 from small_models import OUT, B, F, T, draw, small_args, small_model
 
 import rmc_nalu_sam
-from rmc_nalu_sam import CORES, HEADS, UNITS, make_model, trained, uses_unit, zoo
+from rmc_nalu_sam import (
+  CORES,
+  HEADS,
+  UNITS,
+  make_model,
+  trained,
+  uses_unit,
+  zoo,
+)
 
 pytestmark = pytest.mark.usefixtures("strict_promotion")
 

@@ -10,7 +10,7 @@ from launch.configs.environment import ROOT
 from launch.runs import strict_json, tables
 
 DOCS = ROOT / "docs"
-_TABLE = re.compile(r"(<!-- table -->\n).*?(\n<!-- end -->)", re.DOTALL)
+_TABLE = re.compile(r"(<!-- table -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def cards(folder: pathlib.Path = export.FOLDER) -> dict[str, dict[str, Any]]:
@@ -47,7 +47,7 @@ def pages(docs: pathlib.Path = DOCS) -> dict[pathlib.Path, str]:
     docs: folder of `pretrained.md`, whose text around the table is kept.
   """
   found, main = cards(), docs / "pretrained.md"
-  text = _TABLE.sub(lambda match: match[1] + table(found) + match[2],
+  text = _TABLE.sub(lambda match: f"{match[1]}{table(found)}\n{match[2]}",
                     main.read_text("utf-8"))
   return {main: text} | {docs / "pretrained" / f"{name}.md": page.render(card)
                          for name, card in found.items()}
