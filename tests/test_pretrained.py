@@ -62,7 +62,7 @@ def test_the_command_trains_the_network(name):
   words = shlex.split(card["training"]["command"])[3:]
   resolved = config_helpers.resolve(
       *(word for word in words if word != "--data_dir=$data"))
-  stored = config_lib.of_stored(card["config"], FOLDER / "config.json")
+  stored = export.config_of(card)
   assert config_lib.settings(resolved) == config_lib.settings(stored)
   assert card["seed"] in range(
       resolved.seed, resolved.seed + resolved.num_seeds)

@@ -12,8 +12,11 @@ import json
 import pathlib
 import re
 import shlex
+import tempfile
 from collections.abc import Collection, Mapping
 from typing import Any
+
+import ml_collections
 
 import tasks
 from launch.cards import facts
@@ -92,8 +95,7 @@ def measure(card: Mapping[str, Any], params: Any, data_dir: str = "",
   Raises:
     UsageError: the card is not of this version, or data cannot be read.
   """
-  config = config_lib.of_stored(
-      dict(card["config"]), FOLDER / f"{card['name']}.json")
+  config = config_of(card)
   config.data_dir = data_dir
   run = Run(FOLDER, config)
   if "vocabulary" in card:
@@ -102,6 +104,21 @@ def measure(card: Mapping[str, Any], params: Any, data_dir: str = "",
   rows = evaluation.evaluate_network(
       config, run.task, params, run.load_data("test"), card["episodes"], only)
   return facts.of_rows(rows, run.main_metric, {})
+
+
+def config_of(card: Mapping[str, Any]) -> ml_collections.ConfigDict:
+  """Returns the configuration of a network's training, checked as any run's.
+
+  Args:
+    card: of the network.
+
+  Raises:
+    UsageError: it is not of this version, or names code.
+  """
+  with tempfile.TemporaryDirectory() as folder:
+    path = pathlib.Path(folder)
+    (path / config_lib.CONFIG_FILE).write_text(json.dumps(card["config"]))
+    return config_lib.load(path)
 
 
 def _check(run: Run, name: str) -> None:

@@ -6,6 +6,7 @@ A card has the same fields whether it is of a run or of a pretrained network:
 """
 
 import datetime
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -94,7 +95,7 @@ def network_of(config: Any, task: tasks.Task) -> dict[str, Any]:
 
 def training_of(run: Run) -> dict[str, Any]:
   """Returns what a run cost, and how to do it again."""
-  written = config_lib.written_by(run.workdir)
+  written = _written_by(run)
   records, path = run.records(), run.workdir / reporting.METRICS_FILE
   ended = datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC)
   config = ml_collections.ConfigDict(run.config)
@@ -110,6 +111,14 @@ def training_of(run: Run) -> dict[str, Any]:
       "machine": written.pop("machine", None),
       "commit": written.pop("commit", None),
       "versions": written}
+
+
+def _written_by(run: Run) -> dict[str, str]:
+  """Returns versions, commit and machine; older runs have fewer of them."""
+  stored = json.loads((run.workdir / config_lib.CONFIG_FILE).read_text())
+  found = stored.get("written_by")
+  return {str(name): str(value) for name, value in found.items()
+          } if isinstance(found, dict) else {}
 
 
 def figure(on: Any, metric: str, values: Any, guess: float,

@@ -259,30 +259,14 @@ def load(workdir: pathlib.Path, given: Collection[str] = ()
         f"{path} does not exist: no run was started in this workdir") from None
   except (OSError, RecursionError, ValueError) as error:
     raise UsageError(f"cannot read {path}: {error}") from None
-  return of_stored(stored, path, given)
-
-
-def of_stored(stored: Any, path: pathlib.Path,
-              given: Collection[str] = ()) -> ml_collections.ConfigDict:
-  """Returns the configuration of what `config.json` holds.
-
-  Args:
-    stored: Content of the file.
-    path: Of the file, for messages and for what may be trusted.
-    given: Paths of members on the command line; the config may name them.
-
-  Raises:
-    UsageError: As `load`.
-  """
   config = default_config()
   config.agent = members.NONE  # Older runs do not name it.
   if not isinstance(stored, dict):
     raise UsageError(f"{path} is not of a run: expected an object, got "
                      f"{type(stored).__name__}")
-  stored = {name: value for name, value in stored.items()
-            if name != "written_by"}  # For people.
   check_format(path, stored.pop("format", 0), FORMAT)
-  if refused := trust.refusal(stored, path.parent, given):
+  stored.pop("written_by", None)  # For people.
+  if refused := trust.refusal(stored, workdir, given):
     raise UsageError(f"{path}: {refused}")
   for name in stored:
     if name not in config:
@@ -293,19 +277,6 @@ def of_stored(stored: Any, path: pathlib.Path,
   except (AttributeError, TypeError, ValueError) as error:
     raise UsageError(f"{path} is not of a run: {error}") from None
   return config
-
-
-def written_by(workdir: pathlib.Path) -> dict[str, str]:
-  """Returns the versions, the commit and the machine of a run's training.
-
-  They are for people. Runs of older versions name fewer of them, or none.
-
-  Args:
-    workdir: Folder of a run that `load` reads.
-  """
-  found = json.loads((workdir / CONFIG_FILE).read_text()).get("written_by", {})
-  return {str(name): str(value) for name, value in found.items()
-          } if isinstance(found, dict) else {}
 
 
 def check_format(path: pathlib.Path, found: Any, known: int) -> None:
