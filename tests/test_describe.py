@@ -236,7 +236,9 @@ def test_export(tmp_path):
   assert network.card["about"] == "Copies."
   assert network.card["config"]["num_seeds"] == 1
   assert "chosen as the best of 4" in " ".join(network.card["limits"]).lower()
-  assert Run(workdir).config.num_seeds == 4
+  opened = Run(workdir)
+  assert export._more(opened, 2)["config"]["seed"] == 2
+  assert opened.config == Run(workdir).config  # It trains on as it was.
 
 
 def test_data_of_others_need_a_licence(tmp_path, capsys):
