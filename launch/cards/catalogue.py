@@ -35,8 +35,7 @@ def table(found: Mapping[str, Mapping[str, Any]]) -> str:
         f"{first['metric']} {tables.format_value(first['value'])} "
         f"({facts.describe_level(first['on'])})",
         tables.format_value(first["guess"]),
-        f"[`{card['results']}`](../{card['results']})" if card["results"]
-        else "-"])
+        f"`{card['results']}`" if card["results"] else "-"])
   return tables.markdown(lines)
 
 

@@ -82,7 +82,7 @@ def at_a_glance(readme: str, experiments: Mapping[str, Experiment],
     lines.append([f"[{experiment.title}]({FILE}#{_anchor(experiment.title)})",
                   *headline(experiment, found)])
   before, rest = readme.split(_BEGIN)
-  return f"{before}{_BEGIN}{tables.markdown(lines)}\n{_END}" + (
+  return f"{before}{_BEGIN}{run_tables.markdown(lines)}\n{_END}" + (
       rest.split(_END)[1])
 
 
