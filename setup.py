@@ -87,7 +87,7 @@ setuptools.setup(
     # With it, an editable install is a line in a .pth file. Type checkers
     # follow that, and do not follow the import hook that is the default.
     package_dir={"": "."},
-    package_data={"rmc_nalu_sam": ["py.typed"]},
+    package_data={"rmc_nalu_sam": ["py.typed", "pretrained/*"]},
     install_requires=[
         "chex>=0.1.88",
         "dm-haiku>=0.0.15",

@@ -22,6 +22,12 @@ A core is a Haiku module that you can use in a network of your own:
 >>> state = model.initial_state(params, 2)
 >>> model.unroll(params, None, inputs, state).outputs.shape
 (11, 2, 3)
+
+`pretrained` loads a network that is trained already:
+
+>>> model, params, card = rmc_nalu_sam.pretrained("sam_copy")
+>>> card["task"]["name"]
+'copy'
 """
 
 from rmc_nalu_sam.cores import (
@@ -52,6 +58,7 @@ from rmc_nalu_sam.memory.access.dnc_access import DNCAccess
 from rmc_nalu_sam.memory.access.ntm_access import NTMAccess
 from rmc_nalu_sam.memory.access.sam_access import SAMAccess
 from rmc_nalu_sam.registry import Argument, Registry
+from rmc_nalu_sam.trained import Pretrained, pretrained
 from rmc_nalu_sam.units import (
     INALU,
     MCFC,
@@ -93,6 +100,7 @@ __all__ = ("AWDLSTM", "CORES", "DAM", "DNC", "ENCODERS", "HEADS", "INALU",
            "ControlledNALUState", "ConvLSTM", "DAMAccess", "DNCAccess",
            "GatedNAUNMU", "GoldenNALU", "Linear", "MemoryState", "Model",
            "MogrifierLSTM", "MulMCFC", "MultiplicativeNAC", "NACLSTMState",
-           "NTMAccess", "NaiveNPU", "RMCState", "RealNPU", "Registry",
-           "SAMAccess", "Softmax", "Stack", "Unit", "UnitRNN", "UnitRNNState",
-           "Unrolled", "find_units", "make_model", "uses_unit")
+           "NTMAccess", "NaiveNPU", "Pretrained", "RMCState", "RealNPU",
+           "Registry", "SAMAccess", "Softmax", "Stack", "Unit", "UnitRNN",
+           "UnitRNNState", "Unrolled", "find_units", "make_model",
+           "pretrained", "uses_unit")

@@ -44,7 +44,7 @@ def test_a_command_is_valid(program, words, tmp_path, monkeypatch, capsys):
   monkeypatch.chdir(tmp_path)
   if program == "launch.train":
     monkeypatch.setattr(module, "opened", stop)
-  elif program in ("launch.benchmark", "launch.reproduce"):
+  elif program in ("launch.benchmark", "launch.describe", "launch.reproduce"):
     monkeypatch.setattr(module, "main", lambda argv: None)
   words = [word for word in words if not word.startswith("--cpu_devices")]
   status = launch_helpers.run(module, *words)

@@ -180,7 +180,7 @@ def test_older_and_newer_formats(tmp_path):
   stored = json.loads(path.read_text())
   assert stored.pop("format") == config_lib.FORMAT
   assert stored.pop("written_by") == environment.versions() | {
-      "commit": environment.commit()}
+      "commit": environment.commit(), "machine": environment.machine()}
   path.write_text(json.dumps(stored))  # As versions before formats wrote it.
   assert config_lib.load(tmp_path) == config
   new = config_lib.FORMAT + 1

@@ -23,6 +23,7 @@ from launch import (
   benchmark,
   benchmarks,
   compare,
+  describe,
   evaluate,
   experiments,
   plot,
@@ -587,7 +588,7 @@ def test_ctrl_c_at_any_moment_of_other_programs(
   assert err.splitlines()[-1].startswith("interrupted")
 
 
-@pytest.mark.parametrize("program", [*PROGRAMS, sample, reproduce],
+@pytest.mark.parametrize("program", [*PROGRAMS, sample, describe, reproduce],
                          ids=lambda each: each.__name__)
 def test_short_help(program, capsys):
   assert launch_helpers.run(program, "-h", "--no_such_flag") == 0

@@ -19,6 +19,7 @@ PRINTED = {
     "README.md": "(50, 8, 100) (8, 4, 4)\n",
     "docs/agents.md": "(5, 5, 6) 0.0 False\n",
     "docs/memory.md": "",
+    "docs/pretrained.md": "0.0\n",
     "docs/units.md": "",
 }
 ELSEWHERE = {"docs/your_own.md"}

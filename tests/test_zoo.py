@@ -12,7 +12,15 @@ import pytest
 from small_models import OUT, B, F, T, draw, small_args, small_model
 
 import rmc_nalu_sam
-from rmc_nalu_sam import CORES, HEADS, UNITS, make_model, uses_unit, zoo
+from rmc_nalu_sam import (
+  CORES,
+  HEADS,
+  UNITS,
+  make_model,
+  trained,
+  uses_unit,
+  zoo,
+)
 
 pytestmark = pytest.mark.usefixtures("strict_promotion")
 
@@ -30,7 +38,7 @@ def layers_of(core, **kwargs):
           {strip(name): unit for name, unit in model.units.items()})
 
 
-@pytest.mark.parametrize("module", [rmc_nalu_sam, zoo],
+@pytest.mark.parametrize("module", [rmc_nalu_sam, zoo, trained],
                          ids=lambda module: module.__name__)
 def test_examples_of_docstrings_run(module):
   # Those of the package import all they need.

@@ -59,15 +59,26 @@ def make_model(config: ml_collections.ConfigDict, task: tasks.Task,
     task: The run's task, or another with inputs and outputs of the same sizes.
     **core_args: Arguments of the core in place of those in `config`.
   """
-  of_core = config.core_args.to_dict() | core_args
+  return rmc_nalu_sam.make_model(**model_arguments(config, task) | core_args)
+
+
+def model_arguments(config: ml_collections.ConfigDict, task: tasks.Task
+                    ) -> dict[str, Any]:
+  """Returns the arguments with which `rmc_nalu_sam.make_model` is called.
+
+  Args:
+    config: From `config.resolve` or `config.load`.
+    task: The run's task.
+  """
+  of_core = config.core_args.to_dict()
   if config.index_args:
     of_core["index_args"] = config.index_args.to_dict()
   of_observation: dict[str, Any] = {}
   if isinstance(task, tasks.Environment):
     of_observation = dict(image_shape=task.image_shape,
                           num_features=task.num_features)
-  return rmc_nalu_sam.make_model(
-      config.core, task.output_size, unit=config.unit,
+  return dict(
+      core=config.core, output_size=task.output_size, unit=config.unit,
       unit_args=config.unit_args.to_dict(), encoder=config.encoder,
       encoder_args=config.encoder_args.to_dict(), head=config.head,
       head_args=config.head_args.to_dict(),

@@ -233,7 +233,7 @@ def save(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   temporary = workdir / (CONFIG_FILE + ".tmp")
   temporary.write_text(json.dumps(
       {"format": FORMAT, "written_by": environment.versions() | {
-          "commit": environment.commit()},
+          "commit": environment.commit(), "machine": environment.machine()},
        **sweeps.to_json(config.to_dict())}, indent=2,
       allow_nan=False) + "\n")
   temporary.replace(workdir / CONFIG_FILE)

@@ -43,6 +43,16 @@ def versions() -> dict[str, str]:
           "python": platform.python_version()}
 
 
+def machine() -> str:
+  """Returns what this process computes on, such as '2 CPU cores'."""
+  device, count = jax.devices()[0], jax.device_count()
+  if device.platform != "cpu":
+    return f"{count} x {device.device_kind}"
+  cores = (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity")
+           else os.cpu_count())
+  return f"{cores} CPU core{'s' * (cores != 1)}"
+
+
 def commit() -> str:
   """Returns the commit of the code, with `+` behind it if there are changes.
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from launch.evidence import results, tables
 from launch.evidence.experiment import Cell, Experiment, Figure
+from launch.runs import tables as run_tables
 
 FILE = "RESULTS.md"
 README = "README.md"
@@ -62,7 +63,7 @@ def _overview(experiments, entries: Mapping[str, Sequence[results.Entry]]
              else experiment.title)
     lines.append([title, *headline(experiment, found),
                   budget(experiment, found), _how(experiment)])
-  return tables.markdown(lines)
+  return run_tables.markdown(lines)
 
 
 def at_a_glance(readme: str, experiments: Mapping[str, Experiment],
@@ -81,7 +82,7 @@ def at_a_glance(readme: str, experiments: Mapping[str, Experiment],
     lines.append([f"[{experiment.title}]({FILE}#{_anchor(experiment.title)})",
                   *headline(experiment, found)])
   before, rest = readme.split(_BEGIN)
-  return f"{before}{_BEGIN}{tables.markdown(lines)}\n{_END}" + (
+  return f"{before}{_BEGIN}{run_tables.markdown(lines)}\n{_END}" + (
       rest.split(_END)[1])
 
 

@@ -31,7 +31,7 @@ def table(experiment: Experiment, entries: Sequence[results.Entry]) -> str:
     lines.append([row, *(both(values.get(Cell(row, column)),
                               experiment.published.get(Cell(row, column)))
                          for column in columns)])
-  return markdown(lines)
+  return run_tables.markdown(lines)
 
 
 def ours(experiment: Experiment, entries: Sequence[results.Entry]
@@ -117,11 +117,3 @@ def value_text(value: Any) -> str:
   if 1e3 <= abs(value) < 1e6:
     return f"{value:,.0f}"
   return run_tables.format_value(value)
-
-
-def markdown(lines: Sequence[Sequence[str]]) -> str:
-  """Returns a markdown table; the header comes first."""
-  header, *rows = [[cell.replace("|", r"\|") for cell in line]
-                   for line in lines]
-  return "\n".join("| " + " | ".join(row) + " |" for row in (
-      header, ["---"] * len(header), *rows))

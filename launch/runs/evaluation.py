@@ -1,7 +1,7 @@
 """Evaluates the newest checkpoint of a run, also beyond its training levels."""
 
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -83,19 +83,8 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
   if state.train.curriculum:
     task = at_level(task, int(state.train.curriculum.level))
   variants = _variants(task, levels)
-  params = trainer.put_params(state.train.params)
-  on_devices = trainer.put_data(data)
-  rows = []
-  for name, variant in variants.items():
-    counts = _counts(variant, data, episodes)
-    logging.info("evaluating %s at %s", ", ".join(
-        f"{count} {what}" for what, count in counts.items()), name)
-    metrics = trainer.evaluate(params, on_devices, variant, episodes,
-                               batch_size)
-    if recall:
-      metrics["index_recall"] = evaluators.index_recall(
-          trainer, params, on_devices, variant)
-    rows.append(_row(name, variant, metrics, counts, task))
+  rows = _rows(trainer, state.train.params, data, task, variants, episodes,
+               batch_size, recall)
   if of_text.ways():
     rows += [_row(name, variant, metrics, _counts(variant, data, 0), task)
              for name, variant, metrics in text_evaluation.rows(
@@ -117,6 +106,30 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
     result["examples"] = _transcribe(
         trainer, of_seed, [*variants.values()][-1], show)
   return result
+
+
+def evaluate_network(config: ml_collections.ConfigDict, task: tasks.Trainable,
+                     params: Any, data: Any, episodes: int,
+                     only: Collection[Any] | None = None
+                     ) -> list[dict[str, Any]]:
+  """Evaluates one network, as `evaluate` does the run of it.
+
+  Args:
+    config: of a run of one seed.
+    task: of the run.
+    params: of the network, on the host.
+    data: of the test split, on the host.
+    episodes: number of episodes at each level.
+    only: levels and names of variants; all that `evaluate` chooses if None.
+
+  Returns:
+    `levels` of `evaluate`.
+  """
+  trainer = build.make_trainer(
+      _config(config, {}), task, devices.for_evaluation(config))
+  variants = {name: variant for name, variant in _variants(task, ()).items()
+              if only is None or name in only}
+  return _rows(trainer, params, data, task, variants, episodes)
 
 
 def write(workdir: pathlib.Path, result: Mapping[str, Any]) -> None:
@@ -215,6 +228,24 @@ def _variants(task: tasks.Trainable, levels: Sequence[int]) -> dict[Any, Any]:
   except ValueError as error:
     raise UsageError(str(error)) from None
   return variants if levels else variants | dict(task.extrapolations)
+
+
+def _rows(trainer: Trainer, params, data, task, variants, episodes,
+          batch_size=None, recall=False) -> list[dict[str, Any]]:
+  """Returns a row for each variant; parameters and data are on the host."""
+  params, on_devices = trainer.put_params(params), trainer.put_data(data)
+  rows = []
+  for name, variant in variants.items():
+    counts = _counts(variant, data, episodes)
+    logging.info("evaluating %s at %s", ", ".join(
+        f"{count} {what}" for what, count in counts.items()), name)
+    metrics = trainer.evaluate(params, on_devices, variant, episodes,
+                               batch_size)
+    if recall:
+      metrics["index_recall"] = evaluators.index_recall(
+          trainer, params, on_devices, variant)
+    rows.append(_row(name, variant, metrics, counts, task))
+  return rows
 
 
 def _counts(variant, data, episodes) -> dict[str, int]:

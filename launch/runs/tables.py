@@ -27,6 +27,14 @@ def align(lines: Sequence[Sequence[str]], left: bool | int = False) -> str:
       for line in lines)
 
 
+def markdown(lines: Sequence[Sequence[str]]) -> str:
+  """Returns a markdown table; the header comes first."""
+  header, *rows = [[cell.replace("|", r"\|") for cell in line]
+                   for line in lines]
+  return "\n".join("| " + " | ".join(row) + " |" for row in (
+      header, ["---"] * len(header), *rows))
+
+
 def format_value(value: float) -> str:
   """Returns a metric with 4 digits; an integer, such as a level, in full."""
   return f"{value}" if isinstance(value, int) else f"{value:.4g}"

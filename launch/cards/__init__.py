@@ -1,0 +1,1 @@
+"""Model cards: what a run is, learned and cost, on one page."""
