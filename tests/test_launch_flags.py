@@ -491,7 +491,7 @@ def test_ctrl_c_during_imports():
 # C code runs, as if XLA compiled; or Python would print and forget the error.
 STUCK = """
 import ctypes, sys
-from launch import evaluate
+from launch import plot
 class Forgetting:
   def __del__(self):
     while True:
@@ -502,13 +502,13 @@ def main(argv):
     while True:
       ctypes.CDLL(None).sleep(300)
   Forgetting()
-evaluate.main = main
-evaluate.run()
+plot.main = main
+plot.run()
 """
 
 
 def test_ctrl_c_while_python_cannot_hear_it():
-  processes = [launch_helpers.start(["-c", STUCK, "--workdir=none", "--", how])
+  processes = [launch_helpers.start(["-c", STUCK, how])
                for how in ("c", "finaliser")]
   for process in processes:
     try:

@@ -353,7 +353,8 @@ COMPILING = HANGING.replace("""
   signal.raise_signal(signal.SIGINT)
   assert caught == [signal.SIGINT]
   print""", """
-  caught.compiling().__enter__()
+  compiling = caught.compiling()
+  compiling.__enter__()
   print""")
 
 

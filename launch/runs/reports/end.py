@@ -99,10 +99,16 @@ def _notes(run, last) -> dict[str, dict[str, str]]:
     notes["guessing"] = {name: tables.format_value(float(task.trivial_score))
                          for name, task in variants.items()}
   if len(run.seeds) == 1 and "solved" in last:
-    notes["solved"] = {name: {1: "yes", 0: "no"}.get(float(np.squeeze(
-        last.get(column_name("solved", name), np.nan))), "")
+    notes["solved"] = {
+        name: _yes_or_no(last.get(column_name("solved", name)))
         for name in variants}
   return notes
+
+
+def _yes_or_no(solved):
+  if solved is None:  # This variant has no criterion.
+    return ""
+  return "yes" if solved.all() else "no"
 
 
 def _others(run, last) -> list[str]:
