@@ -103,7 +103,8 @@ def make_alike(notebook: Any, name: str) -> None:
       "colab": {"name": name, "provenance": [], "toc_visible": True},
       "kernelspec": {"display_name": "Python 3", "language": "python",
                      "name": "python3"},
-      "language_info": {"name": "python"}}
+      "language_info": {"name": "python",
+                        "pygments_lexer": "ipython3"}}
       | ({KEY: executed} if executed else {}))
 
 
