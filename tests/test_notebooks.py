@@ -238,4 +238,5 @@ def test_setup_goes_on_otherwise(
   assert "git clone" in clone and "{REPOSITORY} {ROOT}" in clone
   assert install == "pip install --quiet --editable {ROOT}[{extra}]"
   assert colab.names["extra"] == extra
+  assert f'"{extra}": ' in (ROOT / "setup.py").read_text()
   assert sys.path[0] == "/content/checkout"
