@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import jmp
 
 from rmc_nalu_sam import dropout, narrow
+from rmc_nalu_sam.cores.core import check_batch_size
 from rmc_nalu_sam.network import Network, Parts, Unrolled
 from rmc_nalu_sam.units import Unit, find_units
 
@@ -24,8 +25,9 @@ class Model:
   """Holds the pure functions of an encoder, a core and a head.
 
   Attributes:
-    init: `(rng, inputs [T, B, F]) -> params`. Only the shape of the inputs
-      matters. The inputs of a model of tokens are integers `[T, B]`.
+    init: `(rng, inputs [T, B, F]) -> params`. Only the shape and the type of
+      the inputs matter. The inputs of a model of tokens are integers `[T, B]`.
+      It is compiled: called one by one, its operations take far longer.
     unroll: `(params, rng, inputs [T, B, F], state, *, steps=None,
       targets=None, return_all_states=False, return_unit_inputs=False,
       resets=None) -> Unrolled`. The key `rng` is consumed. None is for an
@@ -43,18 +45,22 @@ class Model:
       before that step. No gradient passes such a step. A dropout that is the
       same at all steps of a sequence stays the same.
     initial_state: `(params, batch_size) -> state` of the core; without a B axis
-      if `batch_size` is None.
+      if `batch_size` is None. It is compiled.
     units: maps names in `params` to the arithmetic units with these parameters,
       in the order of their first call.
     forget: `(params, state) -> state`: empties a used state in the same arrays,
       at no cost that grows with them. `SAM.forget` says how far it then equals
-      an initial state. None if the core cannot forget.
+      an initial state. A ValueError without `can_forget`.
     steps_left: `(state) -> int`: how many more steps a state may be used for
-      without a new `initial_state`. Runs on the host; it cannot be traced. None
-      if the core cannot forget.
+      without a new `initial_state`. Runs on the host; it cannot be traced. A
+      ValueError without `can_forget`.
     recall: `(state) -> [..., 2]` int32: how many rows of the exact search the
-      core's index found, and how many there were. None if the core does not
-      measure it.
+      core's index found, and how many there were. A ValueError without
+      `measures_recall`.
+    can_forget: whether the core can forget: 'sam' or 'sdnc' with
+      `gradient_steps`.
+    measures_recall: whether the core counts what its index finds: 'sam' or
+      'sdnc' with `measure_recall`.
     searches_approximately: whether the core has an index that may miss rows of
       the exact search. `with_core_args(measure_recall=True)` then measures it.
     draws: whether encoder, core or head draw numbers in training, such as a
@@ -68,9 +74,11 @@ class Model:
   initial_state: Callable[..., Any]
   units: Mapping[str, Unit]
   with_core_args: Callable[..., "Model"]
-  forget: Callable[..., Any] | None = None
-  steps_left: Callable[[Any], int] | None = None
-  recall: Callable[[Any], jax.Array] | None = None
+  forget: Callable[..., Any]
+  steps_left: Callable[[Any], int]
+  recall: Callable[[Any], jax.Array]
+  can_forget: bool = False
+  measures_recall: bool = False
   searches_approximately: bool = False
   draws: bool = False
 
@@ -146,10 +154,21 @@ def make_functions(parts: Parts, policy: jmp.Policy | None, precision: str,
     return init, (unroll, initial_state, of_core)
 
   initialise, (run, start, of_core) = hk.multi_transform(network)
+  num_axes = 2 if input_size is None else 3
+  # Inside of another program, these are a part of that program.
+  compiled_init = jax.jit(
+      lambda rng, like: initialise(rng, jnp.zeros(like.shape, like.dtype)),
+      static_argnames="like", inline=True)
+  compiled_start = jax.jit(
+      lambda params, size: start(params, None, size),
+      static_argnames="size", inline=True)
 
   def init(rng: jax.Array, inputs: jax.Array) -> hk.Params:
     """Returns new parameters; see `Model`."""
-    return initialise(rng, inputs)
+    _check_inputs("init", inputs, num_axes, num_axes)
+    # Also quietly makes float32 of NumPy's float64.
+    return compiled_init(rng, like=jax.ShapeDtypeStruct(
+        inputs.shape, jax.dtypes.canonicalize_dtype(inputs.dtype)))
 
   def unroll(
       params: hk.Params, rng: jax.Array | dropout.Keys | None,
@@ -158,6 +177,8 @@ def make_functions(parts: Parts, policy: jmp.Policy | None, precision: str,
       return_unit_inputs: bool = False, resets: jax.Array | None = None
   ) -> Unrolled:
     """Runs the network on sequences; see `Model`."""
+    inputs = jnp.asarray(inputs)
+    _check_inputs("unroll", inputs, num_axes - 1, num_axes)
     if resets is not None:
       _check_resets(resets, inputs)
     keys = None
@@ -171,7 +192,8 @@ def make_functions(parts: Parts, policy: jmp.Policy | None, precision: str,
 
   def initial_state(params: hk.Params, batch_size: int | None) -> Any:
     """Returns the first state of the core; see `Model`."""
-    return start(params, None, batch_size)
+    check_batch_size(batch_size)
+    return compiled_start(params, size=batch_size)
 
   def steps_left(state: Any) -> int:
     """Returns how many more steps a state may be used for; see `Model`."""
@@ -197,6 +219,16 @@ def make_functions(parts: Parts, policy: jmp.Policy | None, precision: str,
       init=init, unroll=unroll, initial_state=initial_state, units=units,
       forget=forget, steps_left=steps_left, recall=recall,
       searches_exactly=lambda: of_core({}, None, "searches_exactly"))
+
+
+def _check_inputs(method: str, inputs: Any, least: int, most: int) -> None:
+  """Checks the rank of inputs, of which a model of tokens takes one less."""
+  rank = len(inputs.shape)
+  if not least <= rank <= most:
+    axes = "integer tokens [T, B]" if most == 2 else "[T, B, F]"
+    raise ValueError(
+        f"{method} takes inputs {axes}, time first, got {list(inputs.shape)}; "
+        "add an axis of size 1 for one step or one sequence")
 
 
 def _check_resets(resets: jax.Array, inputs: jax.Array) -> None:

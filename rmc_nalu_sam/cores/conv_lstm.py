@@ -11,10 +11,11 @@ import jax.numpy as jnp
 
 from rmc_nalu_sam.arrays import as_float
 from rmc_nalu_sam.checks import MAX_SIZE, check_natural, check_positive
+from rmc_nalu_sam.cores.core import Core
 from rmc_nalu_sam.encoders.convolution import Convolution
 
 
-class ConvLSTM(hk.RNNCore):
+class ConvLSTM(Core):
   """Computes the gates of an LSTM by convolutions of input and last output.
 
     i, g, f, o = W * x_t + U * h_{t-1} + b
