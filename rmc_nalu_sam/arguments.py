@@ -13,6 +13,7 @@ import typing
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from docstring_parser import google
@@ -51,7 +52,7 @@ class Checked:
   def __new__(cls, *args: Any, **kwargs: Any) -> Any:
     positional = list(inspect.signature(cls.__init__).parameters)[1:]
     given = dict(zip(positional, args, strict=False)) | kwargs
-    valid = _of_checked(cls)
+    valid = _of_checked(typing.cast(Any, cls))
     # A subclass from elsewhere may take arguments of its own by `**kwargs`.
     if is_own(cls) or not _has_kwargs(cls.__init__):
       check_names(cls.__name__, given, valid)
@@ -65,7 +66,7 @@ def is_own(cls: type) -> bool:
 
 
 @functools.cache  # Modules are constructed whenever a function is traced.
-def _of_checked(cls: type) -> Mapping[str, Argument]:
+def _of_checked(cls: Any) -> Mapping[str, Argument]:
   return all_arguments(cls)
 
 
@@ -94,8 +95,8 @@ def check_types(what: str, values: Mapping[str, Any],
   """Checks that arguments have the types that their annotations name.
 
   A NumPy or JAX scalar counts as a number. An integer counts as a float, and a
-  boolean as neither. Other types than numbers, words, mappings and functions
-  are not checked.
+  boolean as neither. A value of another class than Python's own is only checked
+  for mappings and functions.
 
   Args:
     what: the subject of an error message.
@@ -132,7 +133,12 @@ def _is_of(value: Any, annotation: Any) -> bool:
     return _is_number(value, kind)
   if kind is collections.abc.Callable:
     return callable(value)
-  return kind not in _WORDS or isinstance(value, kind)
+  if kind in _WORDS:
+    return isinstance(value, kind)
+  # Only plain values are surely wrong: a class may be a protocol.
+  is_class = inspect.isclass(kind) and kind is not inspect.Parameter.empty
+  return not (is_class and isinstance(value, str | int | float)
+              and kind not in (*type(value).__mro__, jax.Array, np.ndarray))
 
 
 def _is_number(value: Any, kind: type) -> bool:

@@ -133,6 +133,8 @@ def make_functions(parts: Parts, policy: jmp.Policy | None, precision: str,
   Raises:
     ValueError: a part of the network refuses its arguments or inputs.
   """
+  num_axes = 0 if input_size is None else 1
+
   def network():
     # Not in the methods: no policy can be set within the class it is for.
     def with_policy(function):
@@ -141,7 +143,7 @@ def make_functions(parts: Parts, policy: jmp.Policy | None, precision: str,
           return function(*args)
       return wrapped
 
-    module = with_policy(Network)(parts)
+    module = with_policy(Network)(parts, num_axes)
     step, *functions = map(with_policy, (
         module.step, module.unroll, module.initial_state, module.of_core))
     unroll, initial_state, of_core = functions
@@ -154,7 +156,6 @@ def make_functions(parts: Parts, policy: jmp.Policy | None, precision: str,
     return init, (unroll, initial_state, of_core)
 
   initialise, (run, start, of_core) = hk.multi_transform(network)
-  num_axes = 2 if input_size is None else 3
   # Inside of another program, these are a part of that program.
   compiled_init = jax.jit(
       lambda rng, like: initialise(rng, jnp.zeros(like.shape, like.dtype)),
@@ -165,7 +166,7 @@ def make_functions(parts: Parts, policy: jmp.Policy | None, precision: str,
 
   def init(rng: jax.Array, inputs: jax.Array) -> hk.Params:
     """Returns new parameters; see `Model`."""
-    _check_inputs("init", inputs, num_axes, num_axes)
+    _check_inputs("init", inputs, num_axes)
     # Also quietly makes float32 of NumPy's float64.
     return compiled_init(rng, like=jax.ShapeDtypeStruct(
         inputs.shape, jax.dtypes.canonicalize_dtype(inputs.dtype)))
@@ -178,7 +179,7 @@ def make_functions(parts: Parts, policy: jmp.Policy | None, precision: str,
   ) -> Unrolled:
     """Runs the network on sequences; see `Model`."""
     inputs = jnp.asarray(inputs)
-    _check_inputs("unroll", inputs, num_axes - 1, num_axes)
+    _check_inputs("unroll", inputs, num_axes, may_be_one=True)
     if resets is not None:
       _check_resets(resets, inputs)
     keys = None
@@ -221,11 +222,18 @@ def make_functions(parts: Parts, policy: jmp.Policy | None, precision: str,
       searches_exactly=lambda: of_core({}, None, "searches_exactly"))
 
 
-def _check_inputs(method: str, inputs: Any, least: int, most: int) -> None:
-  """Checks the rank of inputs, of which a model of tokens takes one less."""
-  rank = len(inputs.shape)
-  if not least <= rank <= most:
-    axes = "integer tokens [T, B]" if most == 2 else "[T, B, F]"
+def _check_inputs(method: str, inputs: Any, num_axes: int,
+                  may_be_one: bool = False) -> None:
+  """Checks the rank of inputs.
+
+  Args:
+    method: what is called.
+    inputs: of the call.
+    num_axes: axes of a step's input of one sequence.
+    may_be_one: whether one sequence may come without an axis B.
+  """
+  if not 2 - may_be_one <= len(inputs.shape) - num_axes <= 2:
+    axes = "[T, B, F]" if num_axes else "[T, B], integer tokens"
     raise ValueError(
         f"{method} takes inputs {axes}, time first, got {list(inputs.shape)}; "
         "add an axis of size 1 for one step or one sequence")

@@ -83,9 +83,16 @@ class Network(hk.Module):
   The methods that only handle states are transparent: nothing is cast.
   """
 
-  def __init__(self, parts: Parts):
+  def __init__(self, parts: Parts, num_axes: int):
+    """Makes the parts.
+
+    Args:
+      parts: their constructors.
+      num_axes: axes of a step's input of one sequence; 0 for tokens.
+    """
     super().__init__(name="model")
     self._parts = parts
+    self._num_axes = num_axes
     # Haiku numbers modules of the same name in this order.
     self._encode = parts.encoder()
     self._core = parts.core()
@@ -112,7 +119,8 @@ class Network(hk.Module):
     recording = _unit_inputs if return_unit_inputs else _nothing
     has_unroll = hasattr(self._core, "unroll") and not return_all_states
     # A core of this library would see to that itself, a user's own may not.
-    check_state(self._core, inputs.shape[1:2], state)
+    check_state(
+        self._core, inputs.shape[1:inputs.ndim - self._num_axes], state)
     encode, encode_step = self._encode, lambda inputs: inputs
     if not (has_unroll or self._encodes_all_steps()):
       encode, encode_step = encode_step, encode

@@ -61,7 +61,7 @@ def test_the_advice_on_padding_is_right(page):
           a[0], b[row], rtol=1e-4, atol=1e-5), one, other)
     # Padding at the end leaves the answers before it as they were.
     np.testing.assert_allclose(
-        alone.outputs[:, 0], names["outputs_of_padded"][:length, row],
+        alone.outputs[:, 0], names["outputs"][:length, row],
         rtol=1e-4, atol=1e-5)
 
 
@@ -76,8 +76,8 @@ def test_saved_parameters_are_the_same(page):
 def test_a_reset_changes_its_sequence_alone(page):
   names, _ = page
   reset = names["unroll"](names["params"], None, names["inputs"],
-                          names["start_of_memory"], resets=names["resets"])
-  changed = np.any(np.abs(reset.outputs - names["outputs_of_padded"]) > 1e-6,
+                          names["start"], resets=names["resets"])
+  changed = np.any(np.abs(reset.outputs - names["outputs"]) > 1e-6,
                    axis=-1)
   expected = np.zeros((6, 4), bool)
   expected[3:, 1] = True

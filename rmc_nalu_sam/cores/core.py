@@ -95,11 +95,10 @@ def check_state(core: hk.RNNCore, batch: Shape, state: Any) -> None:
   expected = _shapes_of(core, batch)
   if expected is None:
     return
-  found, structure = jax.tree.flatten(state)
-  wanted, wanted_structure = jax.tree.flatten(expected)
-  shapes = [(np.shape(one), other.shape) for one, other in zip(
-      found, wanted, strict=False)]
-  is_alike = structure == wanted_structure
+  structures: list[Any] = [*map(jax.tree.structure, (state, expected))]
+  is_alike = structures[0] == structures[1]
+  shapes = [(np.shape(one), other.shape) for one, other in zip(*map(
+      jax.tree.leaves, (state, expected)), strict=False)]
   if is_alike and all(one == other for one, other in shapes):
     return
   name, size = _name(core), batch[0] if batch else None
@@ -138,7 +137,9 @@ def _common_batch(shapes: list[tuple[Shape, Shape]], num_axes: int
 
 def _shapes_of(core: hk.RNNCore, batch: Shape) -> Any:
   """Returns the shapes of a core's first state; None if it has none to tell."""
-  known = vars(core).setdefault("_state_shapes", {})
+  if not hasattr(core, "_state_shapes"):
+    core._state_shapes = {}
+  known = core._state_shapes
   if batch not in known:
     try:
       known[batch] = hk.eval_shape(
@@ -155,13 +156,16 @@ def _name(core: hk.RNNCore) -> str:
 
 
 def _describe(state: Any) -> str:
-  """Returns the type of a state, and the names of its fields."""
-  if hasattr(state, "_fields"):
-    return f"{type(state).__name__}({', '.join(state._fields)})"
-  if isinstance(state, tuple | list):
-    return f"a {type(state).__name__} of {len(state)}"
-  return f"an array {list(state.shape)}" if hasattr(
-      state, "shape") else type(state).__name__
+  """Returns the types of a state and of its parts, and how many arrays it has.
+  """
+  parts = state if isinstance(state, tuple | list) else ()
+  inside = ", ".join(_type(part) for part in parts)
+  return (f"{_type(state)}{f'({inside})' if parts else ''} of "
+          f"{len(jax.tree.leaves(state))} arrays")
+
+
+def _type(tree: Any) -> str:
+  return "array" if hasattr(tree, "dtype") else type(tree).__name__
 
 
 def _batch(batch: Shape) -> str:
