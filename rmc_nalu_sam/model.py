@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import jmp
 
 from rmc_nalu_sam import dropout, narrow
-from rmc_nalu_sam.cores.core import check_batch_size
+from rmc_nalu_sam.core import check_batch_size
 from rmc_nalu_sam.network import Network, Parts, Unrolled
 from rmc_nalu_sam.units import Unit, find_units
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from rmc_nalu_sam import dropout, narrow
 from rmc_nalu_sam.arrays import choose_rows
-from rmc_nalu_sam.cores.core import check_state
+from rmc_nalu_sam.core import check_state
 from rmc_nalu_sam.heads.log_probs import log_prob_of
 from rmc_nalu_sam.units import Unit
 

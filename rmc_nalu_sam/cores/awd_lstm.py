@@ -7,13 +7,13 @@ import jax
 
 from rmc_nalu_sam.arrays import as_float
 from rmc_nalu_sam.checks import (
-    check_count,
-    check_natural,
-    check_positive,
-    check_rate,
+  check_count,
+  check_natural,
+  check_positive,
+  check_rate,
 )
+from rmc_nalu_sam.core import Core
 from rmc_nalu_sam.cores import lstm_unroll
-from rmc_nalu_sam.cores.core import Core
 from rmc_nalu_sam.cores.mogrifier import MogrifierLSTM
 from rmc_nalu_sam.dropout import locked, shared_key, weight_drop
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from rmc_nalu_sam.arrays import as_float
 from rmc_nalu_sam.checks import check_positive
-from rmc_nalu_sam.cores.core import Core
+from rmc_nalu_sam.core import Core
 from rmc_nalu_sam.units import arithmetic
 from rmc_nalu_sam.units.nac import nac_init
 from rmc_nalu_sam.units.nalu import NALU

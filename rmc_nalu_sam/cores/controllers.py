@@ -11,7 +11,7 @@ import haiku as hk
 import jax
 
 from rmc_nalu_sam.checks import check_positive
-from rmc_nalu_sam.cores.core import Core
+from rmc_nalu_sam.core import Core
 from rmc_nalu_sam.cores.recurrent import (
   join_layers,
   lstm,

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from rmc_nalu_sam.arrays import as_float
 from rmc_nalu_sam.checks import MAX_SIZE, check_natural, check_positive
-from rmc_nalu_sam.cores.core import Core
+from rmc_nalu_sam.core import Core
 from rmc_nalu_sam.encoders.convolution import Convolution
 
 

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 
 from rmc_nalu_sam.arrays import as_float, merge_last
 from rmc_nalu_sam.checks import check_choice, check_positive, check_rate
+from rmc_nalu_sam.core import Core
 from rmc_nalu_sam.cores.controllers import Controller, make_controller
-from rmc_nalu_sam.cores.core import Core
 from rmc_nalu_sam.dropout import dropout
 
 # Valid values of `output_from`.

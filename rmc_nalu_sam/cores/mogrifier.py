@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from rmc_nalu_sam import narrow
 from rmc_nalu_sam.arrays import as_float
 from rmc_nalu_sam.checks import check_count, check_natural, check_positive
+from rmc_nalu_sam.core import Core
 from rmc_nalu_sam.cores.affine import AffineParameters
-from rmc_nalu_sam.cores.core import Core
 from rmc_nalu_sam.cores.recurrent import join_layers
 from rmc_nalu_sam.relational.layers import Affine, affine
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from rmc_nalu_sam import narrow
 from rmc_nalu_sam.arrays import as_float
 from rmc_nalu_sam.checks import check_count, check_positive
-from rmc_nalu_sam.cores.core import Core
+from rmc_nalu_sam.core import Core
 from rmc_nalu_sam.units import NAC, UNITS, Linear, Unit, arithmetic
 
 

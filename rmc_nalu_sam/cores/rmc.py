@@ -18,8 +18,8 @@ import numpy as np
 
 from rmc_nalu_sam.arrays import as_float, merge_last
 from rmc_nalu_sam.checks import check_count, check_positive
+from rmc_nalu_sam.core import Core
 from rmc_nalu_sam.cores.affine import AffineParameters
-from rmc_nalu_sam.cores.core import Core
 from rmc_nalu_sam.relational import attention, gating, layers, unroll
 
 GATE_STYLES = ("unit", "memory", "none")
