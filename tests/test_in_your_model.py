@@ -1,5 +1,7 @@
 """The blocks of docs/in_your_model.md run as they stand, in order."""
 
+import contextlib
+import io
 import re
 
 import jax
@@ -7,44 +9,40 @@ import jax.numpy as jnp
 import launch_helpers
 import numpy as np
 import pytest
-import snippets
+import test_snippets
 
 from launch import train
 from launch.pictures import run as pictures
 
-PAGE = snippets.ROOT / "docs" / "in_your_model.md"
+PAGE = test_snippets.ROOT / "docs" / "in_your_model.md"
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-  """Returns the names that the blocks define, and what each block printed."""
-  folder = tmp_path_factory.mktemp("page")
-  namespace: dict = {}
-  printed: list[list[str]] = []
-  namespace["print"] = lambda *values: printed[-1].append(
-      " ".join(map(str, values)))
-  with pytest.MonkeyPatch.context() as patch:
-    patch.chdir(folder)
+  """Returns the names that the blocks define, and what they printed."""
+  with (pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(io.StringIO()) as printed):
+    patch.chdir(tmp_path_factory.mktemp("page"))
     patch.setattr(pictures, "draw", lambda *_: None)
     assert launch_helpers.run(train, *launch_helpers.tiny_flags("sam"),
                               "--steps=2", "--workdir=runs/copy") == 0
-    for number, snippet in enumerate(snippets.read(PAGE)):
-      printed.append([])
-      snippets.run(PAGE, number, snippet, namespace)
-  return namespace, printed
+    printed.truncate(0)
+    printed.seek(0)
+    names = test_snippets.run(PAGE)
+  return names, printed.getvalue().splitlines()
 
 
 def test_blocks_are_short_and_print_what_their_comments_say(page):
-  blocks = snippets.read(PAGE)
+  blocks = test_snippets.blocks(PAGE)
   assert len(blocks) == 12
   assert all(len(block.splitlines()) <= 15 for block in blocks)
   _, printed = page
-  assert [lines for lines in printed if lines] == [
-      ["y = price - rebate", printed[2][1]], ["price - rebate"],
-      ["(6, 4, 4, 4)", "(6, 4, 4, 4)", "(6, 4, 4, 32)"],
-      ["(6, 4, 1, 2, 4, 5)"], ["sam 2 (6, 4, 4)"]]
-  assert "y = price - rebate" in PAGE.read_text()
-  assert float(printed[2][1]) < .2
+  distance = printed.pop(1)
+  assert printed == [
+      "y = price - rebate", "price - rebate", "(6, 4, 4, 4)", "(6, 4, 4, 4)",
+      "(6, 4, 4, 32)", "(6, 4, 1, 2, 4, 5)", "sam 2 (6, 4, 3)"]
+  assert "# y = price - rebate" in PAGE.read_text()
+  assert float(distance) < .2
 
 
 def test_the_advice_on_padding_is_right(page):

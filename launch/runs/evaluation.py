@@ -1,4 +1,4 @@
-"""Loads the newest checkpoint of a run, and evaluates it, also at new levels."""
+"""Loads and evaluates the newest checkpoint of a run, also at other levels."""
 
 import os
 import pathlib
