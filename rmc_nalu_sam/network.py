@@ -165,9 +165,9 @@ class Network(hk.Module):
     """Returns the result of a method that only some cores have."""
     if not hasattr(self._core, method):
       raise ValueError(
-          f"{type(self._core).__name__} has no {method!r}: among the cores of "
-          "this library, 'sam' and 'sdnc' have; take one of these, or make a "
-          "new initial_state for each sequence")
+          f"{type(self._core).__name__.lstrip('_')} has no {method!r}: among "
+          "the cores of this library, 'sam' and 'sdnc' have; take one of "
+          "these, or start a sequence in a new initial_state")
     return getattr(self._core, method)(*args)
 
   @hk.transparent
