@@ -11,7 +11,7 @@ A core is a Haiku module that you can use in a network of your own:
 ...   return hk.dynamic_unroll(core, inputs, state)[0]
 >>> inputs = jax.numpy.zeros([11, 2, 5])  # 11 steps, 2 sequences, 5 numbers.
 >>> network = hk.transform(network)
->>> params = network.init(jax.random.key(0), inputs)
+>>> params = jax.jit(network.init)(jax.random.key(0), inputs)
 >>> network.apply(params, None, inputs).shape
 (11, 2, 3)
 

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import jmp
 
 from rmc_nalu_sam import dropout, narrow
+from rmc_nalu_sam.core import check_batch_size
 from rmc_nalu_sam.network import Network, Parts, Unrolled
 from rmc_nalu_sam.units import Unit, find_units
 
@@ -24,8 +25,9 @@ class Model:
   """Holds the pure functions of an encoder, a core and a head.
 
   Attributes:
-    init: `(rng, inputs [T, B, F]) -> params`. Only the shape of the inputs
-      matters. The inputs of a model of tokens are integers `[T, B]`.
+    init: `(rng, inputs [T, B, F]) -> params`. Only the shape and the type of
+      the inputs matter. The inputs of a model of tokens are integers `[T, B]`.
+      It is compiled: called one by one, its operations take far longer.
     unroll: `(params, rng, inputs [T, B, F], state, *, steps=None,
       targets=None, return_all_states=False, return_unit_inputs=False,
       resets=None) -> Unrolled`. The key `rng` is consumed. None is for an
@@ -43,18 +45,22 @@ class Model:
       before that step. No gradient passes such a step. A dropout that is the
       same at all steps of a sequence stays the same.
     initial_state: `(params, batch_size) -> state` of the core; without a B axis
-      if `batch_size` is None.
+      if `batch_size` is None. It is compiled.
     units: maps names in `params` to the arithmetic units with these parameters,
       in the order of their first call.
     forget: `(params, state) -> state`: empties a used state in the same arrays,
       at no cost that grows with them. `SAM.forget` says how far it then equals
-      an initial state. None if the core cannot forget.
+      an initial state. A ValueError without `can_forget`.
     steps_left: `(state) -> int`: how many more steps a state may be used for
-      without a new `initial_state`. Runs on the host; it cannot be traced. None
-      if the core cannot forget.
+      without a new `initial_state`. Runs on the host; it cannot be traced. A
+      ValueError without `can_forget`.
     recall: `(state) -> [..., 2]` int32: how many rows of the exact search the
-      core's index found, and how many there were. None if the core does not
-      measure it.
+      core's index found, and how many there were. A ValueError without
+      `measures_recall`.
+    can_forget: whether the core can forget: 'sam' or 'sdnc' with
+      `gradient_steps`.
+    measures_recall: whether the core counts what its index finds: 'sam' or
+      'sdnc' with `measure_recall`.
     searches_approximately: whether the core has an index that may miss rows of
       the exact search. `with_core_args(measure_recall=True)` then measures it.
     draws: whether encoder, core or head draw numbers in training, such as a
@@ -80,9 +86,11 @@ class Model:
   initial_state: Callable[..., Any]
   units: Mapping[str, Unit]
   with_core_args: Callable[..., "Model"]
-  forget: Callable[..., Any] | None = None
-  steps_left: Callable[[Any], int] | None = None
-  recall: Callable[[Any], jax.Array] | None = None
+  forget: Callable[..., Any]
+  steps_left: Callable[[Any], int]
+  recall: Callable[[Any], jax.Array]
+  can_forget: bool = False
+  measures_recall: bool = False
   searches_approximately: bool = False
   draws: bool = False
 
@@ -137,6 +145,8 @@ def make_functions(parts: Parts, policy: jmp.Policy | None, precision: str,
   Raises:
     ValueError: a part of the network refuses its arguments or inputs.
   """
+  num_axes = 0 if input_size is None else 1
+
   def network():
     # Not in the methods: no policy can be set within the class it is for.
     def with_policy(function):
@@ -145,7 +155,7 @@ def make_functions(parts: Parts, policy: jmp.Policy | None, precision: str,
           return function(*args)
       return wrapped
 
-    module = with_policy(Network)(parts)
+    module = with_policy(Network)(parts, num_axes)
     step, *functions = map(with_policy, (
         module.step, module.unroll, module.initial_state, module.of_core))
     unroll, initial_state, of_core = functions
@@ -158,10 +168,20 @@ def make_functions(parts: Parts, policy: jmp.Policy | None, precision: str,
     return init, (unroll, initial_state, of_core)
 
   initialise, (run, start, of_core) = hk.multi_transform(network)
+  # Inside of another program, these are a part of that program.
+  compiled_init = jax.jit(
+      lambda rng, like: initialise(rng, jnp.zeros(like.shape, like.dtype)),
+      static_argnames="like", inline=True)
+  compiled_start = jax.jit(
+      lambda params, size: start(params, None, size),
+      static_argnames="size", inline=True)
 
   def init(rng: jax.Array, inputs: jax.Array) -> hk.Params:
     """Returns new parameters; see `Model`."""
-    return initialise(rng, inputs)
+    _check_inputs("init", inputs, num_axes)
+    # Also quietly makes float32 of NumPy's float64.
+    return compiled_init(rng, like=jax.ShapeDtypeStruct(
+        inputs.shape, jax.dtypes.canonicalize_dtype(inputs.dtype)))
 
   def unroll(
       params: hk.Params, rng: jax.Array | dropout.Keys | None,
@@ -170,6 +190,8 @@ def make_functions(parts: Parts, policy: jmp.Policy | None, precision: str,
       return_unit_inputs: bool = False, resets: jax.Array | None = None
   ) -> Unrolled:
     """Runs the network on sequences; see `Model`."""
+    inputs = jnp.asarray(inputs)
+    _check_inputs("unroll", inputs, num_axes, may_be_one=True)
     if resets is not None:
       _check_resets(resets, inputs)
     keys = None
@@ -183,7 +205,8 @@ def make_functions(parts: Parts, policy: jmp.Policy | None, precision: str,
 
   def initial_state(params: hk.Params, batch_size: int | None) -> Any:
     """Returns the first state of the core; see `Model`."""
-    return start(params, None, batch_size)
+    check_batch_size(batch_size)
+    return compiled_start(params, size=batch_size)
 
   def steps_left(state: Any) -> int:
     """Returns how many more steps a state may be used for; see `Model`."""
@@ -209,6 +232,23 @@ def make_functions(parts: Parts, policy: jmp.Policy | None, precision: str,
       init=init, unroll=unroll, initial_state=initial_state, units=units,
       forget=forget, steps_left=steps_left, recall=recall,
       searches_exactly=lambda: of_core({}, None, "searches_exactly"))
+
+
+def _check_inputs(method: str, inputs: Any, num_axes: int,
+                  may_be_one: bool = False) -> None:
+  """Checks the rank of inputs.
+
+  Args:
+    method: what is called.
+    inputs: of the call.
+    num_axes: axes of a step's input of one sequence.
+    may_be_one: whether one sequence may come without an axis B.
+  """
+  if not 2 - may_be_one <= len(inputs.shape) - num_axes <= 2:
+    axes = "[T, B, F]" if num_axes else "[T, B], integer tokens"
+    raise ValueError(
+        f"{method} takes inputs {axes}, time first, got {list(inputs.shape)}; "
+        "add an axis of size 1 for one step or one sequence")
 
 
 def _check_resets(resets: jax.Array, inputs: jax.Array) -> None:

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from rmc_nalu_sam import dropout, narrow
 from rmc_nalu_sam.arrays import choose_rows
+from rmc_nalu_sam.core import check_state
 from rmc_nalu_sam.heads.log_probs import log_prob_of
 from rmc_nalu_sam.units import Unit
 
@@ -92,9 +93,16 @@ class Network(hk.Module):
   The methods that only handle states are transparent: nothing is cast.
   """
 
-  def __init__(self, parts: Parts):
+  def __init__(self, parts: Parts, num_axes: int):
+    """Makes the parts.
+
+    Args:
+      parts: their constructors.
+      num_axes: axes of a step's input of one sequence; 0 for tokens.
+    """
     super().__init__(name="model")
     self._parts = parts
+    self._num_axes = num_axes
     # Haiku numbers modules of the same name in this order.
     self._encode = parts.encoder()
     self._core = parts.core()
@@ -120,6 +128,9 @@ class Network(hk.Module):
     """Computes all steps; see `Model.unroll`. `keys [B]` are of sequences."""
     recording = _unit_inputs if return_unit_inputs else _nothing
     has_unroll = hasattr(self._core, "unroll") and not return_all_states
+    # A core of this library would see to that itself, a user's own may not.
+    check_state(
+        self._core, inputs.shape[1:inputs.ndim - self._num_axes], state)
     encode, encode_step = self._encode, lambda inputs: inputs
     if not (has_unroll or self._encodes_all_steps()):
       encode, encode_step = encode_step, encode
@@ -161,7 +172,12 @@ class Network(hk.Module):
 
   @hk.transparent
   def of_core(self, method: str, *args: Any) -> Any:
-    """Returns the result of a method of the core."""
+    """Returns the result of a method that only some cores have."""
+    if not hasattr(self._core, method):
+      raise ValueError(
+          f"{type(self._core).__name__.lstrip('_')} has no {method!r}: among "
+          "the cores of this library, 'sam' and 'sdnc' have; take one of "
+          "these, or start a sequence in a new initial_state")
     return getattr(self._core, method)(*args)
 
   @hk.transparent

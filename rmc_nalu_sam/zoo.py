@@ -10,7 +10,8 @@ import jmp
 
 from rmc_nalu_sam import model as model_lib
 from rmc_nalu_sam import narrow
-from rmc_nalu_sam.checks import check_numbers
+from rmc_nalu_sam.arguments import check_types
+from rmc_nalu_sam.checks import check_numbers, check_positive
 from rmc_nalu_sam.cores import (
     AWDLSTM,
     DAM,
@@ -132,8 +133,8 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
 
   Raises:
     ValueError: there is no such part, or it has no such argument, or refuses
-      its value; or the parts do not fit together, or both `precision` and
-      `policy` are set.
+      its value; or `output_size` is below 1, the parts do not fit together, or
+      both `precision` and `policy` are set.
 
   Example:
     >>> model = rmc_nalu_sam.make_model("rnn", 3, hidden_size=7)
@@ -144,12 +145,15 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
     (11, 2, 3)
   """
   narrow.check_precision(precision)
+  check_types("make_model", dict(output_size=output_size),
+              all_arguments(make_model))
+  check_positive(output_size=output_size)
   if policy is not None and precision != "float32":
     raise ValueError(f"precision={precision!r} and a policy cannot both be set;"
                      " leave out one of them")
   unit_args, encoder_args, head_args = (
       dict(args or {}) for args in (unit_args, encoder_args, head_args))
-  CORES.check(core, core_args)
+  CORES.check(core, core_args, all_arguments(make_model))
   UNITS.check(unit, unit_args)
   ENCODERS.check(encoder, encoder_args)
   HEADS.check(head, head_args)
@@ -172,10 +176,8 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
   functions["draws"] = any(itertools.starmap(_draws, (
       (ENCODERS, encoder, encoder_args), (CORES, core, core_args),
       (HEADS, head, head_args))))
-  if not has("CAN_FORGET", "gradient_steps"):
-    functions |= dict(forget=None, steps_left=None)
-  if not has("MEASURES_RECALL", "measure_recall"):
-    functions["recall"] = None
+  functions["can_forget"] = has("CAN_FORGET", "gradient_steps")
+  functions["measures_recall"] = has("MEASURES_RECALL", "measure_recall")
   searches_exactly = functions.pop("searches_exactly")
   functions["searches_approximately"] = attribute(
       CORES.get(core), "MEASURES_RECALL", False) and not searches_exactly()

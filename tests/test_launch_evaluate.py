@@ -6,6 +6,8 @@ import pathlib
 import shutil
 
 import jax
+import launch_helpers
+import numpy as np
 import pytest
 from launch_helpers import (
   records,
@@ -17,7 +19,7 @@ from launch_helpers import (
 )
 
 import tasks
-from launch import evaluate, train
+from launch import evaluate, runs, train
 from launch.configs import config as config_lib
 from launch.learning import evaluators, scoring
 from launch.pictures import run as pictures
@@ -96,6 +98,30 @@ def test_evaluation(workdir, capsys):
   assert lines[5] == "guess: bits_wrong of guessing"
   assert len(lines) == 6
   assert len(set(map(len, lines[1:4]))) == 1  # The columns are aligned.
+
+
+def test_a_trained_network_is_loaded_ready_to_be_called(trained, monkeypatch):
+  monkeypatch.chdir(trained.parent)
+  found = runs.load(trained.name)  # A relative path, and a string.
+  assert (found.seed, found.step, found.config.core) == (0, 4, "sam")
+  assert found.task == tasks.Copy(**launch_helpers.TINY_TASK)
+  batch = found.task.sample(jax.random.key(0), 3)
+  unrolled = found.model.unroll(
+      found.params, None, batch.inputs, found.model.initial_state(
+          found.params, 3))
+  assert unrolled.outputs.shape == batch.targets.shape
+  run_ = runs.Run(trained)
+  trainer = launch_helpers.make_trainer(run_.config, 1)
+  state = evaluation.restore(run_, trainer)
+  jax.tree.map(np.testing.assert_array_equal, found.params, state.train.params)
+
+
+def test_what_is_no_trained_run_is_not_loaded(trained, tmp_path):
+  with pytest.raises(config_lib.UsageError, match="no run was started"):
+    runs.load(tmp_path / "none")
+  shutil.copy(trained / "config.json", tmp_path)
+  with pytest.raises(config_lib.UsageError, match="holds no checkpoint yet"):
+    runs.load(tmp_path)
 
 
 def test_defaults_and_a_larger_memory(workdir):

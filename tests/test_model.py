@@ -263,15 +263,24 @@ def test_forget(core, kwargs):
 
 
 @every_core
-def test_what_a_core_cannot_do_is_none(core):
-  model, *_ = small_model(core)
-  assert model.forget is model.steps_left is model.recall is None
+def test_what_a_core_cannot_do_is_refused_in_words(core):
+  model, params, _ = small_model(core)
+  assert not model.can_forget and not model.measures_recall
+  state = model.initial_state(params, B)
+  calls = {"gradient_steps": lambda: model.forget(params, state),
+           "(?s)gradient_steps": lambda: model.steps_left(state),
+           "measure_recall": lambda: model.recall(state)}
+  for words, call in calls.items():
+    if core not in ("sam", "sdnc"):
+      words = "'sam' and 'sdnc' have"
+    with pytest.raises(ValueError, match=words):
+      call()
 
 
 def test_a_default_switches_a_capability_on():
   core = functools.partial(CORES.get("sam"), gradient_steps=3, **SAM)
-  assert make_model(core, OUT).forget
-  assert not make_model(core, OUT, gradient_steps=None).forget
+  assert make_model(core, OUT).can_forget
+  assert not make_model(core, OUT, gradient_steps=None).can_forget
 
 
 def test_recall():
@@ -290,7 +299,7 @@ def test_with_core_args():
   inputs = draw(T, B, F)
   params = model.init(jax.random.key(0), inputs)
   changed = model.with_core_args(gradient_steps=T)
-  assert model.forget is None and changed.forget
+  assert not model.can_forget and changed.can_forget
   assert list(changed.units) == list(model.units)
   outputs = [m.unroll(params, None, inputs, m.initial_state(params, B)).outputs
              for m in (model, changed)]

@@ -26,7 +26,7 @@ from launch.configs import config as config_lib
 from launch.configs import flags as flags_lib
 from launch.learning import optimizers, penalties
 from launch.pictures import run as pictures
-from launch.runs import Run, outcome, reporting
+from launch.runs import Run, evaluation, load, outcome, reporting
 from launch.runs.reports import end
 
 close = functools.partial(
@@ -328,6 +328,18 @@ def test_run_shows_each_value(trained):
   assert (f"best by validation: {LABELS[best]} (bits_wrong {error:.4g}, mean "
           "of 2 seeds)") in lines
   assert (trained / "learning_curve.png").stat().st_size
+
+
+def test_the_best_seed_of_the_best_value_is_loaded(trained):
+  found, (best, _) = load(trained), best_of(trained)
+  errors = records(trained, "eval")[-1]["bits_wrong"][2 * best:2 * best + 2]
+  assert found.seed == 3 + int(np.argmin(errors))
+  assert found.config.optimizer_args.learning_rate == (.01, 1., .5)[best]
+  whole = Run(trained)
+  state = evaluation.restore(whole, make_trainer(whole.config, 1))
+  index = 2 * best + int(np.argmin(errors))
+  jax.tree.map(lambda one, all_: np.testing.assert_array_equal(
+      one, all_[index]), found.params, state.train.params)
 
 
 def test_tensorboard_names_the_values(trained):

@@ -101,7 +101,7 @@ class Program:
 
   def _call(self, params, inputs, state):
     def loss(params, inputs, state):
-      if self._model.forget is not None:
+      if self._model.can_forget:
         state = self._model.forget(params, state)
       unrolled = self._model.unroll(params, None, inputs, state)
       return jnp.square(unrolled.outputs).mean(), unrolled.state

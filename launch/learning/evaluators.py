@@ -60,8 +60,6 @@ def index_recall(trainer: Trainer, params: Any, data: Any,
     search finds no rows.
   """
   model = trainer.model.with_core_args(measure_recall=True)
-  assert model.recall is not None
-  recall = model.recall
   params, data = trainer.get_params(params), trainer.get_data(data)
 
   @jax.jit
@@ -70,7 +68,7 @@ def index_recall(trainer: Trainer, params: Any, data: Any,
     inputs = _example(task, keys, data).inputs
     unrolled = model.unroll(
         params, None, inputs, model.initial_state(params, 1))
-    return recall(unrolled.state)[0]
+    return model.recall(unrolled.state)[0]
 
   counts = np.array([
       count(trainer.params_of(params, index), trainer.keys(index), data)

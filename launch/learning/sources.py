@@ -198,18 +198,14 @@ class ReusedMemory(EpisodeSource):
   def start(self, state: SourceState, params: Any, task: tasks.Episodes,
             batch_size: int) -> Any:
     del batch_size
-    forget = self.model(task).forget
-    assert forget is not None
-    return forget(params, state)
+    return self.model(task).forget(params, state)
 
   def finish(self, state: SourceState, params: Any,
              core_state: Any) -> SourceState:
-    assert self._idle.forget is not None
     return self._idle.forget(params, core_state)
 
   def is_spent(self, state: SourceState, task: tasks.Episodes,
                num_updates: int) -> bool:
-    assert self._idle.steps_left is not None
     return num_updates * task.num_steps > self._idle.steps_left(state)
 
 

@@ -1,8 +1,9 @@
-"""Evaluates the newest checkpoint of a run, also beyond its training levels."""
+"""Loads and evaluates the newest checkpoint of a run, also at other levels."""
 
+import os
 import pathlib
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ import ml_collections
 import numpy as np
 from absl import logging
 
+import rmc_nalu_sam
 import tasks
 from launch.configs import build, checks, devices, members
 from launch.configs.config import UsageError
@@ -22,6 +24,26 @@ from launch.runs.run import TRAINED, Run, at_level
 from rmc_nalu_sam.registry import attribute
 
 EVALUATION_FILE = "evaluation.json"
+
+
+class Trained(NamedTuple):
+  """Holds a trained network, and what it was trained on.
+
+  Attributes:
+    model: its pure functions.
+    params: its parameters, on the first device.
+    task: what it was trained on; with a curriculum, at the level reached.
+    config: the configuration of the run; of a sweep, that of the best value.
+    seed: its seed.
+    step: number of updates that it has had.
+  """
+
+  model: rmc_nalu_sam.Model
+  params: Any
+  task: tasks.Trainable
+  config: ml_collections.ConfigDict
+  seed: int
+  step: int
 
 
 def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
@@ -210,6 +232,38 @@ def restore(run: Run, trainer: Trainer,
     raise UsageError(f"{run.workdir} holds no checkpoint yet")
   training.check_source(trainer, state)
   return state
+
+
+def load(workdir: str | os.PathLike[str],
+         data_dir: str | None = None) -> Trained:
+  """Returns the network of a run's newest checkpoint.
+
+  Of many seeds it is the best one, and of a sweep that of the best value, by
+  validation, as in `launch.evaluate`.
+
+  >>> from launch import runs
+  >>> trained = runs.load("runs/copy")  # doctest: +SKIP
+
+  Args:
+    workdir: folder of the run.
+    data_dir: folder of real data, if not the one used in training.
+
+  Raises:
+    UsageError: there is no run or no checkpoint, or files of the task cannot be
+      read, or the run names code that is not trusted.
+  """
+  run = Run(pathlib.Path(workdir).expanduser().absolute())
+  if data_dir is not None:
+    run.config.data_dir = data_dir
+  trainer = build.make_trainer(run.config, run.task, jax.local_devices()[:1])
+  state = restore(run, trainer).train
+  task = run.task
+  if state.curriculum:
+    task = at_level(task, int(state.curriculum.level))
+  seed, params = run.best_params(state.params)
+  return Trained(
+      trainer.model, jax.tree.map(jnp.asarray, params), task,
+      run.best().config, seed, int(np.min(state.step)))
 
 
 def _variants(task: tasks.Trainable, levels: Sequence[int]) -> dict[Any, Any]:

@@ -7,11 +7,12 @@ import jax
 
 from rmc_nalu_sam.arrays import as_float
 from rmc_nalu_sam.checks import (
-    check_count,
-    check_natural,
-    check_positive,
-    check_rate,
+  check_count,
+  check_natural,
+  check_positive,
+  check_rate,
 )
+from rmc_nalu_sam.core import Core
 from rmc_nalu_sam.cores import lstm_unroll
 from rmc_nalu_sam.cores.mogrifier import MogrifierLSTM
 from rmc_nalu_sam.dropout import locked, shared_key, weight_drop
@@ -22,6 +23,10 @@ AWDLSTMState = tuple[hk.LSTMState, ...]
 
 class _Layer(MogrifierLSTM):
   """Computes one step, or all of them with dropped weights."""
+
+  @hk.transparent
+  def batch_of(self, inputs_shape, state):
+    return state.hidden.shape[:-1]  # There may be an axis of time.
 
   # One method for both: the names of the parameters depend on the method.
   def __call__(self, inputs, prev_state, rate=None, resets=None):
@@ -35,7 +40,7 @@ class _Layer(MogrifierLSTM):
         weights, self.cell, inputs, prev_state, resets)
 
 
-class AWDLSTM(hk.RNNCore):
+class AWDLSTM(Core):
   r"""Runs layers of LSTMs one after the other, each on the outputs of the last.
 
   With :math:`h^l_t` the output of layer l, and :math:`h^0_t` the input,

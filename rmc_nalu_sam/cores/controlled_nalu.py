@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from rmc_nalu_sam.arrays import as_float
 from rmc_nalu_sam.checks import check_positive
+from rmc_nalu_sam.core import Core
 from rmc_nalu_sam.units import arithmetic
 from rmc_nalu_sam.units.nac import nac_init
 from rmc_nalu_sam.units.nalu import NALU
@@ -45,7 +46,7 @@ def compress(x: jax.Array) -> jax.Array:
                    jnp.log1p(jnp.where(negative, 0, x)))
 
 
-class ControlledNALU(hk.RNNCore):
+class ControlledNALU(Core):
   r"""Computes with registers of numbers, by a NALU that an LSTM controls.
 
   .. math::
@@ -134,9 +135,6 @@ class ControlledNALU(hk.RNNCore):
       ValueError: the inputs have another rank, or there are fewer than
         `num_values`.
     """
-    if inputs.ndim not in (1, 2):
-      raise ValueError(f"{type(self).__name__} takes inputs [B, F] or [F], "
-                       f"got {inputs.shape}")
     if self._num_values is not None and self._num_values > inputs.shape[-1]:
       raise ValueError(f"num_values must be at most the number of inputs, "
                        f"{inputs.shape[-1]}; got {self._num_values}")

@@ -11,6 +11,7 @@ import haiku as hk
 import jax
 
 from rmc_nalu_sam.checks import check_positive
+from rmc_nalu_sam.core import Core
 from rmc_nalu_sam.cores.recurrent import (
   join_layers,
   lstm,
@@ -22,7 +23,7 @@ from rmc_nalu_sam.registry import Registry
 Controller = str | Callable[..., hk.RNNCore]
 
 
-class FeedForward(hk.RNNCore):
+class FeedForward(Core):
   r"""Computes a layer without a state.
 
   .. math::

@@ -11,10 +11,11 @@ import jax.numpy as jnp
 
 from rmc_nalu_sam.arrays import as_float
 from rmc_nalu_sam.checks import MAX_SIZE, check_natural, check_positive
+from rmc_nalu_sam.core import Core
 from rmc_nalu_sam.encoders.convolution import Convolution
 
 
-class ConvLSTM(hk.RNNCore):
+class ConvLSTM(Core):
   r"""Computes the gates of an LSTM by convolutions of input and last output.
 
   .. math::

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from rmc_nalu_sam.arrays import as_float, merge_last
 from rmc_nalu_sam.checks import check_choice, check_positive, check_rate
+from rmc_nalu_sam.core import Core
 from rmc_nalu_sam.cores.controllers import Controller, make_controller
 from rmc_nalu_sam.dropout import dropout
 
@@ -38,7 +39,7 @@ class MemoryState(NamedTuple, Generic[Access]):
   access: Access
 
 
-class MemoryCore(hk.RNNCore):
+class MemoryCore(Core):
   """Connects a controller to a memory.
 
   The controller takes the input and the words last read. A linear layer maps
@@ -130,11 +131,8 @@ class MemoryCore(hk.RNNCore):
       The output `[B, output_size]` and the next state.
 
     Raises:
-      ValueError: the inputs have another rank.
+      ValueError: the inputs have another rank, or the state does not fit.
     """
-    if inputs.ndim not in (1, 2):
-      raise ValueError(f"{type(self).__name__} takes inputs [B, F] or [F], "
-                       f"got {inputs.shape}")
     read_words = prev_state.access.read_words
     inputs = as_float(inputs, read_words.dtype)
     joined = jnp.concatenate(

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from rmc_nalu_sam import narrow
 from rmc_nalu_sam.arrays import as_float
 from rmc_nalu_sam.checks import check_count, check_natural, check_positive
+from rmc_nalu_sam.core import Core
 from rmc_nalu_sam.cores.affine import AffineParameters
 from rmc_nalu_sam.cores.recurrent import join_layers
 from rmc_nalu_sam.relational.layers import Affine, affine
@@ -74,7 +75,7 @@ def step(weights: Weights, cell: Cell, inputs: jax.Array,
   return hidden, hk.LSTMState(hidden, next_cell)
 
 
-class MogrifierLSTM(hk.LSTM):
+class MogrifierLSTM(Core, hk.LSTM):
   r"""Scales input and last output by gates of each other, then runs an LSTM.
 
   With :math:`x^{-1} = x_t` and :math:`h^0 = h_{t-1}`, the rounds

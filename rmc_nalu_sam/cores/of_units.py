@@ -17,10 +17,11 @@ import jax.numpy as jnp
 from rmc_nalu_sam import narrow
 from rmc_nalu_sam.arrays import as_float
 from rmc_nalu_sam.checks import check_count, check_positive
+from rmc_nalu_sam.core import Core
 from rmc_nalu_sam.units import NAC, UNITS, Linear, Unit, arithmetic
 
 
-class Stack(hk.RNNCore):
+class Stack(Core):
   r"""Applies arithmetic units one after the other; it remembers nothing.
 
   .. math::
@@ -78,6 +79,7 @@ class Stack(hk.RNNCore):
         UNITS.get(hidden_unit) if hidden_unit else self._make_unit)
     self._hidden_sizes = [hidden_size] * (num_layers - 1)
     self._output_size = hidden_size if output_size is None else output_size
+    check_positive(output_size=self._output_size)
 
   def __call__(self, inputs: jax.Array,
                prev_state: tuple[()]) -> tuple[jax.Array, tuple[()]]:
@@ -89,6 +91,12 @@ class Stack(hk.RNNCore):
       if isinstance(last, Linear) and last.activation != "none":
         last = Linear(self._output_size, w_init="glorot", name="output")
       return last(inputs), prev_state
+
+  @hk.transparent
+  def batch_of(self, inputs_shape: tuple[int, ...],
+               state: Any) -> tuple[int, ...]:
+    """Returns the batch axes, as many as there are."""
+    return inputs_shape[:-1]
 
   def initial_state(self, batch_size: int | None) -> tuple[()]:
     """Returns the empty state."""
@@ -112,7 +120,7 @@ class UnitRNNState(NamedTuple):
   hidden: jax.Array
 
 
-class UnitRNN(hk.RNNCore):
+class UnitRNN(Core):
   r"""Feeds a unit its own last output.
 
   .. math::
@@ -183,11 +191,8 @@ class UnitRNN(hk.RNNCore):
       The output `[B, H]` and the next state, which holds the same values.
 
     Raises:
-      ValueError: the inputs have another rank.
+      ValueError: the inputs have another rank, or the state does not fit.
     """
-    if inputs.ndim not in (1, 2):
-      raise ValueError(f"{type(self).__name__} takes inputs [B, F] or [F], "
-                       f"got {inputs.shape}")
     hidden = prev_state.hidden
     joined = jnp.concatenate(
         [as_float(inputs, hidden.dtype), hidden], axis=-1)
@@ -223,7 +228,7 @@ class NACLSTMState(NamedTuple):
   sums: jax.Array
 
 
-class NACLSTM(hk.RNNCore):
+class NACLSTM(Core):
   r"""Gives an LSTM its inputs, and some of them through a NAC as well.
 
   .. math::

@@ -10,12 +10,13 @@ import jax.numpy as jnp
 from rmc_nalu_sam import narrow
 from rmc_nalu_sam.arrays import align, as_float
 from rmc_nalu_sam.checks import check_count, check_positive
+from rmc_nalu_sam.core import Core
 
 ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
     "relu": jax.nn.relu, "tanh": jnp.tanh}
 
 
-class _Recurrent(hk.RNNCore):
+class _Recurrent(Core):
   """Base of the cores whose output is their state `[B, hidden_size]`."""
 
   def __init__(self, hidden_size: int = 100, activation: str = "tanh",
@@ -110,7 +111,7 @@ class UGRNN(_Recurrent):
     return state, state
 
 
-class _GRU(hk.GRU):
+class _GRU(Core, hk.GRU):
   """Is Haiku's GRU, takes integers as floats, and multiplies by `narrow`."""
 
   def __call__(self, inputs, prev_state):
@@ -133,7 +134,7 @@ class _GRU(hk.GRU):
     return state, state
 
 
-class _LSTM(hk.LSTM):
+class _LSTM(Core, hk.LSTM):
   """Is Haiku's LSTM, and takes integers as floats."""
 
   def __call__(self, inputs, prev_state):
@@ -165,7 +166,7 @@ def _layer_norm(name: str, x: jax.Array) -> jax.Array:
       axis=-1, create_scale=True, create_offset=True, name=name)(x)
 
 
-class _Layers(hk.RNNCore):
+class _Layers(Core):
   """Is Haiku's stack with skip connections, and takes integers as floats."""
 
   def __init__(self, layers):

@@ -14,9 +14,11 @@ from typing import NamedTuple
 import haiku as hk
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rmc_nalu_sam.arrays import as_float, merge_last
 from rmc_nalu_sam.checks import check_count, check_positive
+from rmc_nalu_sam.core import Core
 from rmc_nalu_sam.cores.affine import AffineParameters
 from rmc_nalu_sam.relational import attention, gating, layers, unroll
 
@@ -43,7 +45,7 @@ class RMCState(NamedTuple):
   attention: jax.Array
 
 
-class RMC(hk.RNNCore):
+class RMC(Core):
   r"""Lets rows of a memory attend to each other: the Relational Memory Core.
 
   At every step, they also attend to the input.
@@ -153,7 +155,8 @@ class RMC(hk.RNNCore):
     """Runs one step.
 
     Args:
-      inputs: `[B, ...]`, or `[...]` without a batch; see `input_rows`.
+      inputs: `[B, ...]`, or `[F]` or `[I, F]` without a batch; see
+        `input_rows`.
       prev_state: the state before the step.
 
     Returns:
@@ -182,7 +185,7 @@ class RMC(hk.RNNCore):
     """Runs all steps, as `hk.dynamic_unroll` does, at less cost.
 
     Args:
-      inputs: `[T, B, ...]`, or `[T, ...]` without a batch.
+      inputs: `[T, B, ...]`, or `[T, F]` or `[T, I, F]` without a batch.
       state: the state before the first step.
       resets: `[T, B]` bool, whether a sequence starts anew before a step; None
         for never.
@@ -204,6 +207,19 @@ class RMC(hk.RNNCore):
         params, rows, state.memory, self._options, resets)
     return merge_last(memories), RMCState(
         memories[-1], weights)
+
+  @hk.transparent
+  def batch_of(self, inputs_shape: tuple[int, ...],
+               state: RMCState) -> tuple[int, ...]:
+    """Returns the batch axes `[B]` or `[]`; the inputs may have any rank.
+
+    Without a batch, inputs of several axes are `[I, F]`. Else the rows of a
+    batch would become one input.
+    """
+    has_batch = len(inputs_shape) > 1 and (
+        np.ndim(getattr(state, "memory", 0)) == 3
+        or inputs_shape[0] != self._input_rows)
+    return inputs_shape[:1] if has_batch else ()
 
   def initial_state(self, batch_size: int | None) -> RMCState:
     """Returns slots that differ, and no attention; no B axis if it is None."""

@@ -6,12 +6,13 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
+from rmc_nalu_sam.arguments import Checked
 from rmc_nalu_sam.arrays import as_float
 from rmc_nalu_sam.checks import check_positive
 from rmc_nalu_sam.encoders.convolution import Convolution
 
 
-class CNN(hk.Module):
+class CNN(Checked, hk.Module):
   """Encodes square images of one channel by a small convolutional network.
 
   The layers are: convolution 5x5 to 20 channels, ReLU, maximum of 2x2;

@@ -9,13 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from rmc_nalu_sam import narrow
+from rmc_nalu_sam.arguments import Checked
 from rmc_nalu_sam.arrays import align
 from rmc_nalu_sam.checks import check_choice, check_count, check_positive
 
 PADDINGS = ("valid", "same")
 
 
-class Convolution(hk.Module):
+class Convolution(Checked, hk.Module):
   """Computes `hk.Conv2D`, with the same parameters.
 
   On a CPU it multiplies unfolded patches by the weights. XLA's own gradients of

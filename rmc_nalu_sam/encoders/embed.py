@@ -3,11 +3,12 @@
 import haiku as hk
 import jax
 
+from rmc_nalu_sam.arguments import Checked
 from rmc_nalu_sam.arrays import as_float
 from rmc_nalu_sam.checks import check_positive
 
 
-class Embed(hk.Module):
+class Embed(Checked, hk.Module):
   """Embeds one-hot tokens by a linear map without a bias."""
 
   def __init__(self, output_size: int = 64, name: str | None = None):

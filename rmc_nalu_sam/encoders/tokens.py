@@ -6,13 +6,14 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
+from rmc_nalu_sam.arguments import Checked
 from rmc_nalu_sam.checks import check_positive, check_rate
 from rmc_nalu_sam.dropout import locked, shared_key, word_dropout
 
 _INIT = hk.initializers.RandomUniform(-.1, .1)
 
 
-class Tokens(hk.Module):
+class Tokens(Checked, hk.Module):
   """Embeds integer tokens by a table of vectors.
 
   The dropouts are those of the AWD-LSTM: see "Regularizing and Optimizing LSTM

@@ -12,12 +12,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rmc_nalu_sam.arguments import Checked
 from rmc_nalu_sam.arrays import align, as_float
 from rmc_nalu_sam.checks import check_choice, check_natural, check_positive
 from rmc_nalu_sam.encoders.convolution import PADDINGS, Convolution
 
 
-class Torso(hk.Module):
+class Torso(Checked, hk.Module):
   """Encodes an image and further numbers: a small network of convolutions.
 
   An input holds an image, row by row, K features, and what else there is, such

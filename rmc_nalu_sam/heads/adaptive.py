@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from rmc_nalu_sam import narrow
+from rmc_nalu_sam.arguments import Checked
 from rmc_nalu_sam.arrays import align, as_float
 from rmc_nalu_sam.checks import check_positive, check_rate
 from rmc_nalu_sam.dropout import locked
@@ -51,7 +52,7 @@ class _Weights(NamedTuple):
     return widen(logits)
 
 
-class AdaptiveSoftmax(hk.Module):
+class AdaptiveSoftmax(Checked, hk.Module):
   r"""Maps a core's outputs to log-probabilities of classes sorted by frequency.
 
   The first classes, the shortlist, have a logit each. The other ones are in

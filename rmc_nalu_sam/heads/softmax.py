@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from rmc_nalu_sam import narrow
+from rmc_nalu_sam.arguments import Checked
 from rmc_nalu_sam.arrays import align, as_float
 from rmc_nalu_sam.checks import check_positive, check_rate
 from rmc_nalu_sam.dropout import locked
@@ -17,7 +18,7 @@ from rmc_nalu_sam.heads import log_probs
 from rmc_nalu_sam.heads.linear_log_probs import linear_log_probs
 
 
-class Softmax(hk.Module):
+class Softmax(Checked, hk.Module):
   r"""Maps a core's outputs to the logits of classes.
 
   .. math::

@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rmc_nalu_sam.arguments import Checked
 from rmc_nalu_sam.arrays import align, as_float
 from rmc_nalu_sam.checks import check_positive
 from rmc_nalu_sam.units.expressions import Expression
@@ -54,7 +55,7 @@ class Parameter(NamedTuple):
   init: hk.initializers.Initializer
 
 
-class Unit(hk.Module):
+class Unit(Checked, hk.Module):
   """Represents a layer with weights that a formula can be read from.
 
   All parameters lie in the module itself, not in sub-modules. Each of these
