@@ -226,15 +226,17 @@ Arguments:
     ("--list", 0, "--core=NAME"), ("--describe=sam_copy", 0, "Paper:"),
     ("--describe=rmz", config_lib.EXIT_USAGE, "did you mean 'rmc'?")])
 def test_flags_print_and_exit(flag, status, words, capsys):
+  costs: list[str] = []
   with parsed(flag), pytest.raises(SystemExit) as exit_status:
-    help_lib.handle_help_flags()
+    help_lib.handle_help_flags(costs.append)
   assert exit_status.value.code == status
   out, err = capsys.readouterr()
   assert words in (err if status else out)
   assert not (out if status else err)
+  assert costs == (["sam_copy"] if flag == "--describe=sam_copy" else [])
 
 
 def test_programs_go_on_without_these_flags():
   with parsed():
-    help_lib.handle_help_flags()
+    help_lib.handle_help_flags(lambda name: None)
     assert not flags.FLAGS.list
