@@ -36,6 +36,13 @@ class Pretrained(NamedTuple):
     params: its parameters.
     card: what is known of it: `about`, `task`, `inputs`, `figures`, `training`
       and more. `card["model"]` are the arguments of `make_model`.
+
+  Example:
+    >>> network = rmc_nalu_sam.pretrained("nau_add")
+    >>> inputs = jnp.array([[[3.25, 4.5]]])  # 1 step, 1 sequence, 2 numbers.
+    >>> start = network.model.initial_state(network.params, 1)
+    >>> network.model.unroll(network.params, None, inputs, start).outputs
+    Array([[[7.75]]], dtype=float32)
   """
 
   model: Model
@@ -54,14 +61,6 @@ def pretrained(name: str) -> Pretrained: ...
 def pretrained(name: str | None = None) -> dict[str, str] | Pretrained:
   """Loads a trained network; without a name, lists all of them.
 
-  >>> "sam_copy" in pretrained()
-  True
-  >>> model, params, card = pretrained("sam_copy")
-  >>> inputs = jax.numpy.zeros([11, 2, card["inputs"]["shape"][-1]])
-  >>> start = model.initial_state(params, 2)
-  >>> model.unroll(params, None, inputs, start).outputs.shape
-  (11, 2, 8)
-
   Args:
     name: of the network; None to list them.
 
@@ -70,6 +69,13 @@ def pretrained(name: str | None = None) -> dict[str, str] | Pretrained:
 
   Raises:
     ValueError: there is no such network, or its files are damaged.
+
+  Example:
+    >>> "sam_copy" in rmc_nalu_sam.pretrained()
+    True
+    >>> model, params, card = rmc_nalu_sam.pretrained("sam_copy")
+    >>> card["task"]["name"], card["inputs"]["shape"]
+    ('copy', ['T', 'B', 10])
   """
   folder = importlib.resources.files("rmc_nalu_sam") / "pretrained"
   if name is not None:
