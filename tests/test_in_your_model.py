@@ -1,4 +1,4 @@
-"""The blocks of docs/in_your_model.md run as they stand, in order."""
+"""The blocks of docs/in_your_model.md and run_files.md run as they stand."""
 
 import contextlib
 import io
@@ -19,7 +19,7 @@ PAGE = test_snippets.ROOT / "docs" / "in_your_model.md"
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-  """Returns the names that the blocks define, and what they printed."""
+  """Returns the names that the blocks define, and what each page printed."""
   with (pytest.MonkeyPatch.context() as patch,
         contextlib.redirect_stdout(io.StringIO()) as printed):
     patch.chdir(tmp_path_factory.mktemp("page"))
@@ -29,14 +29,17 @@ def page(tmp_path_factory):
     printed.truncate(0)
     printed.seek(0)
     names = test_snippets.run(PAGE)
-  return names, printed.getvalue().splitlines()
+    of_model = printed.getvalue().splitlines()
+    test_snippets.run(PAGE.with_name("run_files.md"))
+    of_files = printed.getvalue().splitlines()[len(of_model):]
+  return names, of_model, of_files
 
 
 def test_blocks_are_short_and_print_what_their_comments_say(page):
   blocks = test_snippets.blocks(PAGE)
   assert len(blocks) == 12
   assert all(len(block.splitlines()) <= 15 for block in blocks)
-  _, printed = page
+  _, printed, _ = page
   distance = printed.pop(1)
   assert printed == [
       "y = price - rebate", "price - rebate", "(6, 4, 4, 4)", "(6, 4, 4, 4)",
@@ -45,9 +48,16 @@ def test_blocks_are_short_and_print_what_their_comments_say(page):
   assert float(distance) < .2
 
 
+def test_the_files_of_a_run_are_read(page):
+  evaluation, run = page[2]
+  step, loss = evaluation.split()
+  assert (step, run) == ("2", "sam [0]")
+  assert 0 < float(loss) < 2
+
+
 def test_the_advice_on_padding_is_right(page):
   """Each last state is that of its sequence alone, without any padding."""
-  names, _ = page
+  names, *_ = page
   for row, length in enumerate(names["lengths"].tolist()):
     alone = names["unroll"](
         names["params"], None, names["inputs"][:length, row:row + 1],
@@ -64,7 +74,7 @@ def test_the_advice_on_padding_is_right(page):
 
 
 def test_saved_parameters_are_the_same(page):
-  names, _ = page
+  names, *_ = page
   jax.tree.map(np.testing.assert_array_equal, names["restored"],
                names["params"])
   assert jax.tree.structure(names["restored"]) == jax.tree.structure(
@@ -72,7 +82,7 @@ def test_saved_parameters_are_the_same(page):
 
 
 def test_a_reset_changes_its_sequence_alone(page):
-  names, _ = page
+  names, *_ = page
   reset = names["unroll"](names["params"], None, names["inputs"],
                           names["start"], resets=names["resets"])
   changed = np.any(np.abs(reset.outputs - names["outputs"]) > 1e-6,
@@ -89,7 +99,7 @@ def test_linked_files_exist(link):
 
 
 def test_the_masked_loss_has_no_padding(page):
-  names, _ = page
+  names, *_ = page
   own = np.concatenate([names["errors"][:length, row] for row, length in
                         enumerate(names["lengths"].tolist())])
   np.testing.assert_allclose(jnp.asarray(names["masked_loss"]), own.mean(),

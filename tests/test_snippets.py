@@ -14,7 +14,8 @@ from rmc_nalu_sam import CORES, UNITS
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = ROOT / "README.md"
-# Page -> what its blocks print. The tests of their names run those `ELSEWHERE`.
+# Page -> what its blocks print. Those `ELSEWHERE` need a run or files:
+# test_in_your_model.py and test_your_own.py run them.
 PRINTED = {
     "README.md": "(50, 8, 100) (8, 4, 4)\n",
     "docs/agents.md": "(5, 5, 6) 0.0 False\n",
@@ -22,7 +23,7 @@ PRINTED = {
     "docs/pretrained.md": "0.0\n",
     "docs/units.md": "",
 }
-ELSEWHERE = {"docs/in_your_model.md", "docs/your_own.md"}
+ELSEWHERE = {"docs/in_your_model.md", "docs/run_files.md", "docs/your_own.md"}
 
 
 def blocks(path, language="python"):
