@@ -9,7 +9,9 @@ import re
 
 import setuptools
 
-URL = "https://github.com/rmc-nalu-sam/rmc_nalu_sam"
+HERE = pathlib.Path(__file__).parent
+URL = re.search(r"^repository-code: (\S+)$",
+                (HERE / "CITATION.cff").read_text("utf-8"), re.MULTILINE)[1]
 
 # What the programs of a checkout need beside the library.
 _TRAIN = (
@@ -50,10 +52,12 @@ _TEST = (
 
 def _long_description() -> str:
   """Returns README.md with absolute links; a package index has no files."""
-  text = pathlib.Path(__file__).with_name("README.md").read_text("utf-8")
-  text = re.sub(r"(!\[[^\]]*\]\()(?![a-z]+:|#)", rf"\1{URL}/raw/main/", text)
-  return re.sub(r"((?<!!)\[[^\]]*\]\()(?![a-z]+:|#)", rf"\1{URL}/blob/main/",
-                text)
+  def absolute(link):
+    is_picture = link[1].endswith((".gif", ".png", ".svg"))
+    return f"]({URL}/{'raw' if is_picture else 'blob'}/main/{link[1]})"
+
+  return re.sub(r"\]\((?![a-z]+:|#)([^)]+)\)", absolute,
+                (HERE / "README.md").read_text("utf-8"))
 
 
 setuptools.setup(

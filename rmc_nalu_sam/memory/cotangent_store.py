@@ -12,9 +12,8 @@ from typing import NamedTuple, Self
 import chex
 import jax
 import jax.numpy as jnp
-from jax.ad_checkpoint import checkpoint_name
 
-from rmc_nalu_sam.memory.store import KEPT, residuals
+from rmc_nalu_sam.memory.store import kept, residuals
 
 
 class CotangentStore(NamedTuple):
@@ -33,7 +32,7 @@ class CotangentStore(NamedTuple):
 
   def read(self, rows: jax.Array) -> tuple[jax.Array, Self]:
     words, memory = gather_words(self.memory, rows)
-    return checkpoint_name(words, KEPT), self._replace(memory=memory)
+    return kept(words), self._replace(memory=memory)
 
   def write(self, erased: jax.Array, rows: jax.Array,
             words: jax.Array) -> tuple[Self, jax.Array]:

@@ -16,9 +16,8 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.ad_checkpoint import checkpoint_name
 
-from rmc_nalu_sam.memory.store import KEPT
+from rmc_nalu_sam.memory.store import kept
 
 
 class SparseWeights(NamedTuple):
@@ -166,8 +165,7 @@ def follow(links: SparseWeights, read: SparseWeights) -> SparseWeights:
   Returns:
     `[K]` weights, the largest.
   """
-  rows, weights = checkpoint_name(
-      jax.tree.map(lambda x: x[read.rows], links), KEPT)
+  rows, weights = kept(jax.tree.map(lambda x: x[read.rows], links))
   weights = jax.lax.stop_gradient(weights) * read.weights[:, None]
   return merge(SparseWeights(rows.reshape(-1), weights.reshape(-1)),
                read.rows.shape[0])

@@ -15,10 +15,17 @@ Letters: N slots, W word size, J writes per step, L steps of gradients.
 from typing import Any, Protocol, Self
 
 import jax
+from jax.ad_checkpoint import checkpoint_name
 
 # The checkpoint name of what is read from the memory. Under `jax.checkpoint`
 # these values must be kept; recomputing them would keep the whole memory.
 KEPT = "from_memory"
+
+
+def kept(values: Any) -> Any:
+  """Names all arrays of a tree `KEPT`."""
+  # JAX 0.7 names single arrays only.
+  return jax.tree.map(lambda x: checkpoint_name(x, KEPT), values)
 
 
 def residuals(rows: Any) -> Any:

@@ -15,9 +15,8 @@ from typing import NamedTuple, Self
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.ad_checkpoint import checkpoint_name
 
-from rmc_nalu_sam.memory.store import KEPT, residuals
+from rmc_nalu_sam.memory.store import kept, residuals
 
 # Version numbers stay below this bound. Beyond it, they would overflow, and new
 # slots would seem older than they are.
@@ -66,7 +65,7 @@ class TapeStore(NamedTuple):
     version = self.versions[rows]
     words = jnp.where((version >= self.oldest)[..., None],
                       jax.lax.stop_gradient(self.memory)[rows], 0)
-    words, places = checkpoint_name((words, _places(self, version)), KEPT)
+    words, places = kept((words, _places(self, version)))
     words, tape = _read_tape(self.tape, words, places)
     return words, self._replace(tape=tape)
 
@@ -96,7 +95,7 @@ class TapeStore(NamedTuple):
     length = self.tape.shape[0]
     new = (self.num_versions % length + jnp.arange(num_writes, dtype=jnp.int32))
     old = jnp.where(is_first & is_kept, _places(after, old_version), length)
-    places = checkpoint_name((version % length, new, old), KEPT)
+    places = kept((version % length, new, old))
     tape = _write_tape(self.tape, words, *places)
     return after._replace(tape=tape), jnp.where(was_written, num_slots, rows)
 

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.ad_checkpoint import checkpoint_name
 
 from rmc_nalu_sam import narrow
 from rmc_nalu_sam.memory import content, sparse_links
@@ -19,7 +18,7 @@ from rmc_nalu_sam.memory import usage as usage_lib
 from rmc_nalu_sam.memory.access.sam_interface import SAMInterface
 from rmc_nalu_sam.memory.cotangent_store import CotangentStore
 from rmc_nalu_sam.memory.index import search
-from rmc_nalu_sam.memory.store import KEPT, Store
+from rmc_nalu_sam.memory.store import Store, kept
 from rmc_nalu_sam.memory.tape_store import TapeStore
 
 
@@ -175,8 +174,8 @@ def _write(interface: SAMInterface, prev: SAMAccess,
 
   What is written is A = w^W a^T.
   """
-  unused = checkpoint_name(usage_lib.least_recently_accessed(
-      prev.usage, prev.read_rows.shape[0]), KEPT)
+  unused = kept(usage_lib.least_recently_accessed(
+      prev.usage, prev.read_rows.shape[0]))
   gamma = interface.interpolation_gates[:, None]
   weights = interface.write_gates[:, None] * jnp.concatenate(
       [gamma * prev.read_weights, 1 - gamma], axis=1)
@@ -206,7 +205,7 @@ def _find(interface: SAMInterface, access: SAMAccess,
       access.index, jax.lax.stop_gradient(access.memory),
       access.store.is_written, jax.lax.stop_gradient(interface.queries),
       access.read_rows.shape[1], access.write_rows.reshape(-1))
-  return access._replace(index=state), checkpoint_name(rows, KEPT)
+  return access._replace(index=state), kept(rows)
 
 
 def _read_content(interface: SAMInterface, access: SAMAccess,
