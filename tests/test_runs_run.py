@@ -11,6 +11,7 @@ from launch.configs import config as config_lib
 from launch.pictures import run as pictures
 from launch.runs import Run, outcome
 from launch.runs.run import TRAINED
+from rmc_nalu_sam.units import Formula
 
 SEED = 3
 GOOD, NAN = 1e-12, float("nan")
@@ -45,6 +46,19 @@ def workdir(tmp_path):
                             [GOOD, 1., NAN, 1.]],
         sparsity_error=[[.5] * 4, [.25, .5, NAN, .5], [.125, .5, NAN, .5]])
   return tmp_path
+
+
+def test_a_formula_only_if_it_was_learned(workdir):
+  for error, distance, words in (
+      (GOOD, .01, "y = x1 * x2 (weights within 0.01)"),
+      (GOOD, .2, "no formula was learned: weights are up to 0.2 from those of "
+       "the nearest one"),
+      (1., .01, "no formula was learned: the task is not solved")):
+    write(workdir, [10], mse=[[error, 2., 2., 2.]],
+          extrapolation__mse=[[error, 2., 2., 2.]],
+          solved=[[float(error < .1), 0., 0., 0.]])
+    assert outcome.describe_formula(
+        Run(workdir), Formula(("y = x1 * x2",), distance)) == words
 
 
 def test_records_and_columns(workdir):
