@@ -89,11 +89,13 @@ def test_evaluation(workdir, capsys):
   assert beyond["bits_wrong"] > first["bits_wrong"]
   lines = capsys.readouterr().out.splitlines()
   assert lines[0] == "sam on copy after 4 updates, seed 0"
-  assert lines[1].split() == ["length", "episodes", *first]
+  names = ["bits_wrong", "guess", "episodes", *(
+      name for name in first if name not in ("bits_wrong", "guess"))]
+  assert lines[1].split() == ["length", *names]
   assert lines[2].split()[0] == "2"
   assert lines[3].split()[:2] == ["5", "*"]
   assert lines[2].split()[1:] == [
-      "24", *(f"{value:.4g}" for value in first.values())]
+      f"{value:.4g}" for value in map((first | {"episodes": 24}).get, names)]
   assert lines[4] == "* above the levels of training"
   assert lines[5] == "guess: bits_wrong of guessing"
   assert len(lines) == 6
@@ -237,7 +239,9 @@ def test_episodes_as_in_training_have_a_row(no_pictures, tmp_path, capsys):
       ("as trained", True), (3, True), (6, False), (12, False)]
   assert rows[0]["loss"] != rows[1]["loss"]
   lines = capsys.readouterr().out.splitlines()
-  assert lines[2].split()[:3] == ["as", "trained", "64"]
+  assert lines[1].split()[3] == "episodes"
+  assert lines[2].split()[:2] == ["as", "trained"]
+  assert lines[2].split()[4] == "64"
   assert run(evaluate, f"--workdir={workdir}", "--levels=3") == 0
   rows = json.loads((workdir / "evaluation.json").read_text())["levels"]
   assert [row["level"] for row in rows] == [3]
@@ -271,8 +275,9 @@ def test_episodes_that_are_counted(no_pictures, tmp_path, capsys):
   assert [(row["level"], row["trained"], row["episodes"]) for row in rows] == [
       ("as trained", True, 169), ("validation", None, 200), ("test", None, 631)]
   lines = capsys.readouterr().out.splitlines()
-  assert [line.split()[:3] for line in lines[3:5]] == [
-      ["validation", "+", "200"], ["test", "+", "631"]]
+  column = lines[1].split().index("episodes") + 1  # After the mark.
+  assert [(line.split()[0], line.split()[column]) for line in lines[3:5]] == [
+      ("validation", "200"), ("test", "631")]
 
 
 @pytest.mark.parametrize("seeds", [1, 4])
@@ -306,7 +311,8 @@ def test_a_full_disk_does_not_cost_the_table(workdir, capsys):
   assert run(evaluate, f"--workdir={workdir}", "--levels=2",
              "--episodes=8") == config_lib.EXIT_USAGE
   out, err = capsys.readouterr()
-  assert out.splitlines()[2].split()[:2] == ["2", "8"]
+  assert out.splitlines()[1].split()[3] == "episodes"
+  assert out.splitlines()[2].split()[0::3][:2] == ["2", "8"]
   assert err.splitlines()[-1] == "error: [Errno 28] No space left on device"
 
 

@@ -133,19 +133,6 @@ def test_end_has_the_numbers_that_matter(workdir):
                    "drawn")
 
 
-def test_a_formula_only_if_it_was_learned(workdir):
-  for error, distance, words in (
-      (GOOD, .01, "y = x1 * x2 (weights within 0.01)"),
-      (GOOD, .2, "no formula was learned: weights are up to 0.2 from those of "
-       "the nearest one"),
-      (1., .01, "no formula was learned: the task is not solved")):
-    write(workdir, [10], mse=[[error, 2., 2., 2.]],
-          extrapolation__mse=[[error, 2., 2., 2.]],
-          solved=[[float(error < .1), 0., 0., 0.]])
-    assert outcome.describe_formula(
-        Run(workdir), Formula(("y = x1 * x2",), distance)) == words
-
-
 def test_end_names_the_pictures_of_this_launch(workdir):
   (workdir / "old.png").touch()
   os.utime(workdir / "old.png", (1e9, 1e9))

@@ -44,7 +44,7 @@ def _table(result):
   rows = result["levels"]
   names = [name for name in rows[0] if name not in ("level", "trained")
            and all(name in row for row in rows)]
-  first = (result["main_metric"], "guess")  # What matters most.
+  first = (result.get("main_metric"), "guess")  # What matters most.
   names = [name for name in first if name in names] + [
       name for name in names if name not in first]
   marks = {True: "", False: " *", None: " +"}
