@@ -106,6 +106,14 @@ def test_no_text_names_an_extra_that_is_not_there():
   assert set(found) <= set(EXTRAS) - {"programs"}, found
 
 
+def test_the_tests_of_the_legs_exist():
+  script = (ROOT / ".ci" / "leg_tests").read_text()
+  files = " ".join(re.findall(r"tests\+?=\(([^)\"]+)\)", script)).split()
+  assert len(files) > 15
+  assert [name for name in files
+          if not (ROOT / "tests" / f"test_{name}.py").exists()] == []
+
+
 def test_ci_runs_the_legs():
   run = (ROOT / ".ci" / "run").read_text().splitlines()
   assert {".ci/legs", ".ci/typed .venv"} <= set(run)

@@ -377,7 +377,7 @@ def test_a_reader_writes_nothing(tmp_path):
 
 def test_only_the_writer_clears_what_was_left_half_written(workdir):
   left = {workdir / "checkpoints" / name for name in
-          ("3.orbax-checkpoint-tmp", "1.removed")}
+          ("3.orbax-checkpoint-tmp", "4.orbax-checkpoint-tmp-17", "1.removed")}
   for path in left:
     path.mkdir()
     (path / "train").touch()

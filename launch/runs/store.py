@@ -134,7 +134,8 @@ class Store:
 
   def clear(self) -> None:
     """Deletes what a process that was killed has half written or removed."""
-    for pattern in ("*.orbax-checkpoint-tmp", f"*{_REMOVED}"):
+    # Before 0.11.20, Orbax added a time to the suffix.
+    for pattern in ("*.orbax-checkpoint-tmp*", f"*{_REMOVED}"):
       for path in self.directory.glob(pattern):
         shutil.rmtree(path)
 
