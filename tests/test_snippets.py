@@ -14,8 +14,8 @@ from rmc_nalu_sam import CORES, UNITS
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = ROOT / "README.md"
-# Page -> what its blocks print, as a regular expression. Those `ELSEWHERE` need a run or files:
-# test_in_your_model.py and test_your_own.py run them.
+# Page -> what its blocks print, as a regular expression. Those `ELSEWHERE` need
+# a run or files: test_in_your_model.py and test_your_own.py run them.
 PRINTED = {
     "README.md": r"\(50, 8, 100\) \(8, 4, 4\)\n",
     "docs/agents.md": r"\(5, 5, 6\) 0\.0 False\n",
