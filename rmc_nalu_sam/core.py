@@ -13,6 +13,7 @@ from typing import Any
 
 import haiku as hk
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 

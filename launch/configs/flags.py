@@ -189,7 +189,8 @@ def define_device_flags() -> None:
 def apply_device_flags() -> None:
   """Sets up JAX and its devices; must be called before one is used."""
   environment.pin_settings()
-  if FLAGS.cpu_devices is not None:
+  # Once JAX 0.7 has devices, it refuses even the number that it has.
+  if FLAGS.cpu_devices not in (None, jax.config.values["jax_num_cpu_devices"]):
     jax.config.update("jax_num_cpu_devices", FLAGS.cpu_devices)
 
 

@@ -31,19 +31,14 @@ class Meter:
     """
     self._clock = clock
     self._compiling, self._all = _Union(), _Union()
-    self._is_open = False
+    self._listening = _listening(self._listen)
 
   def __enter__(self) -> "Meter":
-    self._is_open = True
-    jax.monitoring.register_event_duration_secs_listener(self._listen)
+    self._listening.__enter__()
     return self
 
-  def __exit__(self, *_: Any) -> None:
-    self._is_open = False
-    # JAX 0.7 has no such function. There, a closed meter listens in vain.
-    if unregister := getattr(
-        jax.monitoring, "unregister_event_duration_listener", None):
-      unregister(self._listen)
+  def __exit__(self, *details: Any) -> None:
+    self._listening.__exit__(*details)
 
   @property
   def compile_seconds(self) -> float:
@@ -55,9 +50,7 @@ class Meter:
     """Seconds of `waiting_for_data` without compilation."""
     return self._all.seconds - self._compiling.seconds
 
-  def _listen(self, event: str, duration_secs: float, **_: Any) -> None:
-    if not self._is_open:
-      return
+  def _listen(self, event: str, duration_secs: float) -> None:
     now = self._clock()
     if event.startswith(_COMPILING) and event.endswith("_duration"):
       self._compiling.add(now - duration_secs, now)
@@ -96,13 +89,29 @@ def waiting_for_data() -> Iterator[None]:
 @contextlib.contextmanager
 def at_first_program(call: Callable[[], None]) -> Iterator[None]:
   """Calls a function as soon as XLA has compiled a program within."""
-  def listen(event: str, duration_secs: float, **_: Any) -> None:
-    del duration_secs
+  def listen(event: str, _: float) -> None:
     if event == _PROGRAM:
       call()
 
-  jax.monitoring.register_event_duration_secs_listener(listen)
+  with _listening(listen):
+    yield
+
+
+@contextlib.contextmanager
+def _listening(listen: Callable[[str, float], None]) -> Iterator[None]:
+  """Passes the names and seconds that JAX reports within to a function."""
+  is_open = True
+
+  def listen_within(event: str, duration_secs: float, **_: Any) -> None:
+    if is_open:
+      listen(event, duration_secs)
+
+  jax.monitoring.register_event_duration_secs_listener(listen_within)
   try:
     yield
   finally:
-    jax.monitoring.unregister_event_duration_listener(listen)
+    is_open = False
+    # JAX 0.7 has no such function, and goes on calling in vain.
+    if unregister := getattr(
+        jax.monitoring, "unregister_event_duration_listener", None):
+      unregister(listen_within)
