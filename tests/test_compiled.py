@@ -380,7 +380,8 @@ ALL = "not policy and not float32 and not user and not detects"
 @pytest.mark.skipif("RMC_NALU_SAM_COMPILE_AS_USER" in os.environ,
                     reason="this is the process that it starts")
 @pytest.mark.parametrize("arguments, least", [
-    ([f"{__file__}::{name}" for name in MAIN], len(MAIN)),
+    pytest.param([f"{__file__}::{name}" for name in MAIN], len(MAIN),
+                 marks=pytest.mark.slow),
     pytest.param(["-k", ALL, __file__], 15, marks=pytest.mark.slow)],
     ids=["main", "all"])
 def test_the_proofs_hold_with_the_compiler_flags_of_a_user(arguments, least):

@@ -127,7 +127,7 @@ def test_shapes_and_outputs_are_as_they_always_were(name):
 # Unrolls.
 
 
-@pytest.mark.parametrize("name", CORES)
+@of_each(CORES, slow=AT_LEAST - FEW - {"sam"})
 def test_init_under_jit_equals_eager(name):
   net, inputs = unroll(name), draw(1, B, F)
   close(net.init(jax.random.key(0), inputs),
@@ -296,7 +296,7 @@ def test_float64(name):
 
 
 # A SAM at a constant cost has all parts of a SAM.
-@pytest.mark.parametrize("name", [name for name in CASES if name != "sam"])
+@of_each((name for name in CASES if name != "sam"), slow=AT_LEAST - FEW)
 def test_integers_and_booleans_are_taken_as_floats(name):
   params = jax.eval_shape(
       unroll(name).init, jax.random.key(0), jnp.zeros([1, B, F], bool))

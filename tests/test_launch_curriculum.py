@@ -55,7 +55,8 @@ def test_records_have_level_and_seconds(reference, capsys):
   assert seconds == sorted(seconds)
   assert (reference / "learning_curve.png").exists()
   assert run(train, f"--workdir={reference}") == 0
-  assert capsys.readouterr().out.splitlines()[0].endswith("level 6")
+  assert capsys.readouterr().out.splitlines()[0].startswith(
+      "step 60, evaluation, level 6: ")
 
 
 # With threshold 10, the checkpoint must keep the level. With 0.4, the level
@@ -81,7 +82,7 @@ def test_max_minutes_ends_a_run_that_can_go_on(reference, tmp_path, capsys):
   # The time limit is checked after each record. The first record is already
   # over the limit.
   assert run(train, *argv, "--steps=60", "--max_minutes=1e-9") == 0
-  assert "step 10, evaluation: " in capsys.readouterr().out
+  assert "step 10, evaluation, level 2: " in capsys.readouterr().out
   assert saved_steps(tmp_path) == [10]
   assert (tmp_path / "learning_curve.png").exists()
   assert [r["step"] for r in records(tmp_path, "eval")] == [10]

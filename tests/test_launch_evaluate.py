@@ -195,6 +195,7 @@ def test_the_regulariser_of_a_batch_is_no_column(no_pictures, tmp_path):
   assert row["loss"] == pytest.approx(record["loss"], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_recall_of_each_seed(no_pictures, tmp_path, capsys):
   assert run(train, *tiny_flags("sam"), "--core.index=lsh", "--num_seeds=2",
              "--index.num_recent=1", "--index.num_tables=1", "--core.top_k=5",

@@ -90,6 +90,7 @@ def test_what_does_not_suit_a_text(argv, tmp_path, capsys, flag, message):
   assert not (tmp_path / "config.json").exists()
 
 
+@pytest.mark.slow
 def test_a_memory_of_another_size_or_index_can_be_evaluated(
     argv, tmp_path, capsys):
   """The checkpoint of a text holds the memory, which an evaluation drops."""

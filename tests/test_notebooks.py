@@ -27,7 +27,8 @@ SHORTER = {
     "your_own.ipynb": "steps = 2",
 }
 # These take about 15 seconds.
-SLOW = {"rmc_attention.ipynb", "sam_scaling.ipynb"}
+SLOW = {"agent.ipynb", "language.ipynb", "rmc_attention.ipynb",
+        "sam_scaling.ipynb"}
 
 every_notebook = pytest.mark.parametrize("name", sorted(SHORTER))
 

@@ -76,6 +76,7 @@ def test_a_failure_stops_nothing_and_what_is_done_is_not_repeated(
       jobs, tmp_path / "runs")] == ["bad"]
 
 
+@pytest.mark.slow
 def test_training_goes_on_where_the_minutes_ended_it(catalogue, tmp_path):
   job = selection.jobs("copy", "tiny", ["lstm"])[0]._replace(minutes=1e-9)
   folder = tmp_path / "results"

@@ -305,7 +305,8 @@ def test_none_by_name_is_none():
 
 @every_output
 @pytest.mark.parametrize("unroll, size", [
-    (hk.dynamic_unroll, F), (RMC.unroll, F), (RMC.unroll, NARROW)])
+    pytest.param(hk.dynamic_unroll, F, marks=pytest.mark.slow),
+    (RMC.unroll, F), (RMC.unroll, NARROW)])
 @pytest.mark.parametrize("options", [{}, OPTIONS["blocks and rows"]], ids=str)
 def test_bfloat16_policy(options, unroll, size, output):
   def net(inputs):
@@ -392,7 +393,9 @@ def test_bad_gate_style():
 
 
 @pytest.mark.parametrize("name, narrow", [
-    *[(name, True) for name in OPTIONS],
+    *[pytest.param(name, True, marks=() if name in (
+        "defaults", "memory gates", "blocks and rows") else pytest.mark.slow)
+      for name in OPTIONS],
     # Wide inputs use the code of a single step, so options matter less.
     *[pytest.param(name, False, marks=() if name in (
         "defaults", "no gates", "blocks and rows") else pytest.mark.slow)

@@ -247,7 +247,8 @@ def test_gradients_are_slopes(name, x64):
     penalty = unit.penalty(params)
     return jnp.vdot(draw(B, O), y) + penalty
 
-  gradients = jax.grad(loss)(variables)
+  loss = jax.jit(loss)
+  gradients = jax.jit(jax.grad(loss))(variables)
   eps = 1e-6
   for i, (key, value) in enumerate(variables.items()):
     direction = draw(*value.shape, seed=i)

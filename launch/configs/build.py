@@ -98,10 +98,12 @@ def make_optimizer(config: ml_collections.ConfigDict,
   """
   numbers = numbers or {}
   given = _arguments(config, "optimizer", numbers)
+  registry = members.REGISTRIES["optimizer"]
+  registry.check(config.optimizer, given)
   schedule = make_schedule(config, numbers)
-  if schedule is not None:
+  if schedule is not None:  # In the place of a number, whatever its annotation.
     given["learning_rate"] = schedule
-  optimizer = members.REGISTRIES["optimizer"].make(config.optimizer, **given)
+  optimizer = registry.get(config.optimizer)(**given)
   return optimizers.clipped(optimizer, *(
       numbers.get(name, config[name]) for name in (
           "max_grad_norm", "max_grad_value")))

@@ -112,10 +112,11 @@ def _yes_or_no(solved):
 
 
 def _others(run, last) -> list[str]:
-  """Returns further metrics that matter: the task's summary, and sparsity."""
+  """Returns further metrics: the task's summary, sparsity, skipped updates."""
   metrics = {name: value for name, value in last.items() if name not in FACTS}
   found = run.task.summary(metrics) if last["split"] == "eval" else {}
-  return [name for name in (*found, "sparsity_error") if name in last]
+  return [name for name in (*found, "sparsity_error", "skipped")
+          if name in last]
 
 
 def _formula(run: Run) -> str:
