@@ -156,7 +156,7 @@ def test_unit_rnn_refuses():
     hk.transform(lambda: UnitRNN(unit="gru") and None).init(None)
   with pytest.raises(ValueError, match=r"hidden_size must be .* 1, got 0"):
     hk.transform(lambda: UnitRNN(0) and None).init(None)
-  with pytest.raises(ValueError, match=r"inputs \[B, F\] or \[F\], got \(2, 3"):
+  with pytest.raises(ValueError, match=r"inputs \[B, F\] or \[F\], got \[2, 3"):
     unroll(UnitRNN, hidden_size=HIDDEN).init(
         jax.random.key(0), jnp.zeros([1, 2, 3, 4]))
 
