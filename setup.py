@@ -29,7 +29,8 @@ _TRAIN = (
     "pillow>=10.0.0",
     "scipy>=1.13.0",
     "tensorboardX>=2.6.2.2",
-    "tensorflow-datasets>=4.9.8",
+    # Reads descriptions with protobuf 7 from this version on.
+    "tensorflow-datasets>=4.9.10",
     "tqdm>=4.60.0",
 )
 # Builds the pages of docs/, on Python 3.11 and later.

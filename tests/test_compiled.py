@@ -166,9 +166,14 @@ def compile_training(batch, num_slots=BIG, is_forgotten=True, is_donated=True,
   return train.lower(params, state, inputs).compile()
 
 
+BATCH_OF_SDNC = pytest.mark.skipif(
+    jax.__version_info__ < (0, 10),
+    reason="XLA of JAX 0.7 to 0.9 transposes the links of a batch")
+
+
 @pytest.mark.parametrize("core_class, batch, num_heads", [
     (SAM, None, H), (SAM, 1, H), (SAM, 3, H), (SAM, 3, 1), (SAM, None, 1),
-    (SDNC, 2, H)])
+    pytest.param(SDNC, 2, H, marks=BATCH_OF_SDNC)])
 def test_a_training_call_writes_no_array_of_n(core_class, batch, num_heads):
   check_no_array_of_n(compile_training(
       batch, core_class=core_class, num_heads=num_heads).as_text())
@@ -188,7 +193,8 @@ def test_no_option_of_the_output_writes_an_array_of_n(arguments):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("core_class, batch", [(SAM, 3), (SDNC, 2)])
+@pytest.mark.parametrize("core_class, batch", [
+    (SAM, 3), pytest.param(SDNC, 2, marks=BATCH_OF_SDNC)])
 def test_a_second_derivative_writes_no_array_of_n(core_class, batch):
   check_no_array_of_n(compile_training(
       batch, core_class=core_class, is_penalized=True).as_text())
