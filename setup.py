@@ -43,7 +43,7 @@ _TEST = (
     *_ENVIRONMENTS,
     *_TOKENIZERS,
     "hypothesis>=6.80.0",
-    "import-linter>=2.0",
+    "import-linter>=2.17",
     "ipykernel>=6.29.0",
     "nbclient>=0.10.0",
     "pytest>=8.0.0",
