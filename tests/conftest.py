@@ -5,7 +5,9 @@ import gc
 import os
 import pathlib
 import shutil
+import signal
 import tempfile
+import threading
 
 # This must precede the import of JAX. Subprocesses inherit the variable. To
 # test on a GPU, set it before starting pytest.
@@ -25,6 +27,12 @@ os.environ["XLA_FLAGS"] = " ".join([
         "--xla_llvm_disable_expensive_passes=true",
         "--xla_cpu_parallel_codegen_split_count=1",
         "--xla_backend_extra_options=xla_cpu_disable_new_fusion_emitters"])])
+
+# A job in the background of a shell ignores SIGINT, and so would the programs
+# that tests interrupt.
+if (signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    and threading.current_thread() is threading.main_thread()):
+  signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # All processes of a session share compiled programs. These processes are
 # pytest-xdist's workers and the programs that tests start.
