@@ -11,9 +11,9 @@ sys.path.insert(0, str(ROOT))
 import rmc_nalu_sam  # noqa: E402
 
 project = "rmc_nalu_sam"
-author = "The developers of rmc_nalu_sam"
+author = "The rmc_nalu_sam authors"
 release = version = rmc_nalu_sam.__version__
-copyright = "the developers of rmc_nalu_sam"
+copyright = "the rmc_nalu_sam authors"
 repository = re.search(
     r"^repository-code: *(\S+)", (ROOT / "CITATION.cff").read_text(),
     re.MULTILINE)[1]

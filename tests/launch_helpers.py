@@ -112,6 +112,21 @@ def start(command: list[Any]) -> subprocess.Popen:
       stderr=subprocess.PIPE)
 
 
+def interrupt(process: subprocess.Popen, after: str = "") -> tuple[str, str]:
+  """Sends SIGINT to a program of `start`; returns what it printed after that.
+
+  Args:
+    process: the program.
+    after: the first line of its stdout, to wait for.
+  """
+  try:
+    assert not after or process.stdout.readline() == after
+    process.send_signal(signal.SIGINT)
+    return process.communicate(timeout=300)
+  finally:
+    process.kill()
+
+
 def records(workdir: pathlib.Path, split: str | None = None):
   """Returns the stored records without times."""
   found = [json.loads(line) for line in

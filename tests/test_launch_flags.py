@@ -8,7 +8,6 @@ import functools
 import json
 import platform
 import re
-import signal
 import sys
 import time
 
@@ -511,13 +510,8 @@ def test_ctrl_c_while_python_cannot_hear_it():
   processes = [launch_helpers.start(["-c", STUCK, how])
                for how in ("c", "finaliser")]
   for process in processes:
-    try:
-      assert process.stdout.readline() == "once\n"
-      process.send_signal(signal.SIGINT)
-      assert process.communicate(timeout=200) == (
-          "", "interrupted; start again with the same command\n")
-    finally:
-      process.kill()
+    assert launch_helpers.interrupt(process, after="once\n") == (
+        "", "interrupted; start again with the same command\n")
     assert process.returncode == endings.EXIT_INTERRUPTED
 
 
@@ -545,19 +539,13 @@ def test_ctrl_c_at_any_moment_of_training(moment, tmp_path):
   process = launch_helpers.start(
       ["-m", "launch.train", *tiny_flags("sam"), "--steps=100000",
        "--log_every=2", "--eval_every=10", f"--workdir={tmp_path}"])
-  head = []
-  try:
-    if isinstance(moment, str):
-      for line in process.stderr:
-        head.append(line)
-        if moment in line:
-          break
-    else:
-      time.sleep(moment)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=200)
-  finally:
-    process.kill()
+  if isinstance(moment, str):
+    for line in process.stderr:
+      if moment in line:
+        break
+  else:
+    time.sleep(moment)
+  out, err = launch_helpers.interrupt(process)
   assert process.returncode == endings.EXIT_INTERRUPTED, err
   assert "Traceback" not in err
   *before, last = err.splitlines()
@@ -577,12 +565,8 @@ def test_ctrl_c_at_any_moment_of_other_programs(
              "reproduce": [f"--runs={tmp_path}", f"--results={tmp_path}"]}
   process = launch_helpers.start(
       ["-m", f"launch.{program}", *argv, *folders[program]])
-  try:
-    time.sleep(moment)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=300)
-  finally:
-    process.kill()
+  time.sleep(moment)
+  _, err = launch_helpers.interrupt(process)
   assert process.returncode == endings.EXIT_INTERRUPTED, err
   assert "Traceback" not in err
   assert err.splitlines()[-1].startswith("interrupted")

@@ -361,12 +361,7 @@ COMPILING = HANGING.replace("""
 def test_first_signal_ends_the_first_compilation(tmp_path):
   assert COMPILING != HANGING
   process = launch_helpers.start(["-c", COMPILING, tmp_path])
-  try:
-    assert process.stdout.readline() == "once\n"
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=200)
-  finally:
-    process.kill()
+  out, err = launch_helpers.interrupt(process, after="once\n")
   assert process.returncode == endings.EXIT_INTERRUPTED
   assert (out, err) == ("", "interrupted before the start; start again with "
                         "the same command\n")
@@ -394,12 +389,7 @@ def test_second_signal_ends_at_once(tmp_path, saved, words):
   for step in saved:
     (workdir / "checkpoints" / step).mkdir(parents=True)
   process = launch_helpers.start(["-c", HANGING, workdir])
-  try:
-    assert process.stdout.readline() == "once\n"
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=200)
-  finally:
-    process.kill()
+  out, err = launch_helpers.interrupt(process, after="once\n")
   assert process.returncode == endings.EXIT_INTERRUPTED == 130
   assert (out, err.strip()) == (
       "", f"{words}python -m launch.train --workdir='{workdir}'")

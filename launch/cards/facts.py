@@ -22,7 +22,7 @@ from launch.runs import evaluation, outcome, reporting, statistics, strict_json
 from launch.runs.run import TRAINED, Run, column_name
 from launch.texts import vocabulary
 
-_PICTURES = (".png", ".gif", ".svg", ".pdf")
+_PICTURES = (*reporting.PICTURES, ".svg", ".pdf")  # launch.plot's, too.
 
 
 def of_run(run: Run) -> dict[str, Any]:

@@ -48,9 +48,14 @@ def machine() -> str:
   device, count = jax.devices()[0], jax.device_count()
   if device.platform != "cpu":
     return f"{count} x {device.device_kind}"
-  cores = (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity")
-           else os.cpu_count())
+  cores = num_cores()
   return f"{cores} CPU core{'s' * (cores != 1)}"
+
+
+def num_cores() -> int | None:
+  """Returns how many cores this process may use; None if that is unknown."""
+  return (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity")
+          else os.cpu_count())
 
 
 def commit() -> str:

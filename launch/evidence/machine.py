@@ -34,14 +34,11 @@ def load() -> str:
 
 
 def _look() -> dict[str, Any]:
-  device = jax.devices()[0]
-  is_cpu = device.platform == "cpu"
+  is_cpu = jax.devices()[0].platform == "cpu"
   return {
       "machine": {
-          "cpu": report.cpu_name(), "cores": len(os.sched_getaffinity(0))
-          if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-          "accelerator": None if is_cpu else
-          f"{jax.device_count()} x {device.device_kind}"},
+          "cpu": report.cpu_name(), "cores": environment.num_cores(),
+          "accelerator": None if is_cpu else environment.machine()},
       "versions": environment.versions()}
 
 

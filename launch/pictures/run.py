@@ -14,7 +14,7 @@ from launch.configs import members
 from launch.learning import evaluators
 from launch.learning.trainer import Trainer
 from launch.pictures import attention, curves, film, memory, success, weights
-from launch.runs import Run, outcome
+from launch.runs import Run, outcome, reporting
 from launch.runs.board import events
 from rmc_nalu_sam.registry import attribute
 
@@ -54,7 +54,7 @@ def draw(run: Run, trainer: Trainer, params: Any, data: Any,
 def _pictures(run: Run) -> dict[pathlib.Path, int]:
   """Returns the pictures in the run's folder, and when each was drawn."""
   return {path: path.stat().st_mtime_ns for path in sorted(
-      run.workdir.iterdir()) if path.suffix in (".png", ".gif")}
+      run.workdir.iterdir()) if path.suffix in reporting.PICTURES}
 
 
 def _draw(run, trainer, params, data, level):

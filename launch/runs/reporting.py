@@ -15,6 +15,7 @@ from launch.runs import statistics, strict_json, tables
 from launch.runs.board.events import Events
 from launch.runs.progress import bar
 
+PICTURES = (".png", ".gif")  # How the names of a run's pictures end.
 METRICS_FILE = "metrics.jsonl"
 # What a training record says of the machine, not of the network. TensorBoard
 # has it apart from the metrics.

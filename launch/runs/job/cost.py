@@ -9,15 +9,14 @@ import os
 import pathlib
 import sys
 import textwrap
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
 import ml_collections
 
-from launch.configs import build, checks
+from launch.configs import build, checks, waiting
 from launch.configs import config as config_lib
 from launch.learning.learner import RunState
 from launch.learning.trainer import Trainer
@@ -61,12 +60,15 @@ def tell(preset: str, fields: Mapping[str, Any],
   checks.check(config, None)
   devices = build.make_layout(config).devices
   print("compiling an update to measure it ...", file=sys.stderr, flush=True)
-  found = _within(PATIENCE, lambda: measure(config))
-  print(describe(config, found or Cost(
-      None, None, f"an update was not compiled and done in {PATIENCE:g} s"),
-      f"{len(devices)} x {devices[0].device_kind}"), flush=True)
-  if found is None:
+  where = f"{len(devices)} x {devices[0].device_kind}"
+  try:
+    found = waiting.within(PATIENCE, lambda: measure(config))
+  except waiting.TimeIsOver:
+    print(describe(config, Cost(
+        None, None, f"an update was not compiled and done in {PATIENCE:g} s"),
+        where), flush=True)
     os._exit(0)
+  print(describe(config, found, where), flush=True)
 
 
 def describe(config: ml_collections.ConfigDict, cost: Cost, where: str) -> str:
@@ -184,24 +186,6 @@ def _memory_of(device: jax.Device) -> float:
     return limit or math.inf
   return (os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
           / jax.local_device_count())
-
-
-def _within(seconds: float, function: Callable[[], Cost]) -> Cost | None:
-  """Returns what a function returns in a thread; None if it takes longer."""
-  outcome: dict[str, Any] = {}
-
-  def call():
-    try:
-      outcome["value"] = function()
-    except Exception as error:  # pylint: disable=broad-except
-      outcome["error"] = error
-
-  thread = threading.Thread(target=call, daemon=True)
-  thread.start()
-  thread.join(seconds)
-  if "error" in outcome:
-    raise outcome["error"]
-  return outcome.get("value")
 
 
 def shown(size: float) -> str:

@@ -15,8 +15,6 @@ from launch.runs.job import goodput
 from launch.runs.progress import bar
 from launch.runs.run import FACTS, TRAINED, Run, column_name
 
-_PICTURES = (".png", ".gif")
-
 
 def describe(run: Run) -> str:
   """Returns lines for people: results, formula, goodput, files."""
@@ -130,7 +128,8 @@ def _files(run: Run) -> str:
   metrics = run.workdir / reporting.METRICS_FILE
   since = metrics.stat().st_mtime  # Pictures are drawn after the last record.
   drawn = sorted(path.name for path in run.workdir.iterdir()
-                 if path.suffix in _PICTURES and path.stat().st_mtime >= since)
+                 if path.suffix in reporting.PICTURES
+                 and path.stat().st_mtime >= since)
   found = f"metrics in {metrics}"
   return (f"{found}, pictures beside it: {', '.join(drawn)}" if drawn
           else f"{found}; no picture was drawn")
