@@ -1,12 +1,13 @@
 """Writes TensorBoard's files: scalars, pictures and hyper-parameters."""
 
 import pathlib
+import socket
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from PIL import Image
-from tensorboardX import event_file_writer, summary
+from tensorboardX import record_writer, summary
 from tensorboardX.proto import event_pb2, summary_pb2
 
 FOLDER = "tensorboard"
@@ -19,7 +20,8 @@ class Events:
 
   Notes:
     `SummaryWriter` is not used: a full disk kills its thread, and the run then
-    waits for that thread for ever.
+    waits for that thread for ever. `EventsWriter` is not used: on a full disk
+    it leaves its file open, and Python 3.13 prints an error of its own for it.
   """
 
   def __init__(self, workdir: pathlib.Path, first_step: int = 0,
@@ -33,8 +35,10 @@ class Events:
         different ones.
     """
     (workdir / FOLDER).mkdir(exist_ok=True)
-    self._writer = event_file_writer.EventsWriter(
-        str(workdir / FOLDER / "events"), suffix)
+    name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}"
+    self._writer = record_writer.RecordWriter(
+        str(workdir / FOLDER / f"{name}{suffix}"))
+    self._write(0, file_version="brain.Event:2")
     if first_step:
       self._write(first_step + 1, session_log=event_pb2.SessionLog(
           status=event_pb2.SessionLog.START))
@@ -76,12 +80,12 @@ class Events:
     self._writer.flush()
 
   def close(self) -> None:
-    """Closes the file."""
+    """Closes the file, also where its last events cannot be written."""
     self._writer.close()
 
   def _write(self, step: int, **what: Any) -> None:
-    self._writer.write_event(event_pb2.Event(
-        wall_time=time.time(), step=step, **what))
+    self._writer.write(event_pb2.Event(
+        wall_time=time.time(), step=step, **what).SerializeToString())
 
 
 def write_pictures(workdir: pathlib.Path, paths: Iterable[pathlib.Path],
