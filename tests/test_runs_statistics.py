@@ -124,7 +124,10 @@ def test_one_number_for_many_seeds():
   for name, values, expected in (
       ("mse", [3.5], 3.5), ("mse", [1., 2., 7.], 2), ("mse", [nan, 2., 7.], 7),
       ("mse", [nan, nan, 7.], np.inf), ("solved", [1., 0., 0., 0.], .25),
-      ("extrapolation/solved", [1., 1., 0., 0.], .5)):
+      ("extrapolation/solved", [1., 1., 0., 0.], .5),
+      ("accuracy", [nan, .2, .7], .2),
+      ("qa1/accuracy", [nan, nan, .7], -np.inf),
+      ("return", [nan, -3., 5.], -3)):
     assert over_seeds(name, np.array(values)) == expected
   for values in ([nan], [nan, nan, nan]):  # Not infinite: none is a number.
     assert np.isnan(over_seeds("mse", np.array(values)))

@@ -10,7 +10,7 @@ import numpy as np
 
 from launch.configs import build
 from launch.evidence.experiment import Piece
-from launch.runs import evaluation, outcome, reporting, strict_json
+from launch.runs import evaluation, outcome, reporting, statistics, strict_json
 from launch.runs.run import FACTS, TRAINED, Run
 
 
@@ -94,9 +94,7 @@ def _best(run: Run) -> dict[str, list[float]]:
     if name in FACTS or name == "level":
       continue
     _, values = run.column(name)
-    # Shares of right answers and returns grow; other metrics are errors.
-    grows = name.endswith(
-        ("accuracy", "solved", "gem", "arrived", "on_time")) or (
+    grows = statistics.grows(name) or (  # Else of a task of one's own.
         name.split("/")[-1] == run.main_metric
         and not run.task.score.lower_is_better)
     best = np.fmax if grows else np.fmin

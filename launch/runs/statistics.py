@@ -20,6 +20,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+# Last parts of the names of metrics that grow as a network learns: shares of
+# right answers, and returns. The others are errors.
+_GROW = ("accuracy", "solved", "gem", "arrived", "on_time", "return")
+
 
 class Outcomes(NamedTuple):
   """Represents the result of each seed on one variant of a task.
@@ -64,6 +68,15 @@ class Summary(NamedTuple):
   sparsity_error: Estimate
 
 
+def grows(name: str) -> bool:
+  """Returns whether a higher value of this metric is a better one.
+
+  Args:
+    name: of a metric, with or without parts before it, as in `qa1/accuracy`.
+  """
+  return name.endswith(_GROW)
+
+
 def over_seeds(name: str, values: np.ndarray) -> float | int:
   """Returns one number for a metric of all seeds.
 
@@ -86,7 +99,8 @@ def over_seeds(name: str, values: np.ndarray) -> float | int:
     return int(np.sum(values))
   if np.isnan(values).all():
     return np.nan
-  middle = np.median(np.nan_to_num(values.astype(float), nan=np.inf))
+  worst = -np.inf if grows(name) else np.inf
+  middle = np.median(np.nan_to_num(values.astype(float), nan=worst))
   return int(middle) if values.dtype.kind in "iu" else float(middle)
 
 
