@@ -77,6 +77,11 @@ def test_readme_is_short():
   assert len(README.read_text().splitlines()) < 150
 
 
+def test_readme_shows_a_memory_and_an_agent():
+  pictures = re.findall(r"!\[[^]]*\]\((results/[^)]*)\)", README.read_text())
+  assert [pathlib.Path(each).suffix for each in pictures] == [".png", ".gif"]
+
+
 def test_python_is_within_two_screens():
   assert README.read_text().split("```python")[0].count("\n") < 60
 
