@@ -350,7 +350,8 @@ def test_flags_of_a_unit_need_a_unit():
     ("--core=lsdm", "unknown core 'lsdm' ... lstm ... sam"),
     ("--preset=sam_sopy", "unknown preset 'sam_sopy' ... sam_copy"),
     ("--optimizer=adan", "unknown optimizer 'adan' ... adam, rmsprop, sgd"),
-    ("--schedule=sine", "unknown schedule 'sine' ... constant, cosine"),
+    ("--schedule=sine", "unknown schedule 'sine' ... constant, cosine, "
+     "staircase"),
     ("--core=lstm --core.top_k=4",
      "--core.top_k: core 'lstm' ... 'top_k' ... hidden_size ... --core=sam"),
     ("--task=copy --task.max_pairs=3", "'copy' ... 'max_pairs' ... max_length"),
@@ -391,6 +392,8 @@ def test_flags_of_a_unit_need_a_unit():
      "momentum ... [0, 1) ... 1"),
     ("--schedule=cosine --schedule.final_fraction=1.5",
      "final_fraction ... from 0 to 1 ... 1.5"),
+    ("--schedule=staircase --schedule.every=0", "every ... at least 1 ... 0"),
+    ("--schedule=staircase --schedule.factor=0", "factor ... above 0 ... 0"),
     ("--core=conv_lstm --core.kernel_size=2147483647",
      "kernel_size ... at most 1000 ... 2147483647"),
     ("--core=conv_lstm --core.height=2147483647",

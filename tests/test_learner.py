@@ -127,6 +127,9 @@ def test_optimizers_follow_a_schedule(name):
   assert [float(rates(i)) for i in (0, 4)] == [0.5, 0]
   assert optimizers.cosine(0.5, 4, final_fraction=.2)(4) == pytest.approx(.1)
   assert optimizers.constant(0.5, 4)(3) == 0.5
+  stairs = optimizers.staircase(0.5, 4, every=3, factor=.2)
+  np.testing.assert_allclose(
+      [stairs(i) for i in (0, 2, 3, 5, 6)], [.5, .5, .1, .1, .02], rtol=1e-6)
   make = optimizers.OPTIMIZERS[name]
   gradient = jnp.array([2.])
   moved = {}

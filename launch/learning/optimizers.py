@@ -82,12 +82,34 @@ def cosine(learning_rate: float, steps: int,
   return optax.cosine_decay_schedule(learning_rate, steps, final_fraction)
 
 
+def staircase(learning_rate: float, steps: int, every: int = 1000,
+              factor: float = 0.5) -> optax.Schedule:
+  """Multiplies the learning rate by a factor after so many updates.
+
+  It does not depend on the length of the run, so it suits a run that ends by
+  its minutes.
+
+  Args:
+    learning_rate: First value.
+    steps: Updates in the whole run; not used.
+    every: Updates between two changes of the rate.
+    factor: By which it is multiplied.
+  """
+  del steps
+  if not is_traced(every) and every < 1:
+    raise ValueError(f"every must be at least 1, got {every}")
+  if not is_traced(factor) and not 0 < factor <= 1:
+    raise ValueError(f"factor must be above 0, and at most 1, got {factor}")
+  return lambda count: learning_rate * factor ** jnp.asarray(
+      count // every, jnp.float32)
+
+
 OPTIMIZERS: Mapping[str, Callable[..., optax.GradientTransformation]] = {
     "adam": adam, "rmsprop": rmsprop, "sgd": sgd}
 
 # (learning_rate, steps, ...) -> schedule.
 SCHEDULES: Mapping[str, Callable[..., optax.Schedule]] = {
-    "constant": constant, "cosine": cosine}
+    "constant": constant, "cosine": cosine, "staircase": staircase}
 
 
 def clipped(optimizer: optax.GradientTransformation,

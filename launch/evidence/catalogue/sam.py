@@ -195,7 +195,19 @@ def _started(task: str, start: int, seeds=range(3)) -> tuple[Piece, ...]:
            "--core.num_slots=4096 --reuse_memory")))
 
 
-_CURES = _started("associative_recall", 4) + tuple(Piece(
+# A low rate after the first updates: at a high one, the losses at hundreds of
+# pairs are noise of the weights.
+_CLIMB = tuple(Piece(
+    f"climb_{seed}",
+    "--preset=curriculum_associative_recall --core=sam --core.index=lsh "
+    "--core.num_slots=2000000 --reuse_memory --batch_size=8 "
+    "--curriculum.patience=20 --schedule=staircase --schedule.every=3600 "
+    f"--schedule.factor=0.25 --seed={seed} --max_minutes=45",
+    scales={"small": ""},
+    cells={Cell("SAM, hashing, 45 minutes, falling rate", f"seed {seed}"):
+           "level"}) for seed in range(3))
+
+_CURES = _started("associative_recall", 4) + _CLIMB + tuple(Piece(
     f"{index}_start_8",
     "--preset=curriculum_associative_recall --core=sam --core.num_heads=1 "
     f"--core.num_slots=16384 --core.index={index} --reuse_memory "
