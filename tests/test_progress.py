@@ -39,13 +39,21 @@ def test_bar_fits_80_columns(preset):
   levels = {"level": "16384"} if config.curriculum != "none" else {}
   state = bar.State(
       config.steps - 1, config.steps,
-      {metric: "-1.234e-05", **levels, "frames_per_second": "1.234e+05"},
+      {metric: "-1.234e-05", **levels, "loss": "1.234e+05"},
       rate=1 / 123.4, left=150_000.)
   last = drawn(config.steps, 80, state)[-1]
   assert len(last) <= 80
   assert f"{config.steps - 1}/{config.steps}|" in last
   assert f"41:40:00 left, {metric}=-1.234e-05" in last
   assert not levels or "level=16384" in last
+
+
+def test_an_agents_bar_has_returns_lengths_and_frames():
+  state = bar.State(
+      199_950, 200_000, {"return": "245.2", "length": "516.2"}, rate=10.4,
+      left=150_000., frames=1280)
+  assert drawn(200_000, 80, state)[-1].endswith(
+      "41:40:00 left, return=245.2, length=516.2, 13,312 frames/s")
 
 
 def test_narrow_bars_leave_out_whole_fields():

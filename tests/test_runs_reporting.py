@@ -179,6 +179,16 @@ def test_progress_is_shown_without_a_terminal(tmp_path, capsys):
     assert re.fullmatch(f"step {shown}{times}", line), line
 
 
+def test_progress_of_an_agent(tmp_path, capsys):
+  reporter = reporting.Reporter(tmp_path, 0, 100, "return", frames=1280)
+  reporter.train(2, {"loss": np.array([.5]), "return": np.array([245.2]),
+                     "length": np.array([516.2])})
+  reporter.close()
+  assert re.fullmatch(
+      r"step 2/100  return=245.2 length=516.2  \d:\d\d elapsed, [\d,]+ "
+      r"frames/s, \d+:\d\d left\n", capsys.readouterr().err)
+
+
 def test_minutes_may_end_a_run_before_its_steps(tmp_path, capsys):
   for limit in (0, 30):
     reporter = reporting.Reporter(

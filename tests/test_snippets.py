@@ -59,6 +59,14 @@ def test_units_are_called_in_the_guide():
   assert any("nalu" in name for name in shapes)
 
 
+def test_guides_name_readme_by_links_only():
+  """README is short: what a guide says of it soon stands elsewhere."""
+  for path in (ROOT / "docs").glob("*.md"):
+    text = re.sub(r"```.*?```|\]\([^)]*\)", "", path.read_text(),
+                  flags=re.DOTALL)
+    assert path.name == "README.md" or "README" not in text, path
+
+
 # README.
 
 

@@ -123,7 +123,8 @@ class Reporter:
         for label in columns or ("",)])
     self._rates = rates
     self._bar = bar.Bar(last_step, first_step)
-    self._state = bar.State(first_step, last_step, elapsed=self.seconds)
+    self._state = bar.State(first_step, last_step, elapsed=self.seconds,
+                            frames=frames)
     self._pace, self._max_seconds = bar.Pace(), max_seconds
     self._begun = time.monotonic()  # Of what is in `_pace`.
     self._main_metric = main_metric
@@ -154,12 +155,12 @@ class Reporter:
     self._pace.add(step - self._state.step, _without_compilation(
         now - self._begun, step - self._state.step, metrics))
     self._begun = now
-    shown = (self._main_metric, "level", *(
-        ("frames_per_second",) if self._frames else ("loss",)))
+    shown = (self._main_metric, *(
+        ("length",) if self._frames else ("level", "loss")))
     self._state = self._state._replace(
         step=step, elapsed=self.seconds, doing="", rate=self._pace.rate,
-        left=self._left(step), metrics=self._shown({
-            **self._evaluated, **metrics, **rates}, shown))
+        left=self._left(step),
+        metrics=self._shown({**self._evaluated, **metrics}, shown))
     self._bar.show(self._state)
 
   def doing(self, what: str) -> None:

@@ -48,6 +48,7 @@ class State(NamedTuple):
     rate: updates per second; 0 if it is not known yet.
     left: seconds left; None if it is not known yet.
     doing: what else the run does now; '' while it trains.
+    frames: steps of environments in an update; 0 for a task without.
   """
 
   step: int
@@ -57,6 +58,7 @@ class State(NamedTuple):
   rate: float = 0.
   left: float | None = None
   doing: str = ""
+  frames: int = 0
 
 
 def beside_bar(state: State, room: int) -> str:
@@ -145,6 +147,8 @@ class Bar:
 def _rate(state):
   if not state.rate:
     return ""
+  if state.frames:
+    return f"{state.rate * state.frames:,.0f} frames/s"
   if state.rate >= 100:
     return f"{state.rate:.0f} updates/s"
   return (f"{state.rate:.3g} updates/s" if state.rate >= 1
