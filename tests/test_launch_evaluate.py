@@ -24,6 +24,7 @@ from launch.configs import config as config_lib
 from launch.learning import evaluators, scoring
 from launch.pictures import run as pictures
 from launch.runs import evaluation, evaluation_table
+from launch.runs.trained import loading
 from tasks.language import number_words
 
 
@@ -114,7 +115,7 @@ def test_a_trained_network_is_loaded_ready_to_be_called(trained, monkeypatch):
   assert unrolled.outputs.shape == batch.targets.shape
   run_ = runs.Run(trained)
   trainer = launch_helpers.make_trainer(run_.config, 1)
-  state = evaluation.restore(run_, trainer)
+  state = loading.restore(run_, trainer)
   jax.tree.map(np.testing.assert_array_equal, found.params, state.train.params)
 
 

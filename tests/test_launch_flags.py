@@ -289,7 +289,9 @@ ELSEWHERE = {  # In test_launch_curriculum.py and test_launch_memory.py.
     # In test_launch_agents.py, test_launch_seeds.py and test_learner.py.
     "agent", "penalty", "rng",
     # In test_data_timeout.py and test_not_finite.py.
-    "data_timeout", "skip_nonfinite"}
+    "data_timeout", "skip_nonfinite",
+    # In test_init_from.py.
+    "init_from"}
 NO_FLAG = {"sweep"}  # Several values of other flags.
 BASE = [*tiny_flags(optimizer="sgd", learning_rate=0.05, max_grad_norm=3),
         "--steps=4", "--log_every=2"]

@@ -26,8 +26,9 @@ from launch.configs import config as config_lib
 from launch.configs import flags as flags_lib
 from launch.learning import optimizers, penalties
 from launch.pictures import run as pictures
-from launch.runs import Run, evaluation, load, outcome, reporting
+from launch.runs import Run, load, outcome, reporting
 from launch.runs.reports import end
+from launch.runs.trained import loading
 
 close = functools.partial(
     jax.tree.map, functools.partial(np.testing.assert_allclose, rtol=2e-4,
@@ -336,7 +337,7 @@ def test_the_best_seed_of_the_best_value_is_loaded(trained):
   assert found.seed == 3 + int(np.argmin(errors))
   assert found.config.optimizer_args.learning_rate == (.01, 1., .5)[best]
   whole = Run(trained)
-  state = evaluation.restore(whole, make_trainer(whole.config, 1))
+  state = loading.restore(whole, make_trainer(whole.config, 1))
   index = 2 * best + int(np.argmin(errors))
   jax.tree.map(lambda one, all_: np.testing.assert_array_equal(
       one, all_[index]), found.params, state.train.params)

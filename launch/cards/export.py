@@ -26,6 +26,7 @@ from launch.configs.config import UsageError
 from launch.configs.environment import ROOT
 from launch.runs import evaluation, strict_json
 from launch.runs.run import Run
+from launch.runs.trained import loading
 from rmc_nalu_sam import trained
 
 FOLDER = ROOT / "rmc_nalu_sam" / "pretrained"
@@ -62,7 +63,7 @@ def export(run: Run, name: str, folder: pathlib.Path = FOLDER, *,
   trainer = build.make_trainer(
       run.config, task, devices.for_evaluation(run.config))
   seed, params = run.best_params(
-      evaluation.restore(run, trainer).train.params)
+      loading.restore(run, trainer).train.params)
   try:
     content = trained.write(params)
   except ValueError as error:

@@ -79,6 +79,7 @@ def default_config() -> ml_collections.ConfigDict:
       precision="float32",
       parallel="pmap",
       reuse_memory=False,
+      init_from="",
       log_every=100,
       eval_every=1_000,
       eval_episodes=512,

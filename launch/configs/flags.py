@@ -97,6 +97,9 @@ _HELP: Mapping[str, str] = {
     "reuse_memory": "Starts each update in the memory of the last one, "
                     "forgotten but not cleared, so that no update costs "
                     "anything that grows with the number of slots.",
+    "init_from": "Starts with the parameters of a trained network: folder of a "
+                 "run (of many seeds, the best one), or name of a pretrained "
+                 "network. Step, optimiser and level start anew.",
     "log_every": "Updates per record of metrics; they run in one device call.",
     "eval_every": "Updates between evaluations.",
     "eval_episodes": "Episodes per evaluation.",

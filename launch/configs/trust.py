@@ -56,7 +56,7 @@ def _names(stored: Any, field: str = "") -> Iterator[tuple[str, str]]:
   """Yields all strings that could be imported, with their fields."""
   if isinstance(stored, Mapping):
     for key, value in stored.items():
-      if field or key not in ("data_dir", "cache_dir", "preset"):
+      if field or key not in ("data_dir", "cache_dir", "init_from", "preset"):
         yield from _names(value, f"{field}.{key}" if field else str(key))
   elif isinstance(stored, list | tuple):
     for value in stored:

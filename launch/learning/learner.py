@@ -9,6 +9,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Self, TypeAlias
 
+import haiku as hk
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -141,11 +142,18 @@ class Learner:
     """Returns the steps of an environment in an update; 0 for other tasks."""
     return self.batch_size * self.agent.unroll_length if self.agent else 0
 
-  def initial_state(self, keys: Keys) -> TrainState:
-    """Returns the state before the first update."""
-    spec = self.task.input_spec
-    params = self.model.init(
-        keys.init, jnp.zeros((1, 1, *spec.shape), spec.dtype))
+  def initial_state(self, keys: Keys, params: hk.Params | None = None
+                    ) -> TrainState:
+    """Returns the state before the first update.
+
+    Args:
+      keys: of the seed.
+      params: to start with; new ones if None.
+    """
+    if params is None:
+      spec = self.task.input_spec
+      params = self.model.init(
+          keys.init, jnp.zeros((1, 1, *spec.shape), spec.dtype))
     return TrainState(
         np.zeros((), np.int32), params, self._optimizer.init(params),
         self.curriculum.initial_state() if self.curriculum else (),

@@ -1,6 +1,7 @@
 """Runs a learner on all devices, for one seed or many."""
 
 import collections
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -98,9 +99,14 @@ class Trainer:
     """Returns the keys of network number `index`."""
     return self._keys[index]
 
-  def initial_state(self) -> RunState:
-    """Returns the state before the first update, on the host."""
-    train = self.layout.once(self._initial_of_seed, self._entries)
+  def initial_state(self, params: Any = None) -> RunState:
+    """Returns the state before the first update, on the host.
+
+    Args:
+      params: of one network, with which all seeds start; new ones if None.
+    """
+    train = self.layout.once(
+        functools.partial(self._initial_of_seed, params=params), self._entries)
     if not self._saves_source(train.params):
       return RunState(train)
     return self.get(self.put(RunState(train)))
@@ -308,9 +314,9 @@ class Trainer:
         self._inputs, params, data, task or self.learner.task, num_episodes,
         batch_size))
 
-  def _initial_of_seed(self, entry):
+  def _initial_of_seed(self, entry, params=None):
     return self.learner.with_numbers(entry.numbers).initial_state(
-        keys_lib.wrap(entry.keys, self._generator))
+        keys_lib.wrap(entry.keys, self._generator), params)
 
   def _new_source(self, params):
     """Returns a new source state, on the devices."""

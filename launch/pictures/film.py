@@ -14,7 +14,8 @@ from launch.configs import config as config_lib
 from launch.learning.agents import playing
 from launch.learning.trainer import Trainer
 from launch.pictures import memory
-from launch.runs import Run, evaluation
+from launch.runs import Run
+from launch.runs.trained import loading
 from rmc_nalu_sam.registry import attribute
 
 GIF, STRIP = "episode.gif", "episode.png"
@@ -74,7 +75,7 @@ def draw_run(workdir: pathlib.Path) -> None:
     return
   trainer = build.make_trainer(
       run.config, run.task, devices.for_evaluation(run.config))
-  state = evaluation.restore(run, trainer)
+  state = loading.restore(run, trainer)
   draw(run, trainer, state.train.params, workdir)
 
 

@@ -1,9 +1,8 @@
 """Loads and evaluates the newest checkpoint of a run, also at other levels."""
 
-import os
 import pathlib
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +10,6 @@ import ml_collections
 import numpy as np
 from absl import logging
 
-import rmc_nalu_sam
 import tasks
 from launch.configs import build, checks, devices, members
 from launch.configs.config import UsageError
@@ -19,31 +17,12 @@ from launch.learning import evaluators
 from launch.learning.learner import RunState
 from launch.learning.text import evaluators as text_evaluators
 from launch.learning.trainer import Trainer
-from launch.runs import reporting, strict_json, text_evaluation, training
+from launch.runs import reporting, strict_json, text_evaluation
 from launch.runs.run import TRAINED, Run, at_level
+from launch.runs.trained import loading
 from rmc_nalu_sam.registry import attribute
 
 EVALUATION_FILE = "evaluation.json"
-
-
-class Trained(NamedTuple):
-  """Holds a trained network, and what it was trained on.
-
-  Attributes:
-    model: its pure functions.
-    params: its parameters, on the first device.
-    task: what it was trained on; with a curriculum, at the level reached.
-    config: the configuration of the run; of a sweep, that of the best value.
-    seed: its seed.
-    step: number of updates that it has had.
-  """
-
-  model: rmc_nalu_sam.Model
-  params: Any
-  task: tasks.Trainable
-  config: ml_collections.ConfigDict
-  seed: int
-  step: int
 
 
 def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
@@ -101,7 +80,8 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
                      "out")
   if recall and not trainer.model.searches_approximately:
     raise UsageError(_no_recall(run.config))
-  state = restore(run, trainer, _empty_state(stored, trainer, core_args))
+  state = loading.restore(
+      run, trainer, _empty_state(stored, trainer, core_args))
   if state.train.curriculum:
     task = at_level(task, int(state.train.curriculum.level))
   variants = _variants(task, levels)
@@ -209,61 +189,6 @@ def _empty_state(stored: Run, trainer: Trainer,
     raise UsageError(f"the parameters in {stored.workdir} do not fit "
                      + ", ".join(f"core.{k}={v}" for k, v in core_args.items()))
   return now._replace(source=before.source if now.source else ())
-
-
-def restore(run: Run, trainer: Trainer,
-            like: RunState | None = None) -> RunState:
-  """Returns the newest checkpoint, on the host.
-
-  Args:
-    run: whose checkpoint to read.
-    trainer: of the run.
-    like: of the checkpoint's shapes; `trainer.empty_state()` if None.
-
-  Raises:
-    UsageError: there is none, or it does not suit the task's vocabulary.
-  """
-  checkpoints = run.checkpoints()
-  try:
-    state = checkpoints.restore(trainer.empty_state() if like is None else like)
-  finally:
-    checkpoints.close()
-  if state is None:
-    raise UsageError(f"{run.workdir} holds no checkpoint yet")
-  training.check_source(trainer, state)
-  return state
-
-
-def load(workdir: str | os.PathLike[str],
-         data_dir: str | None = None) -> Trained:
-  """Returns the network of a run's newest checkpoint.
-
-  Of many seeds it is the best one, and of a sweep that of the best value, by
-  validation, as in `launch.evaluate`.
-
-  >>> from launch import runs
-  >>> trained = runs.load("runs/copy")  # doctest: +SKIP
-
-  Args:
-    workdir: folder of the run.
-    data_dir: folder of real data, if not the one used in training.
-
-  Raises:
-    UsageError: there is no run or no checkpoint, or files of the task cannot be
-      read, or the run names code that is not trusted.
-  """
-  run = Run(pathlib.Path(workdir).expanduser().absolute())
-  if data_dir is not None:
-    run.config.data_dir = data_dir
-  trainer = build.make_trainer(run.config, run.task, jax.local_devices()[:1])
-  state = restore(run, trainer).train
-  task = run.task
-  if state.curriculum:
-    task = at_level(task, int(state.curriculum.level))
-  seed, params = run.best_params(state.params)
-  return Trained(
-      trainer.model, jax.tree.map(jnp.asarray, params), task,
-      run.best().config, seed, int(np.min(state.step)))
 
 
 def _variants(task: tasks.Trainable, levels: Sequence[int]) -> dict[Any, Any]:

@@ -24,6 +24,7 @@ from launch.runs.job.profiling import Profiler
 from launch.runs.job.watch import Watch
 from launch.runs.progress import bar
 from launch.runs.run import Run, at_level
+from launch.runs.trained import loading, starting
 
 
 class DivergedError(RuntimeError):
@@ -65,7 +66,7 @@ def train(run: Run, trainer: Trainer, train_data: Any, test_data: Any,
     UsageError: no checkpoint can be read, though there are some.
   """
   checkpoints = run.checkpoints(writes=hosts.is_first())
-  state, is_new = _first_state(run.config, trainer, checkpoints)
+  state, is_new = _first_state(run, trainer, checkpoints)
   step = int(np.min(state.train.step))  # All seeds have the same step.
   state = trainer.put(state)
   with contextlib.ExitStack() as stack:
@@ -207,7 +208,8 @@ class _Launch(NamedTuple):
       restored = _restored(self.trainer, self.checkpoints)
       cause = diagnosis.describe(
           self.trainer, self.train_data,
-          self.trainer.initial_state() if restored is None else restored,
+          starting.initial_state(self.run, self.trainer)
+          if restored is None else restored,
           first, last, max(1, config.skip_nonfinite),
           lambda step: _updates_until_next_event(step, config), self.must_end)
     except config_lib.UsageError as error:
@@ -222,10 +224,11 @@ class _Launch(NamedTuple):
         "or another --seed, in another --workdir")
 
 
-def _first_state(config, trainer, checkpoints):
+def _first_state(run, trainer, checkpoints):
   """Returns the state to start from, on the host, and whether it is new."""
-  restored = _restored(trainer, checkpoints)
-  state = trainer.initial_state() if restored is None else restored
+  config, restored = run.config, _restored(trainer, checkpoints)
+  state = (starting.initial_state(run, trainer) if restored is None
+           else restored)
   logging.info(
       "%s at step %d of %d, preset %s: %s on %s, %d parameters, %d devices "
       "(%s)", "start" if restored is None else "CONTINUE",
@@ -243,24 +246,10 @@ def _restored(trainer, checkpoints):
   def restore():
     found = checkpoints.restore(like)
     if found is not None:
-      check_source(trainer, found)
+      loading.check_source(trainer, found)
     return found
 
   return hosts.tree_of_first(restore, like)
-
-
-def check_source(trainer: Trainer, state: RunState) -> None:
-  """Raises a UsageError if a saved state does not suit the data.
-
-  Args:
-    trainer: that is to go on with it.
-    state: of a checkpoint, on the host.
-  """
-  if jax.tree.leaves(state.source):
-    try:
-      trainer.learner.source.check(state.source)
-    except ValueError as error:
-      raise config_lib.UsageError(str(error)) from None
 
 
 def _updates_until_next_event(step: int, config) -> int:

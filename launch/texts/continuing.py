@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from launch.configs import build, devices
 from launch.configs.config import UsageError
-from launch.runs import evaluation
 from launch.runs.run import Run
+from launch.runs.trained import loading
 from launch.texts import drawing, vocabulary
 
 
@@ -42,7 +42,7 @@ def sample(workdir: pathlib.Path, prompt: str, num_tokens: int,
                      "continue")
   trainer = build.make_trainer(run.config, task,
                                devices.for_evaluation(run.config))
-  state = evaluation.restore(run, trainer)
+  state = loading.restore(run, trainer)
   _, params = run.best_params(state.train.params)
   drawn = itertools.islice(drawing.continued(
       trainer.model, params, tokens, rule, seed), num_tokens)

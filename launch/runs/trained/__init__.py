@@ -1,0 +1,1 @@
+"""Trained networks: those of runs, and how a run starts from one."""
