@@ -136,7 +136,8 @@ def _check(run: Run, name: str) -> None:
 def _more(run: Run, seed: int) -> dict[str, Any]:
   """Returns the fields of a card that are of the network to export."""
   config, task = sweeps.config_of(run.best().config, {}), run.task
-  config.update({"seed": seed, "num_seeds": 1, "data_dir": "", "cache_dir": ""})
+  config.update({"seed": seed, "num_seeds": 1, "data_dir": "",
+                 "cache_dir": "", "init_from": ""})
   words = ({"vocabulary": json.loads(task.vocabulary_json)}
            if isinstance(task, tasks.Readable) else {})
   return {"seed": seed, "config": sweeps.to_json(config.to_dict()),
