@@ -104,6 +104,15 @@ def test_a_stretch_has_one_room():
   assert rooms != other
 
 
+def test_blocks_of_a_judgement_draw_from_all_parts():
+  curriculum = make(start=1, patience=4 * STRETCH, max_level=64)
+  for window in range(50):
+    rooms = [curriculum.draw_levels(2, step, 64).room for step in range(
+        window * 4 * STRETCH, (window + 1) * 4 * STRETCH, STRETCH)]
+    lowest, low, *high = sorted(rooms)
+    assert lowest <= 16 and low == 32 and high == [64, 64]
+
+
 def test_every_level_is_as_likely():
   stretches = 4001
   drawn = np.array([make().draw_levels(3, i * STRETCH, 10)

@@ -21,7 +21,10 @@ that ends at a value h has had. The block's episodes are padded to the bucket's
 end, so there is one compiled program per doubling, and short minibatches do not
 pay for the longest. Buckets are drawn in proportion to the number of their
 levels in [1, h], and each update draws a level within the bucket, so every
-level is as likely as any other.
+level is as likely as any other. The N blocks between two judgements draw from
+the N equal parts of [1, h], one each, in random order. Otherwise, the levels of
+two blocks are all in the lower half a quarter of the time, and h doubles though
+the upper half was not seen.
 
 Notes:
   The paper gives neither the threshold nor the number of episodes. Its levels
@@ -121,8 +124,11 @@ class Exponential:
       step: updates done.
       level: the bound h.
     """
-    random = np.random.default_rng((seed % 2**32, step // STRETCH))
-    drawn = random.integers(1, level, endpoint=True)
+    blocks = self.patience // STRETCH
+    window, place = divmod(step // STRETCH, blocks)
+    random = np.random.default_rng((seed % 2**32, window))
+    parts = random.permutation(blocks) + random.random(blocks)
+    drawn = min(1 + int(level * parts[place] / blocks), level)
     below, room = 0, self.start
     while room < drawn:
       below, room = room, min(2 * room, self.max_level)
