@@ -97,13 +97,14 @@ def opened(workdir: pathlib.Path, config) -> Iterator[Run]:
 
 
 def _log_start(run: Run) -> None:
-  """Logs where a run lies, and what the command line has set."""
+  """Logs where a run lies, its preset, and what the command line has set."""
   _, fields, of_members = given_flags()
   shown = "".join(
       f" --{name}={sweeps.shown(value)}" for name, value in (fields | {
           f"{kind}.{name}": value for kind, of_kind in of_members.items()
           for name, value in of_kind.items()}).items())
-  logging.info("run in %s%s", run.workdir, f", with{shown}" if shown else "")
+  logging.info("run in %s, preset %s%s", run.workdir, run.config.preset,
+               f", with{shown}" if shown else "")
 
 
 def train(run: Run, profiler: profiling.Profiler | None = None

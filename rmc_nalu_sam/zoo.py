@@ -90,6 +90,8 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
     methods `forget(state)` and `steps_left(state)`;
   - `MEASURES_RECALL`: it takes `measure_recall`; if that is True, it has the
     method `recall(state)`. It always has the method `searches_exactly()`;
+  - `HAS_INDEX`: its argument `index` is a name in `INDICES`, and it takes
+    `index_args`. The programs have flags `--index.NAME` for these;
   - `DROPS_OUT`: names of arguments, rates of dropout. It draws numbers if one
     is not 0. Encoders and heads may have this attribute too.
 
@@ -246,14 +248,14 @@ def _fit(core, encoder, head, output_size, core_args, unit, unit_args):
   if maps:
     given = given | dict(output_size=output_size)
   _check_given(core, given, core_args)
-  tied = all_arguments(head).get("tied")
+  ties_head = attribute(head, "CAN_BE_TIED", False) and bool(
+      all_arguments(head)["tied"].default)
   core = functools.partial(core, **core_args, **given)
   if head_of_units:
     head = functools.partial(head, **of_unit)
   return Parts(
       encoder, core, head, output_size=output_size, maps_to_output=maps,
-      may_map_to_output=may_replace and of_units,
-      ties_head=tied is not None and bool(tied.default))
+      may_map_to_output=may_replace and of_units, ties_head=ties_head)
 
 
 def _check_given(core, given, core_args):

@@ -335,6 +335,8 @@ def test_the_plan_for_an_accelerator_can_be_rehearsed():
   jobs = accelerator.jobs(EXPERIMENTS)
   assert len(jobs) > 10
   assert sum(job.minutes for job in jobs[:7]) <= 12
+  assert {"rmc_boxworld", "language_speed"} <= {
+      job.experiment.name for job in jobs}
   for job, rehearsed in zip(
       jobs, accelerator.jobs(EXPERIMENTS, tiny=True), strict=True):
     assert job.scale in job.piece.scales

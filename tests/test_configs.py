@@ -6,6 +6,7 @@ import math
 import types
 
 import config_helpers
+import haiku as hk
 import jax
 import jax.numpy as jnp
 import pytest
@@ -116,6 +117,28 @@ def test_index_has_arguments():
   assert members.name_of(config, "index") == "lsh"
   assert members.arguments_of(config, "index")["num_tables"] == 3
   assert members.name_of(resolve("--core=lstm"), "index") is None
+
+
+class WithAnIndexOfItsOwn(hk.RNNCore):
+  """Has an argument of the name of SAM's index."""
+
+  def __init__(self, index: str = "first", name: str | None = None):
+    super().__init__(name=name)
+    self._index = index
+
+  def __call__(self, inputs, prev_state):
+    return inputs, prev_state
+
+  def initial_state(self, batch_size):
+    return ()
+
+
+def test_an_argument_named_index_is_not_yet_an_index():
+  config = resolve(f"--core={__name__}:WithAnIndexOfItsOwn",
+                   "--core.index=second", "--task=copy")
+  assert members.name_of(config, "index") is None
+  checks.check(config, 1)
+  assert config.core_args.to_dict() == dict(index="second")
 
 
 # Names of runs.

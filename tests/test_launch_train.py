@@ -127,7 +127,7 @@ def test_interrupted_and_continued_equals_uninterrupted(
   assert status == endings.EXIT_INTERRUPTED == 130
   assert "Traceback" not in err
   assert "interrupted and saved" in err
-  assert f"run in {workdir}, with --" in err
+  assert f"run in {workdir}, preset none, with --" in err
   assert " --core=lstm" in err.split("run in ")[1].splitlines()[0]
   assert "start at step 0 of 18, preset none: lstm on copy" in err
   assert "4 devices" in err  # From --cpu_devices.

@@ -172,6 +172,9 @@ PAPERS = [
     ("curriculum_copy_paper", "", dict(
         core_args=dict(hidden_size=100, num_slots=2_000_000, num_heads=1,
                        top_k=4, index="lsh"), reuse_memory=True)),
+    ("curriculum_associative_recall_wide", "", dict(
+        task_args=dict(num_bits=32, item_length=3), reuse_memory=True,
+        curriculum_args=dict(start=4, max_level=10_000))),
     ("curriculum_priority_sort_paper", "--core=ntm", dict(
         core_args=dict(hidden_size=100, num_slots=64, num_heads=2),
         reuse_memory=False)),

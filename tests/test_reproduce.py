@@ -207,6 +207,8 @@ def test_metrics_as_text(metric, value, text):
     dict(scale="huge"), dict(date="today"), dict(seeds=3),
     dict(machine={}), dict(metrics={"bits_wrong": [1.]}),
     dict(metrics={"bits_wrong": ["much", 1.]}), dict(metrics={"a": {"b": 1.}}),
+    dict(sweep=[.1]), dict(sweep={"learning_rate": [.1, "high"]}),
+    dict(sweep={"learning_rate": []}), dict(chosen="learning_rate=0.1"),
 ])
 def test_the_schema_is_checked(tmp_path, changed):
   (field,) = changed

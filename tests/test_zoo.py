@@ -329,6 +329,22 @@ def test_a_head_of_one_s_own():
       one=(1, B, OUT), other=(1, B, 3))
 
 
+def test_an_argument_named_tied_does_not_tie_a_head():
+  class Knotted(hk.Module):
+    """Has an argument `tied`, and takes no `tied_to`."""
+
+    def __init__(self, output_size, tied=True, name=None):
+      super().__init__(name=name)
+      self._size = output_size if tied else 1
+
+    def __call__(self, outputs):
+      return hk.Linear(self._size)(outputs)
+
+  params = jax.eval_shape(make_model("lstm", OUT, head=Knotted).init,
+                          jax.random.key(0), draw(T, B, F))
+  assert params["model/~/knotted/linear"]["b"].shape == (OUT,)
+
+
 @pytest.mark.parametrize("kwargs, words", [
     (dict(unit="nmo"),
      "unknown unit 'nmo'; did you mean 'nmu'. valid units: .*nmu"),

@@ -25,7 +25,7 @@ from rmc_nalu_sam import (
     Registry,
     uses_unit,
 )
-from rmc_nalu_sam.registry import Argument
+from rmc_nalu_sam.registry import Argument, attribute
 
 REGISTRIES: Mapping[str, Registry] = {
     "task": Registry("task", tasks.TASKS, given=()),
@@ -66,10 +66,15 @@ def name_of(config: Mapping[str, Any] | ml_collections.ConfigDict,
   return None if kind in OPTIONAL and name == NONE else name
 
 
+def has_index(core: str) -> bool:
+  """Returns whether a core searches its memory by a member of 'index'."""
+  return attribute(REGISTRIES["core"].get(core), "HAS_INDEX", False)
+
+
 def _index_name(config):
-  argument = REGISTRIES["core"].arguments(config["core"]).get("index")
-  if argument is None:
+  if not has_index(config["core"]):
     return None
+  argument = REGISTRIES["core"].arguments(config["core"])["index"]
   value = config["core_args"].get("index", argument.default)
   return value if isinstance(value, str) else None
 
@@ -143,8 +148,7 @@ def check_unit_is_used(
 
 def _absent(config, kind, owners):
   if kind == "index":
-    cores = [core for core in REGISTRIES["core"]
-             if "index" in REGISTRIES["core"].arguments(core)]
+    cores = [core for core in REGISTRIES["core"] if has_index(core)]
     return (f"core {config['core']!r} has no index; valid: {', '.join(cores)}; "
             f"add --core={cores[0]}")
   best = (owners or list(REGISTRIES[kind]))[0]

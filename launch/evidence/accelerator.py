@@ -39,6 +39,7 @@ PLAN: tuple[Visit, ...] = (
       for core in ("rmc", "lstm")),
     *(Visit("rmc_boxworld", f"{core}_paper", "paper", 2)
       for core in ("rmc", "lstm")),
+    Visit("language_speed", "gpu", "paper", 2),
     *(Visit("rmc_table1", f"{core}_{operation}", "paper", 1)
       for operation in ("control", "addition", "copy", "reverse", "double")
       for core in ("rmc", "lstm")),

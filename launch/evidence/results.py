@@ -67,7 +67,8 @@ class Entry:
                         ("commit", str), ("date", str), ("seeds", list),
                         ("updates", int), ("episodes", int),
                         ("seconds", (int, float, type(None))),
-                        ("metrics", dict), ("note", str)):
+                        ("metrics", dict), ("sweep", dict), ("chosen", str),
+                        ("note", str)):
       _need(isinstance(getattr(self, name), types), self.piece, name,
             getattr(self, name))
     _need(self.scale in SCALES, self.piece, "scale", self.scale)
@@ -77,6 +78,12 @@ class Entry:
       _need(set(value) == set(fields) and all(
           isinstance(value[key], fields[key]) for key in fields),
             self.piece, name, value)
+    for name, values in self.sweep.items():
+      _need(isinstance(values, list) and bool(values)
+            and all(map(_is_number, values)), self.piece,
+            f"sweep[{name!r}]", values)
+    _need(not self.chosen or bool(self.sweep), self.piece, "chosen",
+          self.chosen)
     for name, metric in self.metrics.items():
       _need(_is_metric(metric, len(self.seeds)), self.piece,
           f"metrics[{name!r}]", metric)

@@ -110,6 +110,23 @@ def curriculum_associative_recall_paper() -> Preset:
   return merge(curriculum_associative_recall(), _TWO_MILLION)
 
 
+def curriculum_associative_recall_wide() -> Preset:
+  """Recalls values of 96 bits, of which guessing gets 48 wrong.
+
+  Paper: Rae et al. 2016, arXiv 1610.09027, Figure 8 and supplement F.
+  Data: none.
+
+  Notes:
+    The paper gives 48 bits as the level of chance, and no size of an item:
+    three vectors of 32 bits are a choice made here. Everything else is as in
+    `curriculum_associative_recall_paper`, but the curriculum ends at 10,000
+    pairs, as in the paper.
+  """
+  return merge(curriculum_associative_recall_paper(), dict(
+      task_args={"associative_recall": dict(num_bits=32, item_length=3)},
+      curriculum_args={"exponential": dict(max_level=10_000)}))
+
+
 def curriculum_priority_sort_paper() -> Preset:
   """Sorts ever more vectors, SAM with two million slots.
 

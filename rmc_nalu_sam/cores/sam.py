@@ -109,6 +109,7 @@ class SAM(MemoryCore):
 
   CAN_FORGET = True
   MEASURES_RECALL = True
+  HAS_INDEX = True
   _HAS_LINKS = False
 
   def __init__(

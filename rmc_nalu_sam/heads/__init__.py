@@ -8,15 +8,16 @@ same leading axes. It may draw random keys with `hk.next_rng_key`.
 
 A head may have a method `log_prob_of(outputs [..., F], targets [...]) -> [...]`
 that gives the log-probabilities of one class each, at less cost than from all
-answers. A head with an argument `tied` takes `tied_to`: the method `embedding`
-of the encoder, or None if that has none.
+answers.
 
-Class attributes say what a head is. Two are False by default:
+Class attributes say what a head is. Three are False by default:
 
 - `OF_UNITS`: the head is made of units. Its constructor also takes `unit` and
   `unit_args`.
 - `CORE_MAY_REPLACE`: a core that maps to the output itself replaces the head.
   See `rmc_nalu_sam.network.Parts` for the rule.
+- `CAN_BE_TIED`: it has an argument `tied`, and takes `tied_to` if that is true:
+  the method `embedding` of the encoder, or None if that has none.
 
 `DROPS_OUT` names the arguments that are rates of dropout; none by default.
 

@@ -96,6 +96,7 @@ class AdaptiveSoftmax(Checked, hk.Module):
     transposed. Log-probabilities are float32 or wider.
   """
 
+  CAN_BE_TIED: ClassVar[bool] = True
   DROPS_OUT: ClassVar[tuple[str, ...]] = ("dropout",)
 
   def __init__(self, output_size: int, cutoffs: str | Sequence[int] = "",

@@ -43,6 +43,7 @@ class Softmax(Checked, hk.Module):
     ((11, 2), (11, 2, 50))
   """
 
+  CAN_BE_TIED: ClassVar[bool] = True
   DROPS_OUT: ClassVar[tuple[str, ...]] = ("dropout",)
 
   def __init__(self, output_size: int, tied: bool = False, dropout: float = 0.,

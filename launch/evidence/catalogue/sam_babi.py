@@ -5,7 +5,7 @@ And as one text: section 4.1 of Schlag et al. 2021 (arXiv 2011.07831).
 
 from collections.abc import Callable, Mapping
 
-from launch.evidence.experiment import Cell, Experiment, Piece
+from launch.evidence.experiment import Cell, Experiment, Figure, Piece
 
 _SOURCE = "Rae et al. 2016, arXiv 1610.09027, {}, in shares of 1"
 _CORES = {"lstm": "LSTM", "dnc": "DNC", "sdnc": "SDNC", "dam": "DAM",
@@ -154,7 +154,9 @@ _TABLE2 = Experiment(
          "1,300 to 2,200 updates of LSTM, SAM and SDNC leave about half of the "
          "answers wrong, whatever the core, and DNC has done 200 when the "
          "clock is first looked at, after thirteen minutes. Nothing can be "
-         "told of the cores from it. A single task shows more (task 1 below).")
+         "told of the cores from it. A single task shows more (task 1 below).",
+    figures=(Figure("babi.png", "bAbI: the error over all tasks against the "
+                    "time of training.", "--x=minutes"),))
 
 _TASK_1 = Experiment(
     name="babi_task_1",
@@ -180,7 +182,9 @@ _TASK_1 = Experiment(
          "updates and has all answers right at the end. The others go on to "
          "learn the training stories by heart: their last errors there are "
          "0.286 and 0.176 (`metrics.jsonl` of the run). -4.75e-08 is 0, with "
-         "a rounding error that is mended since.")
+         "a rounding error that is mended since.",
+    figures=(Figure("babi_task_1.png", "bAbI, task 1. The bands reach from the "
+                    "lowest to the highest seed."),))
 
 _CATBABI_PUBLISHED = {
     "FWM": (0.9675, 0.9304), "MNM-p": (0.8897, 0.693),
