@@ -32,6 +32,7 @@ from launch.configs import endings, numbers
 from launch.configs import flags as flags_lib
 from launch.configs.config import UsageError
 from launch.runs import Run, reporting
+from tasks.data import replacing
 
 FLAGS = flags.FLAGS
 CARD_FILE = "card.md"
@@ -87,7 +88,7 @@ def _export(run: Run):
 
 def _write(path: pathlib.Path, text: str) -> None:
   try:
-    path.write_text(text, "utf-8")
+    replacing.replace_text(path, text)
   except OSError as error:
     raise UsageError(f"cannot write {path}: {error.strerror}") from None
 

@@ -37,6 +37,7 @@ from launch.evidence import (
 )
 from launch.evidence.experiment import SCALES
 from launch.evidence.view import View
+from tasks.data import replacing
 
 FLAGS = flags.FLAGS
 EXIT_FAILED = 1
@@ -92,11 +93,12 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _write_pages(folder) -> None:
-  (folder.parent / page.FILE).write_text(
+  replacing.replace_text(
+      folder.parent / page.FILE,
       page.render(selection.EXPERIMENTS.values(), folder))
   readme = folder.parent / page.README
   if readme.exists():  # Results may lie elsewhere than in a checkout.
-    readme.write_text(page.at_a_glance(
+    replacing.replace_text(readme, page.at_a_glance(
         readme.read_text(), selection.EXPERIMENTS, folder))
 
 

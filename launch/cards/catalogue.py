@@ -8,6 +8,7 @@ from typing import Any
 from launch.cards import export, facts, page
 from launch.configs.environment import ROOT
 from launch.runs import strict_json, tables
+from tasks.data import replacing
 
 DOCS = ROOT / "docs"
 _TABLE = re.compile(r"(<!-- table -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -57,5 +58,5 @@ def write(docs: pathlib.Path = DOCS) -> list[pathlib.Path]:
   found = pages(docs)
   (docs / "pretrained").mkdir(exist_ok=True)
   for path, text in found.items():
-    path.write_text(text, "utf-8")
+    replacing.replace_text(path, text)
   return list(found)

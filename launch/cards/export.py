@@ -28,6 +28,7 @@ from launch.runs import evaluation, strict_json
 from launch.runs.run import Run
 from launch.runs.trained import loading
 from rmc_nalu_sam import trained
+from tasks.data import replacing
 
 FOLDER = ROOT / "rmc_nalu_sam" / "pretrained"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -165,7 +166,7 @@ def _write(folder: pathlib.Path, name: str, content: bytes,
   try:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.npz").write_bytes(content)
-    (folder / f"{name}.json").write_text(
-        strict_json.dumps(card, indent=1) + "\n", "utf-8")
+    replacing.replace_text(folder / f"{name}.json",
+                           strict_json.dumps(card, indent=1) + "\n")
   except OSError as error:
     raise UsageError(f"cannot write to {folder}: {error.strerror}") from None

@@ -17,6 +17,7 @@ from absl import logging
 from launch.configs import environment, members, sweeps, trust
 from launch.experiments.merging import merge
 from rmc_nalu_sam.registry import attribute
+from tasks.data import replacing
 
 CONFIG_FILE = "config.json"
 # Raised when older versions would misread `config.json`, which has it as
@@ -231,13 +232,11 @@ def _arguments(config, kind):
 
 def save(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   """Writes `config.json` atomically."""
-  temporary = workdir / (CONFIG_FILE + ".tmp")
-  temporary.write_text(json.dumps(
+  replacing.replace_text(workdir / CONFIG_FILE, json.dumps(
       {"format": FORMAT, "written_by": environment.versions() | {
           "commit": environment.commit(), "machine": environment.machine()},
        **sweeps.to_json(config.to_dict())}, indent=2,
       allow_nan=False) + "\n")
-  temporary.replace(workdir / CONFIG_FILE)
 
 
 def load(workdir: pathlib.Path, given: Collection[str] = ()

@@ -7,13 +7,13 @@ known as a statistic only, is an object such as {"mean": 15.1, "median": 15.0}.
 
 import dataclasses
 import math
-import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 from launch.evidence.experiment import SCALES, Experiment
 from launch.runs import strict_json
+from tasks.data import replacing
 
 VERSION = 1
 WIDTH = 100  # Of a line of the file.
@@ -135,9 +135,7 @@ def save(folder: pathlib.Path, experiment: Experiment, entries: list[Entry]
   content = {"version": VERSION, "experiment": experiment.name,
              "source": experiment.source, "published": published(experiment),
              "runs": [dataclasses.asdict(entry) for entry in entries]}
-  partial = path.with_suffix(f".{os.getpid()}.tmp")
-  partial.write_text(_text(content) + "\n")
-  partial.replace(path)
+  replacing.replace_text(path, _text(content) + "\n")
   return path
 
 

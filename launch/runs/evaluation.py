@@ -21,6 +21,7 @@ from launch.runs import reporting, strict_json, text_evaluation
 from launch.runs.run import TRAINED, Run, at_level
 from launch.runs.trained import loading
 from rmc_nalu_sam.registry import attribute
+from tasks.data import replacing
 
 EVALUATION_FILE = "evaluation.json"
 
@@ -136,8 +137,8 @@ def evaluate_network(config: ml_collections.ConfigDict, task: tasks.Trainable,
 
 def write(workdir: pathlib.Path, result: Mapping[str, Any]) -> None:
   """Writes `evaluation.json` into the folder of the run."""
-  (workdir / EVALUATION_FILE).write_text(
-      strict_json.dumps(result, indent=2) + "\n")
+  replacing.replace_text(workdir / EVALUATION_FILE,
+                         strict_json.dumps(result, indent=2) + "\n")
 
 
 def default_levels(task: tasks.Levelled) -> list[int]:

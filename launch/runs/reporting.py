@@ -14,6 +14,7 @@ from absl import logging
 from launch.runs import statistics, strict_json, tables
 from launch.runs.board.events import Events
 from launch.runs.progress import bar
+from tasks.data import replacing
 
 PICTURES = (".png", ".gif")  # How the names of a run's pictures end.
 METRICS_FILE = "metrics.jsonl"
@@ -286,6 +287,5 @@ def _end_of_tag(label: str) -> str:
 
 def _rewrite(workdir: pathlib.Path, records: Iterable[Any]) -> None:
   """Replaces `metrics.jsonl`; an interrupted call leaves the old file."""
-  temporary = workdir / (METRICS_FILE + ".tmp")
-  temporary.write_text("".join(strict_json.dumps(r) + "\n" for r in records))
-  temporary.replace(workdir / METRICS_FILE)
+  replacing.replace_text(workdir / METRICS_FILE, "".join(
+      strict_json.dumps(r) + "\n" for r in records))

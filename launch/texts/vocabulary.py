@@ -7,6 +7,7 @@ import tasks
 from launch.configs import build
 from launch.configs.config import UsageError
 from launch.runs.run import Run
+from tasks.data import replacing
 
 VOCABULARY_FILE = "vocabulary.json"
 
@@ -29,9 +30,7 @@ def keep(run: Run) -> None:
   if path.exists():
     _check_same(task, _with_stored(task, path), path)
     return
-  temporary = path.with_name(VOCABULARY_FILE + ".tmp")
-  temporary.write_text(task.vocabulary_json, encoding="utf-8")
-  temporary.replace(path)
+  replacing.replace_text(path, task.vocabulary_json)
 
 
 def readable_task(run: Run) -> Any:

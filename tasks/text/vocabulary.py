@@ -5,10 +5,9 @@ import hashlib
 import json
 import os
 import pathlib
-import uuid
 from typing import Any
 
-from tasks.data import errors
+from tasks.data import errors, replacing
 from tasks.text import codecs
 
 _FORMAT = 1  # Of the file.
@@ -43,13 +42,7 @@ class Vocabulary:
 
   def save(self, path: str | os.PathLike[str]) -> None:
     """Writes it into a file, which is either complete or as before."""
-    path = pathlib.Path(path)
-    part = path.with_name(f".{uuid.uuid4().hex}.part")
-    try:
-      part.write_text(self.to_json(), encoding="utf-8")
-      part.replace(path)
-    finally:
-      part.unlink(missing_ok=True)
+    replacing.replace_text(pathlib.Path(path), self.to_json())
 
   @classmethod
   def load(cls, path: str | os.PathLike[str]) -> "Vocabulary":
