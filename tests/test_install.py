@@ -114,6 +114,13 @@ def test_the_tests_of_the_legs_exist():
           if not (ROOT / "tests" / f"test_{name}.py").exists()] == []
 
 
+def test_an_sdist_holds_no_page_that_was_built():
+  """.ci/legs makes one after .ci/docs has built the pages."""
+  rules = (ROOT / "MANIFEST.in").read_text().splitlines()
+  for folder in ("docs/_build", "docs/notebooks"):
+    assert rules.index("graft docs") < rules.index(f"prune {folder}")
+
+
 def test_ci_runs_the_legs():
   run = (ROOT / ".ci" / "run").read_text().splitlines()
   assert {".ci/legs", ".ci/typed .venv"} <= set(run)

@@ -11,7 +11,7 @@ import pytest
 
 import rmc_nalu_sam
 import tasks
-from rmc_nalu_sam import make_model
+from rmc_nalu_sam import encoders, heads, make_model
 
 CLASSES = [each for each in (getattr(rmc_nalu_sam, name)
                              for name in rmc_nalu_sam.__all__)
@@ -20,7 +20,8 @@ CLASSES = [each for each in (getattr(rmc_nalu_sam, name)
 # Registries of members, and a type, have no docstring of their own.
 OTHERS = {"CORES", "ENCODERS", "HEADS", "INDICES", "TASKS", "UNITS",
           "Trainable"}
-DOCUMENTED = [(module, name) for module in (rmc_nalu_sam, tasks)
+DOCUMENTED = [(module, name)
+              for module in (rmc_nalu_sam, encoders, heads, tasks)
               for name in module.__all__ if name not in OTHERS]
 
 

@@ -22,6 +22,14 @@ class CNN(Checked, hk.Module):
 
   Inputs may hold further numbers after the pixels, such as a label. These pass
   by the network, and come after the image's vector.
+
+  Example:
+    >>> from rmc_nalu_sam.encoders import CNN
+    >>> encode = hk.transform(lambda images: CNN(output_size=3)(images))
+    >>> images = jnp.zeros([11, 2, 28 * 28])
+    >>> params = jax.jit(encode.init)(jax.random.key(0), images)
+    >>> jax.jit(encode.apply)(params, None, images).shape
+    (11, 2, 3)
   """
 
   def __init__(self, output_size: int = 10, hidden_size: int = 500,

@@ -9,7 +9,16 @@ from rmc_nalu_sam.checks import check_positive
 
 
 class Embed(Checked, hk.Module):
-  """Embeds one-hot tokens by a linear map without a bias."""
+  """Embeds one-hot tokens by a linear map without a bias.
+
+  Example:
+    >>> from rmc_nalu_sam.encoders import Embed
+    >>> encode = hk.transform(lambda tokens: Embed(output_size=3)(tokens))
+    >>> tokens = jax.nn.one_hot(jnp.zeros([11, 2], int), 7)
+    >>> params = encode.init(jax.random.key(0), tokens)
+    >>> encode.apply(params, None, tokens).shape
+    (11, 2, 3)
+  """
 
   def __init__(self, output_size: int = 64, name: str | None = None):
     """Constructs an embedding.

@@ -22,6 +22,14 @@ class Tokens(Checked, hk.Module):
 
   Notes:
     The table starts uniform within 0.1, as in the authors' code.
+
+  Example:
+    >>> from rmc_nalu_sam.encoders import Tokens
+    >>> encode = hk.transform(lambda tokens: Tokens(7, output_size=3)(tokens))
+    >>> tokens = jnp.zeros([11, 2], int)
+    >>> params = encode.init(jax.random.key(0), tokens)
+    >>> encode.apply(params, None, tokens).shape
+    (11, 2, 3)
   """
 
   ENCODES_ALL_STEPS: ClassVar[bool] = True

@@ -35,6 +35,15 @@ class Torso(Checked, hk.Module):
     The paper does not tell the size of the linear layer, nor where action and
     reward enter. Here the coordinates are appended to the image, not to the
     maps after the convolutions.
+
+  Example:
+    >>> from rmc_nalu_sam.encoders import Torso
+    >>> encode = hk.transform(
+    ...     lambda seen: Torso((5, 5, 3), num_features=1, output_size=4)(seen))
+    >>> seen = jnp.zeros([11, 2, 5 * 5 * 3 + 1])
+    >>> params = jax.jit(encode.init)(jax.random.key(0), seen)
+    >>> jax.jit(encode.apply)(params, None, seen).shape
+    (11, 2, 5)
   """
 
   ENCODES_ALL_STEPS: ClassVar[bool] = True

@@ -6,7 +6,13 @@ import jax
 
 
 class NoHead:
-  """Passes the core's output on as the answer."""
+  """Passes the core's output on as the answer.
+
+  Example:
+    >>> from rmc_nalu_sam.heads import NoHead
+    >>> NoHead(3)(jnp.arange(3))
+    Array([0, 1, 2], dtype=int32)
+  """
 
   CORE_MAY_REPLACE: ClassVar[bool] = True
 

@@ -9,7 +9,15 @@ from rmc_nalu_sam.units import UNITS, Unit
 
 
 class UnitHead:
-  """Maps the core's outputs to the answers by one unit."""
+  """Maps the core's outputs to the answers by one unit.
+
+  Example:
+    >>> from rmc_nalu_sam.heads import UnitHead
+    >>> read_out = hk.transform(lambda x: UnitHead(3, unit="nau")(x))
+    >>> params = read_out.init(jax.random.key(0), jnp.ones([11, 2, 5]))
+    >>> read_out.apply(params, None, jnp.ones([11, 2, 5])).shape
+    (11, 2, 3)
+  """
 
   OF_UNITS: ClassVar[bool] = True
   CORE_MAY_REPLACE: ClassVar[bool] = True
