@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from launch.evidence import grid, results, tables
+from launch.evidence import collect, grid, results, tables
 from launch.evidence.catalogue import EXPERIMENTS
 from launch.evidence.experiment import Cell, Experiment, Piece
 
@@ -36,6 +36,14 @@ def entry_of(piece, num_seeds, metrics):
       versions=dict(python="3.11", jax="0.10.2", rmc_nalu_sam="0.1.0"),
       seeds=list(range(num_seeds)), updates=3, episodes=6, seconds=None,
       metrics=metrics)
+
+
+def test_cells_of_a_printed_table_are_numbers():
+  assert collect._of_table([
+      ["size", "model", "tokens/s", "data", "note"],
+      ["small", "lstm", "1,234", "0.5%", ""]]) == {
+          "small lstm/tokens/s": {"value": 1234.},
+          "small lstm/data": {"value": .005}}
 
 
 def test_what_no_seed_did_has_no_number():

@@ -205,8 +205,10 @@ def _of_scaling(content: Mapping[str, Any]) -> dict[str, Mapping[str, float]]:
 
 
 def _number(text: str) -> float | None:
+  """Returns the number in a cell, `0.12%` as 0.0012; None if it is none."""
   try:
-    return float(text.replace(",", ""))
+    number = float(text.rstrip("%").replace(",", ""))
+    return number / 100 if text.endswith("%") else number
   except (AttributeError, ValueError):
     return None
 
