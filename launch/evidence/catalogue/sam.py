@@ -195,6 +195,8 @@ def _started(task: str, start: int, seeds=range(3)) -> tuple[Piece, ...]:
            "--core.num_slots=4096 --reuse_memory")))
 
 
+# 25,000 pairs are 200,000 steps.
+_FURTHER = (64, 256, 1024, 4096, 25_000)
 # A low rate after the first updates: at a high one, the losses at hundreds of
 # pairs are noise of the weights.
 _CLIMB = tuple(Piece(
@@ -204,8 +206,13 @@ _CLIMB = tuple(Piece(
     "--curriculum.patience=20 --schedule=staircase --schedule.every=3600 "
     f"--schedule.factor=0.25 --seed={seed} --max_minutes=45",
     scales={"small": ""},
+    evaluate=f"--levels={','.join(map(str, _FURTHER))} --episodes=16 "
+             "--batch_size=8",
     cells={Cell("SAM, hashing, 45 minutes, falling rate", f"seed {seed}"):
-           "level"}) for seed in range(3))
+           "level"} | {
+               Cell(f"bits wrong of it at {n:,} pairs", f"seed {seed}"):
+               f"level {n}/bits_wrong" for n in _FURTHER})
+    for seed in range(3))
 
 _CURES = _started("associative_recall", 4) + _CLIMB + tuple(Piece(
     f"{index}_start_8",
