@@ -91,6 +91,16 @@ class LSHIndex:
       2^`num_turned` buckets of each table.
     seed: seed of the random directions.
 
+  Example:
+    >>> words = jnp.array([[1., 0.], [0., 1.], [1., 1.]])
+    >>> index = rmc_nalu_sam.INDICES.get("lsh")(3, 2)
+    >>> state = index.update(index.initial_state(), jnp.arange(3), words)
+    >>> rows, state = index.find(
+    ...     state, words, lambda rows: jnp.ones(3, bool)[rows],
+    ...     jnp.array([[3., 1.]]), k=2, recent=jnp.zeros(0, jnp.int32))
+    >>> rows.tolist()  # Of the words most similar to [3, 1].
+    [[0, 2]]
+
   Raises:
     ValueError: a size is not positive, `min_bits` exceeds 24, `max_bits` is not
       from `min_bits` to 24, or `num_turned` is not from 0 to `min_bits`.

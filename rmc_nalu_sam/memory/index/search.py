@@ -152,6 +152,16 @@ class ExactIndex:
   Attributes:
     num_slots: N.
     word_size: W.
+
+  Example:
+    >>> words = jnp.array([[1., 0.], [0., 1.], [1., 1.]])
+    >>> index = rmc_nalu_sam.INDICES.get("exact")(3, 2)
+    >>> state = index.update(index.initial_state(), jnp.arange(3), words)
+    >>> rows, state = index.find(
+    ...     state, words, lambda rows: jnp.ones(3, bool)[rows],
+    ...     jnp.array([[3., 1.]]), k=2, recent=jnp.zeros(0, jnp.int32))
+    >>> rows.tolist()  # Of the words most similar to [3, 1].
+    [[0, 2]]
   """
 
   num_slots: int
@@ -199,6 +209,11 @@ class ApproximateIndex(ExactIndex):
     num_slots: N.
     word_size: W.
     recall_target: expected fraction of the k best words found on a TPU.
+
+  Example:
+    >>> index = rmc_nalu_sam.INDICES.get("approx")(4096, 32, recall_target=.9)
+    >>> index.is_exact, index.initial_state().shape
+    (False, (4096,))
   """
 
   recall_target: float = 0.95
