@@ -7,6 +7,7 @@ import pathlib
 
 import config_helpers
 import jax
+import numpy as np
 import pytest
 from text_helpers import write as write_text
 
@@ -14,6 +15,7 @@ from launch import experiments
 from launch.configs import build, checks, members
 from launch.configs import config as config_lib
 from launch.experiments.merging import merge
+from tasks.data import cache
 
 NAMES = experiments.preset_names()
 SETTINGS = ("core_settings", "unit_settings")
@@ -137,6 +139,26 @@ def test_preset_is_built(name, flag, texts):
 
   outputs = jax.eval_shape(answers, jax.random.key(0), inputs)
   assert outputs.shape == (num_steps, 2, task.output_size)
+
+
+@pytest.mark.slow
+def test_the_papers_language_model_does_updates(texts):
+  config = config_helpers.resolve(
+      "--preset=wikitext103_rmc", "--batch_size=1", *texts)
+  task = build.make_task(config)
+  trainer = build.make_trainer(config, task, jax.local_devices()[:1])
+  with cache.placed_in(config.cache_dir):
+    data = trainer.put_data(task.load("train", config.data_dir))
+  state = trainer.put(trainer.initial_state())
+  losses = []
+  for _ in range(2):
+    state, metrics = trainer.train(state, data, 1)
+    losses.append(metrics["loss"])
+  # The text has each word once. The adaptive softmax guesses the cluster of a
+  # rare one among its 20,000 frequent ones, then the word within the cluster.
+  guess = np.log(20_000) + np.log(NUM_WORDS - 40_000)
+  assert losses[0] == pytest.approx(guess, rel=.2)
+  assert np.isfinite(losses[1])
 
 
 # Preset, flags -> fields of the resulting config that are the paper's.
