@@ -96,10 +96,12 @@ def _write_pages(folder) -> None:
   replacing.replace_text(
       folder.parent / page.FILE,
       page.render(selection.EXPERIMENTS.values(), folder))
-  readme = folder.parent / page.README
-  if readme.exists():  # Results may lie elsewhere than in a checkout.
-    replacing.replace_text(readme, page.at_a_glance(
-        readme.read_text(), selection.EXPERIMENTS, folder))
+  for name, renewed in ((page.README, page.at_a_glance),
+                        (page.PAPERS, page.with_links)):
+    path = folder.parent / name
+    if path.exists():  # Results may lie elsewhere than in a checkout.
+      replacing.replace_text(path, renewed(
+          path.read_text(), selection.EXPERIMENTS, folder))
 
 
 def _run(runs, folder) -> None:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import pytest
 
 from launch.configs import members
+from launch.evidence import page
 from launch.evidence.selection import EXPERIMENTS
 from rmc_nalu_sam import CORES, make_model
 
@@ -47,6 +48,12 @@ def test_papers_name_code_presets_and_experiments(row):
   assert set(names(presets)) <= set(members.PRESETS)
   assert set(names(experiments)) <= set(EXPERIMENTS)
   assert names(code + presets + experiments)
+
+
+def test_experiments_with_results_link_to_them():
+  text = (DOCS / "papers.md").read_text()
+  assert text == page.with_links(text, EXPERIMENTS, DOCS.parent / "results")
+  assert "[`sam_figure1`](results.md#time-and-memory-" in text
 
 
 def test_each_table_and_figure_of_the_papers_is_named():

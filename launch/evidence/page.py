@@ -1,6 +1,7 @@
 """Makes RESULTS.md of the experiments and their files of results."""
 
 import pathlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from launch.evidence import results, tables
@@ -9,6 +10,7 @@ from launch.runs import tables as run_tables
 
 FILE = "RESULTS.md"
 README = "README.md"
+PAPERS = "docs/papers.md"
 # The experiments of README's table, which stands between these two lines.
 AT_A_GLANCE = (
     "sam_figure1", "sam_figure7", "sam_figure2_copy",
@@ -84,6 +86,29 @@ def at_a_glance(readme: str, experiments: Mapping[str, Experiment],
   before, rest = readme.split(_BEGIN)
   return f"{before}{_BEGIN}{run_tables.markdown(lines)}\n{_END}" + (
       rest.split(_END)[1])
+
+
+def with_links(text: str, experiments: Mapping[str, Experiment],
+               folder: pathlib.Path) -> str:
+  """Returns a page whose names of experiments link to their sections.
+
+  Args:
+    text: its old content; names stand in backticks, in the last column of
+      tables.
+    experiments: name -> experiment.
+    folder: of results; an experiment without any has no section.
+  """
+  def linked(match):
+    name = match["linked"] or match["plain"]
+    if name not in experiments:
+      return match[0]
+    if not results.measured(folder, name):
+      return f"`{name}`"
+    return f"[`{name}`](results.md#{_anchor(experiments[name].title)})"
+
+  name = r"\[`(?P<linked>\w+)`\]\([^)]*\)|`(?P<plain>\w+)`"
+  return re.sub(r"[^|\n]*\|$", lambda cell: re.sub(name, linked, cell[0]), text,
+                flags=re.MULTILINE)
 
 
 def headline(experiment: Experiment, found: Sequence[results.Entry]
