@@ -1,6 +1,7 @@
 """Tests what TensorBoard shows beside the metrics."""
 
 import io
+import pathlib
 
 import numpy as np
 import pytest
@@ -107,3 +108,15 @@ def test_pictures_do_not_overwrite_the_metrics(tmp_path):
   events.write_pictures(tmp_path, [path], 1)
   assert {"train/loss", "pictures/x.png"} <= {
       tag for tag, *_ in board_values(tmp_path)}
+
+
+def test_a_full_disk_closes_the_file(tmp_path):
+  """Otherwise Python 3.13 prints an error of its own at the end."""
+  written = events.Events(tmp_path)
+  with pathlib.Path("/dev/full").open("wb") as full:
+    written._writer._writer.close()
+    written._writer._writer = full
+    written.scalar("a", 1., 1)
+    with pytest.raises(OSError):
+      written.close()
+    assert full.closed
