@@ -2,11 +2,9 @@
 
 import io
 import re
-import sys
 
 import numpy as np
 import pytest
-from absl import logging
 from launch_helpers import make_trainer, run, tiny_config
 
 import tasks
@@ -79,34 +77,6 @@ def test_bar_tells_that_it_compiles():
                if text.endswith("| compiling")}
   assert texts[number].startswith("0/9|")
   assert texts[-1].startswith("3/9|")
-
-
-@pytest.fixture
-def absl_logs():
-  """Writes the log as programs do."""
-  logger, handler = logging.get_absl_logger(), logging.get_absl_handler()
-  logger.addHandler(handler)
-  yield
-  logger.removeHandler(handler)
-
-
-@pytest.mark.usefixtures("absl_logs")
-def test_lines_of_the_log_stand_above_the_bar():
-  file = io.StringIO()
-  shown = bar.Bar(9, 0, file=file, disable=False, dynamic_ncols=False, ncols=60)
-  shown.show(bar.State(3, 9))
-  logging.warning("a full disk")
-  print("and this", file=sys.stderr)
-  shown.close()
-  logging.warning("after the end")
-  texts = file.getvalue().split("\r")
-  for message in ("a full disk", "and this"):
-    (number,) = {i for i, text in enumerate(texts) if message in text}
-    assert not texts[number - 1].strip()  # The bar is wiped out before it.
-    assert texts[number].endswith(f"{message}\n")
-    assert texts[number + 1].startswith("3/9|")
-  assert texts[-1].endswith("\n")
-  assert "after the end" not in file.getvalue()
 
 
 def test_a_resumed_bar_has_the_pace_of_this_launch():

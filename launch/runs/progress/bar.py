@@ -1,13 +1,10 @@
 """Shows how far a run is: a bar on a terminal, elsewhere a line a record."""
 
-import contextlib
 import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import tqdm
-from absl import logging
-from tqdm.contrib import DummyTqdmFile
 
 WIDTH = 80  # Of a terminal that does not tell.
 COMPILING = "compiling"
@@ -95,10 +92,7 @@ def clock(seconds: float) -> str:
 
 
 class Bar:
-  """Draws a `State`, or prints it where stderr is no terminal.
-
-  What else is written to stderr, such as the log, stands above the bar.
-  """
+  """Draws a `State`, or prints it where stderr is no terminal."""
 
   def __init__(self, total: int, first: int, **of_tqdm: Any):
     """Opens the bar.
@@ -108,16 +102,10 @@ class Bar:
       first: updates done before.
       **of_tqdm: its arguments, for a test.
     """
-    arguments = dict[str, Any](
+    self._bar = tqdm.tqdm(**(dict[str, Any](
         total=total, initial=first, file=sys.stderr, dynamic_ncols=True,
-        disable=None, bar_format="{n_fmt}/{total_fmt}|{bar}| {desc}") | of_tqdm
-    self._bar = tqdm.tqdm(**arguments)
-    self._above = contextlib.ExitStack()
-    if not self._bar.disable:
-      stderr = DummyTqdmFile(arguments["file"])
-      self._above.enter_context(contextlib.redirect_stderr(stderr))
-      log = logging.get_absl_handler().python_handler
-      self._above.callback(log.setStream, log.setStream(stderr))
+        disable=None, bar_format="{n_fmt}/{total_fmt}|{bar}| {desc}")
+        | of_tqdm))
 
   def show(self, state: State) -> None:
     """Shows a state; without a terminal, in a line of its own."""
@@ -139,8 +127,7 @@ class Bar:
     self._bar.set_description_str(beside_bar(state, room))
 
   def close(self) -> None:
-    """Closes the bar; from now on stderr is as it was before."""
-    self._above.close()
+    """Closes the bar."""
     self._bar.close()
 
 
