@@ -1,7 +1,9 @@
 """Tests launch.evaluate: levels beyond training, more memory, errors."""
 
+import errno
 import json
 import math
+import os
 import pathlib
 import shutil
 
@@ -25,6 +27,7 @@ from launch.learning import evaluators, scoring
 from launch.pictures import run as pictures
 from launch.runs import evaluation, evaluation_table
 from launch.runs.trained import loading
+from tasks.data import replacing
 from tasks.language import number_words
 
 
@@ -308,8 +311,11 @@ def test_show_of_a_task_without_text(workdir, capsys):
           in capsys.readouterr().err)
 
 
-def test_a_full_disk_does_not_cost_the_table(workdir, capsys):
-  (workdir / "evaluation.json").symlink_to("/dev/full")
+def test_a_full_disk_does_not_cost_the_table(workdir, capsys, monkeypatch):
+  def is_full(path, text):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+  monkeypatch.setattr(replacing, "replace_text", is_full)
   assert run(evaluate, f"--workdir={workdir}", "--levels=2",
              "--episodes=8") == config_lib.EXIT_USAGE
   out, err = capsys.readouterr()

@@ -45,6 +45,9 @@ SWEEPS = {
                     max_grad_norm=(.01, 0.)), dict(
         optimizer=dict(learning_rate=(1., 2.)),
         schedule=dict(final_fraction=(.1, .9)))),
+    "staircase": (dict(optimizer="sgd", schedule="staircase", steps=5), dict(
+        optimizer=dict(learning_rate=1.),
+        schedule=dict(every=(1, 2), factor=(.1, .9)))),
     "adam": ({}, dict(optimizer=dict(
         learning_rate=(.01, .02), b1=(.5, .9), b2=(.5, .9), eps=(1e-8, .1)))),
     "rmsprop": (dict(optimizer="rmsprop"), dict(optimizer=dict(
