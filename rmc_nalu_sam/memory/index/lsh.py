@@ -92,14 +92,9 @@ class LSHIndex:
     seed: seed of the random directions.
 
   Example:
-    >>> words = jnp.array([[1., 0.], [0., 1.], [1., 1.]])
-    >>> index = rmc_nalu_sam.INDICES.get("lsh")(3, 2)
-    >>> state = index.update(index.initial_state(), jnp.arange(3), words)
-    >>> rows, state = index.find(
-    ...     state, words, lambda rows: jnp.ones(3, bool)[rows],
-    ...     jnp.array([[3., 1.]]), k=2, recent=jnp.zeros(0, jnp.int32))
-    >>> rows.tolist()  # Of the words most similar to [3, 1].
-    [[0, 2]]
+    >>> index = rmc_nalu_sam.INDICES.get("lsh")(4096, 32)
+    >>> index.is_exact, index.bits.tolist()  # Of its six tables.
+    (False, [8, 8, 8, 8, 9, 9])
 
   Raises:
     ValueError: a size is not positive, `min_bits` exceeds 24, `max_bits` is not
