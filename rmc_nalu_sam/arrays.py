@@ -6,7 +6,7 @@ So a user may set `jax_numpy_rank_promotion="raise"` and
 `jax_numpy_dtype_promotion="strict"`.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import haiku as hk
 import jax
@@ -58,3 +58,35 @@ def choose_rows(is_new: jax.Array, new: Any, old: Any) -> Any:
 def align(x: jax.Array | np.ndarray, like: jax.Array) -> jax.Array:
   """Adds axes of size 1 in front of `x`, until it has as many as `like`."""
   return jnp.expand_dims(x, tuple(range(like.ndim - x.ndim)))
+
+
+class Rows(NamedTuple):
+  """Represents the array `table[index]`, which is not made.
+
+  A linear layer multiplies the table instead, if that has fewer rows.
+
+  Attributes:
+    table: `[V, F]`.
+    index: `[...]`, integers.
+  """
+
+  table: jax.Array
+  index: jax.Array
+
+  @property
+  def shape(self) -> tuple[int, ...]:
+    return (*self.index.shape, self.table.shape[-1])
+
+  @property
+  def ndim(self) -> int:
+    return len(self.shape)
+
+  @property
+  def dtype(self) -> Any:
+    return self.table.dtype
+
+  def take(self) -> jax.Array:
+    """Returns the array `[..., F]`; NaN where an index is not from 0 to V - 1.
+    """
+    return self.table.at[self.index].get(
+        mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)

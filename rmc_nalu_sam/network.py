@@ -134,6 +134,8 @@ class Network(hk.Module):
     encode, encode_step = self._encode, lambda inputs: inputs
     if not (has_unroll or self._encodes_all_steps()):
       encode, encode_step = encode_step, encode
+    elif has_unroll and getattr(self._core, "UNROLLS_ROWS", False):
+      encode = getattr(encode, "as_rows", encode)
     in_steps: dict[str, jax.Array] = {}
     # Made once, outside of the steps; it may have parameters.
     first = None if resets is None else self._core.initial_state(

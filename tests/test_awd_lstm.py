@@ -11,6 +11,7 @@ from core_helpers import draw
 from mixed_precision import products, subjaxprs
 
 from rmc_nalu_sam import AWDLSTM, MogrifierLSTM, dropout, make_model
+from rmc_nalu_sam.arrays import Rows
 from rmc_nalu_sam.cores import awd_lstm
 
 T, B, F, H, LAST = 7, 3, 11, 5, 13
@@ -176,6 +177,32 @@ def test_all_steps_at_once_equal_single_steps(kwargs):
            for e in (1e-6, -1e-6)]
   slope = sum(map(jnp.vdot, jax.tree.leaves(whole[1]), jax.tree.leaves(along)))
   np.testing.assert_allclose((moved[0] - moved[1]) / 2e-6, slope, rtol=1e-6)
+
+
+@pytest.mark.usefixtures("x64", "strict_promotion")
+@every_kind
+@pytest.mark.parametrize("has_resets", [False, True])
+def test_rows_of_a_table_equal_their_vectors(kwargs, has_resets):
+  """So do the gradients, those of the table too."""
+  table, state = draw(0, 4, F), start(H, LAST)
+  rng = np.random.default_rng(0)
+  index = jnp.asarray(rng.integers(4, size=[T, B]))
+  resets = jnp.asarray(rng.random([T, B]) < .3) if has_resets else None
+  params = params_of(network(**kwargs), table[index], state)
+
+  def results(inputs_of):
+    def f(table, state):
+      core = AWDLSTM(H, last_size=LAST, **kwargs)
+      return core.unroll(inputs_of(Rows(table, index)), state, resets)
+
+    def loss(params, table, state):
+      found = hk.transform(f).apply(params, None, table, state)
+      return sum(jnp.vdot(draw(i, *x.shape), x) for i, x in enumerate(
+          jax.tree.leaves(found))), found
+    return jax.jit(jax.value_and_grad(loss, (0, 1, 2), has_aux=True))(
+        params, table, state)
+
+  close(results(lambda rows: rows), results(Rows.take))
 
 
 @every_kind

@@ -5,7 +5,7 @@ from typing import ClassVar
 import haiku as hk
 import jax
 
-from rmc_nalu_sam.arrays import as_float
+from rmc_nalu_sam.arrays import Rows, as_float
 from rmc_nalu_sam.checks import (
   check_count,
   check_natural,
@@ -84,6 +84,7 @@ class AWDLSTM(Core):
   """
 
   DROPS_OUT: ClassVar[tuple[str, ...]] = ("dropout", "weight_drop")
+  UNROLLS_ROWS: ClassVar[bool] = True
 
   def __init__(self, hidden_size: int = 100, num_layers: int = 2,
                last_size: int = 0, dropout: float = 0.,
@@ -138,13 +139,14 @@ class AWDLSTM(Core):
       states.append(state)
     return x, tuple(states)
 
-  def unroll(self, inputs: jax.Array, state: AWDLSTMState,
+  def unroll(self, inputs: jax.Array | Rows, state: AWDLSTMState,
              resets: jax.Array | None = None
              ) -> tuple[jax.Array, AWDLSTMState]:
     """Runs all steps, with dropout, faster than one by one.
 
     Args:
-      inputs: `[T, B, F]`, or `[T, F]` without a batch.
+      inputs: `[T, B, F]`, or `[T, F]` without a batch; or rows of that shape,
+        whose table is multiplied in their place.
       state: the state before the first step.
       resets: `[T, B]` bool, whether a sequence starts anew before a step; None
         for never. What is dropped does not change there.
@@ -152,7 +154,9 @@ class AWDLSTM(Core):
     Returns:
       The outputs `[T, B, last_size]` and the state after the last step.
     """
-    x, states = as_float(inputs, state[0].hidden.dtype), []
+    x, states = inputs, []
+    if not isinstance(inputs, Rows):
+      x = as_float(inputs, state[0].hidden.dtype)
     for number, (layer, before) in enumerate(
         zip(self._layers, state, strict=True)):
       if number:

@@ -10,38 +10,48 @@ import jax
 import jax.numpy as jnp
 
 from rmc_nalu_sam import narrow
-from rmc_nalu_sam.arrays import choose_rows, merge_last
+from rmc_nalu_sam.arrays import Rows, choose_rows, merge_last
 from rmc_nalu_sam.cores import mogrifier
 from rmc_nalu_sam.cores.mogrifier import Cell, Weights
 from rmc_nalu_sam.relational.layers import Affine, affine
 
 
-def unroll(weights: Weights, cell: Cell, inputs: jax.Array,
+def unroll(weights: Weights, cell: Cell, inputs: jax.Array | Rows,
            state: hk.LSTMState, resets: jax.Array | None = None
            ) -> tuple[jax.Array, hk.LSTMState]:
   """Returns the outputs `[T, ..., H]` and the state after the last step.
 
   Without gates before the LSTM, it multiplies the inputs of all steps by their
   weights at once, and so the gradients of the recurrent weights. That has no
-  derivative in forward mode.
+  derivative in forward mode. Where the inputs are rows of a table, it
+  multiplies the table in place of the inputs.
 
   Args:
     weights: of the layer.
     cell: of the layer.
-    inputs: `[T, ..., F]`.
+    inputs: `[T, ..., F]`, or rows of that shape.
     state: before the first step.
     resets: `[T, ...]` bool, whether the state is zeros before a step, as an
       initial one; None for never.
   """
   if weights.rounds:
+    if isinstance(inputs, Rows):
+      inputs = inputs.take()
     return _unroll_steps(weights, cell, inputs, state, resets)
   (w, b), num_inputs = weights.gates, inputs.shape[-1]
-  gates = affine(Affine(w[:num_inputs], b), inputs)
+  gates = _of_inputs(Affine(w[:num_inputs], b), inputs)
   outputs, cells = _recur(
       cell, narrow.current(), w[num_inputs:], gates, *state, resets)
   if not len(outputs):
     return outputs, state
   return outputs, hk.LSTMState(outputs[-1], cells[-1])
+
+
+def _of_inputs(layer, inputs):
+  """Returns a layer's outputs `[T, ..., 4 H]`."""
+  if isinstance(inputs, Rows):
+    return Rows(affine(layer, inputs.table), inputs.index).take()
+  return affine(layer, inputs)
 
 
 def _unroll_steps(weights, cell, inputs, state, resets):

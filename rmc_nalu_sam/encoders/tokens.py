@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from rmc_nalu_sam.arguments import Checked
+from rmc_nalu_sam.arrays import Rows
 from rmc_nalu_sam.checks import check_positive, check_rate
 from rmc_nalu_sam.dropout import locked, shared_key, word_dropout
 
@@ -69,18 +70,35 @@ class Tokens(Checked, hk.Module):
     Raises:
       ValueError: the inputs are not integers.
     """
-    if not jnp.issubdtype(inputs.dtype, jnp.integer):
-      raise ValueError("the encoder 'tokens' takes integer tokens, got inputs "
-                       f"of type {inputs.dtype}; with make_model, pass "
-                       "input_size=None, and a task of tokens")
-    vectors = _rows(self._table(), inputs)
-    key = shared_key(self._word_dropout)
-    if key is not None:
+    _check_integers(inputs)
+    vectors = Rows(self._table(), inputs).take()
+    scale = self._word_scale()
+    if scale is not None:
       # Not of the whole table: most of it is not used.
-      scale = word_dropout(key, jnp.ones([self._shape[0], 1], vectors.dtype),
-                           self._word_dropout)
-      vectors *= _rows(scale, inputs)
+      vectors *= Rows(scale, inputs).take()
     return locked(vectors, self._dropout)
+
+  def as_rows(self, inputs: jax.Array) -> Rows | jax.Array:
+    """Returns the vectors as rows of the table, where that saves time.
+
+    That is where the table is smaller than the vectors, as it is for
+    characters, and `dropout` is 0. A layer after it can then multiply the table
+    in place of the vectors.
+
+    Args:
+      inputs: as of `__call__`.
+
+    Returns:
+      The rows; elsewhere the vectors of `__call__`.
+
+    Raises:
+      ValueError: as `__call__`.
+    """
+    _check_integers(inputs)
+    if self._dropout or inputs.size <= self._shape[0]:
+      return self(inputs)
+    table, scale = self._table(), self._word_scale()
+    return Rows(table if scale is None else table * scale, inputs)
 
   def embedding(self) -> jax.Array:
     """Returns the table `[V, E]`; nothing is dropped."""
@@ -91,7 +109,17 @@ class Tokens(Checked, hk.Module):
     return hk.get_parameter(
         "embeddings", self._shape, jnp.result_type(float), _INIT)
 
+  @hk.transparent
+  def _word_scale(self) -> jax.Array | None:
+    """Returns what the words are multiplied with, `[V, 1]`; None for nothing.
+    """
+    key = shared_key(self._word_dropout)
+    return None if key is None else word_dropout(
+        key, jnp.ones([self._shape[0], 1]), self._word_dropout)
 
-def _rows(table, inputs):
-  return jnp.asarray(table).at[inputs].get(
-      mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
+
+def _check_integers(inputs: jax.Array) -> None:
+  if not jnp.issubdtype(inputs.dtype, jnp.integer):
+    raise ValueError("the encoder 'tokens' takes integer tokens, got inputs "
+                     f"of type {inputs.dtype}; with make_model, pass "
+                     "input_size=None, and a task of tokens")
