@@ -61,21 +61,21 @@ def align(x: jax.Array | np.ndarray, like: jax.Array) -> jax.Array:
 
 
 class Rows(NamedTuple):
-  """Represents the array `table[index]`, which is not made.
+  """Represents the array `table[numbers]`, which is not made.
 
   A linear layer multiplies the table instead, if that has fewer rows.
 
   Attributes:
     table: `[V, F]`.
-    index: `[...]`, integers.
+    numbers: `[...]`, integers.
   """
 
   table: jax.Array
-  index: jax.Array
+  numbers: jax.Array
 
   @property
   def shape(self) -> tuple[int, ...]:
-    return (*self.index.shape, self.table.shape[-1])
+    return (*self.numbers.shape, self.table.shape[-1])
 
   @property
   def ndim(self) -> int:
@@ -86,7 +86,7 @@ class Rows(NamedTuple):
     return self.table.dtype
 
   def take(self) -> jax.Array:
-    """Returns the array `[..., F]`; NaN where an index is not from 0 to V - 1.
+    """Returns the array `[..., F]`; NaN where a number is not from 0 to V - 1.
     """
-    return self.table.at[self.index].get(
+    return self.table.at[self.numbers].get(
         mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)

@@ -1,6 +1,6 @@
 """The AWD-LSTM: layers of LSTMs with dropout, for language models."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import haiku as hk
 import jax
@@ -154,9 +154,10 @@ class AWDLSTM(Core):
     Returns:
       The outputs `[T, B, last_size]` and the state after the last step.
     """
-    x, states = inputs, []
+    x: Any = inputs
     if not isinstance(inputs, Rows):
       x = as_float(inputs, state[0].hidden.dtype)
+    states = []
     for number, (layer, before) in enumerate(
         zip(self._layers, state, strict=True)):
       if number:

@@ -50,7 +50,7 @@ def unroll(weights: Weights, cell: Cell, inputs: jax.Array | Rows,
 def _of_inputs(layer, inputs):
   """Returns a layer's outputs `[T, ..., 4 H]`."""
   if isinstance(inputs, Rows):
-    return Rows(affine(layer, inputs.table), inputs.index).take()
+    return Rows(affine(layer, inputs.table), inputs.numbers).take()
   return affine(layer, inputs)
 
 
