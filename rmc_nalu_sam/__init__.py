@@ -51,6 +51,8 @@ from rmc_nalu_sam.cores import (
     Stack,
     UnitRNN,
     UnitRNNState,
+    UnitSum,
+    UnitSumState,
 )
 from rmc_nalu_sam.heads import AdaptiveSoftmax, Softmax
 from rmc_nalu_sam.memory.access.dam_access import DAMAccess
@@ -102,5 +104,5 @@ __all__ = ("AWDLSTM", "CORES", "DAM", "DNC", "ENCODERS", "HEADS", "INALU",
            "MogrifierLSTM", "MulMCFC", "MultiplicativeNAC", "NACLSTMState",
            "NTMAccess", "NaiveNPU", "Pretrained", "RMCState", "RealNPU",
            "Registry", "SAMAccess", "Softmax", "Stack", "Unit", "UnitRNN",
-           "UnitRNNState", "Unrolled", "find_units", "make_model",
-           "pretrained", "uses_unit")
+           "UnitRNNState", "UnitSum", "UnitSumState", "Unrolled", "find_units",
+           "make_model", "pretrained", "uses_unit")

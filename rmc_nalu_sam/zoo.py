@@ -27,6 +27,7 @@ from rmc_nalu_sam.cores import (
     ConvLSTM,
     Stack,
     UnitRNN,
+    UnitSum,
     gru,
     lstm,
     mogrifier,
@@ -60,6 +61,7 @@ CORES = Registry("core", {
     "stack": Stack,
     "ugrnn": UGRNN,
     "unit_rnn": UnitRNN,
+    "unit_sum": UnitSum,
 }, given=("name", "output_size", "unit", "unit_args"))
 
 

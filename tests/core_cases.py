@@ -29,7 +29,7 @@ SMALL = dict(
     hidden_size=7, head_size=7, num_slots=17, word_size=11, num_heads=2,
     num_read_heads=3, num_write_heads=2, top_k=3, num_links=2, num_registers=3,
     num_layers=2, num_blocks=2, key_size=3, num_rounds=5, rank=3,
-    hidden_channels=3, nac_size=3, num_numbers=2)
+    hidden_channels=3, nac_size=3, num_numbers=2, num_inputs=3)
 
 # Arguments that differ from `SMALL`, by core.
 ARGUMENTS = {
@@ -42,6 +42,7 @@ ARGUMENTS = {
     "stack": dict(unit="nmu", num_layers=3, hidden_unit="nau"),
     "ugrnn": dict(activation="relu"),
     "unit_rnn": dict(unit="nac"),
+    "unit_sum": dict(unit="nac"),
 }
 
 # Further cases: a core, and arguments added to those above.

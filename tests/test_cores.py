@@ -44,7 +44,7 @@ SHAPES, OUTPUTS = read_goldens()
 AT_LEAST = {"awd_lstm", "awd_lstm with gates", "controlled_nalu", "conv_lstm",
             "dam", "dnc", "gru", "lstm", "mogrifier", "nac_lstm", "ntm", "rmc",
             "rnn", "sam", "sam at a constant cost", "sdnc", "stack", "ugrnn",
-            "unit_rnn"} | {
+            "unit_rnn", "unit_sum"} | {
                 f"{core} {variant}"
                 for core in ("dam", "dnc", "ntm", "sam", "sdnc")
                 for variant in ("without an LSTM", "from its reads")}

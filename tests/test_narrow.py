@@ -29,6 +29,7 @@ WIDE = dict.fromkeys(CASES, 0) | {
     "sdnc": 5,  # Similarities, and the search.
     "stack": 5,  # All are of units.
     "unit_rnn": 6,  # All are of units.
+    "unit_sum": 5,  # All are of units.
     # Similarities and hashes: of words, of queries, and of the rows found.
     "sam at a constant cost": 9}
 WIDE |= {f"{core} {variant}": WIDE[core]

@@ -1,4 +1,7 @@
-"""UnitRNN and ControlledNALU. For tests of all cores, see test_cores.py."""
+"""UnitRNN, UnitSum and ControlledNALU.
+
+For tests of all cores, see test_cores.py.
+"""
 
 import haiku as hk
 import jax
@@ -8,7 +11,7 @@ import pytest
 import reference_units
 from reference_layers import layer, lstm
 
-from rmc_nalu_sam import UNITS, ControlledNALU, UnitRNN
+from rmc_nalu_sam import UNITS, ControlledNALU, UnitRNN, UnitSum
 from rmc_nalu_sam.cores.controlled_nalu import compress
 from rmc_nalu_sam.units import arithmetic
 
@@ -252,3 +255,51 @@ def test_compress_is_odd_and_slow():
 def test_controlled_nalu_refuses(arguments, message):
   with pytest.raises(ValueError, match=message):
     unroll(ControlledNALU, **arguments).init(jax.random.key(0), draw(T, B, F))
+
+
+# UnitSum
+
+
+@pytest.mark.parametrize("num_inputs", [1, 2, 3])
+@pytest.mark.parametrize("name", ["nac", "nalu", "nmu"])
+def test_unit_sum_equals_its_reference(name, num_inputs, x64):
+  net = unroll(UnitSum, output_size=4, hidden_size=HIDDEN, unit=name,
+               num_inputs=num_inputs)
+  params, inputs = make_params(net), draw(T, B, F)
+  outputs, state = net.apply(params, inputs)
+  flat = {k: np.asarray(v) for k, v in params[f"unit_sum/~/{name}"].items()}
+  embedding = np.asarray(params["unit_sum/~/embedding"]["w"])
+  for b in range(B):
+    embedded = [np.zeros(HIDDEN)] * (num_inputs - 1) + [
+        x @ embedding for x in inputs[:, b]]
+    total = np.zeros(4)
+    for t in range(T):
+      total = total + reference_units.REFERENCES[name](
+          flat, np.concatenate(embedded[t:t + num_inputs]))
+      np.testing.assert_allclose(outputs[t, b], total, rtol=1e-9, atol=1e-12)
+    np.testing.assert_array_equal(state.total[b], outputs[-1, b])
+    np.testing.assert_allclose(
+        state.window[b], np.concatenate(embedded[T:]) if num_inputs > 1 else [],
+        rtol=1e-12)
+  check_slopes(net, params)
+
+
+def test_a_pair_adds_the_same_wherever_it_stands(x64):
+  net = unroll(UnitSum, batch=None, output_size=2, hidden_size=HIDDEN)
+  words = jnp.eye(4)
+  params = jax.tree.map(
+      lambda p: .4 * draw(*p.shape, seed=p.size),
+      jax.eval_shape(net.init, jax.random.key(0), words))
+  added = [np.diff(net.apply(params, words[jnp.array(text)])[0], axis=0)
+           for text in ([0, 1, 2, 3, 0], [3, 3, 1, 2, 3])]
+  np.testing.assert_allclose(added[0][1:3], added[1][2:4], rtol=1e-9)
+  assert np.abs(added[0][0] - added[0][1]).max() > 1e-3
+
+
+def test_unit_sum_refuses():
+  for kwargs, words in ((dict(num_inputs=0), "num_inputs"),
+                        (dict(hidden_size=0), "hidden_size"),
+                        (dict(output_size=0), "output_size"),
+                        (dict(unit="gru"), "unknown unit")):
+    with pytest.raises(ValueError, match=words):
+      hk.transform(lambda kwargs=kwargs: UnitSum(**kwargs) and None).init(None)

@@ -18,11 +18,16 @@ def language_numbers() -> Preset:
 
     The weights of a NAC and the outputs of an LSTM are below 1, so that a NAC
     behind 10 of them stays below 10: see `language_numbers_paper`.
+
+    --core=unit_sum has no LSTM: it adds up a NALU over pairs of words, whose
+    embeddings have 8 numbers.
   """
   return dict(
       task="language_numbers",
       core="lstm",
-      core_args={"lstm": dict(hidden_size=10)},
+      core_args={"lstm": dict(hidden_size=10),
+                 "unit_sum": dict(hidden_size=8)},
+      core_settings={"unit_sum": dict(encoder="none")},
       unit="nalu",
       encoder_args={"embed": dict(output_size=256)},
       optimizer="adam",

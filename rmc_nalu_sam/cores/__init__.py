@@ -22,6 +22,8 @@ from rmc_nalu_sam.cores.of_units import (
     Stack,
     UnitRNN,
     UnitRNNState,
+    UnitSum,
+    UnitSumState,
 )
 from rmc_nalu_sam.cores.recurrent import RNN, UGRNN, gru, lstm
 from rmc_nalu_sam.cores.rmc import RMC, RMCState
@@ -31,5 +33,5 @@ __all__ = ("AWDLSTM", "CONTROLLERS", "DAM", "DNC", "NACLSTM", "NTM", "RMC",
            "RNN", "SAM", "SDNC", "UGRNN", "ControlledNALU",
            "ControlledNALUState", "ConvLSTM", "FeedForward", "MemoryCore",
            "MemoryState", "MogrifierLSTM", "NACLSTMState", "RMCState", "Stack",
-           "UnitRNN", "UnitRNNState", "feed_forward", "gru", "lstm",
-           "mogrifier")
+           "UnitRNN", "UnitRNNState", "UnitSum", "UnitSumState", "feed_forward",
+           "gru", "lstm", "mogrifier")

@@ -220,16 +220,16 @@ _SPEED = Experiment(
                "paper": "--repeats=5 --time_limit=60"}, "benchmark")),
     headline=tuple(Cell(f"{size}: awd_lstm", "times PyTorch")
                    for size in _SIZES),
-    note="By words, XLA's matrix products are about twice as fast as "
-         "PyTorch's (MKL's) on this AMD processor, so 1.5 times PyTorch's "
-         "speed, the aim, is reached. It is not reached on another machine: "
-         "the same command had 1.28 and 1.16 on two cores of an Intel Xeon "
-         "(2026-11-29, commit f89222c). By characters, PyTorch's oneDNN probably keeps "
-         "the weights of its LSTM packed over the steps, and XLA packs them at "
-         "each step. Ours multiplies the embedding's 65 rows in place of the "
-         "3,200 vectors of a window, and is faster all the same; before, it "
-         "had 0.75 on the Xeon. Two devices (`--cpu_devices=2`) are slower "
-         "than one over both cores.")
+    note="""\
+By words, XLA's matrix products are about twice as fast as PyTorch's (MKL's) on
+this AMD processor, so 1.5 times PyTorch's speed, the aim, is reached. It is not
+reached on another machine: the same command had 1.28 and 1.16 on two cores of
+an Intel Xeon (2026-11-29, commit f89222c). By characters, PyTorch's oneDNN
+probably keeps the weights of its LSTM packed over the steps, and XLA packs them
+at each step. Ours multiplies the embedding's 65 rows in place of the 3,200
+vectors of a window, and is faster all the same; before, it had 0.75 on the
+Xeon. Two devices (`--cpu_devices=2`) are slower than one over both cores.
+""")
 
 EXPERIMENTS: tuple[Experiment, ...] = (
     _TABLE_2, _TABLE_3, _FIGURE_12, _WIKITEXT2, _SHAKESPEARE,

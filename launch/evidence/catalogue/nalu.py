@@ -43,7 +43,22 @@ A wider network learns the training's strings better and generalises less: with
                     "--x=variants")])
 
 _SIZES = (2, 3, 4, 6, 8, 16)
+_SUM_SIZES = (2, 4, 8, 32)
 _RATES = "--learning_rate=3e-3,1e-2,3e-2"
+_OF_SEEDS = {"training": "mae", "validation": "validation/mae",
+             "test": "test/mae",
+             "validation, best by validation": "chosen/validation",
+             "test, best by validation": "chosen/test"}
+
+
+def _small_network(name: str, label: str, flags: str) -> Piece:
+  return Piece(
+      name, f"--preset=language_numbers {flags} --num_seeds=32 {_RATES} "
+      "--log_every=1000 --eval_every=5000",
+      {Cell(label, column): metric for column, metric in _OF_SEEDS.items()},
+      {"small": "--steps=20000", "paper": "--steps=100000"})
+
+
 _SMALL_NETWORKS = Experiment(
     name="nalu_language_small",
     title="Language to number: small networks",
@@ -52,24 +67,28 @@ _SMALL_NETWORKS = Experiment(
              "rates (by the mean on the training strings), and of the seed "
              "among these that is best on the validation strings",
     published={Cell("published", "test, best by validation"): 0.41},
-    pieces=[Piece(
+    pieces=[_small_network(
         f"{unit}_{size}_{embedding}",
-        f"--preset=language_numbers --unit={unit} --core.hidden_size={size} "
-        f"--encoder.output_size={embedding} --num_seeds=32 {_RATES} "
-        "--log_every=1000 --eval_every=5000",
-        {Cell(f"LSTM {size}, embedding {embedding}, {label}", column): metric
-         for column, metric in (
-             ("training", "mae"), ("validation", "validation/mae"),
-             ("test", "test/mae"),
-             ("validation, best by validation", "chosen/validation"),
-             ("test, best by validation", "chosen/test"))},
-        {"small": "--steps=20000", "paper": "--steps=100000"})
+        f"LSTM {size}, embedding {embedding}, {label}",
+        f"--unit={unit} --core.hidden_size={size} "
+        f"--encoder.output_size={embedding}")
         for size, embedding, unit, label in (
             *((size, 16, "nalu", "NALU") for size in _SIZES),
             *((size, 2, "nalu", "NALU") for size in _SIZES),
             (4, 256, "nalu", "NALU"),
             (4, 16, "nalu_separate", "NALU, separate weights"),
-            (4, 16, "linear", "linear"))],
+            (4, 16, "linear", "linear"))] + [_small_network(
+        f"sum_{unit}_{size}_{number}",
+        f"sums over {words}, embedding {size}, {label}",
+        f"--core=unit_sum --unit={unit} --core.hidden_size={size} "
+        f"--core.num_inputs={number}")
+        for size, number, words, unit, label in (
+            *((size, 2, "pairs", "nalu", "NALU") for size in _SUM_SIZES),
+            (8, 3, "triples", "nalu", "NALU"),
+            (8, 1, "words", "nalu", "NALU"),
+            (8, 2, "pairs", "nalu_separate", "NALU, separate weights"),
+            (8, 2, "pairs", "nau", "NAU"),
+            (8, 2, "pairs", "linear", "linear"))],
     headline=[Cell("LSTM 4, embedding 2, NALU", "test, best by validation"),
               Cell("published", "test, best by validation")],
     note="""\
