@@ -94,6 +94,8 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
     method `recall(state)`. It always has the method `searches_exactly()`;
   - `HAS_INDEX`: its argument `index` is a name in `INDICES`, and it takes
     `index_args`. The programs have flags `--index.NAME` for these;
+  - `UNROLLS_ROWS`: its method `unroll` also takes `rmc_nalu_sam.arrays.Rows`
+    for inputs;
   - `DROPS_OUT`: names of arguments, rates of dropout. It draws numbers if one
     is not 0. Encoders and heads may have this attribute too.
 

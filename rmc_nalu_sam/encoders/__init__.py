@@ -10,7 +10,8 @@ Class attributes say what an encoder is. Three are False by default:
   time, with `[T, B, ...]`;
 - `OF_TOKENS`: its inputs are integers `[T, B]`. Its constructor also takes
   `vocabulary_size`. A method `embedding() -> [V, E]` gives the table to a tied
-  head;
+  head. A method `as_rows(inputs)` may return `rmc_nalu_sam.arrays.Rows` of a
+  small table to a core with `UNROLLS_ROWS`, or the vectors;
 - `OF_IMAGES`: its inputs begin with an image and with features. Its constructor
   also takes `image_shape` and `num_features`.
 
