@@ -128,13 +128,14 @@ class Network(hk.Module):
     """Computes all steps; see `Model.unroll`. `keys [B]` are of sequences."""
     recording = _unit_inputs if return_unit_inputs else _nothing
     has_unroll = hasattr(self._core, "unroll") and not return_all_states
+    unrolls = has_unroll and (resets is None or _takes_resets(self._core))
     # A core of this library would see to that itself, a user's own may not.
     check_state(
         self._core, inputs.shape[1:inputs.ndim - self._num_axes], state)
     encode, encode_step = self._encode, lambda inputs: inputs
     if not (has_unroll or self._encodes_all_steps()):
       encode, encode_step = encode_step, encode
-    elif has_unroll and getattr(self._core, "UNROLLS_ROWS", False):
+    elif unrolls and getattr(self._core, "UNROLLS_ROWS", False):
       encode = getattr(encode, "as_rows", encode)
     in_steps: dict[str, jax.Array] = {}
     # Made once, outside of the steps; it may have parameters.
@@ -151,10 +152,9 @@ class Network(hk.Module):
 
     with recording() as unit_inputs, dropout.keys_of_windows(keys):
       encoded = encode(inputs)
-      if has_unroll and resets is None:
-        outputs, state = self._core.unroll(encoded, state)
-      elif has_unroll and _takes_resets(self._core):
-        outputs, state = self._core.unroll(encoded, state, resets=resets)
+      if unrolls:
+        known = {} if resets is None else dict(resets=resets)
+        outputs, state = self._core.unroll(encoded, state, **known)
       else:
         step_keys = None if keys is None else dropout.keys_of_steps(
             keys, len(inputs))

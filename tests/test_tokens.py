@@ -182,6 +182,34 @@ def test_tokens_are_encoded_outside_of_the_scan(core):
   assert calls == 3 * [(T, B)]
 
 
+class OfRows(hk.RNNCore):
+  """Adds up the inputs; its own unroll takes rows, and no resets."""
+
+  UNROLLS_ROWS = True
+
+  def __call__(self, inputs, prev_state):
+    return (prev_state + inputs,) * 2
+
+  def unroll(self, inputs, state):
+    assert isinstance(inputs, Rows)
+    outputs = state[None] + jnp.cumsum(inputs.take(), 0)
+    return outputs, outputs[-1]
+
+  def initial_state(self, batch_size):
+    return jnp.zeros([batch_size, E])
+
+
+def test_a_core_of_ones_own_gets_rows_if_its_unroll_runs():
+  model = make_model(OfRows, V, encoder="tokens", input_size=None,
+                     encoder_args=dict(output_size=E))
+  params = model.init(KEY, TOKENS)
+  state = model.initial_state(params, B)
+  plain = model.unroll(params, None, TOKENS, state).core_outputs
+  never = model.unroll(params, None, TOKENS, state,
+                       resets=jnp.zeros([T, B], bool)).core_outputs
+  np.testing.assert_allclose(plain, never, rtol=1e-5, atol=1e-6)
+
+
 def test_a_small_table_is_multiplied_in_place_of_its_vectors():
   """In the forward pass, and so in the backward pass."""
   model, params = model_of(hidden_size=H, num_layers=1)
