@@ -33,10 +33,10 @@ _TRAIN = (
     "tensorflow-datasets>=4.9.10",
     "tqdm>=4.60.0",
 )
-# Builds the pages of docs/, on Python 3.11 and later.
-_DOCS = ("furo>=2025.9.25", "myst-nb>=1.3.0", "sphinx>=8.2",
-         "sphinx-copybutton>=0.5.2", "sphinx_design>=0.6.1")
 _ENVIRONMENTS = ("dm-env>=1.6", "gymnasium>=1.0.0")
+# Builds the pages of docs/, on Python 3.11 and later.
+_DOCS = (*_ENVIRONMENTS, "furo>=2025.9.25", "myst-nb>=1.3.0", "sphinx>=8.2",
+         "sphinx-copybutton>=0.5.2", "sphinx_design>=0.6.1")
 _TOKENIZERS = ("tokenizers>=0.20.0",)
 # Linter, type checker and audit are no tests; see `.ci/tools.lock`.
 _TEST = (

@@ -20,6 +20,11 @@ class Expression(NamedTuple):
     text: of the piece.
     kind: "atom", "state" (also an atom), "power", "product" or "sum", which
       decides where the piece needs parentheses.
+
+  Example:
+    >>> from rmc_nalu_sam.units.expressions import Expression
+    >>> Expression("x0 + x1", "sum").inside("sum")
+    '(x0 + x1)'
   """
 
   text: str

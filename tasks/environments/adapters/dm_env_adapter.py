@@ -21,6 +21,13 @@ class DmEnvironment(dm_env.Environment):
   An observation is a dict of 'image' and 'features', as far as there are such.
   The discount is 0 where an episode ends by its rules, and 1 where it is cut
   off. The step after a last one begins a new episode.
+
+  Example:
+    >>> from tasks.environments.adapters.dm_env_adapter import DmEnvironment
+    >>> world = DmEnvironment(tasks.BoxWorld(view=5), seed=1)
+    >>> first, second = world.reset(), world.step(2)
+    >>> first.first(), second.observation["image"].shape, second.discount
+    (True, (5, 5, 6), 1.0)
   """
 
   def __init__(self, environment: base.Environment, seed: int = 0):

@@ -20,6 +20,15 @@ class GymnasiumEnvironment(gymnasium.Env):
 
   An observation is a dict of 'image' and 'features', as far as there are such.
   The last step's info is the episode's `outcome`.
+
+  Example:
+    >>> from tasks.environments.adapters.gymnasium_adapter import (
+    ...     GymnasiumEnvironment)
+    >>> world = GymnasiumEnvironment(tasks.BoxWorld(view=5))
+    >>> seen, _ = world.reset(seed=1)
+    >>> seen, reward, terminated, truncated, info = world.step(2)
+    >>> seen["image"].shape, terminated, truncated
+    ((5, 5, 6), False, False)
   """
 
   metadata = dict(  # noqa: RUF012 (No class variable in the base class.)
