@@ -88,5 +88,5 @@ class Rows(NamedTuple):
   def take(self) -> jax.Array:
     """Returns the array `[..., F]`; NaN where a number is not from 0 to V - 1.
     """
-    return self.table.at[self.numbers].get(
+    return jnp.asarray(self.table).at[self.numbers].get(
         mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)

@@ -40,11 +40,9 @@ def unroll(weights: Weights, cell: Cell, inputs: jax.Array | Rows,
     return _unroll_steps(weights, cell, inputs, state, resets)
   (w, b), num_inputs = weights.gates, inputs.shape[-1]
   gates = _of_inputs(Affine(w[:num_inputs], b), inputs)
-  outputs, cells = _recur(
+  outputs, *state = _recur(
       cell, narrow.current(), w[num_inputs:], gates, *state, resets)
-  if not len(outputs):
-    return outputs, state
-  return outputs, hk.LSTMState(outputs[-1], cells[-1])
+  return outputs, hk.LSTMState(*state)
 
 
 def _of_inputs(layer, inputs):
@@ -73,7 +71,7 @@ def _restart(resets, state):
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _recur(cell, dtype, w, inputs, hidden, last_cell, resets):
-  """Returns outputs and cells of all steps, `[T, ..., H]` each.
+  """Returns the outputs `[T, ..., H]`, and the last output and cell.
 
   Args:
     cell: of the layer.
@@ -95,28 +93,27 @@ def _forward(cell, dtype, w, inputs, hidden, last_cell, resets):
     state = cell(gates, state[1])
     return state, (*state, gates)
 
-  _, (outputs, cells, gates) = jax.lax.scan(
+  last, (outputs, cells, gates) = jax.lax.scan(
       step, (hidden, last_cell), (inputs, resets))
   before = [jnp.concatenate([first[None], after])[:-1]
             for first, after in ((hidden, outputs), (last_cell, cells))]
-  return (outputs, cells), (w, gates, *_restart(resets, before), resets)
+  return (outputs, *last), (w, gates, *_restart(resets, before), resets)
 
 
 def _backward(cell, dtype, saved, cotangents):
   w, gates, hidden, cells, resets = saved
+  outputs_bar, *last_bar = cotangents
 
   def step(of_state, of_step):
-    outputs_bar, cells_bar, gates, last_cell, resets = of_step
+    output_bar, gates, last_cell, resets = of_step
     hidden_bar, cell_bar = of_state
     _, pull = jax.vjp(cell, gates, last_cell)
-    gates_bar, cell_bar = pull((hidden_bar + outputs_bar, cell_bar + cells_bar))
+    gates_bar, cell_bar = pull((hidden_bar + output_bar, cell_bar))
     hidden_bar = narrow.matmul_in(dtype, gates_bar, w.T)
     return _restart(resets, (hidden_bar, cell_bar)), gates_bar
 
-  first = jax.tree.map(jnp.zeros_like, (hidden[:1], cells[:1]))
-  first = jax.tree.map(lambda x: x.sum(0), first)  # Also without steps.
   state_bar, gates_bar = jax.lax.scan(
-      step, first, (*cotangents, gates, cells, resets), reverse=True)
+      step, tuple(last_bar), (outputs_bar, gates, cells, resets), reverse=True)
   # The product for all steps: one after the other, they take far longer.
   w_bar = narrow.matmul_in(
       dtype, merge_last(hidden.reshape(-1, 1, w.shape[0])).T,
