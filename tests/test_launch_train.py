@@ -144,9 +144,10 @@ def test_interrupted_and_continued_equals_uninterrupted(
 def test_a_closed_terminal_is_like_ctrl_c(reference, tmp_path):
   """The kernel sends SIGHUP, and each write to the terminal fails."""
   ours, theirs = pty.openpty()
-  # The child takes the terminal as its own.
+  # The child takes the terminal as its own. Under nohup, a run would stay.
   process = subprocess.Popen(
-      [sys.executable, "-c", "import fcntl, termios\n"
+      [sys.executable, "-c", "import fcntl, signal, termios\n"
+       "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
        f"fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n{BLOCKING}", *FLAGS,
        "--cpu_devices=4", f"--workdir={tmp_path}"],
       cwd=launch_helpers.ROOT, stdin=theirs, stdout=theirs, stderr=theirs,
