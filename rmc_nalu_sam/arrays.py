@@ -68,6 +68,12 @@ class Rows(NamedTuple):
   Attributes:
     table: `[V, F]`.
     numbers: `[...]`, integers.
+
+  Example:
+    >>> from rmc_nalu_sam.arrays import Rows
+    >>> rows = Rows(jnp.array([[1., 2.], [3., 4.]]), jnp.array([1, 0, 1]))
+    >>> rows.shape, rows.take().tolist()
+    ((3, 2), [[3.0, 4.0], [1.0, 2.0], [3.0, 4.0]])
   """
 
   table: jax.Array

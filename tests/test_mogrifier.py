@@ -60,10 +60,9 @@ def test_layers_equal_their_reference(num_rounds, rank, cap):
       h_1, c_1 = step(params, "mogrifier_1", np.concatenate([x, h]), h_1, c_1,
                       num_rounds, cap)
       np.testing.assert_allclose(
-          outputs[t, b], np.concatenate([h, h_1]), rtol=1e-9, atol=1e-14)
+          outputs[t, b], np.concatenate([h, h_1]), rtol=1e-9)
       for state, cell in zip(states, (c, c_1), strict=True):
-        np.testing.assert_allclose(
-            state.cell[t, b], cell, rtol=1e-9, atol=1e-14)
+        np.testing.assert_allclose(state.cell[t, b], cell, rtol=1e-9)
 
 
 def from_lamb(golden, kind):

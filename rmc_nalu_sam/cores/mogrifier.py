@@ -46,27 +46,16 @@ class Cell(NamedTuple):
   def __call__(self, gates: jax.Array,
                cell: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Returns output and next cell `[..., H]`, for `gates [..., 4 H]`."""
-    i, j, f, o = self._squash(gates)
+    j = jnp.split(gates, 4, axis=-1)[1]
+    # One sigmoid of all gates, also of j, whose result is not used: of single
+    # ones, XLA's program for a CPU computes each again wherever it is used.
+    bias = np.repeat([0, 0, self.forget_bias, 0], cell.shape[-1])
+    i, _, f, o = jnp.split(jax.nn.sigmoid(
+        gates + align(jnp.asarray(bias, gates.dtype), gates)), 4, axis=-1)
     if self.cap_input_gate:
       i = jnp.minimum(1 - f, i)
-    cell = f * cell + i * j
+    cell = f * cell + i * jnp.tanh(j)
     return o * jnp.tanh(cell), cell
-
-  def _squash(self, gates: jax.Array) -> list[jax.Array]:
-    """Returns the sigmoids of i, f and o, and the tanh of j.
-
-    By one tanh of all, as sigmoid(x) = (1 + tanh(x / 2)) / 2. Of four functions
-    XLA's program for a CPU computes each again wherever it is used, and an
-    LSTM's forward pass takes half as long again. A gate that is nearly closed
-    is exact to the rounding of 1, not to its own.
-    """
-    def of_each(*values):
-      return align(jnp.asarray(
-          np.repeat(values, gates.shape[-1] // 4), gates.dtype), gates)
-
-    scale, shift = of_each(.5, 1, .5, .5), of_each(.5, 0, .5, .5)
-    bias = of_each(0, 0, self.forget_bias, 0)
-    return jnp.split(jnp.tanh((gates + bias) * scale) * scale + shift, 4, -1)
 
 
 def mogrify(rounds: tuple[Round, ...], x: jax.Array,

@@ -1,6 +1,6 @@
 """Embeds integer tokens."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import haiku as hk
 import jax
@@ -71,8 +71,8 @@ class Tokens(Checked, hk.Module):
       ValueError: the inputs are not integers.
     """
     _check_integers(inputs)
-    vectors = Rows(self._table(), inputs).take()
-    scale = self._word_scale()
+    table = self._table()
+    vectors, scale = Rows(table, inputs).take(), self._word_scale(table.dtype)
     if scale is not None:
       # Not of the whole table: most of it is not used.
       vectors *= Rows(scale, inputs).take()
@@ -97,7 +97,8 @@ class Tokens(Checked, hk.Module):
     _check_integers(inputs)
     if self._dropout or inputs.size <= self._shape[0]:
       return self(inputs)
-    table, scale = self._table(), self._word_scale()
+    table = self._table()
+    scale = self._word_scale(table.dtype)
     return Rows(table if scale is None else table * scale, inputs)
 
   def embedding(self) -> jax.Array:
@@ -110,12 +111,12 @@ class Tokens(Checked, hk.Module):
         "embeddings", self._shape, jnp.result_type(float), _INIT)
 
   @hk.transparent
-  def _word_scale(self) -> jax.Array | None:
+  def _word_scale(self, dtype: Any) -> jax.Array | None:
     """Returns what the words are multiplied with, `[V, 1]`; None for nothing.
     """
     key = shared_key(self._word_dropout)
     return None if key is None else word_dropout(
-        key, jnp.ones([self._shape[0], 1]), self._word_dropout)
+        key, jnp.ones([self._shape[0], 1], dtype), self._word_dropout)
 
 
 def _check_integers(inputs: jax.Array) -> None:

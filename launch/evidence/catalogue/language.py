@@ -229,9 +229,8 @@ reached on another machine: the same command had 1.28 and 1.16 on two cores of
 an Intel Xeon (2026-11-29, commit f89222c). By characters, PyTorch's oneDNN
 probably keeps the weights of its LSTM packed over the steps, and XLA packs them
 at each step. Ours multiplies the embedding's 65 rows in place of the 3,200
-vectors of a window, and computes all gates by one tanh, and so is faster all
-the same; before, it had 0.75 on the Xeon. Two devices (`--cpu_devices=2`) are
-slower than one over both cores.
+vectors of a window, and is faster all the same; before, it had 0.75 on the
+Xeon.
 """)
 
 EXPERIMENTS: tuple[Experiment, ...] = (

@@ -52,6 +52,7 @@ _OF_SEEDS = {"training": "mae", "validation": "validation/mae",
 
 
 def _small_network(name: str, label: str, flags: str) -> Piece:
+  """Returns a run of 32 seeds with each rate."""
   return Piece(
       name, f"--preset=language_numbers {flags} --num_seeds=32 {_RATES} "
       "--log_every=1000 --eval_every=5000",
@@ -97,14 +98,13 @@ _SMALL_NETWORKS = Experiment(
 Without an LSTM, sums of a NALU over pairs of neighbouring words
 (`--core=unit_sum`) learn the task: the seed that is best on the validation
 strings errs less than the published network. The sums decide most: with a
-linear layer in place of the NALU, the median error on the test strings is 4.4
-to 4.5 for each rate, less than that of any network behind an LSTM. Few seeds of
-a NALU reach the published error. By rate 0.003, 0.01 and 0.03, their medians
-are 1.6, 1.7 and 5.7 with an embedding of 8 numbers; of the 96 networks, two are
-below 0.41 and seven below 1 (`metrics.jsonl` of the runs), and some diverge.
-The one public figure near the paper's, 0.72, is of such sums too
-(nkarasovd/Neural_Arithmetic_Logic_Units). The paper's number behind an LSTM is
-not reproduced.
+linear layer in place of the NALU, the median error on the test strings is 4.5,
+and hardly varies, less than that of any network behind an LSTM. Few seeds of a
+NALU reach the published error: by rate 0.003, 0.01 and 0.03, their medians are
+1.6, 1.7 and 5.7 with an embedding of 8 numbers (the table at the end of the
+run), and some diverge. The one public figure near the paper's, 0.72, is of such
+sums too (nkarasovd/Neural_Arithmetic_Logic_Units). The paper's number behind an
+LSTM is not reproduced.
 
 Each row is one program of 96 networks. Behind an LSTM, the learning rate
 decides most: by rate 0.003, 0.01 and 0.03, the median errors on the test
