@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import scipy  # It imports `stats`, which takes a second, at the first use.
 
 # Last parts of the names of metrics that grow as a network learns: shares of
 # right answers, and returns. The others are errors.
@@ -184,7 +184,8 @@ def upper_bound(errors: npt.ArrayLike) -> float:
   """
   errors = np.asarray(errors, np.float64)
   spread = errors.std(ddof=1) / len(errors) ** 0.5
-  return float(errors.mean() + stats.t.ppf(0.99, len(errors) - 1) * spread)
+  quantile = scipy.stats.t.ppf(0.99, len(errors) - 1)
+  return float(errors.mean() + quantile * spread)
 
 
 def summarise(outcomes: Outcomes) -> Summary:
@@ -200,7 +201,8 @@ def summarise(outcomes: Outcomes) -> Summary:
 
 def wilson(successes: int, trials: int) -> Estimate:
   """Returns a success rate with Wilson's 95 % interval."""
-  low, high = stats.binomtest(successes, trials).proportion_ci(method="wilson")
+  test = scipy.stats.binomtest(successes, trials)
+  low, high = test.proportion_ci(method="wilson")
   return Estimate(successes / trials, float(low), float(high))
 
 
@@ -221,7 +223,7 @@ def mean_of(values: npt.ArrayLike) -> Estimate:
     return Estimate(np.nan, np.nan, np.nan)
   if values.size < 2:
     return Estimate(float(values[0]) if values.size else np.nan, np.nan, np.nan)
-  interval = stats.bootstrap(
+  interval = scipy.stats.bootstrap(
       (values,), np.mean, method="percentile", n_resamples=2_000,
       rng=np.random.default_rng(0)).confidence_interval
   return Estimate(float(values.mean()), float(interval.low),
