@@ -60,6 +60,16 @@ if not hasattr(jax, "enable_x64"):  # Before JAX 0.8.
 jax.config.update("jax_num_cpu_devices", NUM_DEVICES)
 
 
+def pytest_collection_finish():
+  """Keeps what was imported and collected out of Python's garbage collection.
+
+  Otherwise each collection would look at more than a million of objects that
+  stay to the end.
+  """
+  gc.collect()
+  gc.freeze()
+
+
 @pytest.fixture(autouse=True, scope="module")
 def clear_caches():
   """Frees the programs that a file's tests compiled.

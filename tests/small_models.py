@@ -1,5 +1,7 @@
 """Small models of every core, for tests that run over the registry."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,7 +23,16 @@ def small_args(core):
 
 
 def small_model(core, **kwargs):
-  """Returns a model, its parameters, and inputs `[T, B, F]`."""
+  """Returns a model, its parameters, and inputs `[T, B, F]`.
+
+  Tests that ask for the same one share it, and what they compile of it.
+  """
+  return _small_model(core, jax.config.jax_enable_x64, **kwargs)
+
+
+@functools.cache
+def _small_model(core, x64, **kwargs):
+  del x64  # The types depend on it.
   model = make_model(core, OUT, **small_args(core) | kwargs)
   inputs = draw(T, B, F)
   return model, jax.jit(model.init)(jax.random.key(0), inputs), inputs
