@@ -168,11 +168,12 @@ def test_all_steps_at_once_equal_single_steps(kwargs):
           jax.tree.leaves(found))), found
     return jax.jit(jax.value_and_grad(loss, (0, 1, 2), has_aux=True))
 
-  whole, steps = (results(net)(params, inputs, state) for net in nets)
-  close(whole, steps)
+  of_whole, of_steps = map(results, nets)
   variables = (params, inputs, state)
+  whole = of_whole(*variables)
+  close(whole, of_steps(*variables))
   along = jax.tree.map(lambda x: draw(x.size + 1, *x.shape), variables)
-  moved = [results(nets[0])(*jax.tree.map(
+  moved = [of_whole(*jax.tree.map(
       lambda x, d, e=e: x + e * d, variables, along))[0][0]
            for e in (1e-6, -1e-6)]
   slope = sum(map(jnp.vdot, jax.tree.leaves(whole[1]), jax.tree.leaves(along)))

@@ -183,8 +183,9 @@ def test_all_ways_to_unroll_are_equal(name):
   assert any(np.any(x != 0) for x in jax.tree.leaves(state)) == has_state(name)
 
 
-@every_core
+@few_cores
 def test_reset_core_resets_only_its_row(name):
+  """Haiku's own wrapper; test_resets.py has ours, for all cores."""
   reset_at, row = 2, 1
 
   def f(inputs, resets):

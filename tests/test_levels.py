@@ -173,7 +173,7 @@ def test_at_level(name, which):
 @levelled_tasks
 def test_what_a_curriculum_is_judged_by_is_measured(name):
   task = small(name)
-  batch = jax.tree.map(jnp.asarray, sample(task, 9, FEW))
+  batch = jax.tree.map(jnp.asarray, sample(task, 9))
   metrics = jax.eval_shape(task.score.metrics, batch.targets, batch)
   assert task.score.judged_metric in {"loss", *metrics}
 

@@ -26,9 +26,8 @@ SHORTER = {
     "tour.ipynb": "steps = 40",
     "your_own.ipynb": "steps = 2",
 }
-# These take about 15 seconds.
-SLOW = {"agent.ipynb", "language.ipynb", "rmc_attention.ipynb",
-        "sam_scaling.ipynb"}
+# Starting a kernel takes seconds, so the tour stands for the others.
+SLOW = {*SHORTER} - {"tour.ipynb"}
 
 every_notebook = pytest.mark.parametrize("name", sorted(SHORTER))
 

@@ -28,6 +28,14 @@ pytestmark = pytest.mark.usefixtures("strict_ranks")
 close = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
 
 
+@functools.cache
+def of_one_device(core):
+  """Returns a small trainer, and its initial state on the host."""
+  trainer = make_trainer(core, launch_helpers.small_core(core), devices=1,
+                         batch_size=16, optimizer=optax.adam(.02))
+  return trainer, trainer.initial_state()
+
+
 def evaluate(trainer, state, **kwargs):
   return trainer.evaluate(state.train.params, None, **kwargs)
 
@@ -129,8 +137,8 @@ def test_compiles_once(monkeypatch):
         "conv_lstm", "sdnc"))) for core in sorted({*CORES} - {
             "controlled_nalu", "stack"})])
 def test_a_short_run_lowers_the_loss(core):
-  trainer, state = start(core, launch_helpers.small_core(core), batch_size=16,
-                         optimizer=optax.adam(.02))
+  trainer, state = of_one_device(core)
+  state = trainer.put(state)
   # Chunks of 5 updates need one compiled program. Metrics are means of a chunk.
   means = []
   for _ in range(60):
@@ -260,8 +268,8 @@ def test_evaluation_of_another_level():
 
 @pytest.mark.parametrize("core", CORES)
 def test_trace_shows_every_step_of_one_episode(core):
-  trainer = make_trainer(core, launch_helpers.small_core(core))
-  params = trainer.initial_state().train.params
+  trainer, state = of_one_device(core)
+  params = state.train.params
   batch, outputs, states = evaluators.trace(trainer, params, None, COPY)
   steps = batch.inputs.shape[0]
   assert steps == 6
@@ -270,8 +278,8 @@ def test_trace_shows_every_step_of_one_episode(core):
   assert {x.shape[:2] for x in jax.tree.leaves(states)} == (
       set() if core == "stack" else {(steps, 1)})
   # The last state is that of the whole unroll.
-  whole = trainer.model.unroll(params, None, batch.inputs,
-                               trainer.model.initial_state(params, 1))
+  whole = jax.jit(trainer.model.unroll)(
+      params, None, batch.inputs, trainer.model.initial_state(params, 1))
   close(outputs, whole.outputs)
   jax.tree.map(lambda x, y: close(x[-1], y), states, whole.state)
 
