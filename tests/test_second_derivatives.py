@@ -150,8 +150,8 @@ def slow_except(cases, kept):
 
 
 # These are differentiated by JAX's own rules alone.
-OF_JAX = {"controlled_nalu", "conv_lstm", "gru", "lstm", "mogrifier", "nac_lstm",
-          "rnn", "stack", "ugrnn", "unit_rnn", "unit_sum"}
+OF_JAX = {"controlled_nalu", "conv_lstm", "gru", "lstm", "mogrifier",
+          "nac_lstm", "rnn", "stack", "ugrnn", "unit_rnn", "unit_sum"}
 
 
 @pytest.mark.parametrize("case", slow_except(ALL, [
