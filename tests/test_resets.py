@@ -56,7 +56,9 @@ class Unrolls:
 
     self.whole, self.segments = map(with_gradients, (whole, segments))
     self.inputs = draw(T, B, F)
-    self.params = jax.jit(model.init)(jax.random.key(0), self.inputs)
+    self.params = jax.tree.map(
+        lambda p: .4 * draw(*p.shape, seed=p.size),
+        jax.eval_shape(model.init, jax.random.key(0), self.inputs))
     # A start that differs from the initial state.
     first = model.initial_state(self.params, B)
     _, self.start = self.whole(
