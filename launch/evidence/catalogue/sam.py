@@ -223,7 +223,7 @@ def _climb(name: str, seed: int, row: str, flags: str = "") -> Piece:
       evaluate=f"--levels={','.join(map(str, _FURTHER))} --episodes=16 "
                "--batch_size=8",
       cells={Cell(row, f"seed {seed}"): "level"} | {
-          Cell(f"{row}: bits wrong at {n:,} pairs", f"seed {seed}"):
+          Cell(f"bits wrong at {n:,} pairs: {row}", f"seed {seed}"):
           f"level {n}/bits_wrong" for n in _FURTHER})
 
 
