@@ -216,7 +216,7 @@ def weight_drop(key: jax.Array | None, weights: jax.Array, rate: float,
     return weights
   first = len(weights) - num_rows
   last = weights[first:]
-  return weights.at[first:].set(
+  return jnp.asarray(weights).at[first:].set(
       _drop(last, _draw_kept(key, last.shape, rate), rate))
 
 
@@ -229,4 +229,4 @@ def _draw_kept(keys, shape, rate):
 
 
 def _drop(x, is_kept, rate):
-  return jnp.where(is_kept, x / (1 - rate), 0)
+  return jnp.where(is_kept, jnp.asarray(x) / (1 - rate), 0)

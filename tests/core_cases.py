@@ -87,7 +87,8 @@ def transform(f):
 
 
 def draw(*shape, seed=0):
-  return jnp.asarray(np.random.default_rng(seed).normal(size=shape), float)
+  return np.random.default_rng(seed).normal(size=shape).astype(
+      jax.dtypes.canonicalize_dtype(float))
 
 
 def unroll(case: str, batch=B, **kwargs):

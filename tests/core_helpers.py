@@ -39,7 +39,8 @@ def network(core_class, **kwargs) -> Network:
 
 
 def draw(seed, *shape):
-  return jnp.asarray(np.random.default_rng(seed).normal(size=shape), float)
+  return np.random.default_rng(seed).normal(size=shape).astype(
+      jax.dtypes.canonicalize_dtype(float))
 
 
 def make_params(net: Network, seed=0):

@@ -3,7 +3,6 @@
 import functools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from rmc_nalu_sam import CORES, make_model
@@ -39,4 +38,5 @@ def _small_model(core, x64, **kwargs):
 
 
 def draw(*shape, seed=0):
-  return jnp.asarray(np.random.default_rng(seed).normal(size=shape), float)
+  return np.random.default_rng(seed).normal(size=shape).astype(
+      jax.dtypes.canonicalize_dtype(float))

@@ -45,7 +45,8 @@ def network(**kwargs):
 
 
 def draw(seed, *shape):
-  return jnp.asarray(np.random.default_rng(seed).normal(size=shape), float)
+  return np.random.default_rng(seed).normal(size=shape).astype(
+      jax.dtypes.canonicalize_dtype(float))
 
 
 def make_params(init, initial_state, seed=0):
@@ -354,7 +355,8 @@ def test_erases_and_writes_by_content():
       write_keys=words[3:3 + H], write_strengths=1e3, write_gates=1.,
       allocation_gates=0., erase_vectors=1.)], access)
   np.testing.assert_allclose(
-      after.memory, words.at[3:3 + H].set(interface().write_vectors), atol=1e-2)
+      after.memory,
+      jnp.asarray(words).at[3:3 + H].set(interface().write_vectors), atol=1e-2)
 
 
 @pytest.mark.parametrize("mode, step", [

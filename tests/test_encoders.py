@@ -22,7 +22,8 @@ OF_NUMBERS = [name for name in ENCODERS
 
 
 def draw(*shape, seed=0):
-  return jnp.asarray(np.random.default_rng(seed).normal(size=shape), float)
+  return np.random.default_rng(seed).normal(size=shape).astype(
+      jax.dtypes.canonicalize_dtype(float))
 
 
 def apply(make, inputs):

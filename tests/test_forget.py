@@ -19,7 +19,8 @@ SEEDS = 4
 
 
 def draw(seed, *shape):
-  return jnp.asarray(np.random.default_rng(seed).normal(size=shape), float)
+  return np.random.default_rng(seed).normal(size=shape).astype(
+      jax.dtypes.canonicalize_dtype(float))
 
 
 def differences(core_class, num_steps, **sizes):

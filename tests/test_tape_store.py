@@ -22,7 +22,8 @@ STEPS = 12
 
 
 def draw(seed, *shape):
-  return jnp.asarray(np.random.default_rng(seed).normal(size=shape), float)
+  return np.random.default_rng(seed).normal(size=shape).astype(
+      jax.dtypes.canonicalize_dtype(float))
 
 
 # The operations. A case is a fixed sequence of rows written and read.

@@ -28,7 +28,8 @@ def unroll(core_class, batch=B, **kwargs):
 
 
 def draw(*shape, seed=0):
-  return jnp.asarray(np.random.default_rng(seed).normal(size=shape), float)
+  return np.random.default_rng(seed).normal(size=shape).astype(
+      jax.dtypes.canonicalize_dtype(float))
 
 
 def make_params(net, scale=.4):

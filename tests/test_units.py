@@ -98,7 +98,8 @@ def member(name):
 
 
 def draw(*shape, seed=0):
-  return jnp.asarray(np.random.default_rng(seed).normal(size=shape), float)
+  return np.random.default_rng(seed).normal(size=shape).astype(
+      jax.dtypes.canonicalize_dtype(float))
 
 
 def make_params(name, margin=.1, seed=1):

@@ -77,7 +77,7 @@ def erase_and_add_words(memory: jax.Array, erased: jax.Array, rows: jax.Array,
                         words: jax.Array) -> jax.Array:
   """Returns the memory `[N, W]` after a write; see `Store.write`."""
   chex.assert_rank([memory, erased, rows, words], [2, 1, 1, 2])
-  return memory.at[erased].set(0).at[rows].add(words)
+  return jnp.asarray(memory).at[erased].set(0).at[rows].add(words)
 
 
 def _erase_and_add_words_fwd(memory, erased, rows, words):
