@@ -127,7 +127,7 @@ def test_shapes_and_outputs_are_as_they_always_were(name):
 # Unrolls.
 
 
-@of_each(CORES, slow=AT_LEAST - FEW - {"sam"})
+@of_each(CORES, slow=AT_LEAST - {"lstm", "rmc"})
 def test_init_under_jit_equals_eager(name):
   net, inputs = unroll(name), draw(1, B, F)
   close(net.init(jax.random.key(0), inputs),

@@ -266,7 +266,10 @@ def test_evaluation_of_another_level():
         bits * (1 - metrics["bit_accuracy"]), rel=1e-5)
 
 
-@pytest.mark.parametrize("core", CORES)
+# The states of all cores are tested in test_model.py.
+@pytest.mark.parametrize("core", [
+    pytest.param(core, marks=[pytest.mark.slow] * (core not in (
+        "lstm", "ntm", "rmc", "sam", "stack"))) for core in CORES])
 def test_trace_shows_every_step_of_one_episode(core):
   trainer, state = of_one_device(core)
   params = state.train.params
