@@ -17,6 +17,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 import numpy as np
+from small_models import draw
 
 from rmc_nalu_sam import CORES
 from rmc_nalu_sam.registry import attribute
@@ -84,11 +85,6 @@ def make(case: str) -> hk.RNNCore:
 
 def transform(f):
   return hk.without_apply_rng(hk.transform(f))
-
-
-def draw(*shape, seed=0):
-  return np.random.default_rng(seed).normal(size=shape).astype(
-      jax.dtypes.canonicalize_dtype(float))
 
 
 def unroll(case: str, batch=B, **kwargs):

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference_dnc
+from core_helpers import draw
 from mixed_precision import bfloat16_policy, every_output
 
 from rmc_nalu_sam.cores import dnc
@@ -42,11 +43,6 @@ def network(**kwargs):
   init, (unroll, initial_state) = hk.multi_transform(net)
   return (init, lambda p, *args: unroll(p, None, *args),
           lambda batch_size: initial_state({}, None, batch_size))
-
-
-def draw(seed, *shape):
-  return np.random.default_rng(seed).normal(size=shape).astype(
-      jax.dtypes.canonicalize_dtype(float))
 
 
 def make_params(init, initial_state, seed=0):

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from mixed_precision import bfloat16_policy, every_output, products
+from small_models import draw
 
 from rmc_nalu_sam import ENCODERS, make_model
 from rmc_nalu_sam.encoders import CNN, Embed
@@ -19,11 +20,6 @@ pytestmark = pytest.mark.usefixtures("strict_promotion")
 T, B, OUT = 2, 3, 5
 OF_NUMBERS = [name for name in ENCODERS
               if not attribute(ENCODERS.get(name), "OF_TOKENS", False)]
-
-
-def draw(*shape, seed=0):
-  return np.random.default_rng(seed).normal(size=shape).astype(
-      jax.dtypes.canonicalize_dtype(float))
 
 
 def apply(make, inputs):

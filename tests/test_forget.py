@@ -11,16 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from core_helpers import draw
 
 from rmc_nalu_sam import SAM, SDNC
 
 B, W, F, HIDDEN, OUT = 5, 7, 3, 11, 2
 SEEDS = 4
-
-
-def draw(seed, *shape):
-  return np.random.default_rng(seed).normal(size=shape).astype(
-      jax.dtypes.canonicalize_dtype(float))
 
 
 def differences(core_class, num_steps, **sizes):

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference_sam
+from core_helpers import draw
 
 from rmc_nalu_sam.cores import sam
 from rmc_nalu_sam.memory import content, usage
@@ -45,11 +46,6 @@ def network(**kwargs):
   init, (unroll, initial_state) = hk.multi_transform(net)
   return (init, lambda p, *args: unroll(p, None, *args),
           lambda batch_size: initial_state({}, None, batch_size))
-
-
-def draw(seed, *shape):
-  return np.random.default_rng(seed).normal(size=shape).astype(
-      jax.dtypes.canonicalize_dtype(float))
 
 
 def make_params(init, initial_state, seed=0):

@@ -10,6 +10,7 @@ import jax.test_util
 import numpy as np
 import pytest
 import reference_sdnc
+from core_helpers import draw
 
 from rmc_nalu_sam import SDNC
 from rmc_nalu_sam.memory import sparse_links
@@ -37,11 +38,6 @@ def network(**kwargs):
   init, (unroll, initial_state, forget) = hk.multi_transform(net)
   return (init, lambda params, *args: unroll(params, None, *args),
           initial_state({}, None, B), lambda state: forget({}, None, state))
-
-
-def draw(seed, *shape):
-  return np.random.default_rng(seed).normal(size=shape).astype(
-      jax.dtypes.canonicalize_dtype(float))
 
 
 def make_params(init, state):

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import jax.test_util
 import numpy as np
 import pytest
+from core_helpers import draw
 
 from rmc_nalu_sam import SAM
 from rmc_nalu_sam.memory.cotangent_store import CotangentStore
@@ -19,11 +20,6 @@ pytestmark = pytest.mark.usefixtures("strict_promotion")
 # There are so few rows that all are written, erased and read repeatedly.
 N, W, J, R, E = 5, 3, 7, 4, 2
 STEPS = 12
-
-
-def draw(seed, *shape):
-  return np.random.default_rng(seed).normal(size=shape).astype(
-      jax.dtypes.canonicalize_dtype(float))
 
 
 # The operations. A case is a fixed sequence of rows written and read.

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import reference_units
 from reference_layers import layer, lstm
+from small_models import draw
 
 from rmc_nalu_sam import UNITS, ControlledNALU, UnitRNN, UnitSum
 from rmc_nalu_sam.cores.controlled_nalu import compress
@@ -25,11 +26,6 @@ def unroll(core_class, batch=B, **kwargs):
     core = core_class(**kwargs)
     return hk.dynamic_unroll(core, inputs, core.initial_state(batch))
   return hk.without_apply_rng(hk.transform(f))
-
-
-def draw(*shape, seed=0):
-  return np.random.default_rng(seed).normal(size=shape).astype(
-      jax.dtypes.canonicalize_dtype(float))
 
 
 def make_params(net, scale=.4):

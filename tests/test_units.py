@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import reference_units
 from mixed_precision import bfloat16_policy, every_output
+from small_models import draw
 
 from rmc_nalu_sam import UNITS, Unit, UnitRNN, find_units
 from rmc_nalu_sam.units import MultiplicativeNAC, arithmetic, linear, nac
@@ -95,11 +96,6 @@ def initial(name):
 def member(name):
   return KNOWN.get(name) or dict(shapes={
       key: shape for key, (shape, _) in unit_of(name).parameters(I).items()})
-
-
-def draw(*shape, seed=0):
-  return np.random.default_rng(seed).normal(size=shape).astype(
-      jax.dtypes.canonicalize_dtype(float))
 
 
 def make_params(name, margin=.1, seed=1):

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import scipy  # It imports `stats`, which takes a second, at the first use.
+import scipy  # It imports `stats`, which takes long, at the first use.
 
 # Last parts of the names of metrics that grow as a network learns: shares of
 # right answers, and returns. The others are errors.
