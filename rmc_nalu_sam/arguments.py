@@ -210,6 +210,15 @@ def _of_partial(factory: functools.partial) -> dict[str, Argument]:
 
 
 def _of_class(cls: type) -> dict[str, Argument]:
+  arguments = dict(_as_written(cls))
+  for name, default in _made_defaults(cls).items():
+    if name in arguments:
+      arguments[name] = arguments[name]._replace(default=default)
+  return arguments
+
+
+@functools.cache  # Reading classes takes most of a configuration's time.
+def _as_written(cls: type) -> Mapping[str, Argument]:
   """Returns the arguments of `__init__`; its `**kwargs` are the base's."""
   descriptions = _of_docstrings(cls)
   arguments: dict[str, Argument] = {}
@@ -222,13 +231,9 @@ def _of_class(cls: type) -> dict[str, Argument]:
     arguments = _of_function(init, hints, descriptions, skip=1) | arguments
     if not _has_kwargs(init):
       break
-  for name, default in _made_defaults(cls).items():
-    if name in arguments:
-      arguments[name] = arguments[name]._replace(default=default)
   return arguments
 
 
-@functools.cache  # Parsing docstrings takes most of a configuration's time.
 def _of_docstrings(cls: type) -> Mapping[str, str]:
   """Returns the descriptions of all arguments of a class and its bases."""
   descriptions: dict[str, str] = {}

@@ -34,7 +34,7 @@ def _small_model(core, x64, **kwargs):
   del x64  # The types depend on it.
   model = make_model(core, OUT, **small_args(core) | kwargs)
   inputs = draw(T, B, F)
-  return model, jax.jit(model.init)(jax.random.key(0), inputs), inputs
+  return model, model.init(jax.random.key(0), inputs), inputs
 
 
 def draw(*shape, seed=0):

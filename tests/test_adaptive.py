@@ -330,7 +330,7 @@ def test_it_is_a_head_whose_answers_are_log_probabilities():
   model = make_model("lstm", V, head=NAME, hidden_size=F,
                      head_args=dict(cutoffs="5, 17", head_bias=True))
   inputs = draw(0, 5, 3, 2)
-  params = jax.jit(model.init)(jax.random.key(0), inputs)
+  params = model.init(jax.random.key(0), inputs)
   assert params[f"model/~/{NAME}"]["tail_1_up"].shape == (1, V - 17)
   outputs = jax.jit(model.unroll)(
       params, None, inputs, model.initial_state(params, 3)).outputs

@@ -137,8 +137,8 @@ def test_single_units_are_dropped_at_each_step_and_others_scaled(name):
 def test_without_a_key_nothing_is_dropped(name):
   inputs = draw(T, B, F)
   plain, dropped = network(name), network(name, bypass_dropout=RATE)
-  params = jax.jit(plain.init)(KEY, inputs)
-  chex.assert_trees_all_equal(params, jax.jit(dropped.init)(KEY, inputs))
+  params = plain.init(KEY, inputs)
+  chex.assert_trees_all_equal(params, dropped.init(KEY, inputs))
   expected = jax.jit(plain.apply)(params, None, inputs)
   chex.assert_trees_all_equal(
       expected, jax.jit(dropped.apply)(params, None, inputs))
@@ -151,7 +151,7 @@ def test_sequences_drop_by_their_own_keys(name):
   """So a batch gives the same numbers on any number of devices."""
   model = make_model(name, 2, bypass_dropout=RATE, **sizes_of(name))
   inputs = draw(T, 4, F)
-  params = jax.jit(model.init)(KEY, inputs)
+  params = model.init(KEY, inputs)
   keys = jax.random.split(KEY, 4)
 
   @jax.jit

@@ -212,7 +212,7 @@ def test_sam_with_an_empty_controller_state_forgets():
   model = make_model("sam", 2, controller="feedforward", gradient_steps=T,
                      hidden_size=7, num_slots=61)
   inputs = draw(T, B, F)
-  params = jax.jit(model.init)(jax.random.key(0), inputs)
+  params = model.init(jax.random.key(0), inputs)
   start = model.initial_state(params, B)
   unroll = jax.jit(lambda *args: model.unroll(params, None, *args))
   first = unroll(inputs, start)

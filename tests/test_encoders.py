@@ -168,7 +168,7 @@ def test_takes_pixels_and_no_images(encoder):
   """Integers equal floats for a core; an empty batch has no vectors."""
   model = make_model("rnn", OUT, encoder=encoder, hidden_size=7)
   pixels = np.random.default_rng(0).integers(0, 256, [T, B, 256], np.uint8)
-  params = jax.jit(model.init)(jax.random.key(0), pixels)
+  params = model.init(jax.random.key(0), pixels)
   start = model.initial_state(params, B)
   outputs, expected = (model.unroll(params, None, x, start).outputs
                        for x in (pixels, pixels.astype(np.float32)))

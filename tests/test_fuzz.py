@@ -266,7 +266,7 @@ def unroll(arguments: dict[str, Any], sizes: tuple[int, int, int | None]
   shape = (steps, batch) if size is None else (steps, batch, size)
   inputs = (jax.random.randint(key, shape, 0, arguments["output_size"])
             if size is None else jax.random.uniform(key, shape))
-  params = jax.jit(model.init)(key, inputs)
+  params = model.init(key, inputs)
   start = model.initial_state(params, batch)
   found = jax.jit(model.unroll)(params, None, inputs, start)
   assert found.outputs.shape == (steps, batch, arguments["output_size"])

@@ -86,7 +86,9 @@ def test_every_answer_is_python_s(operation, sizes):
   assert len(set(codes)) > EPISODES // 2
 
 
-@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("operation", [
+    pytest.param(operation, marks=[pytest.mark.slow] * (operation in (
+        "control", "program"))) for operation in OPERATIONS])
 def test_is_drawn_on_several_devices(operation):
   """JAX 0.11 crashed on an array of size 0 among the texts of additions."""
   task = tasks.LearningToExecute(operation=operation,
@@ -252,7 +254,8 @@ def test_at_level_keeps_the_nesting():
 
 @pytest.mark.parametrize("kwargs", [
     dict(operation="addition", max_length=5, min_nesting=3, max_nesting=3),
-    dict(operation="control", max_nesting=1), dict(operation="double")])
+    pytest.param(dict(operation="control", max_nesting=1),
+                 marks=pytest.mark.slow), dict(operation="double")])
 def test_no_other_digit_is_a_better_guess(kwargs):
   """Sums of two numbers often begin with 1, longer sums with other digits."""
   task = tasks.LearningToExecute(**kwargs)

@@ -80,9 +80,9 @@ def test_initial_state_without_batch(core):
 @every_core
 def test_only_the_shape_of_the_inputs_matters_to_init(core):
   model, params, inputs = small_model(core)
-  again = jax.jit(model.init)(jax.random.key(0), 0 * inputs[:1, :1])
+  again = model.init(jax.random.key(0), 0 * inputs[:1, :1])
   jax.tree.map(np.testing.assert_array_equal, params, again)
-  other = jax.jit(model.init)(jax.random.key(1), inputs)
+  other = model.init(jax.random.key(1), inputs)
   assert any(np.any(a != b) for a, b in zip(
       *map(jax.tree.leaves, (params, other)), strict=True))
 
@@ -188,7 +188,7 @@ def policy(output):
 def test_precision_policy(core, output):
   single, params, inputs = small_model(core)
   half = make_model(core, OUT, policy=policy(output), **small_args(core))
-  assert_close(jax.jit(half.init)(jax.random.key(0), inputs), params)
+  assert_close(half.init(jax.random.key(0), inputs), params)
   start = half.initial_state(params, B)
   unrolled = jax.jit(half.unroll)(params, None, inputs, start)
   again = jax.jit(half.unroll)(params, None, inputs, unrolled.state)

@@ -119,8 +119,8 @@ def test_the_default_is_float32():
 def test_outputs_and_gradients_are_near_those_of_float32(case):
   inputs = draw(T, B, F)
   wide, half = (model_of(case, name) for name in narrow.PRECISIONS)
-  params = jax.jit(wide.init)(jax.random.key(0), inputs)
-  for one, other in zip(*(jax.tree.leaves(jax.jit(m.init)(
+  params = wide.init(jax.random.key(0), inputs)
+  for one, other in zip(*(jax.tree.leaves(m.init(
       jax.random.key(0), inputs)) for m in (wide, half)), strict=True):
     np.testing.assert_array_equal(one, other)
   (exact, (outputs, _)), (rounded, (near, _)) = (

@@ -218,7 +218,7 @@ def test_encodes_all_steps_at_once(core, encoder):
 def test_with_all_states_and_selected_steps():
   """The core's own unroll equals its steps, also with a reset at the last."""
   model, inputs = model_of("rmc"), draw(T, B, F)
-  params = jax.jit(model.init)(jax.random.key(0), inputs)
+  params = model.init(jax.random.key(0), inputs)
   args = (params, None, inputs, model.initial_state(params, B))
   resets = RESETS.copy()
   resets[-1, 1] = True
