@@ -172,7 +172,9 @@ BATCH_OF_SDNC = pytest.mark.skipif(
 
 
 @pytest.mark.parametrize("core_class, batch, num_heads", [
-    (SAM, None, H), (SAM, 1, H), (SAM, 3, H), (SAM, 3, 1), (SAM, None, 1),
+    (SAM, None, H), (SAM, 1, H), (SAM, 3, H),
+    *(pytest.param(SAM, batch, 1, marks=pytest.mark.slow)
+      for batch in (3, None)),
     pytest.param(SDNC, 2, H, marks=BATCH_OF_SDNC)])
 def test_a_training_call_writes_no_array_of_n(core_class, batch, num_heads):
   check_no_array_of_n(compile_training(
@@ -227,7 +229,7 @@ def test_a_training_call_needs_no_memory_for_n(batch):
   assert grown >= batch * 3 * BIG * 4 * (W + 3)
 
 
-@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("batch", [pytest.param(1, marks=pytest.mark.slow), 3])
 @pytest.mark.parametrize("arguments, is_in_loops", [
     (dict(index="exact"), True),
     (dict(measure_recall=True), True),

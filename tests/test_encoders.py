@@ -200,7 +200,8 @@ def test_bfloat16_policy(encoder, output):
     *((encoder, {}) for encoder in OF_NUMBERS), ("cnn", dict(num_passed=3))])
 @pytest.mark.parametrize("core, kwargs", [
     ("lstm", dict(hidden_size=7)),
-    ("rmc", dict(num_slots=3, head_size=5))])  # It has its own unroll.
+    pytest.param("rmc", dict(num_slots=3, head_size=5),
+                 marks=pytest.mark.slow)])  # Both have unrolls of their own.
 def test_a_model_encodes_each_step(encoder, args, core, kwargs):
   inputs = draw(T, B, 256 + args.get("num_passed", 0))
   model = make_model(core, OUT, encoder=encoder, encoder_args=args,

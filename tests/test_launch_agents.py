@@ -62,7 +62,8 @@ def test_an_evaluation_plays_episodes_and_films_one(workdir, capsys):
 
 
 @pytest.mark.parametrize("core, flags", [
-    ("rmc", ["--core.num_slots=2", "--core.head_size=4"]),
+    pytest.param("rmc", ["--core.num_slots=2", "--core.head_size=4"],
+                 marks=pytest.mark.slow),
     ("sam", ["--core.num_slots=9", "--core.word_size=4", "--core.top_k=2"])])
 def test_a_film_shows_what_the_memory_attended_to(tmp_path, core, flags):
   argv = [each for each in ARGV if not each.startswith("--core")]

@@ -206,8 +206,9 @@ def test_read_outs_are_computed_where_the_mask_is_one(x64, task):
   results, texts = [], []
   for function in (at_answers, at_all_steps):
     gradient = jax.jit(jax.value_and_grad(function, has_aux=True))
-    results.append(gradient(params, batch))
-    texts.append(gradient.lower(params, batch).as_text())
+    lowered = gradient.lower(params, batch)
+    results.append(lowered.compile()(params, batch))
+    texts.append(lowered.as_text())
   jax.tree.map(lambda *both: np.testing.assert_allclose(
       *both, rtol=1e-9, atol=1e-9), *results)
   # The type of the read-out's layer of 11 units at all steps.
@@ -228,7 +229,8 @@ def test_ratios_replace_their_parts():
 
 @pytest.mark.parametrize("core, rate, arguments", [
     ("learning_helpers:Dropped", "rate", {}),
-    ("sam", "bypass_dropout", learning_helpers.SAM)])
+    pytest.param("sam", "bypass_dropout", learning_helpers.SAM,
+                 marks=pytest.mark.slow)])
 def test_a_key_reaches_the_network_in_training_alone(core, rate, arguments):
   """Dropout changes the loss of an update, but no evaluation."""
   trainer, state = start(core, arguments | {rate: .5})

@@ -51,7 +51,8 @@ def run(trainer, data):
 
 
 @pytest.mark.parametrize("name", [
-    pytest.param(name, marks=pytest.mark.slow if name == "used_memory" else ())
+    pytest.param(name, marks=() if name in (
+        "environment", "seeds") else pytest.mark.slow)
     for name in RUNS])
 def test_pmap_and_shard_map_give_the_same_bits(name):
   make, data = RUNS[name]

@@ -307,7 +307,9 @@ def test_none_by_name_is_none():
 @pytest.mark.parametrize("unroll, size", [
     pytest.param(hk.dynamic_unroll, F, marks=pytest.mark.slow),
     (RMC.unroll, F), (RMC.unroll, NARROW)])
-@pytest.mark.parametrize("options", [{}, OPTIONS["blocks and rows"]], ids=str)
+@pytest.mark.parametrize("options", [
+    pytest.param({}, marks=pytest.mark.slow), OPTIONS["blocks and rows"]],
+    ids=str)
 def test_bfloat16_policy(options, unroll, size, output):
   def net(inputs):
     core = RMC(**sizes(options))

@@ -44,7 +44,9 @@ def seed_of(tree, index):
   return jax.tree.map(lambda x: x[index], tree)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [
+    pytest.param(kind, marks=[pytest.mark.slow] * (kind != "copy"))
+    for kind in KINDS])
 def test_each_seed_is_as_in_a_run_of_its_own(kind):
   many, state = history(**KINDS[kind], seed=SEED, num_seeds=NUM_SEEDS)
   assert {len(value) for metrics in many for value in metrics.values()} == {

@@ -134,7 +134,8 @@ def test_an_evaluation_counts_every_target_of_every_row(num_rows, devices):
 
 
 @pytest.mark.parametrize("kwargs", [
-    {}, DROPS, dict(core="sam", core_args=dict(
+    pytest.param({}, marks=pytest.mark.slow), DROPS,
+    dict(core="sam", core_args=dict(
         hidden_size=6, num_slots=9, word_size=4, num_heads=1, top_k=2))],
                          ids=["lstm", "drops", "sam"])
 def test_devices_do_not_change_what_is_learned(kwargs):

@@ -99,7 +99,9 @@ def test_all_that_can_vary_is_tested():
       if sweeps.can_vary(f"{kind}.{argument}")}
 
 
-@pytest.mark.parametrize("name", SWEEPS)
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=[pytest.mark.slow] * (name in (
+        "cosine", "rmsprop", "sgd"))) for name in SWEEPS])
 def test_each_value_is_as_in_a_run_of_its_own(name):
   """Compares the last point of a grid: all of its values are second ones."""
   config = config_of(name)

@@ -45,7 +45,8 @@ def evaluate(trainer, state, **kwargs):
 @pytest.mark.parametrize("kwargs", [
     dict(optimizer=optax.sgd(.5), max_grad_norm=1e9),
     dict(optimizer=optax.adam(.01)),
-    dict(core="sam", core_args=SAM, optimizer=optax.sgd(.5), max_grad_norm=1e9),
+    pytest.param(dict(core="sam", core_args=SAM, optimizer=optax.sgd(.5),
+                      max_grad_norm=1e9), marks=pytest.mark.slow),
     dict(core="sam", core_args=SAM | dict(bypass_dropout=.5),
          optimizer=optax.sgd(.5), max_grad_norm=1e9),
     dict(unit="nau", penalty=Discrete(input_weight=100.),
@@ -194,8 +195,10 @@ def of_each_episode(trainer, params, task, num_episodes):
   return jax.tree.map(lambda *x: np.concatenate(x)[:num_episodes], *found)
 
 
-@pytest.mark.parametrize("generator", ["threefry", "rbg"])
-@pytest.mark.parametrize("num_devices", [1, 3, 4])
+@pytest.mark.parametrize("num_devices, generator", [
+    (1, "threefry"), (3, "rbg"), (4, "threefry"), *(
+        pytest.param(*each, marks=pytest.mark.slow)
+        for each in ((1, "rbg"), (3, "threefry"), (4, "rbg")))])
 def test_evaluation_depends_on_neither_batch_nor_devices(
     generator, num_devices):
   """The float32 sums are in another order, so the last bits may differ."""
