@@ -156,8 +156,8 @@ def test_episodes_are_counted_where_they_end():
 
 
 @pytest.mark.parametrize("core", [
-    pytest.param(core, marks=[pytest.mark.slow] * (core in ("gru", "ntm")))
-    for core in CORES])
+    pytest.param(core, marks=[pytest.mark.slow] * (
+        core in ("gru", "ntm", "sam"))) for core in CORES])
 def test_learning_sees_what_acting_saw(core):
   # The ratios of V-trace are 1, across the ends of episodes and of unrolls.
   model, params, batches = act(Cue(delay=2), core)

@@ -36,7 +36,8 @@ def use_devices(monkeypatch):
   return use
 
 
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("count", [
+    pytest.param(1, marks=pytest.mark.slow), 2])
 def test_rows(use_devices, monkeypatch, count):
   use_devices(count)
   monkeypatch.setattr(rmc, "_torch_pass", lambda size: None)

@@ -25,7 +25,7 @@ MEMORY_CORES = [
     name for name in CORES if "output_from" in CORES.arguments(name)]
 # The options are wired once for all cores: two of them stand for the others.
 every_memory_core = pytest.mark.parametrize("name", [
-    pytest.param(name, marks=[pytest.mark.slow] * (name not in ("ntm", "sam")))
+    pytest.param(name, marks=[pytest.mark.slow] * (name != "sam"))
     for name in MEMORY_CORES])
 RATE = .5
 KEY = jax.random.key(7)

@@ -212,7 +212,7 @@ def check_no_array_of_n(text):
   assert set(in_place) >= set(in_loops)
 
 
-@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("batch", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_a_training_call_needs_no_memory_for_n(batch):
   analyses = [compile_training(
       batch, num_slots=n, index_args=dict(max_bits=8))

@@ -151,7 +151,8 @@ def test_state_keeps_shapes_and_types_and_has_a_batch_axis(name):
     assert many.dtype == one.dtype
 
 
-@every_core
+@of_each(CASES, slow=SLOW | {
+    "awd_lstm", "dam", "dnc without an LSTM", "sam", "sam without an LSTM"})
 def test_all_ways_to_unroll_are_equal(name):
   """Static, batch-major, without a batch in two kinds of vmap, and chunked."""
   def others(inputs):
@@ -262,7 +263,7 @@ def test_checkpoint_gives_the_same_gradients(name):
   assert all(np.any(g != 0) for g in jax.tree.leaves(gradients))
 
 
-@every_core
+@of_each(CASES, slow=SLOW | {"dnc without an LSTM", "sam without an LSTM"})
 def test_gradients_are_finite_at_zero_inputs(name):
   chex.assert_tree_all_finite(
       gradients_of(name)(make_params(name), jnp.zeros([T, B, F])))

@@ -413,7 +413,8 @@ def test_arithmetic(monkeypatch, tmp_path, capsys, has_torch):
   assert (measure.ABSENT in capsys.readouterr().out) != has_torch
 
 
-@pytest.mark.parametrize("num_seeds", [1, 4])
+@pytest.mark.parametrize("num_seeds", [
+    pytest.param(1, marks=pytest.mark.slow), 4])
 def test_arithmetic_trains(num_seeds):
   assert arithmetic._jax_program(num_seeds)() > 0
 

@@ -35,7 +35,8 @@ def test_cores_that_cannot_forget_are_refused(tmp_path, capsys, core):
   assert not workdir.exists()
 
 
-@pytest.mark.parametrize("index", ["lsh", "exact"])
+@pytest.mark.parametrize("index", [
+    "lsh", pytest.param("exact", marks=pytest.mark.slow)])
 def test_evaluations_say_how_much_the_index_finds(tmp_path, index):
   workdir = tmp_path / "run"
   assert run(train, *tiny_flags("sam"), f"--core.index={index}", "--steps=2",

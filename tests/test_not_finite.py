@@ -86,7 +86,8 @@ def assert_close(a, b):
   jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-4), a, b)
 
 
-@pytest.mark.parametrize("num_devices", [1, 2])
+@pytest.mark.parametrize("num_devices", [
+    pytest.param(1, marks=pytest.mark.slow), 2])
 def test_a_skipped_update_changes_nothing_but_step_and_counts(num_devices):
   parts = dict(accumulate=num_devices)
   trainer = make_trainer(config(num_devices, skip_nonfinite=9, **parts),
@@ -205,7 +206,8 @@ def test_skips_are_in_the_records_and_the_end_line(tmp_path, capsys):
   assert_same(saved_state(parts), saved_state(whole))
 
 
-@pytest.mark.parametrize("seeds", [1, 4])
+@pytest.mark.parametrize("seeds", [
+    pytest.param(1, marks=pytest.mark.slow), 4])
 def test_too_many_in_a_row_end_the_run(tmp_path, capsys, seeds):
   argv = [*FLAGS, "--task.rate=1", "--skip_nonfinite=5",
           f"--num_seeds={seeds}", f"--workdir={tmp_path}"]

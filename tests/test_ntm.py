@@ -89,8 +89,10 @@ def test_numerical_gradients(x64):
   check_numerical_gradients(net, random_state(net))
 
 
-@pytest.mark.parametrize("num_slots", [1, 2, N])
-@pytest.mark.parametrize("memory_init", [0., 1e-6])
+@pytest.mark.parametrize("num_slots, memory_init", [
+    (1, 0.), (2, 0.), (N, 1e-6), *(
+        pytest.param(*each, marks=pytest.mark.slow)
+        for each in ((1, 1e-6), (2, 1e-6), (N, 0.)))])
 def test_gradients_from_the_first_state(num_slots, memory_init):
   if num_slots > 1:
     check_gradients_at_first(
@@ -174,7 +176,8 @@ def test_an_open_gate_goes_to_the_content():
   np.testing.assert_allclose(weights, np.eye(N)[where], atol=1e-6)
 
 
-@pytest.mark.parametrize("num_heads", [1, 2, 3, 4, 5, 9])
+@pytest.mark.parametrize("num_heads", [1, 2, 9, *(
+    pytest.param(number, marks=pytest.mark.slow) for number in (3, 4, 5))])
 def test_all_heads_erase_then_all_add(x64, num_heads):
   """Values and derivatives are right for any number of heads."""
   memory, weights = draw(0, N, W), jax.nn.softmax(draw(1, num_heads, N))

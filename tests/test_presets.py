@@ -310,7 +310,7 @@ def test_omniglot_s_curriculum(name, num_labels):
 @pytest.mark.parametrize("name", [
     pytest.param(name, marks=[pytest.mark.slow] * (name in (
         "boxworld", "boxworld_paper", "boxworld_viewport", "minipacman",
-        "minipacman_paper", "time_tracking_paper")))
+        "minipacman_paper", "minipacman_viewport", "time_tracking_paper")))
     for name in NAMES if experiments.load_preset(name)["task"] in (
         "boxworld", "minipacman", "time_tracking")])
 def test_the_torso_sees_the_whole_picture(name):

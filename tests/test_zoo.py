@@ -52,7 +52,8 @@ def test_examples_of_docstrings_run(module):
 
 
 @every_core
-@pytest.mark.parametrize("unit", ["linear", "nau"])
+@pytest.mark.parametrize("unit", [
+    pytest.param("linear", marks=pytest.mark.slow), "nau"])
 def test_every_core_answers(core, unit):
   model, params, inputs = small_model(core, unit=unit)
   outputs = jax.eval_shape(
