@@ -93,7 +93,7 @@ _LONGER = Experiment(
         cells={Cell(row, f"length {n}"): f"level {n}/bit_accuracy"
                for n in _LENGTHS})
         for name, row, flags in (
-            ("sam", "SAM", "--core=sam"),
+            ("sam", "SAM", "--core=sam --num_seeds=3"),
             ("sam_reads", "SAM, output of reads alone",
              "--core=sam --core.output_from=reads --num_seeds=3"),
             ("sam_dropout", "SAM, bypass dropout 0.5",
