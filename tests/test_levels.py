@@ -145,8 +145,7 @@ def test_levels_are_uniform(name):
 
 
 @levelled_tasks
-@pytest.mark.parametrize("which", [
-    pytest.param("lowest", marks=pytest.mark.slow), "higher"])
+@pytest.mark.parametrize("which", ["lowest", "higher"])
 def test_at_level(name, which):
   task = small(name)
   only = task.at_level(1) if which == "lowest" else highest(task)
