@@ -229,13 +229,14 @@ def _first_state(run, trainer, checkpoints):
   config, restored = run.config, _restored(trainer, checkpoints)
   state = (starting.initial_state(run, trainer) if restored is None
            else restored)
+  devices = trainer.layout.devices
   logging.info(
-      "%s at step %d of %d, preset %s: %s on %s, %d parameters, %d devices "
-      "(%s)", "start" if restored is None else "CONTINUE",
-      np.min(state.train.step), config.steps, config.preset or "none",
-      config_lib.label(config), config.task,
-      sum(map(np.size, jax.tree.leaves(state.train.params))),
-      len(trainer.layout.devices), trainer.layout.devices[0].device_kind)
+      "%s at step %d of %d, preset %s: %s on %s, %d parameters, %d %s (%s)",
+      "start" if restored is None else "CONTINUE", np.min(state.train.step),
+      config.steps, config.preset or "none", config_lib.label(config),
+      config.task, sum(map(np.size, jax.tree.leaves(state.train.params))),
+      len(devices), "device" if len(devices) == 1 else "devices",
+      devices[0].device_kind)
   return state, restored is None
 
 
