@@ -87,6 +87,13 @@ def transform(f):
   return hk.without_apply_rng(hk.transform(f))
 
 
+@functools.cache
+def has_state(case: str) -> bool:
+  state = jax.eval_shape(
+      transform(lambda: make(case).initial_state(B)).apply, {})
+  return bool(jax.tree.leaves(state))
+
+
 def unroll(case: str, batch=B, **kwargs):
   """Returns an unroll from the first state, as a pure function."""
   def f(inputs):

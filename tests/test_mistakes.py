@@ -10,16 +10,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from core_cases import B, F, T, draw, make, transform
+from core_cases import B, F, T, draw, has_state, make, transform
 from small_models import OUT, small_args, small_model
 
 import rmc_nalu_sam
 from rmc_nalu_sam import CORES, ENCODERS, HEADS, UNITS, make_model
 from rmc_nalu_sam import core as core_lib
+from rmc_nalu_sam.registry import attribute
 
 every_core = pytest.mark.parametrize("name", CORES)
 # A core that has no state is never given a wrong one.
-WITH_STATE = [name for name in CORES if name != "stack"]
+WITH_STATE = [name for name in CORES if has_state(name)]
 every_state = pytest.mark.parametrize("name", WITH_STATE)
 
 
@@ -123,9 +124,11 @@ def test_a_state_of_a_users_core_is_checked_by_the_model():
 # Inputs, and batch sizes.
 
 
-# A stack takes any rank, and so does an RMC.
+# A core with a `batch_of` of its own takes other ranks.
 @pytest.mark.parametrize("name", [
-    name for name in CORES if name not in ("stack", "rmc")])
+    name for name in CORES if attribute(
+        CORES.get(name), "batch_of", core_lib.Core.batch_of
+        ) is core_lib.Core.batch_of])
 @pytest.mark.parametrize("shape", [(T, B, F), ()])
 def test_inputs_of_another_rank(name, shape):
   with pytest.raises(ValueError, match=re.escape(

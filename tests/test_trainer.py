@@ -8,6 +8,7 @@ import launch_helpers
 import numpy as np
 import optax
 import pytest
+from core_cases import has_state
 from learning_helpers import (
   COPY,
   COPY_OF_LENGTHS,
@@ -131,12 +132,12 @@ def test_compiles_once(monkeypatch):
   assert len(traces) == first >= 2
 
 
-# 'stack' cannot copy, because it has no memory. The outputs of
-# 'controlled_nalu' are numbers, not logits.
+# A core without a state cannot copy. The outputs of 'controlled_nalu' are
+# numbers, not logits.
 @pytest.mark.parametrize("core", [
     pytest.param(core, marks=[pytest.mark.slow] * (core in (
-        "conv_lstm", "sdnc"))) for core in sorted({*CORES} - {
-            "controlled_nalu", "stack"})])
+        "conv_lstm", "sdnc"))) for core in CORES
+    if has_state(core) and core != "controlled_nalu"])
 def test_a_short_run_lowers_the_loss(core):
   trainer, state = of_one_device(core)
   state = trainer.put(state)
@@ -283,7 +284,7 @@ def test_trace_shows_every_step_of_one_episode(core):
   assert batch.inputs.shape[1] == outputs.shape[1] == 1
   assert outputs.shape == batch.targets.shape
   assert {x.shape[:2] for x in jax.tree.leaves(states)} == (
-      set() if core == "stack" else {(steps, 1)})
+      {(steps, 1)} if has_state(core) else set())
   # The last state is that of the whole unroll.
   whole = jax.jit(trainer.model.unroll)(
       params, None, batch.inputs, trainer.model.initial_state(params, 1))

@@ -210,31 +210,6 @@ class Learner:
         jax.random.fold_in(keys.level, state.train.step),
         levels) if levels else None
 
-  def nonfinite(self, keys: Keys, state: RunState, data: Any,
-                levels: curriculum_lib.Levels | None, share: Share
-                ) -> dict[str, jax.Array]:
-    """Looks for what is not finite in the next update, and does not do it.
-
-    Args:
-      keys: of the seed.
-      state: before the update.
-      data: from `data`.
-      levels: the bucket of a curriculum; None without a curriculum.
-      share: of the batch.
-
-    Returns:
-      'params' and 'gradients', `[N]` bool of each of the N parameters: whether
-      a number of it, or of its gradient, is not finite; and 'loss', `[1]`.
-    """
-    gradients, metrics, _ = self._mean_gradients(
-        keys, state, data, self.padded_task(levels),
-        self._draw_level(keys, state, levels), share)
-    return {name: jnp.stack([~jnp.isfinite(x).all()
-                             for x in jax.tree.leaves(tree)])
-            for name, tree in (("params", state.train.params),
-                               ("gradients", gradients),
-                               ("loss", metrics["loss"]))}
-
   def _mean_gradients(self, keys, state, data, task, level, share):
     """Returns gradients and metrics of a batch, and the source's states."""
     train, source_state = state
@@ -308,6 +283,31 @@ class Learner:
     if is_on(self._penalty.input_weight):
       value += self._penalty.input_weight * metrics["input_penalty"]
     return value, (metrics, self.source.finish(source_state, params, last))
+
+  def nonfinite(self, keys: Keys, state: RunState, data: Any,
+                levels: curriculum_lib.Levels | None, share: Share
+                ) -> dict[str, jax.Array]:
+    """Looks for what is not finite in the next update, and does not do it.
+
+    Args:
+      keys: of the seed.
+      state: before the update.
+      data: from `data`.
+      levels: the bucket of a curriculum; None without a curriculum.
+      share: of the batch.
+
+    Returns:
+      'params' and 'gradients', `[N]` bool of each of the N parameters: whether
+      a number of it, or of its gradient, is not finite; and 'loss', `[1]`.
+    """
+    gradients, metrics, _ = self._mean_gradients(
+        keys, state, data, self.padded_task(levels),
+        self._draw_level(keys, state, levels), share)
+    return {name: jnp.stack([~jnp.isfinite(x).all()
+                             for x in jax.tree.leaves(tree)])
+            for name, tree in (("params", state.train.params),
+                               ("gradients", gradients),
+                               ("loss", metrics["loss"]))}
 
   def evaluate(self, keys: Keys, params: Any, data: Any, task: tasks.Trainable,
                num_episodes: int, batch_size: int, share: Share
