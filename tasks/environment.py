@@ -198,7 +198,7 @@ class Environment(Task):
                     jnp.zeros((), bool), jnp.ones((), bool))
 
   def outcome(self, state: Any) -> Mapping[str, jax.Array]:
-    """Returns what else than the return is reported of an episode.
+    """Returns the measures of an episode that are reported beside the return.
 
     Args:
       state: at the end of the episode.

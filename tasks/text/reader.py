@@ -57,12 +57,12 @@ class Reader:
 
   @property
   def identity(self) -> Any:
-    """What the splits depend on beside the content of `files`."""
+    """Returns what decides the splits, apart from the content of `files`."""
     return [[split, len(files)] for split, files in self._source.parts.items()]
 
   @property
   def is_cut(self) -> bool:
-    """Whether it is one file that only this reader has cut into splits."""
+    """Returns whether this reader cut one file into the splits."""
     whole = sum(map(len, self._cut().values()))
     return whole not in (0, _HUTTER_SIZE)
 

@@ -22,7 +22,7 @@ def read(text: str) -> Any:
 
 
 def unknown_token(text: str) -> str | None:
-  """Returns the token for what the vocabulary of a valid file lacks, if any."""
+  """Returns the token for unknown words of a valid file, if it has one."""
   model = json.loads(text)["model"]
   if (number := model.get("unk_id")) is not None:  # Unigram.
     return model["vocab"][number][0]

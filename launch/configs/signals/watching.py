@@ -23,8 +23,8 @@ PATIENCE = 1.  # Seconds in which C code may return before the process ends.
 def watched(react: Callable[[int], None]) -> Iterator[None]:
   """Calls a function with the number of each signal, in a thread.
 
-  Only signals with a handler of Python's are heard. To be entered in the main
-  thread.
+  It reacts only to signals that have a handler in Python. Enter the context
+  in the main thread.
 
   Args:
     react: called once a signal, one call after the other.

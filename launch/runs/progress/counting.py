@@ -11,7 +11,7 @@ _T = TypeVar("_T")
 
 def counted(items: Collection[_T], name: Callable[[_T], str] = str,
             passes: bool = False) -> Iterator[_T]:
-  """Yields items, and says on stderr which of how many it is at.
+  """Yields items, and prints the progress on stderr.
 
   On a terminal it draws a bar, elsewhere it prints a line for each item.
 
