@@ -1,6 +1,7 @@
 """Every property of an arithmetic unit, over all units."""
 
 import functools
+import re
 
 import chex
 import haiku as hk
@@ -434,6 +435,8 @@ ACTIVATIONS = {  # Functions of one number, as in PyTorch.
 
 def test_activations():
   assert set(ACTIVATIONS) == set(linear.ACTIVATIONS)
+  described = UNITS.arguments("linear")["activation"].help
+  assert set(re.findall(r"'(\w+)'", described)) == set(ACTIVATIONS)
   params = make_params("linear")
   x = 5 * draw(B, I)
   sums = np.asarray(x @ params["w"]) + np.asarray(params["b"])

@@ -78,7 +78,9 @@ class Linear(Unit):
 
     Args:
       output_size: O, number of outputs.
-      activation: function of the outputs, a name in `ACTIVATIONS`.
+      activation: function of the outputs: 'elu', 'hard_shrink', 'hard_tanh',
+        'leaky_relu', 'none', 'relu', 'relu6', 'selu', 'sigmoid', 'soft_shrink',
+        'softplus', 'softsign', 'tanh' or 'tanh_shrink'.
       with_bias: whether to add `b`, which starts at 0.
       w_init: initialiser of the weights: 'glorot', 'haiku' or 'he'.
       squash: function of the weights: 'none', 'sigmoid' or 'tanh'.
