@@ -15,6 +15,7 @@ from config_helpers import reconcile, resolve
 from launch.configs import build, checks, devices, environment, members
 from launch.configs import config as config_lib
 from launch.configs.config import UsageError
+from rmc_nalu_sam import SAM
 
 TINY = ["--core=lstm", "--core.hidden_size=7", "--task.num_bits=3",
         "--batch_size=8", "--eval_episodes=24"]
@@ -161,7 +162,7 @@ def test_label(argv, label):
   assert config_lib.label(resolve(*argv.split())) == label
 
 
-def test_settings_are_what_determines_the_result():
+def test_settings_are_what_determines_the_result(monkeypatch):
   base = config_lib.settings(resolve("--preset=sam_copy"))
   assert base["core.num_slots"] == 64
   assert base["core.word_size"] == 32  # Not set.
@@ -170,6 +171,9 @@ def test_settings_are_what_determines_the_result():
   assert "steps" not in config_lib.settings(resolve())
   same = ["--seed=3", "--log_every=7", "--core.recompute=false"]
   assert config_lib.settings(resolve("--preset=sam_copy", *same)) == base
+  monkeypatch.setattr(SAM, "NOT_LEARNT", ())  # The core decides, not the name.
+  assert config_lib.settings(resolve("--preset=sam_copy", *same)) != (
+      config_lib.settings(resolve("--preset=sam_copy")))
   for other in ("--core.num_slots=65", "--learning_rate=1", "--steps=7",
                 "--optimizer.b1=.5"):
     assert config_lib.settings(resolve("--preset=sam_copy", other)) != base

@@ -32,9 +32,6 @@ NO_PRESET = members.NONE
 RUNTIME_FIELDS = ("steps", "max_minutes", "log_every", "eval_every",
                   "eval_episodes", "checkpoint_every", "data_dir",
                   "cache_dir", "data_timeout", "parallel", "accumulate")
-# Arguments of cores that do not affect learning either: how the same result is
-# computed or measured.
-NOT_LEARNT = ("recompute", "measure_recall")
 # Kind -> its default, for a task without an attribute of that name.
 _OF_TASK = {"encoder": members.NONE, "head": "unit", "agent": members.NONE}
 _LINEAR = "linear"  # The unit of a usual read-out.
@@ -217,10 +214,16 @@ def settings(config: ml_collections.ConfigDict) -> dict[str, Any]:
   for kind in KINDS:
     found |= {f"{kind}.{name}": value
               for name, value in _arguments(config, kind).items()
-              if name not in NOT_LEARNT}
+              if name not in _not_learnt(config, kind)}
   found |= dict(config.sweep)
   # As stored: a tuple and a list are the same.
   return json.loads(json.dumps(found, default=str))
+
+
+def _not_learnt(config, kind):
+  name = members.name_of(config, kind)
+  return () if name is None else attribute(
+      members.REGISTRIES[kind].get(name), "NOT_LEARNT", ())
 
 
 def _arguments(config, kind):

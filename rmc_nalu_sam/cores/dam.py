@@ -75,6 +75,8 @@ class DAM(MemoryCore):
     - the discount is 0.99.
   """
 
+  NOT_LEARNT = ("recompute",)
+
   def __init__(
       self,
       hidden_size: int = 100,

@@ -83,6 +83,8 @@ class NTM(MemoryCore):
       read; the paper resets them to bias values.
   """
 
+  NOT_LEARNT = ("recompute",)
+
   def __init__(
       self,
       hidden_size: int = 100,

@@ -110,6 +110,7 @@ class SAM(MemoryCore):
   CAN_FORGET = True
   MEASURES_RECALL = True
   HAS_INDEX = True
+  NOT_LEARNT = ("recompute", "measure_recall")
   _HAS_LINKS = False
 
   def __init__(
