@@ -99,8 +99,8 @@ def make_model(core: str | Callable[..., hk.RNNCore], output_size: int, *,
   - `DROPS_OUT`: names of arguments, rates of dropout. It draws numbers if one
     is not 0. Encoders and heads may have this attribute too;
   - `NOT_LEARNT`: names of arguments that say how results are computed or
-    measured, and change no result. Runs that differ in these alone are equal to
-    the programs.
+    measured, and change no result. The programs take runs that differ in these
+    alone as equal.
 
   A core may also have a method `unroll(inputs [T, B, F], state) -> (outputs,
   state)`, which is faster than its steps one by one. If it has no argument

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("strict_promotion")
 
 MEMORY_CORES = [
     name for name in CORES if "output_from" in CORES.arguments(name)]
-# The options are wired once for all cores: two of them stand for the others.
+# The options are wired once for all cores: one of them stands for the others.
 every_memory_core = pytest.mark.parametrize("name", [
     pytest.param(name, marks=[pytest.mark.slow] * (name != "sam"))
     for name in MEMORY_CORES])

@@ -245,7 +245,7 @@ def test_one_device_equals_four(reference, tmp_path):
   _, error = end([launch_helpers.start(
       ["-m", "launch.train", *SUPERVISED, f"--steps={STEPS}", "--cpu_devices=1",
        f"--workdir={tmp_path}"])])
-  assert "1 devices" in error[0]
+  assert "1 device (" in error[0]
   assert_close(tmp_path, reference)
 
 

@@ -212,9 +212,10 @@ def settings(config: ml_collections.ConfigDict) -> dict[str, Any]:
   found = {name: value for name, value in config.items()
            if name not in left_out}
   for kind in KINDS:
+    not_learnt = _not_learnt(config, kind)
     found |= {f"{kind}.{name}": value
               for name, value in _arguments(config, kind).items()
-              if name not in _not_learnt(config, kind)}
+              if name not in not_learnt}
   found |= dict(config.sweep)
   # As stored: a tuple and a list are the same.
   return json.loads(json.dumps(found, default=str))

@@ -105,7 +105,7 @@ _LONGER = Experiment(
     headline=(Cell("SAM", "length 40"),
               Cell("SAM, output of reads alone", "length 40")),
     note="The evaluation has more room than the training, since SAM erases a "
-         "row at every step. All networks copy what they were trained with, "
+         "slot at every step. All networks copy what they were trained with, "
          "and lose more with each vector beyond it. At twice the length DAM "
          "keeps most, in all its seeds more than any SAM. An output of the "
          "reads alone can be better at 25 vectors, and is worse at 40 for DAM "
