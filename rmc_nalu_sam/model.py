@@ -17,7 +17,8 @@ import jmp
 from rmc_nalu_sam import dropout, narrow
 from rmc_nalu_sam.core import check_batch_size
 from rmc_nalu_sam.network import Network, Parts, Unrolled
-from rmc_nalu_sam.units import Unit, find_units
+from rmc_nalu_sam.units import Unit
+from rmc_nalu_sam.units.base import recorded_units
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -168,10 +169,14 @@ def make_functions(parts: Parts, policy: jmp.Policy | None, precision: str,
     return init, (unroll, initial_state, of_core)
 
   initialise, (run, start, of_core) = hk.multi_transform(network)
+  units: dict[str, Unit] = {}
+
+  def init_like(rng, like):
+    with recorded_units(units):
+      return initialise(rng, jnp.zeros(like.shape, like.dtype))
+
   # Inside of another program, these are a part of that program.
-  compiled_init = jax.jit(
-      lambda rng, like: initialise(rng, jnp.zeros(like.shape, like.dtype)),
-      static_argnames="like", inline=True)
+  compiled_init = jax.jit(init_like, static_argnames="like", inline=True)
   compiled_start = jax.jit(
       lambda params, size: start(params, None, size),
       static_argnames="size", inline=True)
@@ -179,9 +184,11 @@ def make_functions(parts: Parts, policy: jmp.Policy | None, precision: str,
   def init(rng: jax.Array, inputs: jax.Array) -> hk.Params:
     """Returns new parameters; see `Model`."""
     _check_inputs("init", inputs, num_axes)
-    # Also quietly makes float32 of NumPy's float64.
+    # Parameters depend on no T or B: one program makes them for all. This also
+    # quietly makes float32 of NumPy's float64.
     return compiled_init(rng, like=jax.ShapeDtypeStruct(
-        inputs.shape, jax.dtypes.canonicalize_dtype(inputs.dtype)))
+        (1, 1, *inputs.shape[2:]),
+        jax.dtypes.canonicalize_dtype(inputs.dtype)))
 
   def unroll(
       params: hk.Params, rng: jax.Array | dropout.Keys | None,
@@ -224,10 +231,12 @@ def make_functions(parts: Parts, policy: jmp.Policy | None, precision: str,
         lambda new, old: new if new.dtype == old.dtype else new.astype(
             old.dtype), forgotten, state)
 
-  # A shape: an array of a size given in error could fill the memory.
-  shape = (jax.ShapeDtypeStruct((1, 1), jnp.int32) if input_size is None else
-           jax.ShapeDtypeStruct((1, 1, input_size), jnp.result_type(float)))
-  units = find_units(lambda inputs: network()[0](inputs), shape)
+  # Traces the program of `init` once, which checks all shapes and finds the
+  # units. Nothing is computed: an array of a size given in error could fill the
+  # memory.
+  compiled_init.eval_shape(jax.eval_shape(lambda: jax.random.key(0)), like=(
+      jax.ShapeDtypeStruct((1, 1), jnp.int32) if input_size is None else
+      jax.ShapeDtypeStruct((1, 1, input_size), jnp.result_type(float))))
   return dict(
       init=init, unroll=unroll, initial_state=initial_state, units=units,
       forget=forget, steps_left=steps_left, recall=recall,

@@ -3,7 +3,8 @@
 Letters: I inputs, O outputs.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import (
     Any,
     ClassVar,
@@ -246,15 +247,22 @@ def find_units(function: Callable[..., Any], *args: Any) -> dict[str, Unit]:
   """
   units: dict[str, Unit] = {}
 
-  def record(call, call_args, call_kwargs, context):
-    if isinstance(context.module, Unit) and context.method_name == "__call__":
-      units.setdefault(context.module.module_name, context.module)
-    return call(*call_args, **call_kwargs)
-
   def init(*arrays):
-    with hk.intercept_methods(record):
+    with recorded_units(units):
       return hk.transform_with_state(function).init(
           jax.random.key(0), *arrays)
 
   jax.eval_shape(init, *args)
   return units
+
+
+@contextlib.contextmanager
+def recorded_units(units: dict[str, Unit]) -> Iterator[None]:
+  """Adds each unit that is called to `units`, by the name of its module."""
+  def record(call, call_args, call_kwargs, context):
+    if isinstance(context.module, Unit) and context.method_name == "__call__":
+      units.setdefault(context.module.module_name, context.module)
+    return call(*call_args, **call_kwargs)
+
+  with hk.intercept_methods(record):
+    yield
