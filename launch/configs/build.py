@@ -5,7 +5,7 @@ All functions raise a ValueError of one line if a name or a value is not valid.
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import ml_collections
@@ -28,6 +28,9 @@ from launch.learning.agents import actor, actor_critic
 from launch.learning.text import streams
 from launch.learning.varied import Number
 from tasks.data import cache
+
+# Kinds of what a model is made of.
+_OF_MODELS = ("core", "encoder", "head", "index", "unit")
 
 
 def make_task(config: ml_collections.ConfigDict,
@@ -59,7 +62,30 @@ def make_model(config: ml_collections.ConfigDict, task: tasks.Task,
     task: The run's task, or another with inputs and outputs of the same sizes.
     **core_args: Arguments of the core in place of those in `config`.
   """
-  return rmc_nalu_sam.make_model(**model_arguments(config, task) | core_args)
+  arguments = model_arguments(config, task) | core_args
+  return _model(_Call(arguments, tuple(
+      members.REGISTRIES[kind].get(name)
+      for kind in _OF_MODELS if (name := members.name_of(config, kind)))))
+
+
+class _Call(NamedTuple):
+  """Holds the arguments of a model, equal if they are written the same."""
+
+  arguments: dict[str, Any]
+  members: tuple[Any, ...]  # Own code may be another under the same name.
+
+  def __eq__(self, other: object) -> bool:
+    return isinstance(other, _Call) and self.members == other.members and (
+        repr(self.arguments) == repr(other.arguments))
+
+  def __hash__(self) -> int:
+    return hash(repr(self.arguments))
+
+
+@functools.lru_cache(maxsize=8)
+def _model(call):
+  """Makes a model once: a trace takes long, and the checks need one too."""
+  return rmc_nalu_sam.make_model(**call.arguments)
 
 
 def model_arguments(config: ml_collections.ConfigDict, task: tasks.Task
