@@ -16,11 +16,31 @@ from launch.configs import help as help_lib
 
 
 @contextlib.contextmanager
+def own_flags() -> Iterator[None]:
+  """Removes the flags that are defined within, as a new process has none."""
+  values, before = flags.FLAGS, set(flags.FLAGS)
+  # To delete a flag, absl looks it up among all flags of each of these lists.
+  # That takes longer than most tests.
+  of_modules = (values.flags_by_module_dict(), values.flags_by_module_id_dict(),
+                values.key_flags_by_module_dict())
+  kept = [{module: list(defined) for module, defined in each.items()}
+          for each in of_modules]
+  try:
+    yield
+  finally:
+    for each, old in zip(of_modules, kept, strict=True):
+      each.clear()
+      each.update(old)
+    for name in set(values) - before:
+      delattr(values, name)
+    values.unparse_flags()
+
+
+@contextlib.contextmanager
 def parsed(*argv: Any, kinds=config_lib.KINDS) -> Iterator[None]:
   """Defines the flags of a program and parses a command line."""
-  before = set(flags.FLAGS)
   command = ["program", *map(str, argv)]
-  try:
+  with own_flags():
     with mock.patch.object(sys, "argv", command):
       flags_lib.define_config_flags()
       flags_lib.define_member_flags(kinds)
@@ -28,10 +48,6 @@ def parsed(*argv: Any, kinds=config_lib.KINDS) -> Iterator[None]:
       flags.DEFINE_string("workdir", None, "")
       flags_lib.parse(command)
     yield
-  finally:
-    for name in set(flags.FLAGS) - before:
-      delattr(flags.FLAGS, name)
-    flags.FLAGS.unparse_flags()
 
 
 def resolve(*argv: Any):

@@ -12,7 +12,8 @@ from unittest import mock
 
 import jax
 import numpy as np
-from absl import app, flags, logging
+from absl import app, logging
+from config_helpers import own_flags
 from tensorboardX.proto import event_pb2
 
 from launch.configs import build, checks
@@ -83,7 +84,6 @@ def run(program: Any, *argv: Any) -> int:
     program: the module.
     *argv: command line, without the program's name.
   """
-  before = set(flags.FLAGS)
   filters = list(logging.get_absl_logger().filters)
   handler = signal.getsignal(signal.SIGINT)
 
@@ -91,15 +91,12 @@ def run(program: Any, *argv: Any) -> int:
     main(flags_parser(["program", *map(str, argv)]))
 
   try:
-    with mock.patch.object(app, "run", parse_and_run):
+    with own_flags(), mock.patch.object(app, "run", parse_and_run):
       program.run()
   except SystemExit as error:
     return error.code
   finally:
     signal.signal(signal.SIGINT, handler)
-    for name in set(flags.FLAGS) - before:
-      delattr(flags.FLAGS, name)
-    flags.FLAGS.unparse_flags()
     logging.get_absl_logger().filters[:] = filters
   return 0
 
