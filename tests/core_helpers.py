@@ -34,13 +34,23 @@ def network(core_class, **kwargs) -> Network:
     return unroll, (unroll, core.initial_state)
 
   init, (unroll, initial_state) = hk.multi_transform(net)
-  return Network(init, lambda p, *args: unroll(p, None, *args),
-                 lambda batch_size: initial_state({}, None, batch_size))
+  return Network(init, lambda p, *args: unroll(p, None, *args), jax.jit(
+      lambda batch_size: initial_state({}, None, batch_size),
+      static_argnums=0))
 
 
 def draw(seed, *shape):
   return np.random.default_rng(seed).normal(size=shape).astype(
       jax.dtypes.canonicalize_dtype(float))
+
+
+def with_pull_back(function):
+  """Returns `(cotangent, *args) -> value, gradients of the args`, compiled."""
+  def both(cotangent, *args):
+    value, pull_back = jax.vjp(function, *args)
+    return value, pull_back(cotangent)
+
+  return jax.jit(both)
 
 
 def make_params(net: Network, seed=0):
@@ -102,8 +112,10 @@ def check_numerical_gradients(net: Network, state, constants=()):
     constants: names in `state.access` that gradients do not flow through.
   """
   loss = make_loss(net, constants)
-  variables = make_params(net), draw(1, STEPS, B, F), state
-  gradients = jax.jit(jax.grad(loss, (0, 1, 2)))(*variables)
+  variables = jax.device_get(
+      (make_params(net), draw(1, STEPS, B, F), state))
+  gradients = jax.device_get(
+      jax.jit(jax.grad(loss, (0, 1, 2)))(*variables))
   leaves, treedef = jax.tree.flatten_with_path(variables)
   eps, checked = 1e-5, 0
   for i, ((path, leaf), gradient) in enumerate(
@@ -117,7 +129,7 @@ def check_numerical_gradients(net: Network, state, constants=()):
         [*values[:i], leaf + sign * eps * direction, *values[i + 1:]]))
              for sign in (1, -1)]
     slope = (moved[0] - moved[1]) / (2 * eps)
-    np.testing.assert_allclose(jnp.vdot(gradient, direction), slope,
+    np.testing.assert_allclose(np.vdot(gradient, direction), slope,
                                rtol=1e-5, atol=1e-7, err_msg=name)
     checked += 1
   assert checked >= 6 + 1 + 5  # Parameters, inputs, and most of the state.

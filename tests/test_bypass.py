@@ -137,8 +137,9 @@ def test_single_units_are_dropped_at_each_step_and_others_scaled(name):
 def test_without_a_key_nothing_is_dropped(name):
   inputs = draw(T, B, F)
   plain, dropped = network(name), network(name, bypass_dropout=RATE)
-  params = plain.init(KEY, inputs)
-  chex.assert_trees_all_equal(params, dropped.init(KEY, inputs))
+  params, with_dropout = (
+      jax.jit(net.init)(KEY, inputs) for net in (plain, dropped))
+  chex.assert_trees_all_equal(params, with_dropout)
   expected = jax.jit(plain.apply)(params, None, inputs)
   chex.assert_trees_all_equal(
       expected, jax.jit(dropped.apply)(params, None, inputs))

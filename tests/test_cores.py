@@ -67,7 +67,7 @@ def apply_of(name):
 @functools.cache
 def plain_unroll(name):
   """Computes outputs and last state on `draw(T, B, F)`."""
-  return apply_of(name)(make_params(name), draw(T, B, F))
+  return jax.device_get(apply_of(name)(make_params(name), draw(T, B, F)))
 
 
 @functools.cache
@@ -194,10 +194,13 @@ def test_reset_core_resets_only_its_row(name):
     return hk.dynamic_unroll(core, (inputs, resets), core.initial_state(B))
 
   params, inputs = make_params(name), draw(T, B, F)
-  resets = jnp.zeros([T, B], bool).at[reset_at, row].set(True)
-  outputs, state = jax.jit(transform(f).apply)(params, inputs, resets)
+  resets = np.zeros([T, B], bool)
+  resets[reset_at, row] = True
+  outputs, state = jax.device_get(
+      jax.jit(transform(f).apply)(params, inputs, resets))
   plain, plain_state = plain_unroll(name)
-  fresh, fresh_state = jax.jit(unroll(name).apply)(params, inputs[reset_at:])
+  fresh, fresh_state = jax.device_get(
+      jax.jit(unroll(name).apply)(params, inputs[reset_at:]))
   others = np.array([0, 2])
   close(jax.tree.map(lambda x: x[others], (outputs.swapaxes(0, 1), state)),
         jax.tree.map(lambda x: x[others], (plain.swapaxes(0, 1), plain_state)))
@@ -231,7 +234,7 @@ def test_state_can_be_fed_back_without_compiling_again(name):
 
   chex.clear_trace_counter()  # The counter is by name.
   params = make_params(name)
-  state = transform(lambda: make(name).initial_state(B)).apply({})
+  state = jax.jit(transform(lambda: make(name).initial_state(B)).apply)({})
   apply = jax.jit(chex.assert_max_traces(transform(f).apply, n=1))
   outputs = []
   for seed in range(3):
@@ -289,7 +292,7 @@ def test_float64(name):
   single = plain_unroll(name)
   with jax.enable_x64(True):
     double = jax.jit(unroll(name).apply)(*jax.tree.map(
-        lambda x: jnp.asarray(np.asarray(x), float), (params, inputs)))
+        lambda x: np.asarray(x, np.float64), (params, inputs)))
     floats = [x for x in jax.tree.leaves(double)
               if jnp.issubdtype(x.dtype, jnp.floating)]
     assert floats[0].dtype == jnp.float64

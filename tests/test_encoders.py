@@ -126,15 +126,16 @@ def test_convolution_is_haiku_s(monkeypatch, backend, stride, padding):
       x))) for conv in (
           lambda: Convolution(4, 2, stride=stride, padding=padding),
           lambda: hk.Conv2D(4, 2, stride=stride, padding=padding.upper())))
-  params = ours.init(jax.random.key(0), images)
-  jax.tree.map(np.testing.assert_array_equal, params,
-               theirs.init(jax.random.key(0), images))
-  params = jax.tree.map(lambda p: p + .1 * draw(*p.shape), params)
-  np.testing.assert_allclose(
-      ours.apply(params, images), theirs.apply(params, images), rtol=1e-5,
+  params, their_params = (jax.jit(net.init)(jax.random.key(0), images)
+                          for net in (ours, theirs))
+  jax.tree.map(np.testing.assert_array_equal, params, their_params)
+  params = jax.tree.map(lambda p: np.asarray(p) + .1 * draw(*p.shape), params)
+  np.testing.assert_allclose(*(
+      jax.jit(net.apply)(params, images) for net in (ours, theirs)), rtol=1e-5,
       atol=1e-5)
-  gradients = [jax.grad(lambda *args, net=net: jnp.sin(net.apply(*args)).sum(),
-                        (0, 1))(params, images) for net in (ours, theirs)]
+  gradients = [jax.jit(jax.grad(
+      lambda *args, net=net: jnp.sin(net.apply(*args)).sum(), (0, 1)))(
+          params, images) for net in (ours, theirs)]
   jax.tree.map(lambda a, b: np.testing.assert_allclose(
       a, b, rtol=1e-4, atol=1e-4), *gradients)
 

@@ -186,11 +186,11 @@ def test_read_outs_are_computed_where_the_mask_is_one(x64, task):
   """Metrics and gradients equal those of a read-out at all steps."""
   trainer = make_trainer(task=task, unit="mlp",
                          unit_args=dict(hidden_size=11, num_layers=2))
-  batch = task.sample(jax.random.key(0), 64)
+  batch = jax.jit(task.sample, static_argnums=1)(jax.random.key(0), 64)
   assert batch.mask.sum(0).max() == task.num_answers
-  params = jax.tree.map(
-      lambda p: jax.random.normal(jax.random.key(p.size), p.shape),
-      trainer.initial_state().train.params)
+  params = jax.jit(lambda params: jax.tree.map(
+      lambda p: jax.random.normal(jax.random.key(p.size), p.shape), params))(
+          trainer.initial_state().train.params)
   model, scorer = trainer.model, scoring.Scorer()
   start_state = model.initial_state(params, 64)
 

@@ -20,6 +20,7 @@ from core_helpers import (
     draw,
     make_params,
     network,
+    with_pull_back,
 )
 
 from rmc_nalu_sam import NTM
@@ -192,8 +193,9 @@ def test_all_heads_erase_then_all_add(x64, num_heads):
 
   results = []
   for write in (naive, ntm_access.erase_and_add):
-    value, pull = jax.vjp(write, memory, weights, erases, additions)
-    results.append((value, *pull(draw(4, N, W))))
+    value, derivatives = with_pull_back(write)(
+        draw(4, N, W), memory, weights, erases, additions)
+    results.append((value, *derivatives))
   for expected, got in zip(*results, strict=True):
     np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-12)
 
