@@ -28,7 +28,7 @@ def network(by_steps=False, **kwargs):
     if by_steps:
       return hk.dynamic_unroll(core, inputs, state)
     return core.unroll(inputs, state)
-  return hk.transform(f)
+  return hk.Transformed(*map(jax.jit, hk.transform(f)))
 
 
 def start(*sizes):

@@ -53,7 +53,8 @@ def test_return_all_states(core):
   np.testing.assert_allclose(outputs, same, rtol=1e-5)
   for one, several in zip(*map(jax.tree.leaves, (last, states)), strict=True):
     assert several.shape == (T, *one.shape)
-    np.testing.assert_allclose(several[-1], one, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        np.asarray(several)[-1], one, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("core", ["lstm", "rmc", "stack", "unit_rnn"])
@@ -61,8 +62,9 @@ def test_selected_steps(core):
   model, params, inputs = small_model(core)
   start = model.initial_state(params, B)
   steps = jnp.array([[4, 0, 2], [1, 1, 3]])
-  whole, state, *_ = model.unroll(params, None, inputs, start)
-  some = jax.jit(model.unroll)(params, None, inputs, start, steps=steps)
+  unroll = jax.jit(model.unroll)
+  whole, state, *_ = unroll(params, None, inputs, start)
+  some = unroll(params, None, inputs, start, steps=steps)
   assert some.outputs.shape == (2, B, OUT)
   np.testing.assert_allclose(
       some.outputs, whole[steps, jnp.arange(B)], rtol=1e-5, atol=1e-6)
@@ -121,7 +123,8 @@ def test_unrolls_integers_as_floats(core, policy_name):
   model, params, _ = small_model(
       core, policy=policy(policy_name) if policy_name else None)
   numbers = jnp.arange(T * B * F).reshape(T, B, F) % 7
-  results = [model.unroll(params, None, x, model.initial_state(params, B))
+  results = [jax.jit(model.unroll)(
+      params, None, x, model.initial_state(params, B))
              for x in (numbers, numbers.astype(jnp.float32))]
   for one, other in zip(*map(jax.tree.leaves, results), strict=True):
     np.testing.assert_array_equal(one, other)

@@ -45,7 +45,8 @@ def network(**kwargs):
 
   init, (unroll, initial_state) = hk.multi_transform(net)
   return (init, lambda p, *args: unroll(p, None, *args),
-          lambda batch_size: initial_state({}, None, batch_size))
+          jax.jit(lambda batch_size: initial_state({}, None, batch_size),
+                  static_argnums=0))
 
 
 def make_params(init, initial_state, seed=0):

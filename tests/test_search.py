@@ -222,14 +222,16 @@ def test_a_measured_index_counts_and_forgets():
   state = index.initial_state()
   rows = jnp.arange(200, dtype=jnp.int32)
   state = index.update(state, rows, memory[rows])
-  found, state = index.find(state, memory, all_written, queries, 3, rows[:2])
-  expected, _ = inner.find(
+  find, inner_find = (jax.jit(each.find, static_argnums=(2, 4))
+                      for each in (index, inner))
+  found, state = find(state, memory, all_written, queries, 3, rows[:2])
+  expected, _ = inner_find(
       state.index, memory, all_written, queries, 3, rows[:2])
   np.testing.assert_array_equal(found, expected)
   counts = recall.compare_with_exact(found, memory, all_written, queries)
   assert counts[1] == 6
   np.testing.assert_array_equal(state.counts, counts)
-  _, state = index.find(state, memory, all_written, queries, 3, rows[:2])
+  _, state = find(state, memory, all_written, queries, 3, rows[:2])
   np.testing.assert_array_equal(state.counts, 2 * counts)
   forgotten = index.forget(state)
   assert forgotten.index is state.index

@@ -276,7 +276,8 @@ def network(**kwargs):
 
   init, (unroll, initial_state, forget) = hk.multi_transform(net)
   return (init, lambda params, *args: unroll(params, None, *args),
-          initial_state({}, None, B), lambda state: forget({}, None, state))
+          jax.jit(lambda: initial_state({}, None, B))(),
+          jax.jit(lambda state: forget({}, None, state)))
 
 
 def make_params(init, state):

@@ -81,7 +81,7 @@ def test_equals_its_reference(shape, kwargs):
   net = net_of(image_shape=shape, num_features=K, **kwargs)
   shape = shape or (0, 0, 0)
   inputs = draw(T, B, math.prod(shape) + K + REST)
-  params = net.init(jax.random.key(0), jnp.asarray(inputs))
+  params = jax.eval_shape(net.init, jax.random.key(0), inputs)
   params = jax.tree.map(lambda p: .4 * draw(*p.shape, seed=p.size), params)
   outputs = jax.jit(net.apply)(params, inputs)
   for t in range(T):

@@ -25,7 +25,7 @@ def unroll(core_class, batch=B, **kwargs):
   def f(inputs):
     core = core_class(**kwargs)
     return hk.dynamic_unroll(core, inputs, core.initial_state(batch))
-  return hk.without_apply_rng(hk.transform(f))
+  return hk.Transformed(*map(jax.jit, hk.without_apply_rng(hk.transform(f))))
 
 
 def make_params(net, scale=.4):
@@ -38,14 +38,14 @@ def check_slopes(net, params):
       draw(T, B, net_outputs, seed=5), net.apply(p, x)[0]))
   inputs = draw(T, B, F, seed=1)
   net_outputs = net.apply(params, inputs)[0].shape[-1]
-  gradients = jax.grad(loss, (0, 1))(params, inputs)
+  gradients = jax.device_get(jax.jit(jax.grad(loss, (0, 1)))(params, inputs))
   direction = jax.tree.map(lambda v: draw(*v.shape, seed=v.size + 1),
                            (params, inputs))
   eps = 1e-6
   up, down = (loss(*jax.tree.map(lambda v, d, s=s: v + s * eps * d,
                                  (params, inputs), direction))
               for s in (1, -1))
-  slope = sum(jnp.vdot(g, d) for g, d in zip(*map(
+  slope = sum(np.vdot(g, d) for g, d in zip(*map(
       jax.tree.leaves, (gradients, direction)), strict=True))
   np.testing.assert_allclose(slope, (up - down) / (2 * eps), rtol=1e-5)
   assert all(np.any(g != 0) for g in jax.tree.leaves(gradients))

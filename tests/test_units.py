@@ -82,6 +82,12 @@ def network(name):
 
 
 @functools.cache
+def compiled(name):
+  """Returns `network`, compiled, for tests that set no policy."""
+  return hk.Transformed(*map(jax.jit, network(name)))
+
+
+@functools.cache
 def unit_of(name, **kwargs) -> Unit:
   (unit,) = find_units(
       lambda x: UNITS.get(name)(O, **kwargs)(x), jnp.zeros(I)).values()
@@ -90,7 +96,7 @@ def unit_of(name, **kwargs) -> Unit:
 
 @functools.cache
 def initial(name):
-  (params,) = network(name).init(jax.random.key(0), draw(B, I)).values()
+  (params,) = compiled(name).init(jax.random.key(0), draw(B, I)).values()
   return params
 
 
@@ -143,9 +149,9 @@ def test_parameters_are_flat_and_float32(name):
 
 @every_unit
 def test_init_under_jit_equals_eager(name):
-  (compiled,) = jax.jit(network(name).init)(
+  (jitted,) = jax.jit(network(name).init)(
       jax.random.key(0), draw(B, I)).values()
-  chex.assert_trees_all_close(compiled, initial(name), rtol=1e-5, atol=1e-6)
+  chex.assert_trees_all_close(jitted, initial(name), rtol=1e-5, atol=1e-6)
   assert any(np.ptp(p) > 0 for p in initial(name).values())
 
 
@@ -155,7 +161,7 @@ def test_equals_the_reference_for_any_leading_axes(name, x64):
   inputs = jnp.concatenate([signed_inputs(2, 6, I),
                             jnp.zeros([2, 1, I])], axis=1)
   inputs = inputs.at[0, 0, 1].set(0.)
-  outputs = network(name).apply({unit_of(name).name: params}, inputs)
+  outputs = compiled(name).apply({unit_of(name).name: params}, inputs)
   assert outputs.dtype == jnp.float64
   reference = functools.partial(reference_units.REFERENCES[name],
                                 {k: np.asarray(p) for k, p in params.items()})
@@ -167,12 +173,12 @@ def test_equals_the_reference_for_any_leading_axes(name, x64):
 
 @every_unit
 def test_forward_is_what_the_module_computes(name):
-  apply = functools.partial(network(name).apply,
+  apply = functools.partial(compiled(name).apply,
                             {unit_of(name).name: initial(name)})
   inputs = signed_inputs(B, I)
   batched, single, mapped = apply(inputs), apply(inputs[2]), jax.vmap(apply)(
       inputs)
-  pure = unit_of(name).forward(initial(name), inputs)
+  pure = jax.jit(unit_of(name).forward)(initial(name), inputs)
   assert batched.shape == (B, O)
   np.testing.assert_allclose(single, batched[2], rtol=1e-5, atol=1e-6)
   np.testing.assert_allclose(mapped, batched, rtol=1e-5, atol=1e-6)
@@ -187,15 +193,15 @@ def test_integers_and_booleans_are_taken_as_floats(name, dtype):
   assert jax.eval_shape(network(name).init, key, numbers) == jax.eval_shape(
       network(name).init, key, floats)
   params = {unit_of(name).name: make_params(name)}
-  outputs = network(name).apply(params, numbers)
+  outputs = compiled(name).apply(params, numbers)
   assert outputs.dtype == jnp.float32
-  np.testing.assert_array_equal(outputs, network(name).apply(params, floats))
+  np.testing.assert_array_equal(outputs, compiled(name).apply(params, floats))
 
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
 @every_unit
 def test_half_precision_initialises(name, dtype):
-  (params,) = network(name).init(
+  (params,) = compiled(name).init(
       jax.random.key(0), draw(B, I).astype(dtype)).values()
   assert {p.dtype for p in params.values()} == {jnp.dtype(dtype)}
   assert all(np.isfinite(p).all() for p in params.values())
@@ -270,11 +276,15 @@ def test_finite_at_zeros_negatives_and_large_values(name):
   saturated = [{k: jnp.full_like(p, value) for k, p in initial(name).items()}
                for value in (0., 1., -1., 1e3, -1e3)]
 
+  @functools.partial(jax.jit, static_argnums=2)
+  def values(params, inputs, of_square):
+    outputs, pull_back = jax.vjp(unit.forward, params, inputs)
+    return outputs, pull_back(
+        2 * outputs if of_square else jnp.ones_like(outputs))
+
   def check(params, inputs, of_square):
-    outputs, pull_back = jax.vjp(
-        unit.forward, params, jnp.asarray(inputs, jnp.float32))
-    gradients = pull_back(2 * outputs if of_square else jnp.ones_like(outputs))
-    chex.assert_tree_all_finite((gradients, outputs))
+    chex.assert_tree_all_finite(jax.device_get(
+        values(params, inputs.astype(np.float32), of_square)))
 
   for params in (make_params(name), initial(name)):
     check(params, rows, of_square=True)
