@@ -15,7 +15,7 @@ from config_helpers import reconcile, resolve
 from launch.configs import build, checks, devices, environment, members
 from launch.configs import config as config_lib
 from launch.configs.config import UsageError
-from rmc_nalu_sam import SAM
+from rmc_nalu_sam import CORES, SAM
 
 TINY = ["--core=lstm", "--core.hidden_size=7", "--task.num_bits=3",
         "--batch_size=8", "--eval_episodes=24"]
@@ -590,6 +590,24 @@ def test_model_takes_other_arguments_of_the_core():
   assert 11 in sizes()
   assert 13 in sizes(num_slots=13)
   assert 11 not in sizes(num_slots=13)
+
+
+def test_equal_networks_are_one_model(monkeypatch):
+  def model(*argv, **core_args):
+    config = resolve(*TINY, *argv)
+    return build.make_model(config, build.make_task(config), **core_args)
+
+  first = model()
+  assert model("--learning_rate=0.5", "--seed=3") is first
+  others = [model("--core.hidden_size=8"), model("--task.num_bits=4"),
+            model("--unit=nau"), model("--precision=bfloat16"),
+            model(num_layers=2)]
+  # Own code may change under the same name.
+  lstm = CORES.get("lstm")
+  monkeypatch.setitem(
+      CORES._members, "lstm", functools.wraps(lstm)(lambda **kw: lstm(**kw)))
+  others.append(model())
+  assert len({id(each) for each in (first, *others)}) == 1 + len(others)
 
 
 # Numbers that JAX would cut off.

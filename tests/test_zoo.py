@@ -183,6 +183,25 @@ class Mine(hk.RNNCore):
   del sys.modules["my_core"]
 
 
+def test_a_network_is_traced_once_for_its_checks_and_parameters():
+  calls = []
+
+  class Counting(hk.VanillaRNN):
+    def __call__(self, inputs, prev_state):
+      calls.append(inputs.shape)
+      return super().__call__(inputs, prev_state)
+
+  model = make_model(functools.partial(Counting, 7), OUT, input_size=F)
+  one = model.init(jax.random.key(0), draw(1, 1, F))
+  many = model.init(jax.random.key(0), draw(T, B, F))
+  assert calls == [(1, F)]
+  jax.tree.map(np.testing.assert_array_equal, one, many)
+  # Inputs of another size make other parameters.
+  wider = model.init(jax.random.key(0), draw(T, B, F + 1))
+  assert calls == [(1, F), (1, F + 1)]
+  assert jax.tree.map(np.shape, one) != jax.tree.map(np.shape, wider)
+
+
 class Scale(hk.RNNCore):
   """Needs a size, and does not declare that it maps to the output."""
 
