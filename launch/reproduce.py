@@ -78,7 +78,9 @@ def main(argv: Sequence[str]) -> None:
   runs = pathlib.Path(FLAGS.runs).expanduser().absolute()
   try:
     if FLAGS.list:
-      print(listing.overview(selection.EXPERIMENTS.values(), folder))
+      chosen = ([selection.find(FLAGS.experiment)] if FLAGS.experiment
+                else selection.EXPERIMENTS.values())
+      print(listing.overview(chosen, folder))
     elif FLAGS.describe:
       print(listing.describe(
           selection.find(FLAGS.describe), folder, FLAGS.scale))
@@ -119,7 +121,8 @@ def _run(runs, folder) -> None:
 
 def run() -> None:
   """Runs the program with the flags of the command line."""
-  flags.DEFINE_boolean("list", False, "Prints all experiments.")
+  flags.DEFINE_boolean("list", False, "Prints all experiments, or the one of "
+                       "--experiment, and what is done of them.")
   flags.DEFINE_string("describe", None, "Prints one experiment: its table and "
                       "its commands.")
   flags.DEFINE_string("experiment", None, "Runs this experiment.")

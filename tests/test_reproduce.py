@@ -169,6 +169,15 @@ def test_rehearsals_are_not_shown(tmp_path):
   assert "## Copying" not in page.render([COPY], tmp_path)
 
 
+def test_list_shows_all_or_the_named_one(catalogue, tmp_path, capsys):
+  for more, names in (([], ["copy", "later"]),
+                      (["--experiment=later"], ["later"])):
+    assert run(reproduce, "--list", *more, f"--results={tmp_path}") == 0
+    _, *rows = capsys.readouterr().out.splitlines()
+    assert [row.split()[0] for row in rows] == names
+  assert run(reproduce, "--list", "--experiment=coyp") == EXIT_USAGE
+
+
 def test_listing(tmp_path):
   results.save(tmp_path, COPY, [entry()])
   text = listing.overview([COPY, LATER], tmp_path)
