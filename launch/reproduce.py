@@ -78,9 +78,7 @@ def main(argv: Sequence[str]) -> None:
   runs = pathlib.Path(FLAGS.runs).expanduser().absolute()
   try:
     if FLAGS.list:
-      chosen = ([selection.find(FLAGS.experiment)] if FLAGS.experiment
-                else selection.EXPERIMENTS.values())
-      print(listing.overview(chosen, folder))
+      print(listing.overview(selection.listed(FLAGS.experiment), folder))
     elif FLAGS.describe:
       print(listing.describe(
           selection.find(FLAGS.describe), folder, FLAGS.scale))

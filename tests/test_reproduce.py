@@ -178,6 +178,17 @@ def test_list_shows_all_or_the_named_one(catalogue, tmp_path, capsys):
   assert run(reproduce, "--list", "--experiment=coyp") == EXIT_USAGE
 
 
+def test_the_accelerator_s_experiments_are_listed(tmp_path, capsys):
+  assert run(reproduce, "--list", "--experiment=accelerator",
+             f"--results={tmp_path}") == 0
+  _, *rows = capsys.readouterr().out.splitlines()
+  names = [row.split()[0] for row in rows]
+  assert names[0] == "rmc_speed"
+  assert len(names) == len(set(names)) < len(selection.EXPERIMENTS)
+  assert run(reproduce, "--describe=accelerator") == EXIT_USAGE
+  assert "several experiments" in capsys.readouterr().err
+
+
 def test_listing(tmp_path):
   results.save(tmp_path, COPY, [entry()])
   text = listing.overview([COPY, LATER], tmp_path)

@@ -8,6 +8,8 @@ from launch.evidence import accelerator, runner
 from launch.evidence.catalogue import EXPERIMENTS
 from launch.evidence.experiment import SCALES, Experiment
 
+_PLAN = "accelerator"
+
 
 def jobs(name: str, scale: str, pieces: Sequence[str] = (),
          minutes: float | None = None) -> list[runner.Job]:
@@ -22,7 +24,7 @@ def jobs(name: str, scale: str, pieces: Sequence[str] = (),
   Raises:
     UsageError: there is no such experiment or piece, or nothing to run.
   """
-  if name == "accelerator":
+  if name == _PLAN:
     return accelerator.jobs(EXPERIMENTS, tiny=scale == "tiny")
   experiment = find(name)
   if experiment.missing:
@@ -42,10 +44,27 @@ def jobs(name: str, scale: str, pieces: Sequence[str] = (),
   return found
 
 
+def listed(name: str | None) -> list[Experiment]:
+  """Returns all experiments, the named one, or those of 'accelerator'.
+
+  Raises:
+    UsageError: there is no such experiment.
+  """
+  if name is None:
+    return list(EXPERIMENTS.values())
+  if name == _PLAN:
+    return list({job.experiment.name: job.experiment
+                 for job in accelerator.jobs(EXPERIMENTS)}.values())
+  return [find(name)]
+
+
 def find(name: str) -> Experiment:
   """Returns an experiment by its name; raises a UsageError if unknown."""
+  if name == _PLAN:
+    raise UsageError(f"{_PLAN} is several experiments; --list --experiment="
+                     f"{_PLAN} shows them")
   if name not in EXPERIMENTS:
-    near = difflib.get_close_matches(name, [*EXPERIMENTS, "accelerator"], 1)
+    near = difflib.get_close_matches(name, [*EXPERIMENTS, _PLAN], 1)
     raise UsageError(f"unknown experiment {name!r}; " + "".join(
         f"did you mean {each!r}? " for each in near) + "--list shows all")
   return EXPERIMENTS[name]
