@@ -151,9 +151,10 @@ _TABLE2 = Experiment(
          "are left out of training and test: those of tasks 2, 3, 5, 7 and 8 "
          "are then not all of the published ones. A run prints what is left "
          "out, and which file is not whole. Eight minutes are far too few: "
-         "1,300 to 2,200 updates of LSTM, SAM and SDNC leave about half of the "
+         "1,200 to 2,900 updates of all cores but DNC leave about half of the "
          "answers wrong, whatever the core, and DNC has done 200 when the "
-         "clock is first looked at, after thirteen minutes. Nothing can be "
+         "clock is first looked at, after thirteen minutes. DAM and NTM ran on "
+         "another machine than the rest. Nothing can be "
          "told of the cores from it. A single task shows more (task 1 below).",
     figures=(Figure("babi.png", "bAbI: the error over all tasks against the "
                     "time of training.", "--x=minutes"),))
