@@ -94,6 +94,20 @@ def close(a, b, tolerance=1e-5):
   assert any(np.ptp(np.asarray(x)) > 0 for x in jax.tree.leaves(a))
 
 
+# JAX looks for leaks among all objects there are. Later, these are many.
+
+
+# A SAM at a constant cost has all parts of a SAM.
+@of_each((name for name in CASES if name != "sam"), slow=AT_LEAST - FEW)
+def test_no_tracer_leaks(name):
+  params, inputs = make_params(name), draw(T, B, F)
+  net = unroll(name)
+  with jax.checking_leaks():  # Checked while tracing; nothing has to run.
+    jaxpr = jax.make_jaxpr(jax.grad(
+        lambda p: net.apply(p, inputs)[0].sum()))(params)
+  assert len(jaxpr.out_avals) == len(jax.tree.leaves(params))
+
+
 # The table of cases.
 
 
@@ -270,17 +284,6 @@ def test_checkpoint_gives_the_same_gradients(name):
 def test_gradients_are_finite_at_zero_inputs(name):
   chex.assert_tree_all_finite(
       gradients_of(name)(make_params(name), jnp.zeros([T, B, F])))
-
-
-# A SAM at a constant cost has all parts of a SAM.
-@of_each((name for name in CASES if name != "sam"), slow=AT_LEAST - FEW)
-def test_no_tracer_leaks(name):
-  params, inputs = make_params(name), draw(T, B, F)
-  net = unroll(name)
-  with jax.checking_leaks():  # Checked while tracing; nothing has to run.
-    jaxpr = jax.make_jaxpr(jax.grad(
-        lambda p: net.apply(p, inputs)[0].sum()))(params)
-  assert len(jaxpr.out_avals) == len(jax.tree.leaves(params))
 
 
 # Types.
