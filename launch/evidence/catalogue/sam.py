@@ -346,12 +346,12 @@ _READS = Experiment(
              "--core.num_slots=16384 --reuse_memory"))),
     headline=tuple(Cell(f"SAM, hashing, {output}", "seed 0")
                    for output in ("reads", "both")),
-    note="One seed so far. In four minutes no core climbs far from level 1, "
-         "with this preset's rate and batch: what the controller cannot pass "
-         "on has to be learnt first. SAM did 4,310 updates with exact search "
-         "over 16,384 slots, and 8,270 with hashing, where NTM and DAM with 64 "
-         "slots did more than 24,000. A start at level 8 helps more, see "
-         "Curriculum: associative recall.")
+    note="Three seeds of the reads alone, so far; none of both. In four "
+         "minutes no core climbs far from level 1, with this preset's rate and "
+         "batch: what the controller cannot pass on has to be learnt first. "
+         "SAM did 4,310 to 6,940 updates with exact search over 16,384 slots, "
+         "where NTM and DAM with 64 slots did 14,410 to 62,710. A start at "
+         "level 8 helps more, see Curriculum: associative recall.")
 
 EXPERIMENTS: tuple[Experiment, ...] = (
     _COPY, _RECALL, _SORT, _LONGER, *_CURRICULA, _READS,
