@@ -182,9 +182,9 @@ _TASK_1 = Experiment(
          "mentioned last. One of three seeds leaves this plateau after 2,500 "
          "updates and has all answers right at the end. The others go on to "
          "learn the training stories by heart: their last errors there are "
-         "0.286 and 0.176 (`metrics.jsonl` of the run). The LSTM is still "
-         "below that plateau after as many updates, in all seeds, with SAM's "
-         "rate; no other rate was tried for it, so it is no comparison of "
+         "0.286 and 0.176 (`metrics.jsonl` of the run). The LSTM has "
+         "not reached that plateau after as many updates, in any seed, with "
+         "SAM's rate. No other rate was tried for it, so this compares no "
          "cores. "
          "-4.75e-08 is 0, with a rounding error that is mended since.",
     figures=(Figure("babi_task_1.png", "bAbI, task 1. The bands reach from the "
