@@ -239,18 +239,36 @@ def test_gradients_of_gradients_are_slopes(kwargs, x64):
   np.testing.assert_allclose((moved[0] - moved[1]) / 2e-6, slope, rtol=1e-6)
 
 
+def loops_of_gradients(net, params, inputs, state):
+  """Returns the bodies of the loops: of the layers, and then back."""
+  jaxpr = jax.make_jaxpr(jax.grad(lambda p, x: net.apply(
+      p, None, x, state)[0].sum(), (0, 1)))(params, inputs)
+  return [e.params["jaxpr"] for j in subjaxprs(jaxpr) for e in j.eqns
+          if e.primitive.name == "scan"]
+
+
 def test_a_step_multiplies_by_the_recurrent_weights_alone():
   inputs, state = draw(0, T, B, F), start(H, LAST)
   net = network()
-  params = params_of(net, inputs, state)
-  jaxpr = jax.make_jaxpr(jax.grad(lambda p, x: net.apply(
-      p, None, x, state)[0].sum(), (0, 1)))(params, inputs)
-  found = [[tuple(v.shape for v in product[:2])
-            for product in products(e.params["jaxpr"])]
-           for j in subjaxprs(jaxpr) for e in j.eqns
-           if e.primitive.name == "scan"]
+  loops = loops_of_gradients(
+      net, params_of(net, inputs, state), inputs, state)
+  found = [[tuple(v.shape for v in product[:2]) for product in products(loop)]
+           for loop in loops]
   assert found == [[((B, size), (size, 4 * size))] for size in (H, LAST)] + [
       [((B, 4 * size), (4 * size, size))] for size in (LAST, H)]
+
+
+def test_a_step_back_computes_no_gate_again_and_transposes_nothing():
+  inputs, state = draw(0, T, B, F), start(H, LAST)
+  net = network()
+  loops = loops_of_gradients(
+      net, params_of(net, inputs, state), inputs, state)
+  dear = [[name for j in subjaxprs(loop) for e in j.eqns
+           if (name := e.primitive.name) in ("logistic", "tanh", "transpose")]
+          for loop in loops]
+  # Back, the one tanh is that of the cell.
+  assert list(map(sorted, dear)) == [["logistic", "tanh", "tanh"]] * 2 + [
+      ["tanh"]] * 2
 
 
 # Dropout.

@@ -88,37 +88,38 @@ def _recur(cell, dtype, w, inputs, hidden, last_cell, resets):
 def _forward(cell, dtype, w, inputs, hidden, last_cell, resets):
   def step(state, of_step):
     inputs, resets = of_step
-    state = _restart(resets, state)
-    gates = inputs + narrow.matmul_in(dtype, state[0], w)
-    state = cell(gates, state[1])
-    return state, (*state, gates)
+    hidden, last_cell = before = _restart(resets, state)
+    gates = cell.gates(inputs + narrow.matmul_in(dtype, hidden, w))
+    state = cell.next(gates, last_cell)
+    return state, (state[0], gates, before)
 
-  last, (outputs, cells, gates) = jax.lax.scan(
+  last, (outputs, gates, before) = jax.lax.scan(
       step, (hidden, last_cell), (inputs, resets))
-  before = [jnp.concatenate([first[None], after])[:-1]
-            for first, after in ((hidden, outputs), (last_cell, cells))]
-  return (outputs, *last), (w, gates, *_restart(resets, before), resets)
+  return (outputs, *last), (w, gates, before, resets)
 
 
 def _backward(cell, dtype, saved, cotangents):
-  w, gates, hidden, cells, resets = saved
+  w, gates, (hidden, cells), resets = saved
   outputs_bar, *last_bar = cotangents
+  w_t = w.T  # Within the loop, a product by a transposed matrix is slower.
 
   def step(of_state, of_step):
     output_bar, gates, last_cell, resets = of_step
     hidden_bar, cell_bar = of_state
-    _, pull = jax.vjp(cell, gates, last_cell)
+    _, pull = jax.vjp(cell.next, gates, last_cell)
     gates_bar, cell_bar = pull((hidden_bar + output_bar, cell_bar))
-    hidden_bar = narrow.matmul_in(dtype, gates_bar, w.T)
-    return _restart(resets, (hidden_bar, cell_bar)), gates_bar
+    inputs_bar = jnp.concatenate(
+        list(map(jnp.multiply, gates_bar, gates.slopes())), axis=-1)
+    hidden_bar = narrow.matmul_in(dtype, inputs_bar, w_t)
+    return _restart(resets, (hidden_bar, cell_bar)), inputs_bar
 
-  state_bar, gates_bar = jax.lax.scan(
+  state_bar, inputs_bar = jax.lax.scan(
       step, tuple(last_bar), (outputs_bar, gates, cells, resets), reverse=True)
   # The product for all steps: one after the other, they take far longer.
   w_bar = narrow.matmul_in(
       dtype, merge_last(hidden.reshape(-1, 1, w.shape[0])).T,
-      gates_bar.reshape(-1, w.shape[1]))
-  return w_bar, gates_bar, *state_bar, None
+      inputs_bar.reshape(-1, w.shape[1]))
+  return w_bar, inputs_bar, *state_bar, None
 
 
 _recur.defvjp(_forward, _backward)

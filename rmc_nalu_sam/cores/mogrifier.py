@@ -37,24 +37,56 @@ class Weights(NamedTuple):
   gates: Affine
 
 
+class Gates(NamedTuple):
+  """Holds the gates of an LSTM's cell, each `[..., H]`.
+
+  Attributes:
+    i: input gates, in (0, 1).
+    j: candidates, in (-1, 1).
+    f: forget gates, in (0, 1).
+    o: output gates, in (0, 1).
+  """
+
+  i: jax.Array
+  j: jax.Array
+  f: jax.Array
+  o: jax.Array
+
+  def slopes(self) -> "Gates":
+    """Returns the derivatives of the gates by their pre-activations."""
+    return Gates(self.i * (1 - self.i), (1 + self.j) * (1 - self.j),
+                 self.f * (1 - self.f), self.o * (1 - self.o))
+
+
 class Cell(NamedTuple):
   """Constants of an LSTM's cell; see `MogrifierLSTM`."""
 
   forget_bias: float
   cap_input_gate: bool
 
-  def __call__(self, gates: jax.Array,
+  def __call__(self, preactivations: jax.Array,
                cell: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Returns output and next cell `[..., H]`, for `gates [..., 4 H]`."""
-    j = jnp.split(gates, 4, axis=-1)[1]
-    # One sigmoid of all gates, also of j, whose result is not used: of single
+    """Returns output and next cell `[..., H]`, of `[..., 4 H]` and cell."""
+    return self.next(self.gates(preactivations), cell)
+
+  def gates(self, preactivations: jax.Array) -> Gates:
+    """Returns the gates, for `preactivations [..., 4 H]`."""
+    j = jnp.split(preactivations, 4, axis=-1)[1]
+    # One sigmoid of all of them, also of j, whose result is not used: of single
     # ones, XLA's program for a CPU computes each again wherever it is used.
-    bias = np.repeat([0, 0, self.forget_bias, 0], cell.shape[-1])
+    bias = jnp.asarray(np.repeat([0, 0, self.forget_bias, 0], j.shape[-1]),
+                       preactivations.dtype)
     i, _, f, o = jnp.split(jax.nn.sigmoid(
-        gates + align(jnp.asarray(bias, gates.dtype), gates)), 4, axis=-1)
+        preactivations + align(bias, preactivations)), 4, axis=-1)
+    return Gates(i, jnp.tanh(j), f, o)
+
+  def next(self, gates: Gates,
+           cell: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Returns output and next cell `[..., H]`."""
+    i, j, f, o = gates
     if self.cap_input_gate:
       i = jnp.minimum(1 - f, i)
-    cell = f * cell + i * jnp.tanh(j)
+    cell = f * cell + i * j
     return o * jnp.tanh(cell), cell
 
 
