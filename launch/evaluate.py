@@ -6,10 +6,10 @@ Prints a table on stdout and writes evaluation.json into the workdir. Without
 --levels it evaluates: episodes as in training, if they are of several levels;
 the highest level (with a curriculum, the one reached), twice and four times it,
 where the task allows; and the task's variants for extrapolation. The column
-`guess` is the main metric of guessing. Arguments of the core may change, such
-as the size of its memory: --core.num_slots=256. For a run of many seeds the
-table shows medians, and the share of seeds that solved the task. A sweep has a
-table for each value; the best one by validation is marked.
+`guess` is the main metric of guessing. Arguments of the core and of its index
+may change, such as the size of a memory: --core.num_slots=256. For a run of
+many seeds the table shows medians, and the share of seeds that solved the task.
+A sweep has a table for each value; the best one by validation is marked.
 
 Neither --cpu_devices nor --batch_size changes the episodes. The sums over them
 are in another order, so the last digits of a number may differ. A text is read
@@ -46,6 +46,7 @@ from launch.pictures import film
 from launch.runs import evaluation, evaluation_table, reporting
 
 FLAGS = flags.FLAGS
+_CHANGES = ("core", "index")  # Whose arguments may differ from training.
 # What --help shows of the flags.
 _COMMON = ("workdir", "levels", "episodes", "batch_size", "recall", "show",
            "dynamic", "cache", "contexts", "data_dir", "cpu_devices")
@@ -59,7 +60,7 @@ def main(argv: Sequence[str]) -> None:
   workdir = pathlib.Path(FLAGS.workdir).expanduser().absolute()
   result = evaluation.evaluate(
       workdir, numbers.integers("levels", FLAGS.levels, 1), FLAGS.episodes,
-      flags_lib.member_overrides(["core"])["core"], FLAGS.data_dir, FLAGS.show,
+      flags_lib.member_overrides(_CHANGES), FLAGS.data_dir, FLAGS.show,
       FLAGS.batch_size, FLAGS.recall, FLAGS.cache_dir, text_flags.options())
   print(_title(result))
   print(evaluation_table.format_table(result), flush=True)
@@ -102,7 +103,7 @@ def run() -> None:
                        "answers, for tasks of text.", lower_bound=0,
                        upper_bound=numbers.MAX_INT)
   text_flags.define()
-  flags_lib.define_member_flags(["core"])
+  flags_lib.define_member_flags(_CHANGES)
   flags_lib.define_device_flags()
   flags.adopt_module_key_flags(flags_lib)
   flags.adopt_module_key_flags(text_flags)

@@ -208,12 +208,12 @@ def configs(shared_models):
 
 @pytest.fixture(scope="module")
 def evaluations():
-  """Maps a command line of evaluation to levels, the core's arguments, and
+  """Maps a command line of evaluation to levels, changed arguments, and
   other ways to score a text."""
   lines = {line for *_, lines in TRAININGS for line in lines[1:]}
   return outcomes(evaluate, lines, arguments(
-      lambda workdir, levels, episodes, core_args, *more: (
-          levels, core_args, more[-1]),
+      lambda workdir, levels, episodes, changes, *more: (
+          levels, changes, more[-1]),
       evaluation, "evaluate"))
 
 
@@ -290,8 +290,8 @@ def test_trainings(name, configs, evaluations):
     task, variants = build.make_task(config), {}
     for line in lines[1:]:
       assert isinstance(evaluations[line], tuple), (where, evaluations[line])
-      levels, core_args, of_text = evaluations[line]
-      evaluation._config(config, core_args)
+      levels, changes, of_text = evaluations[line]
+      evaluation._config(config, changes)
       variants = evaluation._variants(task, levels)
       variants |= {f"{name}, {way}": variant
                    for name, variant in variants.items()

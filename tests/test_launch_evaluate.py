@@ -232,6 +232,19 @@ def test_recall_when_asked_for(workdir, monkeypatch, capsys):
   assert row["index_recall"] == 1  # The lists of recent rows hold all rows.
 
 
+def test_the_sizes_of_the_index_may_change(workdir, capsys):
+  smallest = [f"--index.{name}=1" for name in (
+      "num_recent", "num_tables", "bucket_size", "min_bits", "max_bits")]
+  flags = [f"--workdir={workdir}", "--recall", "--levels=4", "--episodes=8",
+           "--core.index=lsh", "--index.num_turned=0", *smallest]
+  assert run(evaluate, *flags) == 0
+  (row,) = json.loads((workdir / "evaluation.json").read_text())["levels"]
+  assert row["index_recall"] < 1
+  capsys.readouterr()
+  assert run(evaluate, *flags, "--index.num_turned=2") == config_lib.EXIT_USAGE
+  assert "num_turned must be from 0 to min_bits=1, got 2" in stderr_of(capsys)
+
+
 def test_episodes_as_in_training_have_a_row(no_pictures, tmp_path, capsys):
   """Without --levels, the row exists if training has several levels."""
   workdir = tmp_path / "run"

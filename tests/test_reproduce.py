@@ -147,6 +147,13 @@ def test_real_data_are_asked_for(catalogue, tmp_path, capsys):
       "--workdir='a b'")
 
 
+def test_a_run_can_start_with_what_another_has_learnt():
+  piece = Piece("high", "--init_from={runs}/low", {Cell("SAM", ""): "level"})
+  assert piece.commands("small", "my runs/climb-small/high")[0] == (
+      "python -m launch.train --init_from='my runs/climb-small'/low "
+      "--workdir='my runs/climb-small/high'")
+
+
 def test_the_page_has_all_that_the_files_hold(tmp_path):
   folder = tmp_path / "results"
   results.save(folder, COPY, [entry(), entry(piece="bad", scale="tiny")])

@@ -1,6 +1,7 @@
 """Describes one table or figure of a paper, and the runs that repeat it."""
 
 import dataclasses
+import pathlib
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -23,7 +24,7 @@ class Piece:
   Attributes:
     name: unique within the experiment; also the name of its folder.
     flags: of the program, without the folder. `{data}` stands for --data_dir's
-      value.
+      value, `{runs}` for the folder of the experiment's runs at this scale.
     cells: cell of the table -> name of a metric. A metric is one of the last
       evaluation (`extrapolation/mean_squared_error`); `solved`, `solved_at`,
       `score` and `VARIANT/score` as in `collect`; `level N/METRIC` of
@@ -59,7 +60,9 @@ class Piece:
       data: folder of real data.
     """
     folder = "--workdir" if self.program == "train" else "--output"
-    flags = f"{self.flags} {self.scales[scale]}".replace("{data}", data)
+    runs = shlex.quote(str(pathlib.PurePath(workdir).parent))
+    flags = f"{self.flags} {self.scales[scale]}".replace(
+        "{data}", data).replace("{runs}", runs)
     lines = [f"python -m launch.{self.program} {flags.strip()} "
              f"{folder}={shlex.quote(workdir)}"]
     if self.evaluate:

@@ -27,7 +27,8 @@ EVALUATION_FILE = "evaluation.json"
 
 
 def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
-             core_args: Mapping[str, Any], data_dir: str | None = None,
+             changes: Mapping[str, Mapping[str, Any]],
+             data_dir: str | None = None,
              show: int = 0, batch_size: int | None = None,
              recall: bool = False, cache_dir: str | None = None,
              of_text: text_evaluators.Options | None = None
@@ -41,7 +42,7 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
     levels: levels to evaluate at. If empty: `default_levels`, and the task's
       `extrapolations`.
     episodes: number of episodes at each level.
-    core_args: arguments of the core that differ from training.
+    changes: 'core' and 'index' -> arguments that differ from training.
     data_dir: folder of real data, if not the one used in training.
     show: number of episodes of the last variant to transcribe.
     batch_size: episodes at once, over all devices; as in training if None.
@@ -63,7 +64,7 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
       words to show, or the core no recall to measure.
   """
   stored = Run(workdir)
-  run = Run(workdir, _config(stored.config, core_args, data_dir=data_dir,
+  run = Run(workdir, _config(stored.config, changes, data_dir=data_dir,
                              cache_dir=cache_dir))
   task = run.task
   if show and not isinstance(task, tasks.Transcribable):
@@ -82,7 +83,7 @@ def evaluate(workdir: pathlib.Path, levels: Sequence[int], episodes: int,
   if recall and not trainer.model.searches_approximately:
     raise UsageError(_no_recall(run.config))
   state = loading.restore(
-      run, trainer, _empty_state(stored, trainer, core_args))
+      run, trainer, _empty_state(stored, trainer, changes))
   if state.train.curriculum:
     task = at_level(task, int(state.train.curriculum.level))
   variants = _variants(task, levels)
@@ -153,13 +154,14 @@ def default_levels(task: tasks.Levelled) -> list[int]:
   return levels
 
 
-def _config(stored, core_args, **folders) -> ml_collections.ConfigDict:
+def _config(stored, changes, **folders) -> ml_collections.ConfigDict:
   """Returns the configuration to evaluate with, checked."""
   config = ml_collections.ConfigDict(stored.to_dict())
   with config.unlocked():
-    config.core_args.update(core_args)
+    config.core_args.update(changes.get("core", {}))
     if members.name_of(config, "index") != members.name_of(stored, "index"):
       config.index_args = {}  # They are of the index of the training.
+    config.index_args.update(changes.get("index", {}))
   config.reuse_memory = False  # Each evaluation starts in a new memory.
   # The regulariser of inputs is a metric of a batch, not of episodes.
   config.penalty = members.NONE
@@ -172,7 +174,7 @@ def _config(stored, core_args, **folders) -> ml_collections.ConfigDict:
 
 
 def _empty_state(stored: Run, trainer: Trainer,
-                 core_args: Mapping[str, Any]) -> RunState:
+                 changes: Mapping[str, Mapping[str, Any]]) -> RunState:
   """Returns zeros like the checkpoint, whose core has the stored arguments.
 
   A text's checkpoint holds the core's state, which the arguments may change.
@@ -181,14 +183,16 @@ def _empty_state(stored: Run, trainer: Trainer,
     UsageError: they change the parameters.
   """
   now = trainer.empty_state()
-  if not core_args:
+  if not any(changes.values()):
     return now
   before = build.make_trainer(
       stored.config, trainer.learner.task, trainer.layout.devices).empty_state()
   if (jax.tree.map(jnp.shape, before.train) !=
       jax.tree.map(jnp.shape, now.train)):
     raise UsageError(f"the parameters in {stored.workdir} do not fit "
-                     + ", ".join(f"core.{k}={v}" for k, v in core_args.items()))
+                     + ", ".join(f"{kind}.{name}={value}"
+                                 for kind, arguments in changes.items()
+                                 for name, value in arguments.items()))
   return now._replace(source=before.source if now.source else ())
 
 

@@ -234,7 +234,46 @@ _CLIMB = (_climb("climb_1", 1, "SAM, hashing, 45 minutes"), *(
            "SAM, hashing, 45 minutes, items of 30 bits", "--task.num_bits=10 ")
     for seed in range(3)))
 
-_CURES = _started("associative_recall", 4) + _CLIMB + tuple(Piece(
+
+def _stair(name: str, row: str, flags: str, evaluate: str = "",
+           levels: tuple[int, ...] = (1024, 4096)) -> Piece:
+  """Returns a run that goes on from the parameters of the stair before.
+
+  Args:
+    name: of the piece.
+    row: name of its row.
+    flags: further flags.
+    evaluate: further flags of its evaluation.
+    levels: of its evaluation.
+  """
+  return Piece(
+      name,
+      "--preset=curriculum_associative_recall --core=sam --reuse_memory "
+      f"--curriculum.patience=20 {flags} --seed=1",
+      scales={"small": ""},
+      evaluate=f"--levels={','.join(map(str, levels))} --episodes=16 "
+               f"--batch_size=8 {evaluate}",
+      cells={Cell(row, "seed 1"): "level"} | {
+          Cell(f"bits wrong at {n:,} pairs: {row}", "seed 1"):
+          f"level {n}/bits_wrong" for n in levels})
+
+
+_STAIRS = (
+    _stair("stair_128", "SAM, exact search, up to 128",
+           "--core.num_slots=1024 --batch_size=32 --curriculum.max_level=128 "
+           "--schedule=cosine --steps=4000", "--core.num_slots=32768"),
+    _stair("stair_512", "SAM, exact search, then up to 512",
+           "--init_from={runs}/stair_128 --core.num_slots=4096 --batch_size=16 "
+           "--curriculum.start=256 --curriculum.max_level=512 "
+           "--learning_rate=5e-4 --schedule=cosine --steps=1500",
+           "--core.num_slots=32768"),
+    _stair("stair_high", "SAM, hashing, then 45 minutes",
+           "--init_from={runs}/stair_512 --core.index=lsh "
+           "--core.num_slots=2000000 --index.min_bits=13 --index.num_turned=4 "
+           "--batch_size=8 --curriculum.start=512 --learning_rate=1e-4 "
+           "--max_minutes=45", "--index.min_bits=15", _FURTHER))
+
+_CURES = _started("associative_recall", 4) + _CLIMB + _STAIRS + tuple(Piece(
     f"{index}_start_8",
     "--preset=curriculum_associative_recall --core=sam --core.num_heads=1 "
     f"--core.num_slots=16384 --core.index={index} --reuse_memory "
