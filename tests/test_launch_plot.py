@@ -125,6 +125,14 @@ def test_steps_matter_under_a_schedule(tmp_path, monkeypatch):
       "lstm steps=6": ["cosine6"], "lstm steps=8": ["cosine8"]}
 
 
+def test_a_run_is_named_by_the_name_of_the_folder_it_started_from(
+    tmp_path, monkeypatch):
+  runs = [make_run(tmp_path / name, fields={"init_from": start})
+          for name, start in (("a", "/home/me/runs/low"), ("b", "sam_copy"))]
+  assert curves_of(monkeypatch, *runs) == {
+      "lstm init_from=low": ["a"], "lstm init_from=sam_copy": ["b"]}
+
+
 def test_a_seed_counts_once(tmp_path, capsys):
   runs = [make_run(tmp_path / "a", seed=2),
           make_run(tmp_path / "b", seed=2),

@@ -1,7 +1,9 @@
 """Puts runs on one task side by side: groups of seeds, labels, tables."""
 
 import dataclasses
+import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -220,6 +222,11 @@ def _labels(runs: Sequence[Run]) -> list[str]:
     alike = [other for other_name, other in zip(names, settings, strict=True)
              if other_name == name]
     labels.append(" ".join([name, *(
-        f"{key}={value}" for key, value in own.items()
+        f"{key}={_short(key, value)}" for key, value in own.items()
         if any(other.get(key) != value for other in alike))]))
   return labels
+
+
+def _short(key: str, value: Any) -> Any:
+  """Returns a setting's value, and of a folder only the name."""
+  return pathlib.PurePath(value).name if key == "init_from" else value
