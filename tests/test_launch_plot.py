@@ -131,6 +131,10 @@ def test_a_run_is_named_by_the_name_of_the_folder_it_started_from(
           for name, start in (("a", "/home/me/runs/low"), ("b", "sam_copy"))]
   assert curves_of(monkeypatch, *runs) == {
       "lstm init_from=low": ["a"], "lstm init_from=sam_copy": ["b"]}
+  runs.append(make_run(tmp_path / "c", fields={"init_from": "elsewhere/low"}))
+  assert curves_of(monkeypatch, *runs) == {
+      "lstm init_from=/home/me/runs/low": ["a"],
+      "lstm init_from=sam_copy": ["b"], "lstm init_from=elsewhere/low": ["c"]}
 
 
 def test_a_seed_counts_once(tmp_path, capsys):

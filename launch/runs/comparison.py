@@ -1,5 +1,6 @@
 """Puts runs on one task side by side: groups of seeds, labels, tables."""
 
+import collections
 import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -216,17 +217,28 @@ def _extremes(steps, series) -> list[str]:
 def _labels(runs: Sequence[Run]) -> list[str]:
   """Returns core, unit and the settings that differ among runs of these."""
   names = [config_lib.label(run.config) for run in runs]
-  settings = [config_lib.settings(run.config) for run in runs]
+  settings = _with_short_starts(
+      [config_lib.settings(run.config) for run in runs])
   labels = []
   for name, own in zip(names, settings, strict=True):
     alike = [other for other_name, other in zip(names, settings, strict=True)
              if other_name == name]
     labels.append(" ".join([name, *(
-        f"{key}={_short(key, value)}" for key, value in own.items()
+        f"{key}={value}" for key, value in own.items()
         if any(other.get(key) != value for other in alike))]))
   return labels
 
 
-def _short(key: str, value: Any) -> Any:
-  """Returns a setting's value, and of a folder only the name."""
-  return pathlib.PurePath(value).name if key == "init_from" else value
+def _with_short_starts(settings: Sequence[Mapping[str, Any]]
+                       ) -> list[dict[str, Any]]:
+  """Returns settings in which a folder to start from has only its name.
+
+  Two folders of the same name stay whole: their runs are not alike.
+  """
+  key = "init_from"
+  names = {start: pathlib.PurePath(start).name
+           for start in {own[key] for own in settings if key in own}}
+  count = collections.Counter(names.values())
+  short = {start: name for start, name in names.items() if count[name] == 1}
+  return [{name: short.get(value, value) if name == key else value
+           for name, value in own.items()} for own in settings]

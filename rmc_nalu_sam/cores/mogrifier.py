@@ -66,7 +66,12 @@ class Cell(NamedTuple):
 
   def __call__(self, preactivations: jax.Array,
                cell: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Returns output and next cell `[..., H]`, of `[..., 4 H]` and cell."""
+    """Returns output and next cell `[..., H]`.
+
+    Args:
+      preactivations: of the gates, `[..., 4 H]`.
+      cell: the last cell, `[..., H]`.
+    """
     return self.next(self.gates(preactivations), cell)
 
   def gates(self, preactivations: jax.Array) -> Gates:

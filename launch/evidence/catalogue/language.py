@@ -229,8 +229,9 @@ twice as fast here as PyTorch's (MKL's). By characters, PyTorch's oneDNN
 probably keeps the weights of its LSTM packed over the steps, and XLA packs them
 at each step. Ours multiplies the embedding's 65 rows in place of the 3,200
 vectors of a window, and keeps the gates for the way back; before the latter it
-had 1.30. On two cores of an Intel Xeon, before both, the same command had 1.28
-and 1.16 by words and 0.75 by characters (2026-11-29, commit f89222c).
+had 1.30 (2026-11-30, commit 98bd1e5). On two cores of an Intel Xeon, before
+both, the same command had 1.28 and 1.16 by words and 0.75 by characters
+(2026-11-29, commit f89222c).
 """)
 
 EXPERIMENTS: tuple[Experiment, ...] = (
