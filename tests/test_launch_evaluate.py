@@ -243,6 +243,11 @@ def test_the_sizes_of_the_index_may_change(workdir, capsys):
   capsys.readouterr()
   assert run(evaluate, *flags, "--index.num_turned=2") == config_lib.EXIT_USAGE
   assert "num_turned must be from 0 to min_bits=1, got 2" in stderr_of(capsys)
+  assert run(evaluate, f"--workdir={workdir}",
+             "--index.num_turned=2") == config_lib.EXIT_USAGE
+  assert stderr_of(capsys) == (
+      "error: --index.num_turned: index 'exact' has no argument 'num_turned'; "
+      "valid arguments: none; it is an argument of --core.index=lsh\n")
 
 
 def test_episodes_as_in_training_have_a_row(no_pictures, tmp_path, capsys):

@@ -161,6 +161,7 @@ def _config(stored, changes, **folders) -> ml_collections.ConfigDict:
     config.core_args.update(changes.get("core", {}))
     if members.name_of(config, "index") != members.name_of(stored, "index"):
       config.index_args = {}  # They are of the index of the training.
+    _check_index_arguments(config, changes.get("index", {}))
     config.index_args.update(changes.get("index", {}))
   config.reuse_memory = False  # Each evaluation starts in a new memory.
   # The regulariser of inputs is a metric of a batch, not of episodes.
@@ -171,6 +172,13 @@ def _config(stored, changes, **folders) -> ml_collections.ConfigDict:
                  if folder is not None})
   checks.check(config)
   return config
+
+
+def _check_index_arguments(config, arguments) -> None:
+  try:
+    members.check_given(config, "index", arguments)
+  except ValueError as error:
+    raise UsageError(str(error)) from None
 
 
 def _empty_state(stored: Run, trainer: Trainer,

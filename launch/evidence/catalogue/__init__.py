@@ -14,6 +14,7 @@ from launch.evidence.catalogue import (
     rmc_speed,
     sam,
     sam_babi,
+    sam_curriculum,
     sam_omniglot,
     sam_speed,
     successors,
@@ -22,7 +23,7 @@ from launch.evidence.experiment import Experiment
 
 EXPERIMENTS: Mapping[str, Experiment] = {
     experiment.name: experiment
-    for module in (sam_speed, sam, sam_omniglot, sam_babi, rmc, rmc_programs,
-                   rmc_speed, agents, language, nalu_functions,
+    for module in (sam_speed, sam, sam_curriculum, sam_omniglot, sam_babi, rmc,
+                   rmc_programs, rmc_speed, agents, language, nalu_functions,
                    nalu_mnist, nalu, nau_nmu, successors)
     for experiment in module.EXPERIMENTS}
