@@ -12,13 +12,14 @@ _DENSE = {"copy": "--core.hidden_size=100 --core.num_slots=64 "
                            "--core.num_heads=2"}
 _DENSE["associative_recall"] = _DENSE["copy"]
 _LSH = "--core.index=lsh --core.num_slots=4096"
+_RATES = "--learning_rate=1e-3,3e-3,1e-2"
 
 
 def _figure2(task: str, title: str, measures: str, note: str,
              more_figures: tuple[Figure, ...] = ()) -> Experiment:
   """Returns one panel of Figure 2: five models on a task."""
   def piece(name, row, core, small, evaluate="", **cells):
-    scales = {"small": f"--preset=sam_{task} --num_seeds=3 {small}",
+    scales = {"small": f"--preset=sam_{task} --num_seeds=3 {_RATES} {small}",
               "paper": f"--preset=sam_{task}_paper --num_seeds=30"}
     if task == "copy" and name in ("lstm", "sam"):
       sizes = "" if core == "lstm" else "--core.num_slots=16"
