@@ -13,6 +13,10 @@ of guessing. Prints the last evaluation of each run, and its lowest and highest
 
 draws the level that runs with a curriculum have reached against wall time.
 
+  python -m launch.plot --best --output=curves.png runs/*
+
+draws only the best value of each sweep.
+
   python -m launch.plot --x=variants --output=lengths.png runs/*
 
 draws how far runs extrapolate: the metric at the last evaluation against the
@@ -43,7 +47,7 @@ _BEYOND = {"variants": (comparison.variants_of, comparison.last_values),
 
 
 def compare(workdirs: Sequence[pathlib.Path], output: pathlib.Path,
-            metric: str | None, x: str = "updates") -> str:
+            metric: str | None, x: str = "updates", best: bool = False) -> str:
   """Draws the runs, and returns a table of their evaluations.
 
   Args:
@@ -51,6 +55,7 @@ def compare(workdirs: Sequence[pathlib.Path], output: pathlib.Path,
     output: the picture to write.
     metric: the metric to draw; the task's main one if None.
     x: what to draw it against: 'updates', 'minutes', 'variants' or 'levels'.
+    best: whether to leave out all values of a sweep but the best.
 
   Raises:
     UsageError: see `comparison.compare`; or a run has no times, variants or
@@ -58,7 +63,8 @@ def compare(workdirs: Sequence[pathlib.Path], output: pathlib.Path,
   """
   layout.check_ending(output)
   runs = [Run(workdir) for workdir in workdirs]
-  found = comparison.compare(runs, metric)
+  found = comparison.compare(
+      [run.best() for run in runs] if best else runs, metric)
   metric, title = found.metric, found.runs[0].config.task
   if x in _BEYOND:
     names_of, values_of = _BEYOND[x]
@@ -88,7 +94,8 @@ def _axis_name(x: str, found: comparison.Comparison) -> str:
 def main(argv: Sequence[str]) -> None:
   """Runs the program."""
   workdirs = [pathlib.Path(name) for name in argv[1:]]
-  print(compare(workdirs, pathlib.Path(FLAGS.output), FLAGS.metric, FLAGS.x))
+  print(compare(workdirs, pathlib.Path(FLAGS.output), FLAGS.metric, FLAGS.x,
+                FLAGS.best))
 
 
 def run() -> None:
@@ -100,6 +107,8 @@ def run() -> None:
   flags.DEFINE_enum("x", "updates", ["updates", "minutes", *_BEYOND],
                     "What to draw the metric against; 'variants' are those of "
                     "the last evaluation, 'levels' those of launch.evaluate.")
+  flags.DEFINE_bool("best", False, "Whether to draw only the best value of "
+                    "each sweep, by validation.")
   endings.run(main, "the number of runs", takes_words=True)
 
 

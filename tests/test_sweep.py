@@ -414,6 +414,17 @@ def test_plot_shows_each_value(trained, tmp_path, capsys):
   assert f"best by validation: {LABELS[best_of(trained)[0]]} (" in last
 
 
+def test_plot_of_the_best_value_alone(trained, tmp_path, capsys):
+  assert run(plot, f"--output={tmp_path / 'all.png'}", trained) == 0
+  _, *rows, said = capsys.readouterr().out.splitlines()
+  assert run(plot, "--best", f"--output={tmp_path / 'best.png'}", trained) == 0
+  _, row, last = capsys.readouterr().out.splitlines()
+  (mine,) = [each.split()[2:] for each in rows
+             if each.split()[1] == LABELS[best_of(trained)[0]]]
+  assert row.split() == ["lstm", *mine]
+  assert last == said
+
+
 def made(workdir, errors, **fields):
   """Makes a workdir as a run leaves it, with errors `[E, S]`."""
   workdir.mkdir()

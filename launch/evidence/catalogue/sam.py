@@ -47,8 +47,8 @@ def _figure2(task: str, title: str, measures: str, note: str,
                 Cell("LSTM", "bits wrong")),
       note=note,
       figures=(Figure(f"{task}.png", f"{title}. The bands reach from the "
-                      "lowest to the highest seed.",
-                      pieces=("lstm", "sam")), *more_figures))
+                      "lowest to the highest seed.", "--best"),
+               *more_figures))
 
 
 _COPY = _figure2(
