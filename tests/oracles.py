@@ -87,9 +87,11 @@ def arithmetic(task: Any, batch: tasks.Batch, offset: int = 0) -> np.ndarray:
   inputs = np.asarray(batch.inputs, np.float64).sum(0)
   size = int(task.subset_ratio * task.input_size + 1e-9)
   second = offset + size - int(task.overlap_ratio * size + 1e-9)
+  second_ratio = getattr(task, "second_ratio", 0) or task.subset_ratio
+  end = second + int(second_ratio * task.input_size + 1e-9)
   answers = OPERATIONS[task.operation](
       inputs[:, offset:offset + size].sum(1),
-      inputs[:, second:second + size].sum(1))
+      inputs[:, second:end].sum(1))
   return np.broadcast_to(answers[:, None], (*batch.mask.shape, 1))
 
 

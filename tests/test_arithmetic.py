@@ -49,6 +49,28 @@ def test_answers_are_of_two_overlapping_runs_of_inputs(operation, offset):
   assert np.unique(batch.targets).size > EPISODES / 2
 
 
+@pytest.mark.parametrize("offset", [0, 9])
+@pytest.mark.parametrize("second, overlap, num_offsets", [
+    (.1, .25, 16), (.7, .25, 2), (.1, 0., 15), (.2, .5, 16), (.31, 1., 17)])
+def test_subsets_of_two_sizes(second, overlap, num_offsets, offset):
+  task = Arithmetic(operation="sub", input_size=23, subset_ratio=.31,
+                    overlap_ratio=overlap, second_ratio=second)
+  offset = min(offset, num_offsets - 1)
+  batch = sample(task, jax.random.key(0), data=jnp.int32(offset))
+  np.testing.assert_allclose(
+      batch.targets, oracles.arithmetic(task, batch, offset), rtol=1e-5,
+      atol=1e-5)
+  drawn = jax.vmap(task.instance)(jax.random.split(jax.random.key(5), 499))
+  assert set(np.asarray(drawn)) == set(range(num_offsets))
+
+
+def test_four_inputs_of_the_paper_s_introduction():
+  task = Arithmetic(operation="mul", input_size=4, subset_ratio=.5,
+                    second_ratio=1., overlap_ratio=1.)
+  inputs = jnp.array([[1., 2., 3., 5.], [-1., 3., 0., 1.]])
+  assert task.answer(inputs).tolist() == [[3. * 11.], [2. * 3.]]
+
+
 @all_operations
 @pytest.mark.parametrize("offset", [None, 12])
 def test_recurrent_answers_are_of_sums_over_time(operation, offset):

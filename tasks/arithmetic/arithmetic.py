@@ -38,6 +38,7 @@ class Arithmetic(base.Episodes):
     input_size: number of inputs.
     subset_ratio: share of the inputs that sum to a, and to b.
     overlap_ratio: share of a's inputs that are also b's.
+    second_ratio: share of the inputs that sum to b; 0 for `subset_ratio`.
     train_range: range of the inputs, 'low,high' or 'low,high;low,high' for a
       union.
     test_range: range of the inputs in `extrapolations`; '' for the one
@@ -59,6 +60,7 @@ class Arithmetic(base.Episodes):
   input_size: int = 100
   subset_ratio: float = 0.25
   overlap_ratio: float = 0.5
+  second_ratio: float = 0.
   train_range: str = "1,2"
   test_range: str = ""
   criterion: str = "layers"
@@ -143,7 +145,7 @@ class Arithmetic(base.Episodes):
   @property
   def _subsets(self):
     return operations.make_subsets(self.input_size, self.subset_ratio,
-                                   self.overlap_ratio)
+                                   self.overlap_ratio, self.second_ratio)
 
   def _weights(self, data):
     return self._subsets.weights(self.input_size, 0 if data is None else data)

@@ -62,8 +62,10 @@ def check_module(operation: str, subsets: operations.Subsets) -> None:
     ValueError: another operation than add, sub, mul or div, or subsets that are
       not two different single inputs.
   """
-  if operation not in ("add", "sub", "mul", "div") or subsets.extent != 2:
+  alone = subsets.sizes == (1, 1) and subsets.overlap == 0
+  if operation not in ("add", "sub", "mul", "div") or not alone:
     raise ValueError(
         "criterion 'module' needs operation add, sub, mul or div of two single "
-        f"inputs, got {operation} of two subsets of {subsets.size} inputs with "
-        f"{subsets.overlap} in common; use criterion='layers'")
+        f"inputs, got {operation} of subsets of {subsets.sizes[0]} and "
+        f"{subsets.sizes[1]} inputs with {subsets.overlap} in common; use "
+        "criterion='layers'")

@@ -53,18 +53,18 @@ class Subsets(NamedTuple):
   """Represents the inputs that sum to a and to b: two overlapping runs.
 
   Attributes:
-    size: number of inputs in each.
+    sizes: number of inputs in each.
     overlap: number of inputs in both; the second run begins this many inputs
       before the end of the first.
   """
 
-  size: int
+  sizes: tuple[int, int]
   overlap: int
 
   @property
   def extent(self) -> int:
     """The number of inputs in either run."""
-    return 2 * self.size - self.overlap
+    return sum(self.sizes) - self.overlap
 
   def draw_offset(self, key: jax.Array, input_size: int) -> jax.Array:
     """Draws the index of the first input of the first run.
@@ -86,34 +86,41 @@ class Subsets(NamedTuple):
       offset: the first input of the first run, an integer or a scalar array.
         The result is a NumPy array unless this is a JAX array.
     """
-    start = np.array([0, self.size - self.overlap], np.int32) + offset
+    start = np.array([0, self.sizes[0] - self.overlap], np.int32) + offset
     place = np.arange(input_size, dtype=np.int32)[:, None] - start[None]
-    return ((place >= 0) & (place < self.size)).astype(np.float32)
+    sizes = np.array([self.sizes], np.int32)
+    return ((place >= 0) & (place < sizes)).astype(np.float32)
 
 
-def make_subsets(input_size: int, subset_ratio: float,
-                 overlap_ratio: float) -> Subsets:
+def make_subsets(input_size: int, subset_ratio: float, overlap_ratio: float,
+                 second_ratio: float = 0.) -> Subsets:
   """Makes two subsets, with sizes rounded down.
 
   Args:
     input_size: F.
     subset_ratio: share of the inputs in each subset.
-    overlap_ratio: share of a subset that is also in the other.
+    overlap_ratio: share of the first subset that is also in the second.
+    second_ratio: share of the inputs in the second subset; 0 for
+      `subset_ratio`.
 
   Raises:
-    ValueError: the subsets are empty, or need more than `input_size` inputs.
+    ValueError: the subsets are empty, have more in common than the second has,
+      or need more than `input_size` inputs.
   """
   if not 0 <= overlap_ratio <= 1:
     raise ValueError(
         f"need 0 <= overlap_ratio <= 1, got overlap_ratio={overlap_ratio}")
-  size = _floor(subset_ratio * input_size)
-  subsets = Subsets(size, _floor(overlap_ratio * size))
-  if size < 1 or subsets.extent > input_size:
+  first, second = (_floor(ratio * input_size) for ratio in (
+      subset_ratio, second_ratio or subset_ratio))
+  subsets = Subsets((first, second), _floor(overlap_ratio * first))
+  if (min(first, second) < 1 or subsets.overlap > second
+      or subsets.extent > input_size):
+    more = f", second_ratio={second_ratio}" if second_ratio else ""
     raise ValueError(
         f"need subsets of at least 1 input that fit into input_size="
-        f"{input_size}, got two of {size} inputs with {subsets.overlap} in "
-        f"common; change subset_ratio={subset_ratio} or "
-        f"overlap_ratio={overlap_ratio}")
+        f"{input_size}, got subsets of {first} and {second} inputs with "
+        f"{subsets.overlap} in common; change subset_ratio={subset_ratio}"
+        f"{more} or overlap_ratio={overlap_ratio}")
   return subsets
 
 
