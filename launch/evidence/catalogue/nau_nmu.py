@@ -262,8 +262,6 @@ _TOY = Experiment(
     measures="Share of 100 seeds that solve it beyond the training's range, "
              "with its 95 % interval, and updates until then",
     published=table(_TOY_LAYERS, (SUCCESS,), "13\n26\n94", unit=" %") | {
-        Cell("NAC_mul", SOLVED_AT): "55,000 [mean 59,000]",
-        Cell("NALU", SOLVED_AT): "70,000 [mean 78,000]",
         Cell("NMU", SOLVED_AT): "14,000 [mean 14,000]"},
     pieces=[Piece(
         LAYERS[layer],
@@ -271,12 +269,17 @@ _TOY = Experiment(
         "--task.input_size=4 --task.subset_ratio=0.5 --task.second_ratio=1 "
         "--task.overlap_ratio=1 --steps=200000 --log_every=1000",
         {Cell(layer, column): METRICS[column]
-         for column in (SUCCESS, SOLVED_AT)}, {"small": ""})
+         for column in (SUCCESS, SOLVED_AT)
+         if column == SUCCESS or layer not in _UNSOLVED}, {"small": ""})
         for layer in _TOY_LAYERS],
     headline=[Cell(layer, SUCCESS) for layer in _TOY_LAYERS],
     paper_episodes=200_000 * 128,
     note="These are the updates, the seeds and the batches of the authors' "
          "program. Its penalty sets in after 1,000,000 updates, so there is "
-         "none here.\n")
+         "none here. The paper's intervals are 8 to 21 % for NAC_mul, 18 to "
+         "35 % for NALU and 88 to 97 % for NMU, and overlap with these. Of "
+         "the seeds that solve it, the medians of the updates are 57,000, "
+         "66,000 and 14,000 (the table at the end of each run); in the paper "
+         "55,000, 70,000 and 14,000.\n")
 
 EXPERIMENTS = (*_FULL, _SMALL_SIZE, _BY_RANGE, _BY_SIZE, _GATES, _TOY)
