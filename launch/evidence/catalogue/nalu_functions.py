@@ -62,7 +62,7 @@ _TABLE_1_STATIC = Experiment(
     source="Trask et al. 2018 (arXiv 1808.00508), Table 1, static; the paper "
            "gives neither sizes nor ranges, see the preset",
     measures="Error in per cent of that at the random start: median [mean] of "
-             "the seeds, or the mean alone",
+             "ten seeds",
     published=table(_rows("training", "beyond"), tuple(_STATIC), """\
         0.2 0.0 0.0 0.0
         0.0 0.0 0.0 0.0
@@ -87,9 +87,8 @@ _TABLE_1_STATIC = Experiment(
     headline=[Cell("beyond, a + b", "NAC"), Cell("beyond, a * b", "NALU")],
     note="""\
 NALU does not do here what the paper reports, in line with Madsen and Johansen,
-who found 0 to 14 % of seeds to succeed. Its means hang on the worst seeds;
-where NALU has no mean, it is above 999. The paper's size is not known;
-`--scale=paper` has 100,000 updates and 100 seeds.
+who found 0 to 14 % of seeds to succeed. Its means hang on the worst seeds. The
+paper's size is not known; `--scale=paper` has 100,000 updates and 100 seeds.
 """)
 
 _RECURRENT = {"LSTM": "--core=lstm --unit=linear",
