@@ -107,8 +107,8 @@ _TABLE_1_RECURRENT = Experiment(
     title="Recurrent simple functions",
     source="Trask et al. 2018 (arXiv 1808.00508), Table 1, recurrent; the "
            "lengths from memory",
-    measures="Error in per cent of that at the random start, of the median "
-             "seed",
+    measures="Error in per cent of that at the random start: median [mean] of "
+             "the seeds",
     published=table(_rows("length 10", "length 1,000"), tuple(_RECURRENT), """\
         0.0 0.0 0.0 0.0
         0.0 0.0 0.0 0.0
@@ -135,9 +135,9 @@ _TABLE_1_RECURRENT = Experiment(
     note="""\
 The static functions over time: trained on sequences of 10 steps, tested on
 1,000. After so few updates NAC's weights are not yet 1, which a hundred times
-the length shows; NALU keeps no running sum. A score from 999 to infinity is one
-that was printed as `>999`. The paper's size is not known; `--scale=paper` has
-100,000 updates and 100 seeds.
+the length shows; NALU keeps no running sum. A score of a seed that diverges is
+infinite. The paper's size is not known; `--scale=paper` has 100,000 updates and
+100 seeds.
 """)
 
 EXPERIMENTS = (_IDENTITY, _TABLE_1_STATIC, _TABLE_1_RECURRENT)
