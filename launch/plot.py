@@ -17,6 +17,11 @@ draws the level that runs with a curriculum have reached against wall time.
 
 draws only the best value of each sweep.
 
+  python -m launch.plot --split=train --output=curves.png runs/*
+
+draws the batches of training in place of the evaluations: more points, and
+noisier ones.
+
   python -m launch.plot --x=variants --output=lengths.png runs/*
 
 draws how far runs extrapolate: the metric at the last evaluation against the
@@ -47,7 +52,8 @@ _BEYOND = {"variants": (comparison.variants_of, comparison.last_values),
 
 
 def compare(workdirs: Sequence[pathlib.Path], output: pathlib.Path,
-            metric: str | None, x: str = "updates", best: bool = False) -> str:
+            metric: str | None, x: str = "updates", best: bool = False,
+            split: str = "eval") -> str:
   """Draws the runs, and returns a table of their evaluations.
 
   Args:
@@ -56,6 +62,7 @@ def compare(workdirs: Sequence[pathlib.Path], output: pathlib.Path,
     metric: the metric to draw; the task's main one if None.
     x: what to draw it against: 'updates', 'minutes', 'variants' or 'levels'.
     best: whether to leave out all values of a sweep but the best.
+    split: of learning curves: 'eval' or 'train'.
 
   Raises:
     UsageError: see `comparison.compare`; or a run has no times, variants or
@@ -76,7 +83,7 @@ def compare(workdirs: Sequence[pathlib.Path], output: pathlib.Path,
     return comparison.variants_table(values, names)
   if x == "minutes":
     comparison.check_times(found.runs)
-  panels = [(name, {label: curves.of_runs(runs, name, x)
+  panels = [(name, {label: curves.of_runs(runs, name, x, split)
                     for label, runs in found.groups.items()})
             for name in (beside(found.runs[0].task), metric)]
   curves.draw(panels, output, title, x, guesses(found.runs, metric))
@@ -95,7 +102,7 @@ def main(argv: Sequence[str]) -> None:
   """Runs the program."""
   workdirs = [pathlib.Path(name) for name in argv[1:]]
   print(compare(workdirs, pathlib.Path(FLAGS.output), FLAGS.metric, FLAGS.x,
-                FLAGS.best))
+                FLAGS.best, FLAGS.split))
 
 
 def run() -> None:
@@ -109,6 +116,8 @@ def run() -> None:
                     "the last evaluation, 'levels' those of launch.evaluate.")
   flags.DEFINE_bool("best", False, "Whether to draw only the best value of "
                     "each sweep, by validation.")
+  flags.DEFINE_enum("split", "eval", ["eval", "train"], "What learning curves "
+                    "are of: evaluations, or the batches of training.")
   endings.run(main, "the number of runs", takes_words=True)
 
 

@@ -1,12 +1,15 @@
 """Tests learning curves, legends, and pictures of a task's variants."""
 
 import itertools
+import json
 
 import numpy as np
 import pytest
+from launch_helpers import run
 from matplotlib import figure
 from test_launch_plot import colourful, ink, make_run
 
+from launch import plot
 from launch.pictures import curves, layout, scaling, success, variants
 from launch.runs import Run
 
@@ -30,6 +33,19 @@ def test_curves_are_of_the_steps_that_all_seeds_have(tmp_path):
   band = colourful(tmp_path / "ab.png")
   draw([a], "bits_wrong", tmp_path / "a.png")
   assert band > 2 * colourful(tmp_path / "a.png")  # The band between the seeds.
+
+
+def test_curves_of_the_batches_of_training(tmp_path):
+  workdir = make_run(tmp_path / "a", steps=(2, 4))
+  with open(workdir / "metrics.jsonl", "a") as file:
+    file.write(json.dumps({"step": 5, "split": "train", "loss": 9.}) + "\n")
+  steps, values = curves.of_runs([Run(workdir)], "loss", split="train")
+  np.testing.assert_array_equal(steps, [2, 4, 5])
+  np.testing.assert_allclose(values, [[1 / 2, 1 / 4, 9]])
+  assert run(plot, f"--output={tmp_path / 'eval.png'}", workdir) == 0
+  assert run(plot, "--split=train", f"--output={tmp_path / 'train.png'}",
+             workdir) == 0
+  assert (ink(tmp_path / "train.png") != ink(tmp_path / "eval.png")).any()
 
 
 def test_curves_against_time_are_steps_where_all_seeds_have_begun(tmp_path):

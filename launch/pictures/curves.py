@@ -1,4 +1,4 @@
-"""Draws learning curves: two metrics of the evaluations over time."""
+"""Draws learning curves: two metrics over time."""
 
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +28,8 @@ class Curve(NamedTuple):
   values: np.ndarray
 
 
-def of_runs(runs: Sequence[Run], metric: str, x: str = "updates") -> Curve:
+def of_runs(runs: Sequence[Run], metric: str, x: str = "updates",
+            split: str = "eval") -> Curve:
   """Returns a metric at the points that all runs have.
 
   Args:
@@ -37,8 +38,9 @@ def of_runs(runs: Sequence[Run], metric: str, x: str = "updates") -> Curve:
       frequent than evaluations.
     x: 'updates' or 'minutes' of wall time. Runs share steps, but not times:
       between two of its records a run has the value of the first one.
+    split: 'eval' for evaluations, 'train' for the batches of training.
   """
-  split = "train" if metric == "level" else "eval"
+  split = "train" if metric == "level" else split
   columns = []
   for run in runs:
     records = run.records(split)
