@@ -40,9 +40,11 @@ from collections.abc import Sequence
 from absl import flags
 
 from launch.configs import endings
+from launch.configs.config import UsageError
 from launch.pictures import curves, layout, variants
 from launch.pictures.run import beside, guesses
 from launch.runs import Run, comparison, outcome
+from launch.runs.run import FACTS
 
 FLAGS = flags.FLAGS
 
@@ -65,14 +67,16 @@ def compare(workdirs: Sequence[pathlib.Path], output: pathlib.Path,
     split: of learning curves: 'eval' or 'train'.
 
   Raises:
-    UsageError: see `comparison.compare`; or a run has no times, variants or
-      levels, or `output` has an unknown ending.
+    UsageError: see `comparison.compare`; or a run has no times, variants,
+      levels or such a metric of its batches, or `output` has an unknown ending.
   """
   layout.check_ending(output)
   runs = [Run(workdir) for workdir in workdirs]
   found = comparison.compare(
       [run.best() for run in runs] if best else runs, metric)
   metric, title = found.metric, found.runs[0].config.task
+  if split == "train":
+    _check_batches(found, x)
   if x in _BEYOND:
     names_of, values_of = _BEYOND[x]
     names = names_of(found)
@@ -90,6 +94,17 @@ def compare(workdirs: Sequence[pathlib.Path], output: pathlib.Path,
   return "\n".join([comparison.table(found), *(
       f"{run.workdir}: {outcome.describe_best(run)}"
       for run in runs if run.sweep)])
+
+
+def _check_batches(found: comparison.Comparison, x: str) -> None:
+  """Refuses what the batches of training do not have."""
+  if x in _BEYOND:
+    raise UsageError(f"--split=train has no {x}: leave out --x={x}")
+  for run in found.runs:
+    names = set(run.last("train")) - set(FACTS)
+    if found.metric not in names:
+      raise UsageError(f"--split=train has no metric {found.metric!r}; valid: "
+                       f"{', '.join(sorted(names))}")
 
 
 def _axis_name(x: str, found: comparison.Comparison) -> str:

@@ -10,6 +10,7 @@ from matplotlib import figure
 from test_launch_plot import colourful, ink, make_run
 
 from launch import plot
+from launch.configs import config as config_lib
 from launch.pictures import curves, layout, scaling, success, variants
 from launch.runs import Run
 
@@ -38,7 +39,8 @@ def test_curves_are_of_the_steps_that_all_seeds_have(tmp_path):
 def test_curves_of_the_batches_of_training(tmp_path):
   workdir = make_run(tmp_path / "a", steps=(2, 4))
   with open(workdir / "metrics.jsonl", "a") as file:
-    file.write(json.dumps({"step": 5, "split": "train", "loss": 9.}) + "\n")
+    file.write(json.dumps({"step": 5, "split": "train", "loss": 9.,
+                           "bits_wrong": 9.}) + "\n")
   steps, values = curves.of_runs([Run(workdir)], "loss", split="train")
   np.testing.assert_array_equal(steps, [2, 4, 5])
   np.testing.assert_allclose(values, [[1 / 2, 1 / 4, 9]])
@@ -46,6 +48,23 @@ def test_curves_of_the_batches_of_training(tmp_path):
   assert run(plot, "--split=train", f"--output={tmp_path / 'train.png'}",
              workdir) == 0
   assert (ink(tmp_path / "train.png") != ink(tmp_path / "eval.png")).any()
+
+
+@pytest.mark.parametrize("flag, words", [
+    ("--x=levels", "--split=train has no levels: leave out --x=levels"),
+    ("--metric=other",
+     "--split=train has no metric 'other'; valid: bits_wrong, loss")])
+def test_batches_of_training_have_no_levels_and_few_metrics(
+    tmp_path, capsys, flag, words):
+  workdir = make_run(tmp_path / "a")
+  line = json.dumps({"step": 7, "split": "eval", "loss": 1., "bits_wrong": 1.,
+                     "other": 1.})
+  with open(workdir / "metrics.jsonl", "a") as file:
+    file.write(line + "\n")
+  assert run(plot, "--split=train", flag, f"--output={tmp_path / 'x.png'}",
+             workdir) == config_lib.EXIT_USAGE
+  assert capsys.readouterr().err == f"error: {words}\n"
+  assert not (tmp_path / "x.png").exists()
 
 
 def test_curves_against_time_are_steps_where_all_seeds_have_begun(tmp_path):
