@@ -11,7 +11,7 @@ from core_helpers import draw
 from mixed_precision import bfloat16_policy, every_output, products
 
 from rmc_nalu_sam import AdaptiveSoftmax, make_model
-from rmc_nalu_sam.heads import adaptive
+from rmc_nalu_sam.heads import cluster
 
 N, F, V = 307, 23, 41
 CUTOFFS = (5, 17, 30)
@@ -138,9 +138,9 @@ def test_gradients_do_not_depend_on_the_chunks(monkeypatch):
     return jax.jit(jax.grad(lambda p, x: jnp.vdot(
         some(p, x, targets), weights), (0, 1)))(params, x)
 
-  expected = gradient()  # Chunks of 128.
-  monkeypatch.setattr(adaptive, "MIN_CHUNK", 7)
-  assert -(-N // adaptive.MAX_CHUNKS) == 20  # The last chunk is padded.
+  expected = gradient()  # Chunks of 64.
+  monkeypatch.setattr(cluster, "MIN_CHUNK", 7)
+  assert -(-N // cluster.MAX_CHUNKS) == 20  # The last chunk is padded.
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9,
                                                        atol=1e-12),
                gradient(), expected)
@@ -268,39 +268,91 @@ def test_bfloat16_policy(output, tied):
 # Costs.
 
 
-@pytest.mark.parametrize("rare, expected", [(0, 0), (1, 1), (128, 1), (129, 2)])
-def test_a_cluster_is_computed_for_its_own_tokens_alone(
-    monkeypatch, rare, expected):
-  """Counts the chunks that a compiled program computes."""
-  counts, plain = [], adaptive.pick
+@pytest.fixture(name="counts")
+def counts_fixture(monkeypatch):
+  """Lists the tokens of each chunk of the last cluster that is computed."""
+  counts, plain = [], cluster.pick
 
   def count(logits, index):
     if logits.shape[1] == V - CUTOFFS[-1]:
       jax.debug.callback(lambda: counts.append(len(index)))
     return plain(logits, index)
 
-  monkeypatch.setattr(adaptive, "pick", count)
-  num = 3 * adaptive.MIN_CHUNK
-  _, some, _, params, x, _ = case(num=num)
+  monkeypatch.setattr(cluster, "pick", count)
+  return counts
+
+
+def with_rare(rare, seed=0):
+  """Returns targets of three chunks, of which `rare` are in the last cluster.
+  """
+  num = 3 * cluster.MIN_CHUNK
   targets = jnp.arange(num) % CUTOFFS[0]
-  targets = jax.random.permutation(
-      jax.random.key(0), targets.at[:rare].set(V - 1))
-  jax.block_until_ready(jax.jit(some)(params, x, targets))
+  return jax.random.permutation(
+      jax.random.key(seed), targets.at[:rare].set(V - 1))
+
+
+@pytest.mark.parametrize("rare, expected", [(0, 0), (1, 1), (64, 1), (65, 2)])
+def test_a_cluster_is_computed_for_its_own_tokens_alone(
+    counts, rare, expected):
+  """Both passes skip the chunks that have no token."""
+  targets = with_rare(rare)
+  _, some, loss, params, x, _ = case(num=len(targets))
+  jax.block_until_ready(some(params, x, targets))
   jax.effects_barrier()
-  assert counts == [adaptive.MIN_CHUNK] * expected
+  assert counts == [cluster.MIN_CHUNK] * expected
+  counts.clear()
+  jax.block_until_ready(jax.jit(jax.grad(loss))(params, x, targets))
+  jax.effects_barrier()
+  assert counts == [cluster.MIN_CHUNK] * 2 * expected
+
+
+def test_under_vmap_the_chunks_are_those_of_the_element_with_most(counts):
+  targets = jnp.stack([with_rare(rare) for rare in (1, 65, 0)])
+  *_, loss, params, x, _ = case(num=targets.shape[1])
+  gradients = jax.jit(jax.vmap(jax.grad(loss), (None, None, 0)))(
+      params, x, targets)
+  jax.effects_barrier()
+  assert len(counts) == 2 * 2  # Passes, chunks.
+  for i, target in enumerate(targets):
+    jax.tree.map(lambda a, b, i=i: np.testing.assert_allclose(
+        a[i], b, rtol=1e-5, atol=1e-6),
+                 gradients, jax.jit(jax.grad(loss))(params, x, target))
+
+
+def test_a_gradient_is_added_up_in_one_loop_of_used_chunks():
+  """A loop of all chunks would add to the weights at each of them."""
+  targets = with_rare(1)
+  *_, loss, params, x, _ = case(num=len(targets))
+  jaxpr = str(jax.make_jaxpr(jax.grad(loss))(params, x, targets))
+  assert jaxpr.count("while[") == 2 * len(CUTOFFS)
+  assert "scan[" not in jaxpr and "cond[" not in jaxpr
+
+
+@pytest.mark.usefixtures("x64")
+def test_derivatives_are_first_ones_in_reverse_mode_but_for_all_classes():
+  everything, _, loss, params, x, targets = case(num=3)
+  with pytest.raises(TypeError, match="forward-mode"):
+    jax.jvp(lambda x: loss(params, x, targets), (x,), (x,))
+  with pytest.raises(ValueError, match="Reverse-mode"):
+    jax.grad(lambda x: jax.grad(loss, 1)(params, x, targets).sum())(x)
+  forward, reverse = (jax.jit(jacobian(jax.grad(
+      lambda x: everything(params, x)[:, -1].sum())))(x)
+                      for jacobian in (jax.jacfwd, jax.jacrev))
+  np.testing.assert_allclose(forward, reverse, atol=1e-9)
+  assert np.any(forward != 0)
 
 
 def test_no_array_holds_all_tokens_of_a_cluster():
   """Neither the forward nor the backward pass saves such logits."""
-  num = 3 * adaptive.MIN_CHUNK
+  num = 3 * cluster.MIN_CHUNK
   *_, loss, params, x, targets = case(num=num)
   text = jax.jit(jax.grad(loss)).lower(params, x, targets).compile().as_text()
   sizes = [b - a for a, b in zip(CUTOFFS, (*CUTOFFS[1:], V), strict=True)]
   assert len(set(sizes)) == len(sizes)
   for size in sizes:
-    assert f"f32[{adaptive.MIN_CHUNK},{size}]" in text
+    assert f"f32[{cluster.MIN_CHUNK},{size}]" in text
     assert f"[{num},{size}]" not in text
-    assert f"[3,{adaptive.MIN_CHUNK},{size}]" not in text
+    assert f"[3,{cluster.MIN_CHUNK},{size}]" not in text
 
 
 def test_all_clusters_cost_less_than_a_full_softmax():

@@ -18,23 +18,8 @@ from rmc_nalu_sam.arrays import align, as_float
 from rmc_nalu_sam.checks import check_positive, check_rate
 from rmc_nalu_sam.dropout import locked
 from rmc_nalu_sam.heads import log_probs
+from rmc_nalu_sam.heads.cluster import Tail, log_probs_within
 from rmc_nalu_sam.heads.log_probs import pick, widen
-
-# `log_prob_of` computes a cluster for its own tokens, in at most so many chunks
-# of at least so many tokens.
-MAX_CHUNKS = 16
-MIN_CHUNK = 128
-
-
-class _Tail(NamedTuple):
-  """Holds the two matrices of a cluster: `down [F, R]` and `up [R, M]`."""
-
-  down: jax.Array
-  up: jax.Array
-
-  def logits(self, x: jax.Array) -> jax.Array:
-    """Returns `[..., M]` for `x [..., F]`."""
-    return widen(narrow.matmul(narrow.matmul(x, self.down), self.up))
 
 
 class _Weights(NamedTuple):
@@ -42,7 +27,7 @@ class _Weights(NamedTuple):
 
   head: jax.Array
   bias: jax.Array | None
-  tails: tuple[_Tail, ...]
+  tails: tuple[Tail, ...]
 
   def logits(self, x: jax.Array) -> jax.Array:
     """Returns `[..., S + C]`: of the shortlist, then one for each cluster."""
@@ -73,9 +58,9 @@ class AdaptiveSoftmax(Checked, hk.Module):
   :math:`R_i (F + M_i)` for the cluster i; a full softmax takes F V.
   `__call__` computes all clusters. `log_prob_of` and `loss` compute a cluster
   for the tokens in it alone, with a remainder of less than a chunk (a sixteenth
-  of the tokens, and at least 128); in a backward pass they compute it once
-  more, and never hold more of its logits than a chunk's. Under `jax.vmap` they
-  too compute all clusters.
+  of the tokens, and at least 64); in a backward pass they compute it once more,
+  and never hold more of its logits than a chunk's. Under `jax.vmap` each
+  element computes as many chunks as the one that has most.
 
   See "Efficient softmax approximation for GPUs" (Grave, Joulin, Cisse,
   Grangier, Jegou, 2017, arXiv 1609.04309).
@@ -93,7 +78,8 @@ class AdaptiveSoftmax(Checked, hk.Module):
 
   Notes:
     The parameters are those of `torch.nn.AdaptiveLogSoftmaxWithLoss`,
-    transposed. Log-probabilities are float32 or wider.
+    transposed. Log-probabilities are float32 or wider. `log_prob_of` and `loss`
+    have no derivative in forward mode and no second one; `__call__` has all.
   """
 
   CAN_BE_TIED: ClassVar[bool] = True
@@ -180,7 +166,7 @@ class AdaptiveSoftmax(Checked, hk.Module):
       result = pick(weights.logits(x), jnp.where(
           cluster == 0, targets, self._bounds[1] + cluster - 1))
       for i, tail in enumerate(weights.tails):
-        result += _in_chunks(
+        result += log_probs_within(
             tail, x, targets - self._bounds[i + 1], cluster == i + 1)
       return result
 
@@ -222,7 +208,7 @@ class AdaptiveSoftmax(Checked, hk.Module):
       down = parameter(f"tail_{i}_down", num_inputs, units)
       up = (parameter(f"tail_{i}_up", units, high - low) if rows is None
             else rows[:, low:high])
-      tails.append(_Tail(down, up))
+      tails.append(Tail(down, up))
     bias = hk.get_parameter("head_bias", [size + num_clusters], x.dtype,
                             jnp.zeros) if self._head_bias else None
     return _Weights(head, bias, tuple(tails))
@@ -256,42 +242,3 @@ def _parse(cutoffs, output_size):
         f"cutoffs must be increasing whole numbers from 1 to {output_size - 1} "
         f"(below output_size={output_size}), such as '1,2', got {cutoffs!r}")
   return numbers
-
-
-def _in_chunks(tail, x, index, is_in_cluster):
-  """Returns log-probabilities within a cluster, and 0 for other tokens.
-
-  The tokens of the cluster are put first, in chunks of a fixed size. Chunks
-  without a token are skipped.
-
-  Args:
-    tail: of the cluster.
-    x: `[N, F]`.
-    index: `[N]`, classes within the cluster.
-    is_in_cluster: `[N]`.
-
-  Returns:
-    `[N]`.
-  """
-  num = len(x)
-  size = max(MIN_CHUNK, -(-num // MAX_CHUNKS))
-  num_chunks = -(-num // size)
-  places = jnp.nonzero(
-      is_in_cluster, size=num_chunks * size, fill_value=num)[0].reshape(
-          num_chunks, size)
-
-  # Saving the logits of each chunk would take as much memory as all tokens.
-  @jax.checkpoint
-  def compute(tail, x, index):
-    return pick(tail.logits(x), index)
-
-  def chunk(args):
-    is_used, x, index = args
-    return jax.lax.cond(
-        is_used, compute,
-        lambda *_: jnp.zeros([size], widen(x).dtype), tail, x, index)
-
-  values = jax.lax.map(chunk, (
-      places[:, 0] < num, x.at[places].get(mode="fill", fill_value=0),
-      index.at[places].get(mode="fill", fill_value=0)))
-  return jnp.zeros([num], values.dtype).at[places].set(values, mode="drop")

@@ -109,7 +109,7 @@ _WIKITEXT2 = Experiment(
                Cell("LSTM", "40 epochs"): 87.17},
     pieces=tuple(Piece(
         f"{name}_1", f"--preset=wikitext2 --data_dir={{data}}/text {flags} "
-        f"{_ADAPTIVE} --steps=2984",
+        f"{_ADAPTIVE} --steps=2984 --num_seeds=3",
         cells={Cell(row, "1 epoch, adaptive softmax"): "test/perplexity",
                Cell(row, "validation"): "perplexity"},
         scales={"small": ""})
@@ -118,6 +118,10 @@ _WIKITEXT2 = Experiment(
         cells={Cell(row, "6 epochs"): "test/perplexity"},
         scales={"small": "", "paper": "--num_seeds=3"})
                  for name, (row, flags) in _SMALL.items()) + (Piece(
+        "lstm_10", "--preset=wikitext2 --data_dir={data}/text --core=awd_lstm "
+        f"{_ADAPTIVE} --steps=29840",
+        cells={Cell("LSTM", "10 epochs, adaptive softmax"): "test/perplexity"},
+        scales={"small": ""}), Piece(
         "lstm_40", "--preset=wikitext2 --data_dir={data}/text --steps=119360",
         cells={Cell("LSTM", "40 epochs"): "test/perplexity"},
         scales={"paper": ""}),),
