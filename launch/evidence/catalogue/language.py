@@ -118,10 +118,10 @@ _WIKITEXT2 = Experiment(
         cells={Cell(row, "6 epochs"): "test/perplexity"},
         scales={"small": "", "paper": "--num_seeds=3"})
                  for name, (row, flags) in _SMALL.items()) + (Piece(
-        "lstm_10", "--preset=wikitext2 --data_dir={data}/text --core=awd_lstm "
-        f"{_ADAPTIVE} --steps=29840",
-        cells={Cell("LSTM", "10 epochs, adaptive softmax"): "test/perplexity"},
-        scales={"small": ""}), Piece(
+        "lstm_40_adaptive", "--preset=wikitext2 --data_dir={data}/text "
+        f"--core=awd_lstm {_ADAPTIVE} --steps=119360",
+        cells={Cell("LSTM", "40 epochs, adaptive softmax"): "test/perplexity"},
+        scales={"paper": ""}), Piece(
         "lstm_40", "--preset=wikitext2 --data_dir={data}/text --steps=119360",
         cells={Cell("LSTM", "40 epochs"): "test/perplexity"},
         scales={"paper": ""}),),
