@@ -355,6 +355,25 @@ def test_no_array_holds_all_tokens_of_a_cluster():
     assert f"[3,{cluster.MIN_CHUNK},{size}]" not in text
 
 
+def test_rows_of_a_tied_cluster_are_not_copied_in_another_order():
+  """Such a copy of the rows, and of their gradient, would take long."""
+  embedding = draw(4, V, F)
+  init, *_ = functions(output_size=V, cutoffs=CUTOFFS, tied_to=embedding)
+  x, targets = draw(2, N, F), jnp.zeros([N], int)
+  params = jax.eval_shape(init, jax.random.key(0), x)
+
+  def loss(embedding, params, targets):
+    *_, loss = functions(output_size=V, cutoffs=CUTOFFS, tied_to=embedding)
+    return loss(params, x, targets)
+
+  text = jax.jit(jax.grad(loss)).lower(
+      embedding, params, targets).compile().as_text()
+  for low, high in zip(CUTOFFS, (*CUTOFFS[1:], V), strict=True):
+    assert f"f32[{high - low},{F}]{{1,0}}" in text
+    assert f"f32[{F},{high - low}]{{1,0}}" not in text
+    assert f"f32[{high - low},{F}]{{0,1}}" not in text
+
+
 def test_all_clusters_cost_less_than_a_full_softmax():
   """Compares products in compiled programs with the formula and the softmax."""
   num_inputs, num_classes, num = 64, 10_000, 16

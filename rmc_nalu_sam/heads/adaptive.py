@@ -198,17 +198,17 @@ class AdaptiveSoftmax(Checked, hk.Module):
       head = parameter("head", num_inputs, size + num_clusters)
     elif num_clusters:
       clusters = parameter("clusters", num_inputs, num_clusters)
-      head = jnp.concatenate([rows[:, :size], clusters], axis=1)
+      head = jnp.concatenate([rows[:size].T, clusters], axis=1)
     else:
-      head = rows
+      head = rows.T
     tails = []
     for i in range(num_clusters):
       low, high = self._bounds[i + 1:i + 3]
       units = self._units(i, num_inputs)
       down = parameter(f"tail_{i}_down", num_inputs, units)
-      up = (parameter(f"tail_{i}_up", units, high - low) if rows is None
-            else rows[:, low:high])
-      tails.append(Tail(down, up))
+      # A copy of the rows, or of their gradient, in another order is slow.
+      tails.append(Tail(down, rows[low:high] if rows is not None else parameter(
+          f"tail_{i}_up", units, high - low).T))
     bias = hk.get_parameter("head_bias", [size + num_clusters], x.dtype,
                             jnp.zeros) if self._head_bias else None
     return _Weights(head, bias, tuple(tails))

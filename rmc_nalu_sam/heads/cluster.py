@@ -19,10 +19,15 @@ MIN_CHUNK = 64
 
 
 class Tail(NamedTuple):
-  """Holds the two matrices of a cluster: `down [F, R]` and `up [R, M]`."""
+  """Holds the two matrices of a cluster.
+
+  Attributes:
+    down: `[F, R]`.
+    rows: `[M, R]`, the weights of a class each.
+  """
 
   down: jax.Array
-  up: jax.Array
+  rows: jax.Array
 
   def logits(self, x: jax.Array) -> jax.Array:
     """Returns `[..., M]` for `x [..., F]`."""
@@ -30,8 +35,9 @@ class Tail(NamedTuple):
 
   def logits_in(self, dtype: Any, x: jax.Array) -> jax.Array:
     """Returns `logits`; products are in `dtype`, None for their own type."""
-    return widen(narrow.matmul_in(
-        dtype, narrow.matmul_in(dtype, x, self.down), self.up))
+    return widen(narrow.einsum_in(
+        dtype, "...r,mr->...m", narrow.matmul_in(dtype, x, self.down),
+        self.rows))
 
 
 def log_probs_within(tail: Tail, x: jax.Array, index: jax.Array,

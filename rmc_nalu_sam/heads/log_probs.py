@@ -70,7 +70,7 @@ def check_tied(tied: bool, tied_to: Embedding | None) -> None:
 
 def tied_rows(tied_to: Embedding, num_classes: int, num_inputs: int,
               dtype: Any) -> jax.Array:
-  """Returns an embedding `[V, F]` as the weights of classes, `[F, V]`.
+  """Returns an embedding as the weights of classes, `[V, F]`.
 
   Args:
     tied_to: the embedding.
@@ -90,4 +90,4 @@ def tied_rows(tied_to: Embedding, num_classes: int, num_inputs: int,
         f"{embedding.shape}; set encoder.output_size={num_inputs}, or the size "
         f"of the core's output (core.last_size of 'awd_lstm', else "
         f"core.hidden_size) to {embedding.shape[-1]}")
-  return embedding.T.astype(dtype)
+  return embedding.astype(dtype)

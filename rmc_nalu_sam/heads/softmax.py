@@ -112,7 +112,7 @@ class Softmax(Checked, hk.Module):
       w = hk.get_parameter("w", [num_inputs, size], x.dtype,
                            hk.initializers.TruncatedNormal(num_inputs**-.5))
     else:
-      w = log_probs.tied_rows(self._tied_to, size, num_inputs, x.dtype)
+      w = log_probs.tied_rows(self._tied_to, size, num_inputs, x.dtype).T
     return w, hk.get_parameter("b", [size], x.dtype, jnp.zeros)
 
 
