@@ -104,7 +104,7 @@ def _success(operation, what, headline, note, figures=()):
       name=f"nau_nmu_{operation}", title=f"Success rates: {what}",
       source=f"{PAPER}, Table 1 and the table of all models; 5,000,000 updates",
       measures="Share of 100 seeds that solve it beyond the training's range, "
-               "with its 95 % interval, and updates until then",
+               "with its 95 % interval, and updates until then (inf: never)",
       published=_published(operation), pieces=list(_pieces(operation)),
       headline=[Cell(layer, SUCCESS) for layer in headline],
       paper_episodes=_EPISODES, note=note, figures=figures)
@@ -177,7 +177,7 @@ _SMALL_SIZE = Experiment(
     source="no paper: the same layers on sums of two of four numbers, with a "
            "falling learning rate",
     measures="Share of 100 seeds that solve it beyond the training's range, "
-             "with its 95 % interval, and updates until then",
+             "with its 95 % interval, and updates until then (inf: never)",
     pieces=[_four_numbers(layer, operation)
             for layer, operations in _FOUR.items() for operation in operations],
     headline=[Cell("a * b, NMU", SUCCESS), Cell("a^2, NMU", SUCCESS)],
@@ -260,7 +260,7 @@ _TOY = Experiment(
     name="nau_nmu_toy", title="(x1 + x2)(x1 + x2 + x3 + x4)",
     source=f"{PAPER}, the example with four inputs",
     measures="Share of 100 seeds that solve it beyond the training's range, "
-             "with its 95 % interval, and updates until then",
+             "with its 95 % interval, and updates until then (inf: never)",
     published=table(_TOY_LAYERS, (SUCCESS,), "13\n26\n94", unit=" %") | {
         Cell("NMU", SOLVED_AT): "14,000 [mean 14,000]"},
     pieces=[Piece(
