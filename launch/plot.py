@@ -67,8 +67,8 @@ def compare(workdirs: Sequence[pathlib.Path], output: pathlib.Path,
     split: of learning curves: 'eval' or 'train'.
 
   Raises:
-    UsageError: see `comparison.compare`; or a run has no times, variants,
-      levels or such a metric of its batches, or `output` has an unknown ending.
+    UsageError: see `comparison.compare`; or a run lacks times, variants or
+      levels, or its batches lack the metric, or `output` has an unknown ending.
   """
   layout.check_ending(output)
   runs = [Run(workdir) for workdir in workdirs]

@@ -211,6 +211,21 @@ def test_equals_itself_under_vmap():
       vmapped.ravel(), some(params, x, targets), rtol=1e-5)
 
 
+@pytest.mark.usefixtures("x64")
+def test_gradients_of_several_networks_are_those_of_each():
+  """So a run trains several seeds."""
+  *_, loss, params, x, targets = case()
+  grad = jax.grad(loss, (0, 1))
+  args = [jax.tree.map(lambda *a: jnp.stack(a), *[
+      jax.tree.map(lambda a, s=s: s * a, tree) for s in (1., .5)])
+          for tree in (params, x)] + [jnp.stack([targets, targets[::-1]])]
+  found = jax.jit(jax.vmap(grad))(*args)
+  for i in range(2):
+    jax.tree.map(lambda a, b, i=i: np.testing.assert_allclose(
+        a[i], b, rtol=1e-9, atol=1e-12), found, jax.jit(grad)(
+            *jax.tree.map(lambda a, i=i: a[i], args)))
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int32])
 def test_types_of_targets(dtype):
   _, some, _, params, x, targets = case(num=30)
@@ -282,13 +297,13 @@ def counts_fixture(monkeypatch):
   return counts
 
 
-def with_rare(rare, seed=0):
+def with_rare(rare):
   """Returns targets of three chunks, of which `rare` are in the last cluster.
   """
   num = 3 * cluster.MIN_CHUNK
   targets = jnp.arange(num) % CUTOFFS[0]
   return jax.random.permutation(
-      jax.random.key(seed), targets.at[:rare].set(V - 1))
+      jax.random.key(0), targets.at[:rare].set(V - 1))
 
 
 @pytest.mark.parametrize("rare, expected", [(0, 0), (1, 1), (64, 1), (65, 2)])
@@ -306,6 +321,13 @@ def test_a_cluster_is_computed_for_its_own_tokens_alone(
   assert counts == [cluster.MIN_CHUNK] * 2 * expected
 
 
+def test_few_tokens_are_one_chunk_without_padding(counts):
+  _, some, _, params, x, _ = case(num=5)
+  jax.block_until_ready(some(params, x, jnp.full([5], V - 1)))
+  jax.effects_barrier()
+  assert counts == [5]
+
+
 def test_under_vmap_the_chunks_are_those_of_the_element_with_most(counts):
   targets = jnp.stack([with_rare(rare) for rare in (1, 65, 0)])
   *_, loss, params, x, _ = case(num=targets.shape[1])
@@ -320,7 +342,7 @@ def test_under_vmap_the_chunks_are_those_of_the_element_with_most(counts):
 
 
 def test_a_gradient_is_added_up_in_one_loop_of_used_chunks():
-  """A loop of all chunks would add to the weights at each of them."""
+  """A loop of all chunks would add zeros to a gradient for an unused chunk."""
   targets = with_rare(1)
   *_, loss, params, x, _ = case(num=len(targets))
   jaxpr = str(jax.make_jaxpr(jax.grad(loss))(params, x, targets))
@@ -329,7 +351,7 @@ def test_a_gradient_is_added_up_in_one_loop_of_used_chunks():
 
 
 @pytest.mark.usefixtures("x64")
-def test_derivatives_are_first_ones_in_reverse_mode_but_for_all_classes():
+def test_compiled_loss_has_only_a_first_reverse_derivative():
   everything, _, loss, params, x, targets = case(num=3)
   with pytest.raises(TypeError, match="forward-mode"):
     jax.jvp(lambda x: loss(params, x, targets), (x,), (x,))
@@ -353,25 +375,32 @@ def test_no_array_holds_all_tokens_of_a_cluster():
     assert f"f32[{cluster.MIN_CHUNK},{size}]" in text
     assert f"[{num},{size}]" not in text
     assert f"[3,{cluster.MIN_CHUNK},{size}]" not in text
+    assert f"[{size},{num}]" not in text
 
 
-def test_rows_of_a_tied_cluster_are_not_copied_in_another_order():
-  """Such a copy of the rows, and of their gradient, would take long."""
+@pytest.mark.parametrize("tied", [False, True])
+def test_weights_of_a_cluster_are_not_transposed(tied):
+  """A transposed copy of them, or of their gradient, would take long."""
   embedding = draw(4, V, F)
-  init, *_ = functions(output_size=V, cutoffs=CUTOFFS, tied_to=embedding)
+
+  def parts(embedding):
+    return functions(output_size=V, cutoffs=CUTOFFS, div_value=1.5,
+                     tied_to=embedding if tied else None)
+
+  init, *_ = parts(embedding)
   x, targets = draw(2, N, F), jnp.zeros([N], int)
   params = jax.eval_shape(init, jax.random.key(0), x)
-
-  def loss(embedding, params, targets):
-    *_, loss = functions(output_size=V, cutoffs=CUTOFFS, tied_to=embedding)
-    return loss(params, x, targets)
-
-  text = jax.jit(jax.grad(loss)).lower(
-      embedding, params, targets).compile().as_text()
-  for low, high in zip(CUTOFFS, (*CUTOFFS[1:], V), strict=True):
-    assert f"f32[{high - low},{F}]{{1,0}}" in text
-    assert f"f32[{F},{high - low}]{{1,0}}" not in text
-    assert f"f32[{high - low},{F}]{{0,1}}" not in text
+  text = jax.jit(jax.grad(
+      lambda params, embedding, targets: parts(embedding)[-1](
+          params, x, targets), (0, 1))).lower(
+              params, embedding, targets).compile().as_text()
+  for i, (low, high) in enumerate(zip(
+      CUTOFFS, (*CUTOFFS[1:], V), strict=True)):
+    size, units = high - low, F if tied else int(F // 1.5**(i + 1))
+    shape, other = ((size, units), (units, size))[::1 if tied else -1]
+    assert "f32[{},{}]{{1,0}}".format(*shape) in text
+    assert "f32[{},{}]".format(*other) not in text
+    assert "f32[{},{}]{{0,1}}".format(*shape) not in text
 
 
 def test_all_clusters_cost_less_than_a_full_softmax():

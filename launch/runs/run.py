@@ -221,7 +221,9 @@ class Run:
     """
     records = self.records(split)
     if not records:
-      raise config_lib.UsageError(f"{self.workdir} was not evaluated yet")
+      raise config_lib.UsageError(
+          f"{self.workdir} was not evaluated yet" if split == "eval" else
+          f"{self.workdir} has no records of split {split!r} yet")
     return records[-1]
 
   def column(self, metric: str, variant: str | None = None,

@@ -18,7 +18,7 @@ from rmc_nalu_sam.arrays import align, as_float
 from rmc_nalu_sam.checks import check_positive, check_rate
 from rmc_nalu_sam.dropout import locked
 from rmc_nalu_sam.heads import log_probs
-from rmc_nalu_sam.heads.cluster import Tail, log_probs_within
+from rmc_nalu_sam.heads.cluster import Tail, TiedTail, log_probs_within
 from rmc_nalu_sam.heads.log_probs import pick, widen
 
 
@@ -27,7 +27,7 @@ class _Weights(NamedTuple):
 
   head: jax.Array
   bias: jax.Array | None
-  tails: tuple[Tail, ...]
+  tails: tuple[Tail | TiedTail, ...]
 
   def logits(self, x: jax.Array) -> jax.Array:
     """Returns `[..., S + C]`: of the shortlist, then one for each cluster."""
@@ -58,9 +58,9 @@ class AdaptiveSoftmax(Checked, hk.Module):
   :math:`R_i (F + M_i)` for the cluster i; a full softmax takes F V.
   `__call__` computes all clusters. `log_prob_of` and `loss` compute a cluster
   for the tokens in it alone, with a remainder of less than a chunk (a sixteenth
-  of the tokens, and at least 64); in a backward pass they compute it once more,
-  and never hold more of its logits than a chunk's. Under `jax.vmap` each
-  element computes as many chunks as the one that has most.
+  of the tokens, and at least 64 of more than 64); in a backward pass they
+  compute it once more, and never hold more of its logits than a chunk's. Under
+  `jax.vmap` each element computes as many chunks as the one that has most.
 
   See "Efficient softmax approximation for GPUs" (Grave, Joulin, Cisse,
   Grangier, Jegou, 2017, arXiv 1609.04309).
@@ -78,8 +78,9 @@ class AdaptiveSoftmax(Checked, hk.Module):
 
   Notes:
     The parameters are those of `torch.nn.AdaptiveLogSoftmaxWithLoss`,
-    transposed. Log-probabilities are float32 or wider. `log_prob_of` and `loss`
-    have no derivative in forward mode and no second one; `__call__` has all.
+    transposed. Log-probabilities are float32 or wider. With cutoffs,
+    `log_prob_of` and `loss` have no derivative in forward mode, and no second
+    one under `jax.jit`; `__call__` has all.
   """
 
   CAN_BE_TIED: ClassVar[bool] = True
@@ -142,8 +143,10 @@ class AdaptiveSoftmax(Checked, hk.Module):
     weights = self._weights(outputs)
     head = jax.nn.log_softmax(weights.logits(outputs))
     size = self._bounds[1]
+    dtype = narrow.current()
     return jnp.concatenate([head[..., :size]] + [
-        head[..., size + i, None] + jax.nn.log_softmax(tail.logits(outputs))
+        head[..., size + i, None] + jax.nn.log_softmax(
+            tail.logits(outputs, dtype))
         for i, tail in enumerate(weights.tails)], axis=-1)
 
   def log_prob_of(self, outputs: jax.Array, targets: jax.Array) -> jax.Array:
@@ -201,14 +204,14 @@ class AdaptiveSoftmax(Checked, hk.Module):
       head = jnp.concatenate([rows[:size].T, clusters], axis=1)
     else:
       head = rows.T
-    tails = []
+    tails = list[Tail | TiedTail]()
     for i in range(num_clusters):
       low, high = self._bounds[i + 1:i + 3]
       units = self._units(i, num_inputs)
       down = parameter(f"tail_{i}_down", num_inputs, units)
-      # A copy of the rows, or of their gradient, in another order is slow.
-      tails.append(Tail(down, rows[low:high] if rows is not None else parameter(
-          f"tail_{i}_up", units, high - low).T))
+      tails.append(
+          Tail(down, parameter(f"tail_{i}_up", units, high - low))
+          if rows is None else TiedTail(down, rows[low:high]))
     bias = hk.get_parameter("head_bias", [size + num_clusters], x.dtype,
                             jnp.zeros) if self._head_bias else None
     return _Weights(head, bias, tuple(tails))
