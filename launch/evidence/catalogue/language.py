@@ -227,17 +227,17 @@ _SPEED = Experiment(
     headline=tuple(Cell(f"{size}: awd_lstm", "times PyTorch")
                    for size in _SIZES),
     note="""\
-The aim, 1.5 times PyTorch's speed, is reached by words with the full softmax. It
-is not reached here with the adaptive softmax, nor by characters. On another
+The aim, 1.5 times PyTorch's speed, is reached by words with the full softmax.
+It is not reached here with the adaptive softmax, nor by characters. On another
 processor of the same name, every program took about half the time, and the
 ratios of the full softmax were 2.28 and 2.04, and by characters 1.51
-(2026-11-30, commit 3eec3b2). By words, XLA's matrix products are up to twice as fast as PyTorch's (MKL's). By
-characters, PyTorch's oneDNN probably keeps the weights of its LSTM packed over
-the steps, and XLA packs them at each step. Ours multiplies the embedding's 65
-rows in place of the 3,200 vectors of a window, and keeps the gates for the way
-back; before the latter it had 1.30 (2026-11-30, commit 98bd1e5). On two cores
-of an Intel Xeon, before both, the same command had 1.28 and 1.16 by words and
-0.75 by characters (2026-11-29, commit f89222c).
+(2026-11-30, commit 3eec3b2). By words, XLA's matrix products are up to twice as
+fast as PyTorch's (MKL's). By characters, PyTorch's oneDNN probably keeps the
+weights of its LSTM packed over the steps, and XLA packs them at each step. Ours
+multiplies the embedding's 65 rows in place of the 3,200 vectors of a window,
+and keeps the gates for the way back; before the latter it had 1.30 (2026-11-30,
+commit 98bd1e5). On two cores of an Intel Xeon, before both, the same command
+had 1.28 and 1.16 by words and 0.75 by characters (2026-11-29, commit f89222c).
 """)
 
 EXPERIMENTS: tuple[Experiment, ...] = (
