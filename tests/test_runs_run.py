@@ -90,7 +90,8 @@ def test_a_run_of_one_seed_has_arrays_too(tmp_path):
   assert record["loss"].shape == record["level"].shape == (1,)
   assert record["seconds"] == 1
   assert run.best_seed() == 0
-  with pytest.raises(config_lib.UsageError, match="was not evaluated yet"):
+  with pytest.raises(config_lib.UsageError,
+                     match="has no records of split 'train' yet"):
     run.last("train")
 
 
